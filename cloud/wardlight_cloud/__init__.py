@@ -1,0 +1,3 @@
+"""The collector side: ingest, store, FHIR, DICOMweb, alarms and dashboard."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Alarm rules, server-side timers and escalation."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""The pages a clinician looks at."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""DICOMweb services: STOW-RS, QIDO-RS and WADO-RS."""
+
+__all__: list[str] = []

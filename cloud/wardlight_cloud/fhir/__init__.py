@@ -1,0 +1,3 @@
+"""FHIR R4 resources built from stored columns."""
+
+__all__: list[str] = []

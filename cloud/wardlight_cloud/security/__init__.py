@@ -1,0 +1,3 @@
+"""Tokens, scopes and audit."""
+
+__all__: list[str] = []
