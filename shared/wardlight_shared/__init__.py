@@ -1,4 +1,4 @@
-"""The pure vocabulary of Wardlight: values, codes, wire format, topics, profiles and errors; no I/O."""
+"""The pure vocabulary of Wardlight: values, codes, wire format, topics, profiles; no I/O."""
 
 __all__ = ["__version__"]
 

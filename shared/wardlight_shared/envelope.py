@@ -1,0 +1,237 @@
+"""The envelope: one MQTT message of records, MessagePack arrays, zstd when that shrinks it.
+
+In/Out  bytes of at most MAX_BYTES on the wire and MAX_OPEN_BYTES when decompressed
+Errors  EnvelopeError (path to the bad position); VersionError for a newer version
+Source  docs/wire-format.md describes every position
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import msgspec
+import zstandard
+from msgspec import Meta
+
+from wardlight_shared.errors import EnvelopeError, VersionError
+from wardlight_shared.records import Body, Record, SeriesKey
+
+VERSION: Final = 1
+MAX_BYTES: Final = 64 * 1024
+MAX_OPEN_BYTES: Final = 4 * 1024 * 1024
+MAX_RECORDS: Final = 10_000
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878 3.1.1; never the first bytes of an array
+_WORTH_COMPRESSING: Final = 128
+
+_Int64 = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_UInt63 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+_GatewayId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{2,31}\Z")]
+_EventId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+
+
+class Clock(msgspec.Struct, frozen=True, array_like=True):
+    """How the gateway knew the time: ``quality`` a ClockQuality, bound in ms (None = no bound)."""
+
+    quality: Annotated[int, Meta(ge=0, le=15)]
+    error_ms: _UInt63 | None
+
+
+class SeriesEntry(msgspec.Struct, frozen=True, array_like=True):
+    """One dictionary entry: number within the epoch and key."""
+
+    number: Annotated[int, Meta(ge=0, lt=1 << 31)]
+    key: SeriesKey
+
+
+class _Header(msgspec.Struct, frozen=True, array_like=True):
+    version: int
+    gateway: _GatewayId
+    epoch: _UInt63
+    batch: _UInt63
+    sent_at_ms: _UInt63
+    offset_min: Annotated[int, Meta(ge=-16 * 60, le=16 * 60)]
+    clocks: Annotated[list[Clock], Meta(min_length=1, max_length=256)]
+    series: list[SeriesEntry]
+    seqs: Annotated[list[_UInt63], Meta(min_length=1, max_length=MAX_RECORDS)]
+    times_ms: list[_Int64]
+    clock_of: list[Annotated[int, Meta(ge=0, le=255)]] | None
+    event_ids: list[_EventId | None] | None
+
+
+class Envelope(_Header, frozen=True, array_like=True):
+    """One opened envelope.
+
+    version     VERSION
+    gateway     gateway id; must equal the topic's
+    epoch       random 63-bit number of the outbox file
+    batch       number of this sending, for logs only
+    sent_at_ms  gateway's UTC in ms at sending
+    offset_min  the gateway's local offset from UTC in minutes
+    clocks      how times were known; ``clock_of`` gives each record's index (None = all 0)
+    series      dictionary entries for every series used in ``bodies``
+    seqs        first absolute, then differences
+    times_ms    receipt UTC in ms, resolved at sending: first absolute, then differences
+    event_ids   16 bytes or None each; None = none has one
+    bodies      one per seq
+    """
+
+    bodies: list[Body]
+
+
+class _RawEnvelope(_Header, frozen=True, array_like=True):
+    bodies: list[msgspec.Raw]
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Envelope)
+_raw_decoder: Final = msgspec.msgpack.Decoder(_RawEnvelope)
+_body_decoder: Final[msgspec.msgpack.Decoder[Body]] = msgspec.msgpack.Decoder(Body)
+_version_decoder: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
+
+
+class SendHeader(msgspec.Struct, frozen=True):
+    """What the sender knows beside the records."""
+
+    gateway: str
+    epoch: int
+    batch: int
+    sent_at_ms: int
+    offset_min: int
+    clocks: list[Clock]
+
+
+def seal(
+    header: SendHeader,
+    series: Sequence[SeriesEntry],
+    records: Sequence[Record],
+    times_ms: Sequence[int],
+    clock_of: Sequence[int] | None = None,
+) -> bytes:
+    """Encode ``records`` (one or more) with their resolved times into one message.
+
+    The result may exceed MAX_BYTES: the caller cuts the batch smaller and calls again.
+    """
+    event_ids = [record.event_id for record in records]
+    envelope = _RawEnvelope(
+        version=VERSION,
+        gateway=header.gateway,
+        epoch=header.epoch,
+        batch=header.batch,
+        sent_at_ms=header.sent_at_ms,
+        offset_min=header.offset_min,
+        clocks=header.clocks,
+        series=list(series),
+        seqs=_differences([record.seq for record in records]),
+        times_ms=_differences(times_ms),
+        clock_of=None if clock_of is None else list(clock_of),
+        event_ids=event_ids if any(event_ids) else None,
+        bodies=[msgspec.Raw(record.body) for record in records],
+    )
+    return shrink(_encoder.encode(envelope))
+
+
+def open_envelope(message: bytes) -> Envelope:
+    """Open one message whole; EnvelopeError for any wrong position (then: ``open_leniently``)."""
+    opened = expand(message)
+    try:
+        envelope = _decoder.decode(opened)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _check_version(opened)
+        raise EnvelopeError(str(error)) from error
+    _check(envelope, len(envelope.bodies))
+    return envelope
+
+
+def open_leniently(message: bytes) -> tuple[Envelope, dict[int, str]]:
+    """Open a message with a sound header; bad bodies are left out, returned as {seq: reason}."""
+    opened = expand(message)
+    try:
+        raw = _raw_decoder.decode(opened)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        _check_version(opened)
+        raise EnvelopeError(str(error)) from error
+    _check(raw, len(raw.bodies))
+    return _without_bad_bodies(raw)
+
+
+def _without_bad_bodies(raw: _RawEnvelope) -> tuple[Envelope, dict[int, str]]:
+    seqs, times = sums(raw.seqs), sums(raw.times_ms)
+    kept: list[int] = []
+    bodies: list[Body] = []
+    rejected: dict[int, str] = {}
+    for place, body in enumerate(raw.bodies):
+        try:
+            bodies.append(_body_decoder.decode(body))
+            kept.append(place)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            rejected[seqs[place]] = str(error)
+    fields = {name: getattr(raw, name) for name in _Header.__struct_fields__}
+    fields["seqs"] = _differences([seqs[place] for place in kept])
+    fields["times_ms"] = _differences([times[place] for place in kept])
+    if raw.clock_of is not None:
+        fields["clock_of"] = [raw.clock_of[place] for place in kept]
+    if raw.event_ids is not None:
+        fields["event_ids"] = [raw.event_ids[place] for place in kept]
+    return Envelope(**fields, bodies=bodies), rejected
+
+
+def shrink(opened: bytes) -> bytes:
+    """Return the zstd form when it is shorter, else the bytes themselves."""
+    if len(opened) < _WORTH_COMPRESSING:
+        return opened
+    packed = zstandard.ZstdCompressor(level=3, write_content_size=True).compress(opened)
+    return packed if len(packed) < len(opened) else opened
+
+
+def expand(message: bytes) -> bytes:
+    """Undo ``shrink``; EnvelopeError for a message or a content larger than the limits."""
+    if len(message) > MAX_BYTES:
+        raise EnvelopeError(f"{len(message)} bytes, at most {MAX_BYTES}")
+    if not message.startswith(_ZSTD_MAGIC):
+        return message
+    try:
+        if zstandard.frame_content_size(message) > MAX_OPEN_BYTES:
+            raise EnvelopeError(f"content of more than {MAX_OPEN_BYTES} bytes")
+        return zstandard.ZstdDecompressor().decompress(message, max_output_size=MAX_OPEN_BYTES)
+    except zstandard.ZstdError as error:
+        raise EnvelopeError(f"zstd: {error}") from error
+
+
+def sums(differences: Sequence[int]) -> list[int]:
+    """Undo the difference coding of ``seqs`` and ``times_ms``."""
+    total = 0
+    return [total := total + difference for difference in differences]
+
+
+def _differences(values: Sequence[int]) -> list[int]:
+    previous = 0
+    coded: list[int] = []
+    for value in values:
+        coded.append(value - previous)
+        previous = value
+    return coded
+
+
+def _check(envelope: _Header, bodies: int) -> None:
+    if envelope.version != VERSION:
+        raise VersionError(envelope.version, VERSION)
+    lengths = {"times_ms": len(envelope.times_ms), "bodies": bodies}
+    if envelope.clock_of is not None:
+        lengths["clock_of"] = len(envelope.clock_of)
+    if envelope.event_ids is not None:
+        lengths["event_ids"] = len(envelope.event_ids)
+    for name, length in lengths.items():
+        if length != len(envelope.seqs):
+            raise EnvelopeError(f"{name} has {length} places, seqs {len(envelope.seqs)}")
+    if envelope.clock_of and max(envelope.clock_of) >= len(envelope.clocks):
+        raise EnvelopeError("clock_of points past clocks", where="$[10]")
+
+
+def _check_version(opened: bytes) -> None:
+    """Raise VersionError when the bytes are an array that starts with a newer version."""
+    try:
+        parts = _version_decoder.decode(opened)
+        version = msgspec.msgpack.decode(parts[0], type=int) if parts else VERSION
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    if version > VERSION:
+        raise VersionError(version, VERSION)
