@@ -1,0 +1,51 @@
+"""Waiting for a condition with a deadline: the only place in the tests that polls."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+DEADLINE_S = 30.0  # generous: the machine may be busy; a passing test never waits it out
+INTERVAL_S = 0.02
+
+
+async def wait_until(
+    condition: Callable[[], T | Awaitable[T]],
+    deadline_s: float = DEADLINE_S,
+    what: str = "",
+) -> T:
+    """The first truthy result of `condition`, plain or async; AssertionError when it is late."""
+    end = time.monotonic() + deadline_s
+    while True:
+        result = condition()
+        value: T = await result if inspect.isawaitable(result) else result
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise AssertionError(_late(what or _name(condition), deadline_s, value))
+        await asyncio.sleep(INTERVAL_S)
+
+
+def wait_until_sync(
+    condition: Callable[[], T], deadline_s: float = DEADLINE_S, what: str = ""
+) -> T:
+    """As `wait_until`, for tests without an event loop."""
+    end = time.monotonic() + deadline_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() >= end:
+            raise AssertionError(_late(what or _name(condition), deadline_s, value))
+        time.sleep(INTERVAL_S)
+
+
+def _name(condition: Callable[[], object]) -> str:
+    return getattr(condition, "__qualname__", repr(condition))
+
+
+def _late(what: str, deadline_s: float, last: object) -> str:
+    return f"not within {deadline_s:g} s: {what} (last result: {last!r})"
