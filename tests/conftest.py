@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
+
 from support.peers import require_peer
 
 ROOT = Path(__file__).parents[1]
