@@ -1,0 +1,168 @@
+"""The edge's settings: one TOML file, secrets by file or environment, one typed object.
+
+docs/settings.md names every key (a test holds it equal). Nothing reads the environment later.
+
+Errors  ConfigError: file, key and what to do
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from wardlight_shared.errors import ConfigError
+from wardlight_shared.topics import is_gateway_id
+
+_Port = Annotated[int, Meta(ge=0, le=65535)]
+_Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+_Bytes = Annotated[int, Meta(ge=0)]
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class UplinkSettings(_Strict, frozen=True, kw_only=True):
+    """The way to the broker. TLS with a client certificate always; its CN is the gateway id."""
+
+    host: str
+    port: _Port = 8883
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+    keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 60
+    connect_timeout_s: _Seconds = 15.0
+    ack_timeout_s: _Seconds = 10.0
+    resend_max_s: _Seconds = 300.0
+    window: Annotated[int, Meta(ge=1, le=16)] = 16
+    live_age_s: _Seconds = 60.0
+    backfill_floor: Annotated[float, Meta(ge=0.1, le=1.0)] = 0.1
+
+
+class OutboxSettings(_Strict, frozen=True, kw_only=True):
+    """The durable queue. ``min_free_bytes`` of the disk are left to the system."""
+
+    quota_bytes: Annotated[int, Meta(ge=1 << 20)] = 1 << 30
+    min_free_bytes: _Bytes = 200 << 20
+    reserve_bytes: _Bytes = 8 << 20
+    linger_ms: Annotated[int, Meta(ge=0, le=1000)] = 20
+
+
+class BleSettings(_Strict, frozen=True, kw_only=True):
+    """The radio. ``adapters`` are BlueZ names; none is chosen by itself."""
+
+    enabled: bool = True
+    adapters: tuple[str, ...] = ("hci0",)
+    connect_timeout_s: _Seconds = 20.0
+    silent_scan_s: _Seconds = 90.0
+    max_links: Annotated[int, Meta(ge=1, le=32)] = 4
+
+
+class DeviceSettings(_Strict, frozen=True, kw_only=True):
+    """One enrolled device.
+
+    identity       ``ble:<12 hex capitals>``, ``serial:<name>`` or ``replay:<name>``
+    profile        name of a file in ``profiles_dir`` without .toml
+    port           serial: a stable path (/dev/serial/by-id/..., by-path/...)
+    file           replay: a capture
+    speed          replay: 1.0 = as recorded, 0 = as fast as accepted
+    serial_number  BLE: must equal Device Information, else the device is quarantined
+    """
+
+    identity: Annotated[
+        str, Meta(pattern=r"\A(ble:[0-9A-F]{12}|(serial|lan|replay):[\w.-]{1,64})\Z")
+    ]
+    profile: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]*\Z")]
+    port: str | None = None
+    file: Path | None = None
+    speed: Annotated[float, Meta(ge=0)] = 1.0
+    serial_number: str | None = None
+
+
+class StatusSettings(_Strict, frozen=True, kw_only=True):
+    """The local status page. ``port`` 0 takes a free one, written to ``data_dir``/status.port."""
+
+    host: Literal["127.0.0.1", "::1"] = "127.0.0.1"
+    port: _Port = 8790
+
+
+class LogSettings(_Strict, frozen=True, kw_only=True):
+    """Logging to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(_Strict, frozen=True, kw_only=True, rename={"devices": "device"}):
+    """All settings of a gateway.
+
+    gateway       gateway id: 3 to 32 of a-z, 0-9, '-'; equals the certificate's CN
+    data_dir      outbox, state; made with mode 0700
+    profiles_dir  folder of device profiles (firmware-configs)
+    key_file      32 random bytes as 64 hex digits, mode 0600; made in ``data_dir`` when not given
+    health_s      seconds between health records
+    """
+
+    gateway: str
+    data_dir: Path
+    profiles_dir: Path
+    key_file: Path | None = None
+    health_s: _Seconds = 60.0
+    uplink: UplinkSettings
+    outbox: OutboxSettings = OutboxSettings()
+    ble: BleSettings = BleSettings()
+    status: StatusSettings = StatusSettings()
+    log: LogSettings = LogSettings()
+    devices: tuple[DeviceSettings, ...] = ()
+
+
+def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings file; relative paths in it are relative to its folder.
+
+    ``WARDLIGHT_KEY_FILE`` in the environment replaces ``key_file`` (systemd credentials).
+    """
+    environment = os.environ if environment is None else environment
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); give --config FILE"
+        ) from error
+    settings = parse(text, source=str(path), folder=path.parent)
+    key_file = environment.get("WARDLIGHT_KEY_FILE")
+    return msgspec.structs.replace(settings, key_file=Path(key_file)) if key_file else settings
+
+
+def parse(text: str, *, source: str, folder: Path) -> Settings:
+    """Parse settings; ``source`` stands in errors, relative paths resolve against ``folder``."""
+
+    def path_hook(kind: type, value: object) -> object:
+        if kind is Path and isinstance(value, str):
+            return folder / Path(value).expanduser()
+        raise TypeError(f"expected text, got {type(value).__name__}")
+
+    try:
+        settings = msgspec.convert(tomllib.loads(text), Settings, dec_hook=path_hook)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ConfigError(f"{source}: {error}; docs/settings.md lists the keys") from error
+    _check(settings, source)
+    return settings
+
+
+def _check(settings: Settings, source: str) -> None:
+    if not is_gateway_id(settings.gateway):
+        raise ConfigError(f"{source}: gateway: 3 to 32 of a-z, 0-9 and '-' are allowed")
+    identities = [device.identity for device in settings.devices]
+    twice = {identity for identity in identities if identities.count(identity) > 1}
+    if twice:
+        raise ConfigError(f"{source}: device {sorted(twice)[0]} is listed twice")
+    for device in settings.devices:
+        needed = {"serial": device.port, "replay": device.file}
+        kind = device.identity.partition(":")[0]
+        if kind in needed and needed[kind] is None:
+            key = "port" if kind == "serial" else "file"
+            raise ConfigError(f"{source}: device {device.identity} needs the key {key!r}")
