@@ -1,4 +1,4 @@
-"""The documents tell what the code does: every key, command and file they name, and none missing."""
+"""The documents tell what the code does: every key, command and file, and none that is not."""
 
 import re
 import subprocess
@@ -36,7 +36,7 @@ def _is_section(kind: object) -> bool:
 
 
 def _section(kind: Any) -> Any:
-    """The nested settings type inside X, X | None, tuple[X, ...] or Annotated[X, ...]; else None."""
+    """The settings type inside X, X | None, tuple[X, ...] or Annotated[X, ...]; else None."""
     if _is_section(kind):
         return kind
     if get_origin(kind) in {Union, UnionType, tuple, list} or hasattr(kind, "__metadata__"):
