@@ -49,9 +49,7 @@ class BrokerSettings(_Section):
 class CollectorSettings(_Section):
     """Ingest."""
 
-    name: str = Field(
-        "collector-1", pattern=r"\A[a-z0-9-]{3,32}\Z", description="lease holder name"
-    )
+    name: str = Field("collector-1", pattern="^[a-z0-9-]{3,32}$", description="lease holder name")
     lease_ttl_s: float = Field(5.0, ge=1, le=60, description="a silent collector loses its shards")
     group_max: int = Field(64, ge=1, le=1024, description="envelopes per transaction at most")
     group_linger_ms: int = Field(5, ge=0, le=1000, description="wait for more envelopes")
