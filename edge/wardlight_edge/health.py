@@ -1,0 +1,126 @@
+"""What the gateway says of itself: one Snapshot for status page, CLI and health record.
+
+Everything here is counts, ages and ids; no measured value and no name.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from wardlight_edge.outbox.base import Level, OutboxStatus
+from wardlight_shared.records import StatusBody
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class DeviceSnapshot(msgspec.Struct, frozen=True):
+    """One enrolled device. ``state`` is a word of docs/operations.md, ``reason`` says why."""
+
+    identity: str
+    profile: str
+    state: str
+    reason: str | None
+    last_data_age_s: float | None
+    battery_percent: int | None
+    readings: int
+    decode_errors: int
+    lost: int
+
+
+class UplinkSnapshot(msgspec.Struct, frozen=True):
+    """The way to the collector."""
+
+    connected: bool
+    state_age_s: float | None
+    last_ack_age_s: float | None
+    round_trip_ms: int | None
+    in_flight_batches: int
+    reason: str | None
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """The whole gateway at one moment. ``trouble`` are sentences for a person, worst first."""
+
+    gateway: str
+    software: str
+    uptime_s: float
+    clock_quality: str
+    clock_error_ms: int | None
+    memory_bytes: int
+    open_files: int
+    uplink: UplinkSnapshot
+    outbox: OutboxStatus
+    devices: tuple[DeviceSnapshot, ...]
+    trouble: tuple[str, ...]
+
+
+def memory_bytes() -> int:
+    """Resident set size of this process (proc(5), statm field 2)."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE
+
+
+def open_files() -> int:
+    """Open file descriptors of this process."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only, no Path objects
+
+
+def trouble_of(
+    outbox: OutboxStatus, uplink: UplinkSnapshot, devices: tuple[DeviceSnapshot, ...]
+) -> tuple[str, ...]:
+    """Sentences that say what is wrong and what to do; empty when all is well."""
+    found = [
+        _outbox_trouble(outbox),
+        f"{outbox.rejected} records were refused by the collector; see its dead letters."
+        if outbox.rejected
+        else None,
+        "A damaged outbox was set aside and is being salvaged." if outbox.salvaging else None,
+        None if uplink.connected else _uplink_trouble(uplink, outbox),
+        *(_device_trouble(device) for device in devices),
+    ]
+    return tuple(sentence for sentence in found if sentence is not None)
+
+
+def _outbox_trouble(outbox: OutboxStatus) -> str | None:
+    match outbox.level:
+        case Level.FULL:
+            return "The outbox is full: new readings are refused. Restore the uplink or free disk."
+        case Level.THIN:
+            return "The outbox is 95 % full: bulk data is being thinned. Restore the uplink."
+        case Level.WARN:
+            return "The outbox is 80 % full. Restore the uplink."
+        case Level.NORMAL:
+            return None
+
+
+def _uplink_trouble(uplink: UplinkSnapshot, outbox: OutboxStatus) -> str:
+    reason = f" ({uplink.reason})" if uplink.reason else ""
+    return f"Not connected to the broker{reason}; {outbox.records} records wait on this disk."
+
+
+def _device_trouble(device: DeviceSnapshot) -> str | None:
+    if device.reason is None:
+        return None
+    return f"{device.identity}: {device.state}: {device.reason}"
+
+
+def health_body(snapshot: Snapshot) -> StatusBody:
+    """The health record: what the operator page of the cloud needs, in few bytes."""
+    outbox = snapshot.outbox
+    data: Mapping[str, str | int | bool | None] = {
+        "software": snapshot.software,
+        "uptime_s": int(snapshot.uptime_s),
+        "clock": snapshot.clock_quality,
+        "clock_error_ms": snapshot.clock_error_ms,
+        "memory_bytes": snapshot.memory_bytes,
+        "open_files": snapshot.open_files,
+        "outbox_level": outbox.level.value,
+        "outbox_records": outbox.records,
+        "outbox_bytes": outbox.size_bytes,
+        "refused": outbox.refused,
+        "thinned": outbox.thinned,
+        "devices": len(snapshot.devices),
+        "devices_in_trouble": sum(device.reason is not None for device in snapshot.devices),
+    }
+    return StatusBody(device=None, name="health", data=dict(data))

@@ -1,0 +1,120 @@
+"""Snapshot to HTML and to terminal text; pure functions."""
+
+from collections.abc import Iterable
+from html import escape
+
+from wardlight_edge.health import DeviceSnapshot, Snapshot
+
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
+body { max-width: 60rem; margin: 1.5rem auto; padding: 0 1rem }
+h1 { font-size: 1.3rem } h2 { font-size: 1.05rem; margin-top: 1.6rem }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #8886 }
+.good { color: #0a7d33 } .bad { color: #c0271d; font-weight: 600 }
+@media (prefers-color-scheme: dark) { .good { color: #5fd38d } .bad { color: #ff8a80 } }
+""".strip()
+
+_DEVICE_HEADINGS = ("device", "profile", "state", "last data", "battery", "readings", "errors")
+
+
+def age_text(age_s: float | None) -> str:
+    """An age in the two largest useful words, "never" for None."""
+    if age_s is None:
+        return "never"
+    seconds = max(0, int(age_s))
+    if seconds < 60:
+        return f"{seconds} s ago"
+    if seconds < 3600:
+        return f"{seconds // 60} min ago"
+    if seconds < 86_400:
+        return f"{seconds // 3600} h {seconds % 3600 // 60} min ago"
+    return f"{seconds // 86_400} d {seconds % 86_400 // 3600} h ago"
+
+
+def bytes_text(size: int) -> str:
+    """A size in binary units."""
+    value = float(size)
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def facts(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
+    """The gateway's own lines: (name, text)."""
+    outbox, uplink = snapshot.outbox, snapshot.uplink
+    waiting = "all delivered" if outbox.records == 0 else f"{outbox.records} records waiting"
+    bound = "no bound" if snapshot.clock_error_ms is None else f"± {snapshot.clock_error_ms} ms"
+    return (
+        ("uplink", "connected" if uplink.connected else "NOT CONNECTED"),
+        ("last acknowledgement", age_text(uplink.last_ack_age_s)),
+        ("outbox", f"{waiting}, {bytes_text(outbox.size_bytes)}, level {outbox.level.value}"),
+        ("clock", f"{snapshot.clock_quality}, {bound}"),
+        ("memory", bytes_text(snapshot.memory_bytes)),
+        ("running for", age_text(snapshot.uptime_s).removesuffix(" ago")),
+        ("software", snapshot.software),
+    )
+
+
+def device_cells(device: DeviceSnapshot) -> tuple[str, ...]:
+    """One row of the device table."""
+    battery = "" if device.battery_percent is None else f"{device.battery_percent} %"
+    return (
+        device.identity,
+        device.profile,
+        device.state,
+        age_text(device.last_data_age_s),
+        battery,
+        str(device.readings),
+        str(device.decode_errors),
+    )
+
+
+def page(snapshot: Snapshot) -> str:
+    """The status page."""
+    trouble = "".join(f'<li class="bad">{escape(line)}</li>' for line in snapshot.trouble)
+    state = f"<ul>{trouble}</ul>" if trouble else '<p class="good">All is well.</p>'
+    lines = "".join(
+        f"<tr><th scope=row>{escape(name)}</th><td>{escape(text)}</td></tr>"
+        for name, text in facts(snapshot)
+    )
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8>"
+        f"<meta name=viewport content='width=device-width'><meta http-equiv=refresh content=5>"
+        f"<title>{escape(snapshot.gateway)} - Wardlight gateway</title><style>{_STYLE}</style>"
+        f"<h1>Gateway {escape(snapshot.gateway)}</h1>{state}<table>{lines}</table>"
+        f"<h2>Devices</h2>{_device_table(snapshot.devices)}</html>\n"
+    )
+
+
+def _device_table(devices: Iterable[DeviceSnapshot]) -> str:
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in device_cells(device)) + "</tr>"
+        for device in devices
+    )
+    if not rows:
+        return "<p>No devices are enrolled: add a [[device]] section to the settings file.</p>"
+    heads = "".join(f"<th scope=col>{name}</th>" for name in _DEVICE_HEADINGS)
+    return f"<table><tr>{heads}</tr>{rows}</table>"
+
+
+def text(snapshot: Snapshot) -> str:
+    """The same for a terminal."""
+    width = max(len(name) for name, _ in facts(snapshot))
+    lines = [f"gateway {snapshot.gateway}"]
+    lines += [f"  {name:<{width}}  {value}" for name, value in facts(snapshot)]
+    lines += ["", *_columns([_DEVICE_HEADINGS, *map(device_cells, snapshot.devices)])]
+    if not snapshot.devices:
+        lines[-1:] = ["no devices are enrolled: add a [[device]] section to the settings file"]
+    lines += ["", *(f"! {line}" for line in snapshot.trouble)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
