@@ -1,0 +1,264 @@
+"""Search parameters of a request to store queries; pure functions.
+
+Unknown parameters are ignored, or refused under ``Prefer: handling=strict``; a known parameter
+with a bad value is always refused. The self link lists what was honoured.
+
+Errors  FhirError 400 with the parameter at fault
+Source  R4 4.0.1 3.1.1 (search), Observation/Patient/Device search parameters
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+from uuid import UUID
+
+from wardlight_cloud.fhir.dates import bounds
+from wardlight_cloud.fhir.outcome import invalid
+from wardlight_cloud.fhir.vocabulary import metrics_of_category, metrics_of_code
+from wardlight_cloud.store.base import ObservationQuery, TimeBound
+from wardlight_shared.codes import BY_WIRE
+
+Parameters = Sequence[tuple[str, str]]
+COUNT_DEFAULT: Final = 50
+COUNT_MAX: Final = 500
+CURSOR: Final = "_cursor"
+_ORDERS: Final[dict[str, Literal["newest", "oldest", "commit"]]] = {
+    "-date": "newest",
+    "date": "oldest",
+    "_lastUpdated": "commit",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A parsed search: the store's query and the parameters that were honoured."""
+
+    query: ObservationQuery
+    honoured: Parameters
+    matches_nothing: bool = False
+
+
+@dataclass(slots=True)
+class _Draft:
+    patients: set[UUID] | None = None
+    devices: set[UUID] | None = None
+    metrics: set[int] | None = None
+    component_metrics: set[int] | None = None
+    ids: set[str] | None = None
+    times: list[TimeBound] = field(default_factory=list)
+    stored: list[TimeBound] = field(default_factory=list)
+    order: Literal["newest", "oldest", "commit"] | None = None
+    count: int = COUNT_DEFAULT
+    after: bytes | None = None
+    empty: bool = False
+
+
+def split_values(text: str) -> list[str]:
+    """Split an OR list at commas that are not escaped."""
+    values, current, escaped = [], "", False
+    for character in text:
+        if escaped or character not in "\\,":
+            current, escaped = current + character, False
+        elif character == "\\":
+            escaped = True
+        else:
+            values.append(current)
+            current = ""
+    return [value for value in (*values, current) if value]
+
+
+def token(text: str) -> tuple[str | None, str]:
+    """``system|code`` or a bare code; an empty system means "no system": none of ours."""
+    system, bar, code = text.partition("|")
+    return (system, code) if bar else (None, text)
+
+
+def reference_id(parameter: str, text: str, kind: str) -> UUID | None:
+    """Id of ``ID``, ``Kind/ID`` or a URL ending so; None when it cannot be one of ours."""
+    parts = text.split("/")
+    if len(parts) > 1 and parts[-2] != kind:
+        raise invalid(parameter, f"expected a reference to {kind}")
+    try:
+        return UUID(parts[-1])
+    except ValueError:
+        return None
+
+
+def count(parameter: str, text: str) -> int:
+    """Page size, cut to COUNT_MAX."""
+    if not text.isdigit():
+        raise invalid(parameter, "expected a whole number, 0 or more")
+    return min(int(text), COUNT_MAX)
+
+
+def cursor_text(cursor: bytes) -> str:
+    """A store cursor as URL text."""
+    return base64.urlsafe_b64encode(cursor).decode().rstrip("=")
+
+
+def cursor_bytes(text: str) -> bytes:
+    """Undo ``cursor_text``."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise invalid(
+            CURSOR, "not a cursor of this server; follow the next link as it is"
+        ) from error
+
+
+def _narrow(old: set[int] | None, new: Iterable[int]) -> set[int]:
+    return set(new) if old is None else old & set(new)
+
+
+def _patients(draft: _Draft, text: str, parameter: str) -> None:
+    found = {reference_id(parameter, value, "Patient") for value in split_values(text)} - {None}
+    ids = {value for value in found if value is not None}
+    draft.patients = ids if draft.patients is None else draft.patients & ids
+    draft.empty |= not draft.patients
+
+
+def _devices(draft: _Draft, text: str, parameter: str) -> None:
+    ids = {reference_id(parameter, value, "Device") for value in split_values(text)}
+    draft.devices = {value for value in ids if value is not None}
+    draft.empty |= not draft.devices
+
+
+def _codes(text: str) -> set[int]:
+    return {wire for value in split_values(text) for wire in metrics_of_code(*token(value))}
+
+
+def _code(draft: _Draft, text: str, _: str) -> None:
+    # A component (systolic) is no Observation of its own: ``code`` does not reach inside panels.
+    own = {wire for wire in _codes(text) if BY_WIRE[wire].component_of is None}
+    draft.metrics = _narrow(draft.metrics, own)
+
+
+def _component_code(draft: _Draft, text: str, _: str) -> None:
+    parts = {wire for wire in _codes(text) if BY_WIRE[wire].component_of is not None}
+    draft.component_metrics = _narrow(draft.component_metrics, parts)
+
+
+def _combo_code(draft: _Draft, text: str, _: str) -> None:
+    draft.component_metrics = _narrow(draft.component_metrics, _codes(text))
+
+
+def _category(draft: _Draft, text: str, _: str) -> None:
+    wires = {w for value in split_values(text) for w in metrics_of_category(*token(value))}
+    draft.metrics = _narrow(draft.metrics, wires)
+
+
+def _bounds(parameter: str, text: str) -> tuple[TimeBound, ...]:
+    if "," in text:
+        raise invalid(parameter, "a comma list of dates is not supported; repeat the parameter")
+    try:
+        return bounds(text)
+    except ValueError as error:
+        raise invalid(parameter, str(error)) from error
+
+
+def _date(draft: _Draft, text: str, parameter: str) -> None:
+    draft.times += _bounds(parameter, text)
+
+
+def _last_updated(draft: _Draft, text: str, parameter: str) -> None:
+    draft.stored += _bounds(parameter, text)
+
+
+def _ids(draft: _Draft, text: str, _: str) -> None:
+    draft.ids = set(split_values(text))
+
+
+def _sort(draft: _Draft, text: str, parameter: str) -> None:
+    if text not in _ORDERS:
+        raise invalid(parameter, f"use one of {', '.join(_ORDERS)}")
+    draft.order = _ORDERS[text]
+
+
+def _count(draft: _Draft, text: str, parameter: str) -> None:
+    draft.count = count(parameter, text)
+
+
+def _after(draft: _Draft, text: str, _: str) -> None:
+    draft.after = cursor_bytes(text)
+
+
+_OBSERVATION: Final[dict[str, Callable[[_Draft, str, str], None]]] = {
+    "patient": _patients,
+    "subject": _patients,
+    "device": _devices,
+    "code": _code,
+    "component-code": _component_code,
+    "combo-code": _combo_code,
+    "category": _category,
+    "date": _date,
+    "_lastUpdated": _last_updated,
+    "_id": _ids,
+    "_sort": _sort,
+    "_count": _count,
+    CURSOR: _after,
+}
+OBSERVATION_PARAMETERS: Final = {
+    "patient": "reference",
+    "subject": "reference",
+    "device": "reference",
+    "code": "token",
+    "component-code": "token",
+    "combo-code": "token",
+    "category": "token",
+    "date": "date",
+    "_lastUpdated": "date",
+    "_id": "token",
+}
+"""What the CapabilityStatement declares."""
+
+_IGNORED: Final = frozenset({"_format", "_pretty"})
+
+
+def unknown(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Parameter names (with modifiers) that this server does not know."""
+    return sorted(set(names) - set(known) - _IGNORED)
+
+
+def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
+    """400 for the first unknown parameter (``Prefer: handling=strict``)."""
+    for name in unknown(names, known):
+        raise invalid(name, "this server does not know the parameter")
+
+
+def observation_search(parameters: Parameters, *, strict: bool) -> Search:
+    """Parse an Observation search."""
+    if strict:
+        refuse_unknown((name for name, _ in parameters), _OBSERVATION)
+    draft = _Draft()
+    honoured = [(name, text) for name, text in parameters if name in _OBSERVATION and text]
+    for name, text in honoured:
+        _OBSERVATION[name](draft, text, name)
+    query = ObservationQuery(
+        patients=_frozen(draft.patients),
+        devices=_frozen(draft.devices),
+        metrics=_sorted(draft.metrics),
+        component_metrics=_sorted(draft.component_metrics),
+        times=tuple(draft.times),
+        stored=tuple(draft.stored),
+        ids=None if draft.ids is None else tuple(sorted(draft.ids)),
+        order=draft.order or ("commit" if draft.stored else "newest"),
+        count=max(1, draft.count),
+        after=draft.after,
+    )
+    empty = draft.empty or query.metrics == () or query.component_metrics == ()
+    return Search(query, honoured, matches_nothing=empty or draft.count == 0)
+
+
+def _frozen(ids: set[UUID] | None) -> tuple[UUID, ...] | None:
+    return None if ids is None else tuple(sorted(ids))
+
+
+def _sorted(wires: set[int] | None) -> tuple[int, ...] | None:
+    return None if wires is None else tuple(sorted(wires))
+
+
+def for_read(observation_id: str) -> ObservationQuery:
+    """Query of a single Observation."""
+    return replace(ObservationQuery(), ids=(observation_id,), count=1)
