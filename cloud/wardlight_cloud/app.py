@@ -1,0 +1,118 @@
+"""Composition root of the API: FHIR, live feed, dashboard, health and metrics in one ASGI app.
+
+``create_app`` takes the settings; ``from_environment`` is the factory that server workers call
+(WARDLIGHT_CONFIG_FILE names the settings file).
+"""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount
+
+from wardlight_cloud.config import Settings, load
+from wardlight_cloud.dashboard.routes import DashboardRoutes
+from wardlight_cloud.fhir.router import FhirFace
+from wardlight_cloud.live.hub import LiveHub
+from wardlight_cloud.live.routes import LiveRoutes
+from wardlight_cloud.security.passwords import PasswordChecker
+from wardlight_cloud.security.sessions import Sessions, session_key
+from wardlight_cloud.security.tokens import TokenAuthenticator
+from wardlight_cloud.store.base import Store
+from wardlight_cloud.store.open import open_store
+from wardlight_shared import __version__
+from wardlight_shared.errors import StorageError
+
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+        "frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
+    """Build the application; without ``store`` its lifespan opens and closes the settings' own."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        opened = store if store is not None else await open_store(settings)
+        try:
+            async with LiveHub(opened) as hub:
+                _mount(app, settings, opened, hub)
+                yield
+        finally:
+            if store is None:
+                await opened.close()
+
+    app = FastAPI(
+        title="Wardlight", version=__version__, lifespan=lifespan,
+        docs_url=None, redoc_url=None, openapi_url=None,
+    )  # fmt: skip
+    app.middleware("http")(_secure)
+    return app
+
+
+def from_environment() -> FastAPI:
+    """Factory for server workers."""
+    path = os.environ.get("WARDLIGHT_CONFIG_FILE")
+    return create_app(load(Path(path) if path else None))
+
+
+async def _secure(
+    request: Request, call_next: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    response = await call_next(request)
+    for name, value in _SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if not request.url.path.startswith("/static/"):
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def _mount(app: FastAPI, settings: Settings, store: Store, hub: LiveHub) -> None:
+    tokens = TokenAuthenticator(store)
+    sessions = Sessions(
+        session_key(settings.data_dir / "session.key"), secure=settings.http.cookie_secure
+    )
+
+    async def session_or_token(request: HTTPConnection) -> object:
+        return sessions.login(request) or await tokens.client(request)
+
+    fhir = FhirFace(store, tokens.client, base_url=settings.http.base_url)
+    live = LiveRoutes(store, hub, session_or_token)
+    dashboard = DashboardRoutes(store, sessions, PasswordChecker(store))
+    _operations(app, store)
+    app.router.routes.append(Mount("/fhir", routes=fhir.routes()))
+    app.router.routes.append(Mount("/api/v1", routes=live.routes()))
+    app.router.routes.extend(dashboard.routes())
+
+
+def _operations(app: FastAPI, store: Store) -> None:
+    @app.get("/healthz")
+    async def healthz() -> JSONResponse:
+        """The process answers."""
+        return JSONResponse({"status": "ok", "software": __version__})
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """The database answers and its schema is the right one."""
+        try:
+            ready = await store.is_ready()
+        except StorageError:
+            ready = False
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Counters in the Prometheus text format; no ids of patients."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

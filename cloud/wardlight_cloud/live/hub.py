@@ -1,0 +1,118 @@
+"""One database listener per API worker, many subscribers.
+
+A subscriber holds only the newest unsent row of each series, so a slow browser gets fewer
+updates, never old ones, and memory stays bounded by the number of series.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Final, Self
+from uuid import UUID
+
+from wardlight_cloud.store.base import LatestRow, ReadStore
+from wardlight_shared.errors import StorageError
+
+_log = logging.getLogger(__name__)
+_RETRY_S: Final = 1.0
+
+
+class Subscription:
+    """Rows for one browser. ``patient`` None = all patients."""
+
+    def __init__(self, patient: UUID | None) -> None:
+        self.patient = patient
+        self._rows: dict[int, LatestRow] = {}
+        self._wake = asyncio.Event()
+
+    def offer(self, rows: tuple[LatestRow, ...]) -> None:
+        """Keep the newest row of each series that concerns this subscriber."""
+        for row in rows:
+            if self.patient is None or row.patient_id == self.patient:
+                self._rows[row.series_id] = row
+        if self._rows:
+            self._wake.set()
+
+    async def next(self, timeout_s: float) -> tuple[LatestRow, ...]:
+        """Unsent rows, oldest commit first; () after ``timeout_s`` without any."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        self._wake.clear()
+        rows, self._rows = self._rows, {}
+        return tuple(sorted(rows.values(), key=lambda row: row.commit_seq))
+
+
+class LiveHub:
+    """``async with LiveHub(store) as hub: async with hub.subscribe(patient) as subscription``."""
+
+    def __init__(self, store: ReadStore) -> None:
+        self._store = store
+        self._subscriptions: set[Subscription] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._seen = 0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="live-hub")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, patient: UUID | None) -> AsyncIterator[Subscription]:
+        """A subscription that starts with the newest rows of now."""
+        subscription = Subscription(patient)
+        self._subscriptions.add(subscription)
+        try:
+            subscription.offer(await self._store.latest(None if patient is None else (patient,)))
+            yield subscription
+        finally:
+            self._subscriptions.discard(subscription)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._listen()
+            except StorageError:
+                _log.warning("live feed lost the database; trying again")
+            await asyncio.sleep(_RETRY_S)
+
+    async def _listen(self) -> None:
+        async with self._store.changes() as changes:
+            # Whatever came while we were not listening is caught up first.
+            await self._deliver()
+            async for _ in changes:
+                await self._deliver()
+
+    async def _deliver(self) -> None:
+        wanted = _patients(self._subscriptions)
+        if wanted is not None and not wanted:
+            return
+        rows = await self._store.latest(None if wanted is None else tuple(wanted))
+        fresh = tuple(row for row in rows if row.commit_seq > self._seen)
+        if not fresh:
+            return
+        self._seen = max(row.commit_seq for row in fresh)
+        for subscription in self._subscriptions:
+            subscription.offer(fresh)
+
+
+def _patients(subscriptions: set[Subscription]) -> set[UUID] | None:
+    """Patients somebody listens to; None = all of them."""
+    patients: set[UUID] = set()
+    for subscription in subscriptions:
+        if subscription.patient is None:
+            return None
+        patients.add(subscription.patient)
+    return patients

@@ -1,0 +1,180 @@
+"""``GET /api/v1/live`` (server-sent events) and ``GET /api/v1/trend`` (points for charts).
+
+Both answer a dashboard session or a bearer token. An open live connection for one patient keeps
+that patient watched, so that gateways send 1 s blocks.
+
+Events   ``latest``: JSON list of rows; ``id`` is the commit sequence. A comment line every
+         HEARTBEAT_S keeps proxies and browsers sure that the connection lives.
+Errors   401, 404 (unknown patient id), 400 (bad parameter): JSON {"error": ...}
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from wardlight_cloud.live.hub import LiveHub
+from wardlight_cloud.store.base import LatestRow, ReadStore, RegisterStore
+from wardlight_shared.codes import BY_WIRE
+from wardlight_shared.errors import StorageError
+from wardlight_shared.floats import decimal_from_parts
+from wardlight_shared.model import ABSENT_BY_CODE
+
+_log = logging.getLogger(__name__)
+HEARTBEAT_S: Final = 10.0
+WATCH_S: Final = 60
+_MAX_POINTS: Final = 5000
+_MAX_SPAN: Final = timedelta(days=366)
+
+Authenticate = Callable[[Request], Awaitable[object]]
+
+
+class LiveStore(ReadStore, RegisterStore, Protocol):
+    """What the live feed needs of the store."""
+
+
+class BadRequest(Exception):
+    """A parameter cannot be used; the text says which and why."""
+
+
+def latest_json(row: LatestRow) -> dict[str, Any]:
+    """One row as the dashboard reads it; ``value`` is exact decimal text or null."""
+    absent = ABSENT_BY_CODE[row.absent] if row.absent < len(ABSENT_BY_CODE) else None
+    is_absent = row.absent != 0
+    return {
+        "patient": str(row.patient_id),
+        "series": row.series_id,
+        "device": str(row.device_id),
+        "metric": BY_WIRE[row.metric].name,
+        "unit": row.unit,
+        "time": row.time.isoformat(),
+        "stored": row.stored_at.isoformat(),
+        "value": None if is_absent else format(decimal_from_parts(row.mantissa, row.scale), "f"),
+        "absent": None if not is_absent else str(absent or "unknown"),
+        "flags": row.flags,
+        "error_ms": row.error_ms,
+        "commit": row.commit_seq,
+    }
+
+
+class LiveRoutes:
+    """Builds the routes."""
+
+    def __init__(self, store: LiveStore, hub: LiveHub, authenticate: Authenticate) -> None:
+        self._store = store
+        self._hub = hub
+        self._authenticate = authenticate
+
+    def routes(self) -> list[Route]:
+        """Routes below ``/api/v1``."""
+        return [
+            Route("/live", self._guarded(self._live)),
+            Route("/trend", self._guarded(self._trend)),
+        ]
+
+    def _guarded(
+        self, handler: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            try:
+                await self._authenticate(request)
+                return await handler(request)
+            except PermissionError as error:
+                return _json({"error": str(error)}, 401)
+            except BadRequest as error:
+                return _json({"error": str(error)}, 400)
+            except StorageError:
+                return _json({"error": "The database does not answer; try again."}, 503)
+
+        return guarded
+
+    async def _live(self, request: Request) -> Response:
+        text = request.query_params.get("patient")
+        patient = None if text is None else _uuid(text)
+        if patient is not None and not (await self._store.patients(ids=[patient]))[0]:
+            return _json({"error": "There is no patient with this id."}, 404)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(
+            self._events(request, patient), media_type="text/event-stream", headers=headers
+        )
+
+    async def _events(self, request: Request, patient: UUID | None) -> AsyncIterator[bytes]:
+        try:
+            async with self._hub.subscribe(patient) as subscription:
+                yield b"retry: 1000\n\n"
+                while not await request.is_disconnected():
+                    if patient is not None:
+                        await self._watch(patient)
+                    rows = await subscription.next(HEARTBEAT_S)
+                    yield _event(rows) if rows else b": alive\n\n"
+        except StorageError:
+            # The browser connects again by itself and then gets the newest rows.
+            _log.warning("live connection closed: the database does not answer")
+        except asyncio.CancelledError:
+            return
+
+    async def _watch(self, patient: UUID) -> None:
+        now = datetime.now(UTC)
+        await self._store.watch(patient, until=now + timedelta(seconds=WATCH_S))
+
+    async def _trend(self, request: Request) -> Response:
+        parameters = request.query_params
+        series = _whole(parameters.get("series"), "series", 0, 1 << 31)
+        points = _whole(parameters.get("points", "1000"), "points", 10, _MAX_POINTS)
+        end = _instant(parameters.get("end"), "end") or datetime.now(UTC)
+        start = _instant(parameters.get("start"), "start") or end - timedelta(hours=24)
+        if not timedelta(0) < end - start <= _MAX_SPAN:
+            raise BadRequest("start must lie before end, by at most 366 days")
+        found = await self._store.trend(series, start=start, end=end, max_points=points)
+        return _json(
+            {
+                "time": [point.time.timestamp() for point in found],
+                "mean": [point.mean if point.count else None for point in found],
+                "minimum": [point.minimum if point.count else None for point in found],
+                "maximum": [point.maximum if point.count else None for point in found],
+                "count": [point.count for point in found],
+                "absent": [point.absent for point in found],
+            }
+        )
+
+
+def _event(rows: tuple[LatestRow, ...]) -> bytes:
+    data = orjson.dumps([latest_json(row) for row in rows])
+    return b"id: %d\nevent: latest\ndata: %s\n\n" % (rows[-1].commit_seq, data)
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    return Response(orjson.dumps(value), status, headers, "application/json")
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise BadRequest("patient: not an id") from error
+
+
+def _whole(text: str | None, name: str, low: int, high: int) -> int:
+    if text is None or not text.isdigit() or not low <= int(text) < high + 1:
+        raise BadRequest(f"{name}: expected a whole number from {low} to {high}")
+    return int(text)
+
+
+def _instant(text: str | None, name: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadRequest(f"{name}: expected for instance 2026-01-31T08:00:00Z") from error
+    if moment.tzinfo is None:
+        raise BadRequest(f"{name}: the offset is missing, for instance ...Z")
+    return moment

@@ -1,0 +1,79 @@
+"""Passwords of dashboard users: argon2id, and a brake on guessing.
+
+Source  RFC 9106 (argon2id); OWASP ASVS 5.0, 6.3 (throttling)
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from wardlight_cloud.store.base import RegisterStore
+
+_FREE_TRIES: Final = 5
+_WAIT_MAX_S: Final = 300.0
+_LOGINS_MAX: Final = 10_000
+_hasher: Final = PasswordHasher()
+
+
+@lru_cache(maxsize=1)
+def _dummy() -> str:
+    """Checked for unknown logins, so that the answer takes as long as for known ones."""
+    return _hasher.hash(secrets.token_urlsafe(16))
+
+
+def new_password() -> str:
+    """A random password a person can type: 79 bits in four groups."""
+    alphabet = "abcdefghjkmnpqrstuvwxyz23456789"
+    groups = ["".join(secrets.choice(alphabet) for _ in range(4)) for _ in range(4)]
+    return "-".join(groups)
+
+
+def hash_password(password: str) -> str:
+    """argon2id in its standard text form."""
+    return _hasher.hash(password)
+
+
+def _matches(stored: str, password: str) -> bool:
+    try:
+        return _hasher.verify(stored, password)
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+class PasswordChecker:
+    """Checks a login; after five failures in a row a login must wait, doubling up to 5 minutes."""
+
+    def __init__(
+        self, register: RegisterStore, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._register = register
+        self._clock = clock
+        self._failures: dict[str, tuple[int, float]] = {}
+
+    def wait_s(self, login: str) -> float:
+        """Seconds until this login may be tried again."""
+        count, last = self._failures.get(login, (0, 0.0))
+        if count < _FREE_TRIES:
+            return 0.0
+        pause = min(_WAIT_MAX_S, 2.0 ** (count - _FREE_TRIES))
+        return max(0.0, last + pause - self._clock())
+
+    async def check(self, login: str, password: str) -> bool:
+        """True when login and password belong together and the login need not wait."""
+        if self.wait_s(login) > 0:
+            return False
+        stored = await self._register.password_hash(login)
+        good = await asyncio.to_thread(_matches, stored or _dummy(), password)
+        if good and stored is not None:
+            self._failures.pop(login, None)
+            return True
+        if len(self._failures) >= _LOGINS_MAX:
+            self._failures.clear()
+        self._failures[login] = (self._failures.get(login, (0, 0.0))[0] + 1, self._clock())
+        return False
