@@ -6,12 +6,12 @@
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 
@@ -20,6 +20,7 @@ from wardlight_cloud.dashboard.routes import DashboardRoutes
 from wardlight_cloud.fhir.router import FhirFace
 from wardlight_cloud.live.hub import LiveHub
 from wardlight_cloud.live.routes import LiveRoutes
+from wardlight_cloud.security.headers import SecurityHeaders
 from wardlight_cloud.security.passwords import PasswordChecker
 from wardlight_cloud.security.sessions import Sessions, session_key
 from wardlight_cloud.security.tokens import TokenAuthenticator
@@ -27,17 +28,6 @@ from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.open import open_store
 from wardlight_shared import __version__
 from wardlight_shared.errors import StorageError
-
-_SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-        "frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}
 
 
 def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
@@ -58,7 +48,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
         title="Wardlight", version=__version__, lifespan=lifespan,
         docs_url=None, redoc_url=None, openapi_url=None,
     )  # fmt: skip
-    app.middleware("http")(_secure)
+    app.add_middleware(SecurityHeaders)
     return app
 
 
@@ -66,17 +56,6 @@ def from_environment() -> FastAPI:
     """Factory for server workers."""
     path = os.environ.get("WARDLIGHT_CONFIG_FILE")
     return create_app(load(Path(path) if path else None))
-
-
-async def _secure(
-    request: Request, call_next: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    response = await call_next(request)
-    for name, value in _SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    if not request.url.path.startswith("/static/"):
-        response.headers.setdefault("Cache-Control", "no-store")
-    return response
 
 
 def _mount(app: FastAPI, settings: Settings, store: Store, hub: LiveHub) -> None:
