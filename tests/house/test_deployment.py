@@ -1,0 +1,194 @@
+"""Files for containers, systemd and udev parse, and name commands, keys and files that exist."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.faces import keys, settings, subcommands
+from support.tree import ROOT, relative
+
+GATEWAY = ROOT / "firmware-configs" / "gateway"
+UNITS = sorted(GATEWAY.glob("*.service"))
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {
+    name: service
+    for name, service in SERVICES.items()
+    if str(service["image"]).startswith("wardlight-")
+}
+
+
+def _unit(path: Path) -> list[tuple[str, str, str]]:
+    """(section, key, value) of each line; keys of a unit repeat, so no dict."""
+    section, found = "", []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if header := re.fullmatch(r"\[(\w+)\]", line):
+            section = header[1]
+        elif line and not line.startswith("#"):
+            key, equals, value = line.partition("=")
+            assert equals, f"{path.name}: {line!r} is no setting"
+            found.append((section, key, value))
+    return found
+
+
+def _environment_keys() -> set[str]:
+    """Names of the environment variables that the cloud's settings read."""
+    return {"WARDLIGHT_" + key.upper().replace(".", "__") for key in keys(settings("cloud"))}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_container_runs_a_command_that_exists(name: str) -> None:
+    program = str(OURS[name]["image"])
+    assert OURS[name]["command"][0] in subcommands(program)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_container_environment_is_settings(name: str) -> None:
+    assert set(OURS[name].get("environment", {})) <= _environment_keys()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_container_has_no_more_rights_than_it_needs(name: str) -> None:
+    service = OURS[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert not str(service["user"]).startswith("0")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_container_mounts_only_what_is_there(name: str) -> None:
+    """Each source is a declared volume, a file of the checkout, or made by prepare-compose."""
+    for mount in SERVICES[name].get("volumes", []):
+        source = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", mount).split(":")[0]
+        if source.startswith("./deploy/"):
+            continue
+        if source.startswith("./"):
+            assert (ROOT / source).is_file(), source
+        else:
+            assert source in COMPOSE["volumes"], source
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_container_ports_stay_on_this_host(name: str) -> None:
+    for port in SERVICES[name].get("ports", []):
+        assert re.match(r"\$\{\w+:-127\.0\.0\.1:", port), f"{name} publishes {port} to the network"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_images_are_pinned_by_tag(name: str) -> None:
+    image = str(SERVICES[name]["image"])
+    if name not in OURS:
+        assert re.search(r":\$\{\w+:-[0-9][\w.-]+\}$", image), f"{image} has no version"
+
+
+def test_containers_wait_for_services_that_exist() -> None:
+    waits = {name for service in SERVICES.values() for name in service.get("depends_on", {})}
+    assert waits <= set(SERVICES)
+
+
+@pytest.mark.parametrize("side", ["edge", "cloud"])
+def test_dockerfile_builds_from_the_lock_and_runs_as_nobody_in_particular(side: str) -> None:
+    text = (ROOT / side / "Dockerfile").read_text(encoding="utf-8")
+    assert "--require-hashes" in text
+    assert f"requirements/{side}.txt" in text
+    assert text.count("\nFROM ") == 2, "built in one stage, run from another"
+    final = text[text.rindex("\nFROM ") :]
+    assert re.search(r"^USER wardlight$", final, re.MULTILINE)
+    assert "\nHEALTHCHECK " in final
+    entry = re.search(r'^ENTRYPOINT \["([\w-]+)"\]\nCMD \["(\w+)"', final, re.MULTILINE)
+    assert entry
+    assert entry[2] in subcommands(entry[1])
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", text, re.MULTILINE)
+    assert not [path for line in copied for path in line.split() if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_unit_starts_a_command_that_exists(unit: Path) -> None:
+    (command,) = [value for _, key, value in _unit(unit) if key == "ExecStart"]
+    path, subcommand, *_ = command.split()
+    assert subcommand in subcommands(Path(path).name)
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_unit_environment_is_settings(unit: Path) -> None:
+    named = {value.partition("=")[0] for _, key, value in _unit(unit) if key == "Environment"} - {
+        "WARDLIGHT_KEY_FILE"
+    }  # the gateway's only one
+    assert named <= _environment_keys()
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_unit_is_hardened(unit: Path) -> None:
+    service = {key: value for section, key, value in _unit(unit) if section == "Service"}
+    assert service["User"] != "root"
+    assert service["CapabilityBoundingSet"] == ""
+    assert service["NoNewPrivileges"] == "yes"
+    assert service["ProtectSystem"] == "strict"
+    assert service["UMask"] == "0077"
+
+
+def test_gateway_unit_is_watched() -> None:
+    service = {
+        key: value
+        for section, key, value in _unit(GATEWAY / "wardlight-edge.service")
+        if section == "Service"
+    }
+    assert service["Type"] == "notify"
+    assert int(service["WatchdogSec"]) > 0
+    assert service["Restart"] == "always"
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_systemd_accepts_the_unit(unit: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip("systemd-analyze is not here: apt install systemd")
+    result = subprocess.run(
+        [analyze, "verify", "--man=no", "--recursive-errors=no", str(unit)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    not_installed_here = "is not executable: No such file or directory"
+    complaints = [
+        line for line in result.stderr.splitlines() if not line.endswith(not_installed_here)
+    ]
+    assert not complaints
+
+
+@pytest.mark.parametrize("name", ["edge.toml", "edge.container.toml"])
+def test_example_settings_are_valid(name: str) -> None:
+    from wardlight_edge import config
+
+    text = (GATEWAY / name).read_text(encoding="utf-8")
+    parsed = config.parse(text, source=name, folder=Path("/etc/wardlight"))
+    assert parsed.gateway == "gateway-1"
+    # The commented device blocks are what people uncomment first: they must be right too.
+    uncommented = re.sub(r"^#(\[\[device|\w+ = )", r"\1", text, flags=re.MULTILINE)
+    devices = config.parse(uncommented, source=name, folder=Path("/etc/wardlight")).devices
+    assert not [
+        device.profile
+        for device in devices
+        if not (ROOT / "firmware-configs" / f"{device.profile}.toml").is_file()
+    ]
+    assert tomllib.loads(text)["uplink"]["port"] == 8883
+
+
+def test_udev_rules_are_well_formed() -> None:
+    """udevadm verify is younger than Debian 12, so the grammar is checked here."""
+    part = r'[A-Z_]+(\{[\w/]+\})?(==|!=|=|\+=|:=)"[^"]*"'
+    for path in GATEWAY.glob("*.rules"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith("#"):
+                assert re.fullmatch(rf"{part}(, {part})*", line), f"{relative(path)}: {line}"
+
+
+def test_gateway_readme_names_every_file() -> None:
+    text = (GATEWAY / "README.md").read_text(encoding="utf-8")
+    assert not [path.name for path in GATEWAY.iterdir() if path.name not in f"{text} README.md"]

@@ -1,0 +1,76 @@
+"""What the product shows to its operator: settings keys and subcommands, asked from the code."""
+
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+import pydantic
+
+from support.tree import ROOT
+
+PROGRAMS = {
+    "wardlight": "wardlight_lab.cli",
+    "wardlight-edge": "wardlight_edge.cli",
+    "wardlight-cloud": "wardlight_cloud.cli",
+}
+
+
+@cache
+def subcommands(program: str) -> tuple[str, ...]:
+    """The subcommands that `program --help` lists."""
+    module = PROGRAMS[program]
+    result = subprocess.run(
+        [sys.executable, "-c", f"from {module} import main; raise SystemExit(main())", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=ROOT,
+    )
+    assert result.returncode == 0, result.stderr
+    listed = re.search(r"\{([a-z0-9,-]+)\}", result.stdout)
+    assert listed, f"{module} --help lists no subcommands:\n{result.stdout}"
+    return tuple(listed[1].split(","))
+
+
+def settings(side: str) -> type[Any]:
+    """The Settings type of "edge" or "cloud"; loaded late, so that a broken one fails alone."""
+    kind: type[Any] = importlib.import_module(f"wardlight_{side}.config").Settings
+    return kind
+
+
+def _is_section(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct | pydantic.BaseModel)
+
+
+def _section(kind: Any) -> Any:
+    """The settings type inside X, X | None, tuple[X, ...] or Annotated[X, ...]; else None."""
+    if _is_section(kind):
+        return kind
+    if get_origin(kind) in {Union, UnionType, tuple, list} or hasattr(kind, "__metadata__"):
+        inner = (_section(argument) for argument in get_args(kind))
+        return next((section for section in inner if section is not None), None)
+    return None
+
+
+def _names(kind: type[Any]) -> dict[str, str]:
+    """Key in the file -> attribute."""
+    if issubclass(kind, msgspec.Struct):
+        return {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
+    return {name: name for name in kind.model_fields}
+
+
+def keys(kind: type[Any], prefix: str = "") -> Iterator[str]:
+    """Every key of a settings type as it stands in the file, dotted: `uplink.host`."""
+    hints = get_type_hints(kind, include_extras=True)
+    for key, attribute in _names(kind).items():
+        section = _section(hints[attribute])
+        if section is None:
+            yield prefix + key
+        else:
+            yield from keys(section, f"{prefix}{key}.")
