@@ -1,0 +1,125 @@
+"""The scripts behind the make targets say what is missing, and keep exit codes."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.tree import ROOT
+
+SYSTEM_PATH = "/usr/bin:/bin"
+
+
+def _run(command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    keep = {"HOME": str(cwd), "PATH": SYSTEM_PATH}
+    return subprocess.run(
+        command, cwd=cwd, env=keep | environment, capture_output=True, text=True, timeout=60
+    )
+
+
+def _program(folder: Path, name: str, script: str) -> None:
+    folder.mkdir(exist_ok=True)
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+
+
+def _only_pythons(folder: Path, script: str) -> str:
+    """A PATH on which each Python that the finder tries runs `script`."""
+    for name in ("python3", *(f"python3.{minor}" for minor in range(11, 15))):
+        _program(folder, name, script)
+    return f"{folder}:{SYSTEM_PATH}"
+
+
+def test_finder_prints_a_python_that_can_make_environments(tmp_path: Path) -> None:
+    result = _run([str(ROOT / "scripts" / "python")], tmp_path, PYTHON=sys.executable)
+    assert result.returncode == 0
+    assert Path(result.stdout.strip()).samefile(sys.executable)
+
+
+def test_finder_names_the_package_that_brings_venv(tmp_path: Path) -> None:
+    (tmp_path / "ensurepip.py").write_text("raise ImportError('as on a bare Debian')")
+    path = _only_pythons(tmp_path / "bin", f'exec {sys.executable} "$@"')
+    result = _run([str(ROOT / "scripts" / "python")], tmp_path, PATH=path, PYTHONPATH=str(tmp_path))
+    assert result.returncode == 1
+    assert not result.stdout
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert f"apt install python{version}-venv" in result.stderr
+
+
+def test_finder_refuses_an_old_python(tmp_path: Path) -> None:
+    path = _only_pythons(tmp_path / "bin", "echo")  # what the question prints before 3.11
+    result = _run([str(ROOT / "scripts" / "python")], tmp_path, PATH=path)
+    assert result.returncode == 1
+    assert "needs Python 3.11 or newer" in result.stderr
+
+
+@pytest.mark.parametrize(("check", "test"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+def test_ci_runs_both_and_fails_with_either(tmp_path: Path, check: int, test: int) -> None:
+    """Whatever happens, both run, and pytest's summary stays the last line."""
+    folder = tmp_path / "a checkout"
+    (folder / ".ci").mkdir(parents=True)
+    shutil.copy(ROOT / ".ci" / "run", folder / ".ci" / "run")
+    (folder / "Makefile").write_text(
+        f"check:\n\t@exit {check}\ntest:\n\t@echo '== 3 passed =='; exit {test}\n"
+    )
+    command = ["sh", "-c", ".ci/run 2>&1"]  # in one stream, as a terminal shows it
+    result = _run(command, folder)
+    assert (result.returncode != 0) == bool(check or test)
+    assert result.stdout.splitlines()[-1] == "== 3 passed =="
+
+
+def test_environment_is_made_again_when_its_lock_changes(tmp_path: Path) -> None:
+    """Of scripts/venv the decision is tested: a stand-in for Python notes that it was called."""
+    folder = tmp_path / "a checkout"
+    (folder / "requirements").mkdir(parents=True)
+    shutil.copytree(ROOT / "scripts", folder / "scripts")
+    for name in ("pyproject.toml", "requirements/lab.txt", "requirements/dev.txt"):
+        (folder / name).write_text(name)
+    _program(
+        folder / "scripts",
+        "python",
+        f"echo {tmp_path / 'stand-in'}",
+    )
+    # Makes an environment whose own Python (pip) does nothing.
+    made = tmp_path / "made"
+    _program(
+        tmp_path,
+        "stand-in",
+        f'echo made >> "{made}"; mkdir -p .venv/bin; cp /bin/true .venv/bin/python',
+    )
+
+    def times_made(side: str) -> int:
+        before = len(made.read_text().splitlines()) if made.exists() else 0
+        result = _run(["scripts/venv", side], folder)
+        assert result.returncode == 0, result.stderr
+        return (len(made.read_text().splitlines()) if made.exists() else 0) - before
+
+    assert times_made("lab") == 1
+    assert times_made("lab") == 0
+    assert times_made("dev") == 1
+    assert times_made("lab") == 0, "dev holds all of lab"
+    (folder / "requirements" / "dev.txt").write_text("changed")
+    assert times_made("dev") == 1
+    assert times_made("dev") == 0
+    folder = folder.rename(tmp_path / "moved")
+    assert times_made("dev") == 1, "the scripts in .venv hold the checkout's path"
+
+
+def test_local_authority_makes_keys_for_their_owner_alone(tmp_path: Path) -> None:
+    result = _run([str(ROOT / "scripts" / "pki"), "keys", "gateway-1"], tmp_path)
+    assert result.returncode == 0, result.stderr
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()}
+    assert modes == {
+        "ca.key": 0o600,
+        "ca.pem": 0o644,
+        "gateway-1.key": 0o600,
+        "gateway-1.pem": 0o644,
+    }
+    verified = _run(
+        ["openssl", "verify", "-x509_strict", "-CAfile", "keys/ca.pem", "keys/gateway-1.pem"],
+        tmp_path,
+    )
+    assert verified.returncode == 0, verified.stderr
