@@ -1,3 +1,3 @@
-"""The pages a clinician looks at."""
+"""The clinicians' pages: patient list, patient with live trends, operations. No build step."""
 
 __all__: list[str] = []

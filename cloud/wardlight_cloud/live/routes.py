@@ -3,8 +3,8 @@
 Both answer a dashboard session or a bearer token. An open live connection for one patient keeps
 that patient watched, so that gateways send 1 s blocks.
 
-Events   ``latest``: JSON list of rows; ``id`` is the commit sequence. A comment line every
-         HEARTBEAT_S keeps proxies and browsers sure that the connection lives.
+Events   ``latest``: JSON list of rows; ``id`` is the commit sequence.
+         ``alive``: every HEARTBEAT_S without rows, so that a dead connection is noticed.
 Errors   401, 404 (unknown patient id), 400 (bad parameter): JSON {"error": ...}
 """
 
@@ -113,7 +113,7 @@ class LiveRoutes:
                     if patient is not None:
                         await self._watch(patient)
                     rows = await subscription.next(HEARTBEAT_S)
-                    yield _event(rows) if rows else b": alive\n\n"
+                    yield _event(rows) if rows else b"event: alive\ndata: {}\n\n"
         except StorageError:
             # The browser connects again by itself and then gets the newest rows.
             _log.warning("live connection closed: the database does not answer")

@@ -1,0 +1,124 @@
+// Trends: one uPlot a series, loaded by range; live points are added while the range ends now.
+"use strict";
+(() => {
+  const figures = [...document.querySelectorAll("figure.trend")];
+  const buttons = [...document.querySelectorAll(".ranges button")];
+  if (!figures.length) return;
+  let hours = 1;
+  const charts = new Map(); // series -> {plot, data}
+  const style = getComputedStyle(document.documentElement);
+  const color = (name) => style.getPropertyValue(name).trim();
+
+  function options(figure, width) {
+    return {
+      width, height: 190, legend: { show: true },
+      cursor: { drag: { x: true, y: false } },
+      scales: { x: { time: true } },
+      axes: [
+        { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 } },
+        { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, size: 56 },
+      ],
+      series: [
+        {},
+        { label: figure.dataset.label, stroke: color("--accent"), width: 1.6, spanGaps: false, points: { size: 5 } },
+        { label: "least", stroke: "transparent", points: { show: false } },
+        { label: "most", stroke: "transparent", points: { show: false } },
+      ],
+      bands: [{ series: [3, 2], fill: color("--accent") + "22" }],
+    };
+  }
+
+  // A gap longer than three usual steps is drawn as a gap, never as a line across it.
+  function withGaps(found) {
+    const data = [[], [], [], []];
+    const steps = found.time.slice(1).map((t, i) => t - found.time[i]).sort((a, b) => a - b);
+    const usual = steps.length ? steps[Math.floor(steps.length / 2)] : 0;
+    found.time.forEach((time, i) => {
+      if (i && usual && time - found.time[i - 1] > 3 * usual + 1) {
+        data[0].push(found.time[i - 1] + usual); data[1].push(null); data[2].push(null); data[3].push(null);
+      }
+      data[0].push(time); data[1].push(found.mean[i]); data[2].push(found.minimum[i]); data[3].push(found.maximum[i]);
+    });
+    return data;
+  }
+
+  async function load(figure) {
+    const place = figure.querySelector(".plot");
+    const start = new Date(Date.now() - hours * 3600e3).toISOString();
+    const series = figure.dataset.series;
+    const answer = await fetch(`/api/v1/trend?series=${series}&start=${encodeURIComponent(start)}&points=1000`);
+    if (!answer.ok) { message(figure, `The trend could not be loaded (${answer.status}). Reload the page.`); return; }
+    const data = withGaps(await answer.json());
+    charts.get(series)?.plot.destroy();
+    charts.delete(series);
+    if (!data[0].length) { message(figure, "No readings in this time range."); return; }
+    place.replaceChildren();
+    const plot = new uPlot(options(figure, place.clientWidth || 600), data, place);
+    charts.set(series, { plot, data });
+    table(figure);
+  }
+
+  function message(figure, text) {
+    const line = document.createElement("p");
+    line.className = "empty";
+    line.textContent = text;
+    figure.querySelector(".plot").replaceChildren(line);
+    figure.querySelector("details .scroll").replaceChildren();
+  }
+
+  function table(figure) {
+    const details = figure.querySelector("details");
+    const chart = charts.get(figure.dataset.series);
+    if (!details.open || !chart) return;
+    const body = document.createElement("table");
+    const head = body.createTHead().insertRow();
+    for (const name of ["Time", `${figure.dataset.label} (${figure.dataset.unit})`]) {
+      const cell = document.createElement("th");
+      cell.scope = "col"; cell.textContent = name; head.append(cell);
+    }
+    const rows = body.createTBody();
+    for (let i = chart.data[0].length - 1; i >= Math.max(0, chart.data[0].length - 200); i--) {
+      if (chart.data[1][i] === null) continue;
+      const row = rows.insertRow();
+      row.insertCell().textContent = new Date(chart.data[0][i] * 1000).toLocaleString();
+      row.insertCell().textContent = Number(chart.data[1][i].toFixed(2));
+    }
+    details.querySelector(".scroll").replaceChildren(body);
+  }
+
+  function add(rows) {
+    for (const row of rows) {
+      const chart = charts.get(String(row.series));
+      const figure = figures.find((f) => f.dataset.series === String(row.series));
+      if (!figure || row.value === null) continue;
+      if (!chart) { load(figure); continue; }
+      const time = Date.parse(row.time) / 1000, value = Number(row.value), data = chart.data;
+      if (time <= data[0][data[0].length - 1]) continue;
+      if (hours > 1) continue; // buckets: the next reload of the range brings it
+      data[0].push(time); data[1].push(value); data[2].push(value); data[3].push(value);
+      while (data[0].length && data[0][0] < time - hours * 3600) for (const column of data) column.shift();
+      chart.plot.setData(data);
+    }
+  }
+
+  for (const button of buttons) {
+    button.addEventListener("click", () => {
+      hours = Number(button.dataset.hours);
+      for (const other of buttons) other.setAttribute("aria-pressed", String(other === button));
+      figures.forEach(load);
+    });
+  }
+  for (const figure of figures) {
+    figure.querySelector("details").addEventListener("toggle", () => table(figure));
+    load(figure);
+  }
+  document.addEventListener("wardlight:rows", (event) => add(event.detail));
+  addEventListener("resize", () => {
+    for (const figure of figures) {
+      const chart = charts.get(figure.dataset.series);
+      if (chart) chart.plot.setSize({ width: figure.querySelector(".plot").clientWidth, height: 190 });
+    }
+  });
+  // While nobody streams, buckets and gaps still move on.
+  setInterval(() => { if (!document.hidden) figures.forEach(load); }, 60000);
+})();
