@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from support.tree import ROOT, relative
+from wardlight_edge.devices import COMPANIONS
 from wardlight_shared import profile
 
 DEVICES = ROOT / "edge" / "wardlight_edge" / "devices"
@@ -59,8 +60,17 @@ def test_docstring_is_the_contract(module: Path) -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
 def test_some_profile_uses_the_decoder(module: Path) -> None:
-    decoders = {tomllib.loads(file.read_text())["decoder"] for file in PROFILE_FILES}
-    assert module.stem in decoders
+    """By name, or for what stands beside a measurement (battery, clock) by its characteristic."""
+    profiles = [
+        profile.parse(file.read_text(encoding="utf-8"), source=file.name) for file in PROFILE_FILES
+    ]
+    used = {each.decoder for each in profiles}
+    for each in profiles:
+        if each.transport.ble is not None:
+            ble = each.transport.ble
+            used |= {COMPANIONS.get(uuid, "") for uuid in (*ble.indicate, *ble.notify)}
+            used |= {COMPANIONS.get(uuid, "") for uuid in (*ble.read_once, ble.set_clock or "")}
+    assert module.stem in used
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
