@@ -1,3 +1,80 @@
-"""Decoders without I/O: one file for each device family, named by the profiles."""
+"""Decoders without I/O: one file for each device family, named by the profiles.
 
-__all__: list[str] = []
+``load`` finds the module that a profile's ``decoder`` names; there is no list to edit.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Final, cast
+
+from wardlight_edge.devices._base import (
+    Decoder,
+    Frame,
+    Framer,
+    FramerCounts,
+    GattDecoder,
+    Options,
+    Samples,
+    SerialDecoder,
+)
+from wardlight_edge.devices._event import event_id
+from wardlight_edge.devices._plausible import flag_implausible
+from wardlight_shared.errors import ConfigError
+
+__all__ = [
+    "COMPANIONS",
+    "Decoder",
+    "Frame",
+    "Framer",
+    "FramerCounts",
+    "GattDecoder",
+    "Options",
+    "Samples",
+    "SerialDecoder",
+    "event_id",
+    "flag_implausible",
+    "load",
+    "load_gatt",
+    "load_serial",
+]
+
+COMPANIONS: Final[Mapping[str, str]] = {
+    "0x2A19": "battery",
+    "0x2A08": "current_time",
+    "0x2A0F": "current_time",
+    "0x2A2B": "current_time",
+    "0x2A23": "device_information",
+    "0x2A24": "device_information",
+    "0x2A25": "device_information",
+    "0x2A26": "device_information",
+    "0x2A27": "device_information",
+    "0x2A28": "device_information",
+    "0x2A29": "device_information",
+    "0x2A50": "device_information",
+    "0x2BFF": "device_information",
+}
+"""Characteristics that stand beside the measurement in any device, to the module for them."""
+
+
+def load(name: str) -> Decoder:
+    """Return the decoder module ``name``; ConfigError when this program has none of that name."""
+    if not name.isidentifier() or name.startswith("_") or find_spec(f"{__name__}.{name}") is None:
+        raise ConfigError(f"decoder {name!r}: no such module in {__name__}")
+    return cast(Decoder, import_module(f"{__name__}.{name}"))
+
+
+def load_gatt(name: str) -> GattDecoder:
+    """Return the GATT decoder ``name``; ConfigError when it is none."""
+    module = load(name)
+    if not hasattr(module, "CHARACTERISTICS"):
+        raise ConfigError(f"decoder {name!r} decodes no GATT characteristics")
+    return cast(GattDecoder, module)
+
+
+def load_serial(name: str) -> SerialDecoder:
+    """Return the serial decoder ``name``; ConfigError when it is none."""
+    module = load(name)
+    if not hasattr(module, "framer"):
+        raise ConfigError(f"decoder {name!r} decodes no serial line")
+    return cast(SerialDecoder, module)

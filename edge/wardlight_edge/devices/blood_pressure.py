@@ -1,0 +1,129 @@
+"""Blood Pressure: Measurement 0x2A35, Intermediate Cuff Pressure 0x2A36.
+
+In      one value of 7 to 19 bytes:
+        flags u8 | systolic, diastolic, mean SFLOAT-Type | [date time 7] | [pulse SFLOAT-Type]
+        | [user u8] | [status u16]
+        flags b0 kPa, b1 date time, b2 pulse rate, b3 user, b4 status; the others are ignored
+Out     systolic_bp, diastolic_bp, mean_bp in mm[Hg] and, where sent, pulse_rate_nibp in /min.
+        kPa is converted (see _units), the number as sent is in raw_value. Status bits are flags
+        of every reading. User 255 is Flag.USER_UNKNOWN.
+        A number of 0 is NOT_MEASURED: cuffs without a mean send 0 or NaN, and no cuff measures 0
+        0x2A36: (), checked but never stored: it is the pressure of the cuff, not of the patient
+Errors  DecodeError: length that the flags do not account for
+Source  Bluetooth BLS 1.1, 3.1 and 3.2; GSS Blood Pressure Measurement; IEEE 11073-20601 F.8
+Vectors tests/vectors/blood_pressure.toml
+"""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from struct import Struct
+from typing import Final
+
+from wardlight_edge.devices._gatt import (
+    DATE_TIME_LENGTH,
+    Number,
+    check_at_least,
+    check_length,
+    date_time,
+    decode_value,
+    sfloat_number,
+    user_index,
+)
+from wardlight_edge.devices._units import convert
+from wardlight_shared.floats import sfloat_from_word
+from wardlight_shared.model import Absent, Flag, Reading
+
+_HEAD: Final = Struct("<BHHH")
+_U16: Final = Struct("<H")
+_IS_KPA, _HAS_TIME, _HAS_PULSE, _HAS_USER, _HAS_STATUS = (1 << bit for bit in range(5))
+_LENGTHS: Final = tuple(
+    _HEAD.size
+    + DATE_TIME_LENGTH * bool(flags & _HAS_TIME)
+    + 2 * bool(flags & _HAS_PULSE)
+    + bool(flags & _HAS_USER)
+    + 2 * bool(flags & _HAS_STATUS)
+    for flags in range(32)
+)
+_UNIT: Final = "mm[Hg]"
+_RAW_UNIT: Final = "kPa"
+
+# BLS 3.1.1.7 Measurement Status; b3-4 is a number: 1 above, 2 below the range, 3 reserved.
+_STATUS: Final = (
+    (0b000001, 0b000001, Flag.BODY_MOVEMENT),
+    (0b000010, 0b000010, Flag.CUFF_LOOSE),
+    (0b000100, 0b000100, Flag.IRREGULAR_PULSE),
+    (0b011000, 0b001000, Flag.PULSE_ABOVE_RANGE),
+    (0b011000, 0b010000, Flag.PULSE_BELOW_RANGE),
+    (0b100000, 0b100000, Flag.IMPROPER_POSITION),
+)
+
+
+def _measurement(value: bytes) -> tuple[Reading, ...]:
+    flags, systolic, diastolic, mean = _checked("0x2A35", value)
+    time, user, pulse, status, at = None, None, None, 0, _HEAD.size
+    if flags & _HAS_TIME:
+        time, status = date_time(value, at)
+        at += DATE_TIME_LENGTH
+    if flags & _HAS_PULSE:
+        pulse = sfloat_number(_U16.unpack_from(value, at)[0], "/min")
+        at += 2
+    if flags & _HAS_USER:
+        user, unknown = user_index(value[at])
+        status |= unknown
+        at += 1
+    if flags & _HAS_STATUS:
+        status |= _status(_U16.unpack_from(value, at)[0])
+    pressure = _number_from_kpa if flags & _IS_KPA else _number
+    readings = [
+        Reading(metric, number, _UNIT, raw, raw_unit, time, status, user)
+        for metric, (number, raw, raw_unit) in (
+            ("systolic_bp", pressure(systolic)),
+            ("diastolic_bp", pressure(diastolic)),
+            ("mean_bp", pressure(mean)),
+        )
+    ]
+    if pulse is not None:
+        rate, raw, raw_unit = pulse
+        readings.append(Reading("pulse_rate_nibp", rate, "/min", raw, raw_unit, time, status, user))
+    return tuple(readings)
+
+
+def _intermediate(value: bytes) -> tuple[Reading, ...]:
+    _checked("0x2A36", value)
+    return ()
+
+
+CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {
+    "0x2A35": _measurement,
+    "0x2A36": _intermediate,
+}
+
+
+def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
+    """Decode one value of a characteristic of CHARACTERISTICS."""
+    return decode_value(CHARACTERISTICS, characteristic, value)
+
+
+def _checked(name: str, value: bytes) -> tuple[int, int, int, int]:
+    """Return flags and the three pressure words of a value of the right length."""
+    check_at_least(name, value, _HEAD.size)
+    flags, systolic, diastolic, mean = _HEAD.unpack_from(value)
+    check_length(name, value, _LENGTHS[flags & 0b11111])
+    return flags, systolic, diastolic, mean
+
+
+def _number(word: int) -> Number:
+    return sfloat_number(word, _UNIT)
+
+
+@lru_cache(maxsize=4096)
+def _number_from_kpa(word: int) -> Number:
+    sent = sfloat_from_word(word)
+    if isinstance(sent, Absent) or not sent:
+        return sfloat_number(word, _RAW_UNIT)
+    return convert(sent, _RAW_UNIT, _UNIT), sent, _RAW_UNIT
+
+
+@lru_cache(maxsize=256)
+def _status(word: int) -> int:
+    return sum(int(flag) for mask, bits, flag in _STATUS if word & mask == bits)

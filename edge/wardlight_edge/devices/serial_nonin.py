@@ -1,0 +1,256 @@
+"""Nonin serial data formats #2 and #7: OEM III modules, Xpod.
+
+In      the byte stream of a line, 9600 8N1, 75 frames of 5 bytes a second:
+        #2  01 | status u8 | pleth u8 | value u8 | sum of the four before, modulo 256
+        #7  status u8 | pleth u16, high byte first | value u8 | sum of the four before
+        status b7 always 1, b6 sensor disconnected, b5 artefact, b4 out of track, b3 sensor alarm,
+        b2-1 perfusion (2 red, 3 yellow, 1 green), b0 first frame of a packet
+        a packet is 25 frames, 3 a second; the value of frame 1 is pulse rate bits 8 and 7, of
+        frame 2 bits 6 to 0, of frame 3 SpO2 (4-beat averages)
+Out     one Frame a second: spo2 in % and pulse_rate_oximeter in /min of the last whole packet,
+        with the status of all frames of that second as flags, and the pleth as Samples.
+        SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID
+        A packet with a damaged frame gives nothing; its time is a gap between the Samples
+Errors  none from bytes: damaged frames are counted (FramerCounts); ConfigError for an option
+        other than ``data_format`` 2 or 7
+Source  Nonin OEM III Module Specification and Technical Information, serial data formats #2, #7;
+        the same layout is implemented by mdpnp and by pez-globo/pufferfish-software
+Vectors tests/vectors/serial_nonin.toml
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import lru_cache
+from struct import iter_unpack
+from typing import Final
+
+from wardlight_edge.devices._base import Frame, FramerCounts, Options, Samples
+from wardlight_edge.devices._gatt import Number, nonzero, number
+from wardlight_shared.errors import ConfigError
+from wardlight_shared.model import Absent, Flag, Reading
+
+_FRAME: Final = 5
+_PACKET: Final = 25 * _FRAME
+_PACKETS_A_SECOND: Final = 3
+_SAMPLES_A_PACKET: Final = 25
+_RATE_MHZ: Final = 75_000
+_CHAIN: Final = 3  # frames in a row that settle which of two overlapping readings is true
+_LOOKAHEAD: Final = (_FRAME - 1) + _CHAIN * _FRAME
+_START: Final = 0x01
+_ALWAYS_SET: Final = 0x80
+_VALUE_AT: Final = 3
+_PULSE_MISSING: Final = 511
+_SPO2_MISSING: Final = 127
+_SPO2_FULL: Final = 100
+_PERFUSION: Final = 0b110
+_PERFUSION_RED: Final = 0b100
+_IS_FIRST: Final = bytes(status & 1 for status in range(256))  # table for bytes.translate
+_SIGN_BIT_FLIPPED: Final = bytes(octet ^ 0x80 for octet in range(256))
+
+# Status bits. b6: no sensor, or a broken one; b3: a sensor whose signal cannot be used, as without
+# a finger. Red perfusion is low or no signal, yellow (both bits) marginal, green good.
+_STATUS_FLAGS: Final = (
+    (0b0100_0000, 0b0100_0000, Flag.SENSOR_FAULT),
+    (0b0010_0000, 0b0010_0000, Flag.ARTIFACT),
+    (0b0001_0000, 0b0001_0000, Flag.OUT_OF_TRACK),
+    (0b0000_1000, 0b0000_1000, Flag.SENSOR_OFF),
+    (_PERFUSION, _PERFUSION_RED, Flag.LOW_PERFUSION),
+    (_PERFUSION, _PERFUSION, Flag.SIGNAL_POOR),
+)
+
+
+def framer(options: Options) -> "NoninFramer":
+    """Make the framer of one line; ``data_format`` is 2 (default) or 7."""
+    unknown = sorted(set(options) - {"data_format"})
+    data_format = options.get("data_format", 2)
+    if unknown or data_format not in (2, 7):
+        raise ConfigError("serial_nonin: the one option is data_format, 2 or 7")
+    return NoninFramer(is_format_7=data_format == 7)
+
+
+class NoninFramer:
+    """Framing state of one line: at most one packet and one undecided frame are kept.
+
+    A frame counts when the frame after it is whole too, or when no other reading of the same
+    bytes fits longer. So a lost byte costs the frame it was lost from and none after it, though a
+    sum modulo 256 fits one place in 256 by chance.
+    """
+
+    def __init__(self, *, is_format_7: bool) -> None:
+        self._is_format_7 = is_format_7
+        self._status_at = 0 if is_format_7 else 1
+        self._kept = b""
+        self._packet = bytearray()
+        self._second: list[bytes | None] = []  # packets, None for a broken one
+        self._frames = 0
+        self._damaged = 0
+        self._skipped = 0
+        self._skipped_in_row = 0
+
+    @property
+    def counts(self) -> FramerCounts:
+        """What was received so far."""
+        return FramerCounts(self._frames, self._damaged, self._skipped)
+
+    def feed(self, octets: bytes) -> tuple[Frame, ...]:
+        """Take the next bytes of the line; return a Frame for each second they complete."""
+        held = self._kept + octets
+        done: list[Frame] = []
+        at = 0
+        while len(held) - at >= 2 * _FRAME:
+            whole = self._whole_frames(held, at)
+            if whole >= 2:
+                end = at + (whole - 1) * _FRAME
+            elif len(held) - at < _LOOKAHEAD:
+                break
+            else:
+                start, end = self._best_start(held, at)
+                self._skip(start - at)
+                at = start
+            if end > at:
+                self._take(held[at:end], done)
+            at = end
+        self._kept = held[at:]
+        return tuple(done)
+
+    def _whole_frames(self, held: bytes, at: int, most: int | None = None) -> int:
+        """Count the frames in a row, from ``at``, that are whole."""
+        there = (len(held) - at) // _FRAME
+        view = memoryview(held)[at : at + _FRAME * (there if most is None else min(there, most))]
+        count = 0
+        for first, second, third, value, total in iter_unpack("5B", view):
+            if (first + second + third + value) & 0xFF != total:
+                break
+            if (
+                first < _ALWAYS_SET
+                if self._is_format_7
+                else second < _ALWAYS_SET or first != _START
+            ):
+                break
+            count += 1
+        return count
+
+    def _best_start(self, held: bytes, at: int) -> tuple[int, int]:
+        """Return (start, end) of the frame among the next 5 places that fits longest.
+
+        Where none fits, both are the end of the 5 places: no frame starts in them.
+        """
+        chains = [
+            self._whole_frames(held, at + place, _CHAIN)
+            if held[at + place + self._status_at] >= _ALWAYS_SET
+            else 0
+            for place in range(_FRAME)
+        ]
+        longest = max(chains)
+        if not longest:
+            return at + _FRAME, at + _FRAME
+        start = at + chains.index(longest)
+        return start, start + _FRAME
+
+    def _skip(self, octets: int) -> None:
+        if not octets:
+            return
+        before = -(-self._skipped_in_row // _FRAME)
+        self._skipped_in_row += octets
+        self._damaged += -(-self._skipped_in_row // _FRAME) - before
+        self._skipped += octets
+        self._break_packet()
+
+    def _break_packet(self) -> None:
+        if self._packet:
+            self._packet.clear()
+            self._second.append(None)
+
+    def _take(self, run: bytes, done: list[Frame]) -> None:
+        """Sort an unbroken run of frames into packets; add a Frame for each full second."""
+        self._frames += len(run) // _FRAME
+        self._skipped_in_row = 0
+        firsts = run[self._status_at :: _FRAME].translate(_IS_FIRST)
+        at, end = 0, len(run)
+        while at < end:
+            if not self._packet:
+                first = firsts.find(1, at // _FRAME)
+                if first < 0:
+                    return
+                at = first * _FRAME
+            stop = min(at + _PACKET - len(self._packet), end)
+            early = firsts.find(1, at // _FRAME + (not self._packet), stop // _FRAME)
+            if early >= 0:
+                self._break_packet()
+                at = early * _FRAME
+            else:
+                self._packet += run[at:stop]
+                at = stop
+            self._close(done)
+
+    def _close(self, done: list[Frame]) -> None:
+        if len(self._packet) == _PACKET:
+            self._second.append(bytes(self._packet))
+            self._packet.clear()
+        if len(self._second) >= _PACKETS_A_SECOND:
+            packets = self._second[:_PACKETS_A_SECOND]
+            del self._second[:_PACKETS_A_SECOND]
+            if any(packets):
+                done.append(self._report(packets))
+
+    def _report(self, packets: list[bytes | None]) -> Frame:
+        whole = [packet for packet in packets if packet is not None]
+        statuses = frozenset(b"".join(whole)[self._status_at :: _FRAME])
+        pulse_high, pulse_low, spo2 = whole[-1][_VALUE_AT : 3 * _FRAME : _FRAME]
+        pulse = (pulse_high & 0b11) << 7 | pulse_low & 0x7F
+        readings = _readings(spo2 & 0x7F, pulse, _flags(statuses))
+        return Frame(readings, tuple(self._samples(packets)))
+
+    def _samples(self, packets: list[bytes | None]) -> Iterator[Samples]:
+        """Yield one Samples for each unbroken run of packets."""
+        run = bytearray()
+        for place, packet in enumerate([*packets, None]):
+            if packet is not None:
+                run += packet
+            elif run:
+                first = place * _SAMPLES_A_PACKET - len(run) // _FRAME
+                yield self._pleth(bytes(run), first)
+                run.clear()
+
+    def _pleth(self, frames: bytes, first: int) -> Samples:
+        samples = bytearray(2 * len(frames) // _FRAME)
+        if self._is_format_7:
+            samples[0::2] = frames[2::_FRAME]
+            samples[1::2] = frames[1::_FRAME].translate(_SIGN_BIT_FLIPPED)  # u16 - 32768
+        else:
+            samples[0::2] = frames[2::_FRAME]
+        origin = 1 << 15 if self._is_format_7 else 0
+        return Samples("pleth_waveform", "1", _RATE_MHZ, first, origin, bytes(samples))
+
+
+@lru_cache(maxsize=1024)
+def _flags(statuses: frozenset[int]) -> int:
+    flags = 0
+    for mask, bits, flag in _STATUS_FLAGS:
+        if any(status & mask == bits for status in statuses):
+            flags |= int(flag)
+    return flags
+
+
+@lru_cache(maxsize=4096)
+def _readings(spo2: int, pulse: int, flags: int) -> tuple[Reading, ...]:
+    saturation, raw, raw_unit = _saturation(spo2)
+    rate, rate_raw, rate_raw_unit = _pulse_rate(pulse)
+    return (
+        Reading("spo2", saturation, "%", raw, raw_unit, flags=flags),
+        Reading("pulse_rate_oximeter", rate, "/min", rate_raw, rate_raw_unit, flags=flags),
+    )
+
+
+def _saturation(spo2: int) -> Number:
+    if spo2 == _SPO2_MISSING:
+        return Absent.NOT_MEASURED, None, None
+    if spo2 > _SPO2_FULL:
+        return number(Decimal(spo2), "%", Absent.INVALID)
+    return nonzero(Decimal(spo2), "%")
+
+
+def _pulse_rate(pulse: int) -> Number:
+    if pulse == _PULSE_MISSING:
+        return Absent.NOT_MEASURED, None, None
+    return nonzero(Decimal(pulse), "/min")
