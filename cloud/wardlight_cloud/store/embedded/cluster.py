@@ -66,7 +66,8 @@ def _initdb(placement: Placement, draft: Path, superuser_password: str, *, durab
         placement.identity.own(password_file)
         options = ["--username", SUPERUSER, "--pwfile", str(password_file), "--data-checksums"]
         options += ["--encoding=UTF8", "--auth-local=trust", "--auth-host=scram-sha-256"]
-        options += [*_locale_options(placement.binaries.major), *([] if durable else ["--no-sync"])]
+        options += _locale_options(placement.binaries.major)
+        options += [] if durable else ["--no-sync", "--wal-segsize=1"]
         _run(placement, ["initdb", *options, "--pgdata", str(draft)])
     finally:
         shutil.rmtree(private)
