@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from wardlight_shared.errors import EnvelopeError, VersionError
+from wardlight_shared.records import MALFORMED
 
 VERSION: Final = 1
 MAX_RANGES: Final = 64
@@ -99,7 +100,7 @@ def decode(message: bytes, kind: type[_ControlT]) -> _ControlT:
         raise EnvelopeError(f"{len(message)} bytes, at most {MAX_BYTES}")
     try:
         decoded = msgspec.msgpack.decode(message, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise EnvelopeError(str(error)) from error
     if decoded.version != VERSION:
         raise VersionError(decoded.version, VERSION)

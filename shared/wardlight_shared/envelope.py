@@ -13,7 +13,7 @@ import zstandard
 from msgspec import Meta
 
 from wardlight_shared.errors import EnvelopeError, VersionError
-from wardlight_shared.records import Body, Record, SeriesKey
+from wardlight_shared.records import MALFORMED, Body, Record, SeriesKey
 
 VERSION: Final = 1
 MAX_BYTES: Final = 64 * 1024
@@ -21,6 +21,8 @@ MAX_OPEN_BYTES: Final = 4 * 1024 * 1024
 MAX_RECORDS: Final = 10_000
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878 3.1.1; never the first bytes of an array
 _WORTH_COMPRESSING: Final = 128
+
+_LARGEST_INT64: Final = (1 << 63) - 1
 
 _Int64 = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _UInt63 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
@@ -68,7 +70,7 @@ class Envelope(_Header, frozen=True, array_like=True):
     offset_min  the gateway's local offset from UTC in minutes
     clocks      how times were known; ``clock_of`` gives each record's index (None = all 0)
     series      dictionary entries for every series used in ``bodies``
-    seqs        first absolute, then differences
+    seqs        ascending, first absolute, then differences (1 or more)
     times_ms    receipt UTC in ms, resolved at sending: first absolute, then differences
     event_ids   16 bytes or None each; None = none has one
     bodies      one per seq
@@ -134,7 +136,7 @@ def open_envelope(message: bytes) -> Envelope:
     opened = expand(message)
     try:
         envelope = _decoder.decode(opened)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         _check_version(opened)
         raise EnvelopeError(str(error)) from error
     _check(envelope, len(envelope.bodies))
@@ -146,7 +148,7 @@ def open_leniently(message: bytes) -> tuple[Envelope, dict[int, str]]:
     opened = expand(message)
     try:
         raw = _raw_decoder.decode(opened)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         _check_version(opened)
         raise EnvelopeError(str(error)) from error
     _check(raw, len(raw.bodies))
@@ -162,7 +164,7 @@ def _without_bad_bodies(raw: _RawEnvelope) -> tuple[Envelope, dict[int, str]]:
         try:
             bodies.append(_body_decoder.decode(body))
             kept.append(place)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except MALFORMED as error:
             rejected[seqs[place]] = str(error)
     fields = {name: getattr(raw, name) for name in _Header.__struct_fields__}
     fields["seqs"] = _differences([seqs[place] for place in kept])
@@ -191,7 +193,8 @@ def expand(message: bytes) -> bytes:
     try:
         if zstandard.frame_content_size(message) > MAX_OPEN_BYTES:
             raise EnvelopeError(f"content of more than {MAX_OPEN_BYTES} bytes")
-        return zstandard.ZstdDecompressor().decompress(message, max_output_size=MAX_OPEN_BYTES)
+        decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_OPEN_BYTES)
+        return decompressor.decompress(message, max_output_size=MAX_OPEN_BYTES)
     except zstandard.ZstdError as error:
         raise EnvelopeError(f"zstd: {error}") from error
 
@@ -224,6 +227,10 @@ def _check(envelope: _Header, bodies: int) -> None:
             raise EnvelopeError(f"{name} has {length} places, seqs {len(envelope.seqs)}")
     if envelope.clock_of and max(envelope.clock_of) >= len(envelope.clocks):
         raise EnvelopeError("clock_of points past clocks", where="$[10]")
+    if not all(envelope.seqs[1:]) or sum(envelope.seqs) > _LARGEST_INT64:
+        raise EnvelopeError("a seq stands twice or does not fit 63 bits", where="$[8]")
+    if not all(-_LARGEST_INT64 <= time <= _LARGEST_INT64 for time in sums(envelope.times_ms)):
+        raise EnvelopeError("a time does not fit 63 bits", where="$[9]")
 
 
 def _check_version(opened: bytes) -> None:
@@ -231,7 +238,7 @@ def _check_version(opened: bytes) -> None:
     try:
         parts = _version_decoder.decode(opened)
         version = msgspec.msgpack.decode(parts[0], type=int) if parts else VERSION
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except MALFORMED:
         return
     if version > VERSION:
         raise VersionError(version, VERSION)

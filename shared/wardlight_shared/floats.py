@@ -7,6 +7,7 @@ Source  IEEE 11073-20601 annex F.7 (FLOAT-Type) and F.8 (SFLOAT-Type); the expon
         mantissa are both in two's complement
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 
@@ -84,10 +85,16 @@ def float_type(octets: bytes) -> Decimal | Absent:
     return float_from_word(int.from_bytes(octets, "little"))
 
 
+def _special_word(words: Mapping[Absent, int], absent: Absent) -> int:
+    if absent not in words:
+        raise ValueError(f"IEEE 11073-20601 has no special value for {absent}")
+    return words[absent]
+
+
 def sfloat_bytes(value: Decimal | Absent) -> bytes:
     """Encode to 2 bytes; ValueError when the number does not fit exactly at its own precision."""
     if isinstance(value, Absent):
-        return _SFLOAT_WORD[value].to_bytes(2, "little")
+        return _special_word(_SFLOAT_WORD, value).to_bytes(2, "little")
     mantissa, exponent = parts_from_decimal(value)
     word = (exponent & 0xF) << 12 | (mantissa & 0xFFF)
     if not (-2048 <= mantissa <= 2047 and -8 <= exponent <= 7) or word in _SFLOAT_SPECIAL:
@@ -98,7 +105,7 @@ def sfloat_bytes(value: Decimal | Absent) -> bytes:
 def float_bytes(value: Decimal | Absent) -> bytes:
     """Encode to 4 bytes; ValueError when the number does not fit exactly at its own precision."""
     if isinstance(value, Absent):
-        return _FLOAT_WORD[value].to_bytes(4, "little")
+        return _special_word(_FLOAT_WORD, value).to_bytes(4, "little")
     mantissa, exponent = parts_from_decimal(value)
     word = (exponent & 0xFF) << 24 | (mantissa & 0xFFFFFF)
     fits = -(1 << 23) <= mantissa < 1 << 23 and -128 <= exponent <= 127

@@ -102,7 +102,8 @@ class Reading(msgspec.Struct, frozen=True):
     metric      a ``metric`` of codes.METRICS
     value       Decimal in ``unit`` at the device's precision, or the reason it is missing
     unit        UCUM code
-    raw_value   the number before an exact unit conversion, in ``raw_unit``; else None
+    raw_value   the number as sent, in ``raw_unit``, where ``value`` is not that number: converted
+                to another unit, or withheld (the device calls it invalid); else None
     time        device time as sent, or None
     flags       OR of Flag
     user        the device's user index (255 never appears: it is Flag.USER_UNKNOWN and None)

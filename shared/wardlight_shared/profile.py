@@ -6,7 +6,9 @@ edge's work. docs/add-a-device.md and firmware-configs/README.md describe every 
 Errors  ProfileError
 """
 
+import sys
 import tomllib
+from math import isfinite
 from typing import Annotated, Literal
 
 import msgspec
@@ -144,3 +146,24 @@ def _check(profile: Profile, source: str) -> None:
         raise ProfileError(f"{source}: metric {unknown[0]!r} is not in the code table")
     if profile.transport.ble is not None and profile.transport.serial is not None:
         raise ProfileError(f"{source}: [transport.ble] and [transport.serial] exclude each other")
+    names = [metric.name for metric in profile.metrics]
+    for metric in profile.metrics:
+        problem = "has two [[metric]]" if names.count(metric.name) > 1 else _problem(metric)
+        if problem:
+            raise ProfileError(f"{source}: metric {metric.name!r} {problem}")
+
+
+def _problem(metric: MetricSection) -> str | None:
+    row = METRICS[metric.name]
+    strange = set(metric.units) - {row.unit, *row.units_also}
+    if strange:
+        return f"units: the code table does not permit {min(strange)!r}"
+    if metric.plausible is not None and not _ascend(*metric.plausible):
+        return "plausible: low and high must be numbers, low first"
+    low = -sys.float_info.max if metric.alarm_low is None else metric.alarm_low
+    high = sys.float_info.max if metric.alarm_high is None else metric.alarm_high
+    return None if _ascend(low, high) else "alarm_low must be a number below alarm_high"
+
+
+def _ascend(low: float, high: float) -> bool:
+    return isfinite(low) and isfinite(high) and low < high

@@ -186,6 +186,9 @@ class GapBody(msgspec.Struct, frozen=True, array_like=True, tag=int(Kind.GAP)):
 
 Body = EventBody | BlockBody | WaveformBody | StatusBody | GapBody
 
+MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no message; RecursionError: arrays nested too deep."""
+
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final[msgspec.msgpack.Decoder[Body]] = msgspec.msgpack.Decoder(Body)
 
@@ -199,7 +202,7 @@ def decode_body(octets: bytes | msgspec.Raw) -> Body:
     """Decode one body; EnvelopeError names the position that is wrong."""
     try:
         return _decoder.decode(octets)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise EnvelopeError(str(error)) from error
 
 
