@@ -47,7 +47,14 @@ class BusStartError(EmulationError):
 
 
 class LinkLostError(EmulationError):
-    """The link to the central ended; what was being sent is not acknowledged."""
+    """The link to the central ended; what was being sent is not acknowledged.
+
+    is_delivered  None: the value was not sent; else whether a client has seen it all the same
+    """
+
+    def __init__(self, text: str, *, is_delivered: bool | None = None) -> None:
+        super().__init__(text)
+        self.is_delivered = is_delivered
 
 
 class AttError(Exception):

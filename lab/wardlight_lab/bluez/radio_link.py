@@ -96,13 +96,14 @@ class RadioLink:
         if self._peripheral.faults.mute:
             await self._down.wait()
         await asyncio.sleep(self._indication_s)
-        self._check_up()
+        if not self.is_up:
+            raise _unconfirmed(sent)
         drops = self._is_last()
         sent.acknowledged = not drops or self._peripheral.faults.acknowledge_last
         if drops:
             self.end(Reason.TIMEOUT)
         if not sent.acknowledged:
-            raise LinkLostError("the link ended before the confirmation")
+            raise _unconfirmed(sent)
         return sent
 
     async def hang_up(self) -> None:
@@ -172,3 +173,7 @@ class RadioLink:
             return
         except Exception:
             _logger.exception("emulated device failed", extra={"device": self._peripheral.address})
+
+
+def _unconfirmed(sent: Transmission) -> LinkLostError:
+    return LinkLostError("the link ended before the confirmation", is_delivered=sent.delivered)

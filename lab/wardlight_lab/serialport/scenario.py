@@ -1,0 +1,93 @@
+"""A scenario: which serial ports there are, and what plays on them.
+
+In      TOML or JSON:
+
+        [[port]]
+        name = "usb-Nonin_Medical_Inc._OEM_III-if00-port0"    # name of the link in the folder
+        protocol = "nonin-df2"                                # or "nonin-df7"
+        patient = "ward-2"                                    # label and seed of the values
+
+Errors  ScenarioError
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+
+from wardlight_lab.devices.ledger import Ledger
+from wardlight_lab.devices.patient import Baseline, PatientVitals
+from wardlight_lab.devices.scenario import ScenarioError
+from wardlight_lab.serialport.nonin import Format
+from wardlight_lab.serialport.oximeter import NoninOximeter, enter
+from wardlight_lab.serialport.player import Player
+from wardlight_lab.serialport.pty_port import PtyPort
+
+WARD: Final = Path(__file__).with_name("ward.toml")
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class PortSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One port and the device behind it; `speed` is a factor on real time."""
+
+    name: str
+    protocol: Format
+    patient: str
+    baseline: dict[str, float] = {}
+    speed: Positive = 1.0
+
+
+class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ports of one machine."""
+
+    port: list[PortSpec]
+
+
+@dataclass(frozen=True, slots=True)
+class PlayingPort:
+    """A port, the device on it, and the player between them."""
+
+    spec: PortSpec
+    port: PtyPort
+    oximeter: NoninOximeter
+    player: Player
+
+
+def read_scenario(path: Path) -> Scenario:
+    """Read a scenario file; the suffix says whether it is TOML or JSON. Errors: ScenarioError."""
+    decode = msgspec.json.decode if path.suffix == ".json" else msgspec.toml.decode
+    try:
+        return decode(path.read_bytes(), type=Scenario)
+    except OSError as error:
+        raise ScenarioError(f"{path}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise ScenarioError(f"{path}: {error}") from error
+
+
+@contextmanager
+def plugged_in(scenario: Scenario, folder: Path, ledger: Ledger) -> Iterator[list[PlayingPort]]:
+    """Make the ports of a scenario appear in a folder; `player.play()` brings them to life."""
+    with ExitStack() as stack:
+        ports = []
+        for spec in scenario.port:
+            port = stack.enter_context(PtyPort(folder / spec.name))
+            ports.append(_playing(spec, port, ledger))
+        yield ports
+
+
+def _playing(spec: PortSpec, port: PtyPort, ledger: Ledger) -> PlayingPort:
+    try:
+        vitals = PatientVitals(spec.patient, Baseline(**spec.baseline))
+    except TypeError as error:
+        raise ScenarioError(f"baseline of {spec.name}: {error}") from error
+    oximeter = NoninOximeter(vitals, format_=spec.protocol)
+
+    def on_sent(raw: bytes, values: dict[str, str], heard: bool) -> None:
+        enter(ledger, spec.name, raw, values, heard=heard)
+
+    player = Player(port, oximeter.packets(), speed=spec.speed, on_sent=on_sent)
+    return PlayingPort(spec, port, oximeter, player)
