@@ -1,0 +1,61 @@
+"""FHIR search dates: prefixes and partial dates as half-open intervals (R4 3.1.1.4.5)."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from wardlight_cloud.fhir.dates import bounds
+from wardlight_cloud.store.base import TimeBound
+
+
+def at(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026", [("ge", at(2026, 1, 1)), ("lt", at(2027, 1, 1))]),
+        ("2026-12", [("ge", at(2026, 12, 1)), ("lt", at(2027, 1, 1))]),
+        ("2024-02-29", [("ge", at(2024, 2, 29)), ("lt", at(2024, 3, 1))]),
+        ("eq2026-01-31T08:00Z", [("ge", at(2026, 1, 31, 8)), ("lt", at(2026, 1, 31, 8, 1))]),
+        ("ge2026-01-31", [("ge", at(2026, 1, 31))]),
+        ("gt2026-01-31", [("ge", at(2026, 2, 1))]),
+        ("le2026-01-31", [("lt", at(2026, 2, 1))]),
+        ("lt2026-01-31", [("lt", at(2026, 1, 31))]),
+        ("sa2026-01-31", [("ge", at(2026, 2, 1))]),
+        ("eb2026-01-31", [("lt", at(2026, 1, 31))]),
+    ],
+)
+def test_prefix_and_precision(text: str, expected: list[tuple[str, datetime]]) -> None:
+    assert [(bound.op, bound.instant) for bound in bounds(text)] == expected
+
+
+def test_offset_is_kept() -> None:
+    (bound,) = bounds("ge2026-01-31T08:00:00+05:30")
+    assert bound == TimeBound(
+        "ge", datetime(2026, 1, 31, 8, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    )
+
+
+def test_fraction_covers_its_own_precision() -> None:
+    low, high = bounds("2026-01-31T08:00:00.25Z")
+    assert high.instant - low.instant == timedelta(milliseconds=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("yesterday", "is not a date"),
+        ("2026-13", "calendar"),
+        ("2026-02-30", "calendar"),
+        ("9999", "calendar"),
+        ("ne2026", "ne is not supported"),
+        ("ap2026", "ap is not supported"),
+        ("2026-01-31T08", "is not a date"),
+        ("", "is not a date"),
+    ],
+)
+def test_what_is_not_a_date_says_so(text: str, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        bounds(text)

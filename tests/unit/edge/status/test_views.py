@@ -1,0 +1,91 @@
+"""The status page and its terminal form say what is wrong, in words, and escape foreign text."""
+
+from pathlib import Path
+
+import pytest
+
+from wardlight_edge.health import (
+    DeviceSnapshot,
+    Snapshot,
+    UplinkSnapshot,
+    health_body,
+    trouble_of,
+)
+from wardlight_edge.outbox.base import Level, OutboxStatus
+from wardlight_edge.status import views
+from wardlight_shared.records import encode_body
+
+OUTBOX = OutboxStatus(
+    epoch=1, boot=1, records=3, leased=0, rejected=0, lowest=1, highest=3, oldest_wall_ms=None,
+    size_bytes=2048, quota_bytes=1 << 30, free_disk_bytes=1 << 40, level=Level.NORMAL,
+    appended=3, refused=0, settled=0, thinned=0, salvaging=False,
+)  # fmt: skip
+UPLINK = UplinkSnapshot(
+    connected=False, state_age_s=5, last_ack_age_s=None, round_trip_ms=None, in_flight_batches=0,
+    reason="no route to host",
+)  # fmt: skip
+DEVICE = DeviceSnapshot(
+    identity="ble:AABBCCDDEEFF", profile="<b>cuff</b>", state="absent", reason="no system D-Bus",
+    last_data_age_s=None, battery_percent=80, readings=0, decode_errors=0, lost=0,
+)  # fmt: skip
+
+
+def snapshot(*devices: DeviceSnapshot, outbox: OutboxStatus = OUTBOX) -> Snapshot:
+    return Snapshot(
+        gateway="gw-test", software="0", uptime_s=61, clock_quality="ntp", clock_error_ms=3,
+        memory_bytes=40 << 20, open_files=12, uplink=UPLINK, outbox=outbox, devices=devices,
+        trouble=trouble_of(outbox, UPLINK, devices),
+    )  # fmt: skip
+
+
+def test_page_escapes_what_comes_from_outside() -> None:
+    page = views.page(snapshot(DEVICE))
+    assert "<b>cuff</b>" not in page
+    assert "&lt;b&gt;cuff&lt;/b&gt;" in page
+
+
+def test_trouble_is_said_in_words_with_what_waits() -> None:
+    text = views.text(snapshot(DEVICE))
+    assert "! Not connected to the broker (no route to host); 3 records wait on this disk." in text
+    assert "! ble:AABBCCDDEEFF: absent: no system D-Bus" in text
+
+
+def test_empty_state_explains_itself() -> None:
+    assert "add a [[device]] section" in views.text(snapshot())
+    assert "add a [[device]] section" in views.page(snapshot())
+
+
+@pytest.mark.parametrize(
+    ("age_s", "text"),
+    [
+        (None, "never"),
+        (-3, "0 s ago"),
+        (59.9, "59 s ago"),
+        (60, "1 min ago"),
+        (3600, "1 h 0 min ago"),
+        (90_000, "1 d 1 h ago"),
+    ],
+)
+def test_ages(age_s: float | None, text: str) -> None:
+    assert views.age_text(age_s) == text
+
+
+@pytest.mark.parametrize("level", [Level.WARN, Level.THIN, Level.FULL])
+def test_each_level_of_the_outbox_has_its_sentence(level: Level) -> None:
+    fields = {name: getattr(OUTBOX, name) for name in OUTBOX.__struct_fields__}
+    outbox = OutboxStatus(**{**fields, "level": level, "rejected": 2, "salvaging": True})
+    trouble = snapshot(outbox=outbox).trouble
+    assert len(trouble) == 4
+    assert "outbox" in trouble[0].lower()
+
+
+def test_health_record_is_small_and_holds_no_text_of_devices() -> None:
+    body = encode_body(health_body(snapshot(DEVICE)))
+    assert len(body) < 300
+    assert b"AABBCCDDEEFF" not in body
+
+
+def test_design_of_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None:
+    page = views.page(snapshot(DEVICE))
+    assert "http" not in page.replace("http-equiv", "")
+    assert "<script" not in page

@@ -1,0 +1,66 @@
+"""Settings of the edge: every mistake is named with its key."""
+
+from pathlib import Path
+
+import pytest
+
+from wardlight_edge.config import load, parse
+from wardlight_shared.errors import ConfigError
+
+GOOD = """
+gateway = "gw-ward-1"
+data_dir = "data"
+profiles_dir = "/etc/wardlight/profiles"
+[uplink]
+host = "broker.example"
+ca_file = "pki/ca.pem"
+cert_file = "pki/gw.pem"
+key_file = "pki/gw.key"
+[[device]]
+identity = "ble:AABBCCDDEEFF"
+profile = "generic-blood-pressure"
+[[device]]
+identity = "serial:bed-3"
+profile = "nonin-xpod-df2"
+port = "/dev/serial/by-id/usb-x"
+"""
+
+
+def test_relative_paths_belong_to_the_file(tmp_path: Path) -> None:
+    settings = parse(GOOD, source="edge.toml", folder=tmp_path)
+    assert settings.data_dir == tmp_path / "data"
+    assert settings.uplink.ca_file == tmp_path / "pki/ca.pem"
+    assert settings.profiles_dir == Path("/etc/wardlight/profiles")
+    assert [device.identity for device in settings.devices][1] == "serial:bed-3"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ('gateway = "gw-ward-1"', 'gateway = "GW 1"', "gateway"),
+        ('host = "broker.example"', 'hots = "x"', "hots"),
+        ('host = "broker.example"', "", "host"),
+        ('"ble:AABBCCDDEEFF"', '"ble:aabbccddeeff"', "device"),
+        ('"ble:AABBCCDDEEFF"', '"serial:bed-3"', "twice"),
+        ('port = "/dev/serial/by-id/usb-x"', "", "'port'"),
+        ("[uplink]", "[uplink", "edge.toml"),
+        ('data_dir = "data"', "data_dir = 7", "data_dir"),
+    ],
+)
+def test_mistakes_name_file_and_key(old: str, new: str, word: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"edge\.toml") as caught:
+        parse(GOOD.replace(old, new), source="edge.toml", folder=tmp_path)
+    assert word in str(caught.value)
+
+
+def test_missing_file_says_what_to_give(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--config"):
+        load(tmp_path / "none.toml")
+
+
+def test_key_file_comes_from_the_environment_alone(tmp_path: Path) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_text(GOOD)
+    assert load(file, {}).key_file is None
+    settings = load(file, {"WARDLIGHT_KEY_FILE": "/run/credentials/key"})
+    assert settings.key_file == Path("/run/credentials/key")
