@@ -1,0 +1,156 @@
+"""Event bodies to columns: a few readings each, all with the event's time.
+
+In      EventBody, checked place by place
+Out     parallel lists, one place per reading; Details for what only some readings have
+Errors  EnvelopeError: nothing of that event was taken
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from wardlight_cloud.ingest.dictionary import SeriesDictionary, has_nul
+from wardlight_cloud.ingest.moments import LATE_AFTER_MS, Moment, checked_ms, flags_of_bound
+from wardlight_cloud.store.batch import Detail, Quarantined
+from wardlight_shared.errors import EnvelopeError
+from wardlight_shared.model import ABSENT_BY_CODE, Flag
+from wardlight_shared.records import EventBody
+from wardlight_shared.timestamps import device_isoformat
+
+FUTURE: Final = "measured more than 5 minutes in the future"
+_ORD_STEP: Final = 1 << 8  # records.event_ord leaves the low 8 bits to repeats of one series
+_LARGEST_ORD: Final = (1 << 31) - 1
+_LATE: Final = int(Flag.LATE)
+_LARGEST_SKEW_S: Final = (1 << 31) - 1  # 68 years
+
+
+class EventRows:
+    """Accumulates the readings of events; ``future_ms`` is the last time that is not future."""
+
+    def __init__(self, dictionary: SeriesDictionary, future_ms: int) -> None:
+        self._dictionary = dictionary
+        self._future_ms = future_ms
+        self.series: list[int] = []
+        self.ord: list[int] = []
+        self.mantissa: list[int] = []
+        self.scale: list[int] = []
+        self.absent: list[int] = []
+        self.flags: list[int] = []
+        # One place per event, repeated ``counts`` times at the end.
+        self.counts: list[int] = []
+        self.time_ms: list[int] = []
+        self.clock: list[int] = []
+        self.error_ms: list[int] = []
+        self.record: list[int] = []
+        self.details: list[Detail] = []
+        self.quarantined: list[Quarantined] = []
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def add(self, record: int, body: EventBody, moment: Moment) -> None:
+        """Take one event as the record with place ``record`` in the batch."""
+        _check_lengths(body)
+        for number in body.series:
+            self._dictionary.key(number)
+        time_ms = checked_ms(moment.time_ms - body.age_ms, "age_ms")
+        bound = moment.bound(body.error_ms)
+        common = flags_of_bound(bound) | (_LATE if body.age_ms > LATE_AFTER_MS else 0)
+        ords, absents = _ords(body), _absents(body)
+        mantissas = _numbers(body.mantissas, absents)
+        device_time = _device_time(body)
+        # From here on nothing fails, so that an unfit event leaves nothing behind.
+        series = [self._dictionary.place(number) for number in body.series]
+        if time_ms > self._future_ms:
+            self._keep_aside(record, time_ms, (series, ords, mantissas, body.scales, absents))
+            return
+        self._detail(body, device_time)
+        self.series += series
+        self.ord += ords
+        self.mantissa += mantissas
+        self.scale += body.scales
+        self.absent += absents
+        self.flags += [flags | common for flags in body.flags or [0] * len(series)]
+        self.counts.append(len(series))
+        self.time_ms.append(time_ms)
+        self.clock.append(moment.how(body.method))
+        self.error_ms.append(bound)
+        self.record.append(record)
+
+    def _keep_aside(self, record: int, time_ms: int, columns: Sequence[Sequence[int]]) -> None:
+        for series, ord_, mantissa, scale, absent in zip(*columns, strict=True):
+            self.quarantined.append(
+                Quarantined(record, series, time_ms * 1000, ord_, mantissa, scale, absent, FUTURE)
+            )
+
+    def _detail(self, body: EventBody, device_time: str | None) -> None:
+        if not (body.raws or body.context or device_time or body.skew_s is not None):
+            return
+        context = tuple(body.context or ())
+        first = len(self.series)
+        for place, raw in enumerate(body.raws or [None] * len(body.series)):
+            mantissa, scale = raw or (None, None)
+            self.details.append(
+                Detail(first + place, mantissa, scale, device_time, body.skew_s, context)
+            )
+
+
+def _check_lengths(body: EventBody) -> None:
+    count = len(body.series)
+    if not count:
+        raise EnvelopeError("an event without readings", where="series")
+    for name in ("mantissas", "scales", "absents", "flags", "raws"):
+        column = getattr(body, name)
+        if column is not None and len(column) != count:
+            raise EnvelopeError(f"{len(column)} places, series has {count}", where=name)
+
+
+def _ords(body: EventBody) -> list[int]:
+    """The first ord for each reading, one more for each repeat of its series."""
+    count = len(body.series)
+    if body.ord > _LARGEST_ORD - _ORD_STEP:
+        raise EnvelopeError("too large to count repeats", where="ord")
+    if len(set(body.series)) == count:
+        return [body.ord] * count
+    seen: dict[int, int] = {}
+    ords: list[int] = []
+    for number in body.series:
+        repeats = seen.get(number, 0)
+        if repeats == _ORD_STEP:
+            raise EnvelopeError(f"series {number} more than {_ORD_STEP} times", where="series")
+        seen[number] = repeats + 1
+        ords.append(body.ord + repeats)
+    return ords
+
+
+def _absents(body: EventBody) -> list[int]:
+    absents = body.absents
+    if absents is None:
+        return [0] * len(body.series)
+    if max(absents) >= len(ABSENT_BY_CODE):
+        raise EnvelopeError(f"unknown reason {max(absents)}", where="absents")
+    return absents
+
+
+def _numbers(mantissas: list[int], absents: list[int]) -> list[int]:
+    """Absent is not zero: the row's reason says so; its mantissa is 0 and means nothing."""
+    if not any(absents):
+        return mantissas
+    return [0 if absent else mantissa for mantissa, absent in zip(mantissas, absents, strict=True)]
+
+
+def _device_time(body: EventBody) -> str | None:
+    """Device time as ISO text; also checks the other texts that go beside it."""
+    if any(has_nul(name, value) for name, value in body.context or ()):
+        raise EnvelopeError("text with a NUL character", where="context")
+    if body.skew_s is not None and abs(body.skew_s) > _LARGEST_SKEW_S:
+        raise EnvelopeError("more than 68 years", where="skew_s")
+    if body.device_time is None:
+        return None
+    if isinstance(body.device_time, str):
+        if has_nul(body.device_time):
+            raise EnvelopeError("text with a NUL character", where="device_time")
+        return body.device_time
+    try:
+        return device_isoformat(body.device_time)
+    except OverflowError as error:
+        raise EnvelopeError("not a date of years 1 to 9999", where="device_time") from error
