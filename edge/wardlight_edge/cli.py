@@ -1,0 +1,93 @@
+"""``wardlight-edge``: run the gateway, look at it, check its surroundings.
+
+Exit codes  0 done; 1 the gateway or a check has trouble; 2 wrong usage or settings
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from wardlight_edge.config import Settings, load
+from wardlight_shared import __version__
+from wardlight_shared.errors import ConfigError, TransportError
+
+_DEFAULT_CONFIG: Final = Path("/etc/wardlight/edge.toml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except (ConfigError, TransportError) as error:
+        sys.stderr.write(f"wardlight-edge: {error}\n")
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wardlight-edge",
+        description="Wardlight gateway: reads vitals devices, keeps and forwards their readings.",
+        epilog="Not a medical device. docs/operations.md and docs/settings.md say more.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="{run,status,doctor}", required=True)
+    for name, command, text in (
+        ("run", _run, "run the gateway until SIGTERM or Ctrl-C"),
+        ("status", _status, "show what the running gateway does and what is wrong"),
+        ("doctor", _doctor, "check settings, keys, broker, Bluetooth, ports, clock and disk"),
+    ):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument(
+            "--config", type=Path, default=_DEFAULT_CONFIG, metavar="FILE",
+            help=f"settings file (default: {_DEFAULT_CONFIG})",
+        )  # fmt: skip
+        if name == "status":
+            sub.add_argument("--json", action="store_true", help="print JSON")
+        sub.set_defaults(command=command)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Late: status and doctor must work where a library of the daemon is broken.
+    from wardlight_edge import daemon, logs
+
+    settings = load(options.config)
+    logs.configure(settings.log)
+    return daemon.run(settings)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from wardlight_edge.status import client, views
+
+    settings = load(options.config)
+    octets = client.fetch(_port(settings), settings.status.host)
+    if options.json:
+        sys.stdout.write(octets.decode() + "\n")
+        return 0
+    snapshot = client.parse(octets)
+    sys.stdout.write(views.text(snapshot))
+    return 1 if snapshot.trouble else 0
+
+
+def _port(settings: Settings) -> int:
+    file = settings.data_dir / "status.port"
+    try:
+        return int(file.read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise TransportError(f"the gateway does not run ({file} is not there)") from error
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from wardlight_edge import doctor
+
+    findings = doctor.examine(load(options.config))
+    for finding in findings:
+        sys.stdout.write(f"{'ok  ' if finding.good else 'BAD '} {finding.what}: {finding.text}\n")
+    return 0 if all(finding.good for finding in findings) else 1

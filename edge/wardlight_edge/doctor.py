@@ -1,0 +1,131 @@
+"""``wardlight-edge doctor``: does this machine have what the settings ask for?
+
+Every bad finding says what to do. Nothing is changed.
+"""
+
+import os
+import shutil
+import socket
+import ssl
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from wardlight_edge import profiles
+from wardlight_edge.config import Settings, UplinkSettings
+from wardlight_edge.uplink.ntp import kernel_clock
+from wardlight_shared.errors import ConfigError
+
+_SYSTEM_BUS: Final = "/run/dbus/system_bus_socket"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One check: what was looked at, whether it is good, and what was found or must be done."""
+
+    what: str
+    good: bool
+    text: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Run all checks."""
+    return [
+        _data_dir(settings),
+        _profiles(settings),
+        *_keys(settings.uplink),
+        _broker(settings.uplink),
+        *_devices(settings),
+        _clock(),
+    ]
+
+
+def _data_dir(settings: Settings) -> Finding:
+    folder = settings.data_dir
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        return Finding("data_dir", good=False, text=f"{existing} is not writable: chown it")
+    free = shutil.disk_usage(existing).free
+    if free < settings.outbox.min_free_bytes:
+        need = settings.outbox.min_free_bytes >> 20
+        return Finding("data_dir", good=False, text=f"{free >> 20} MiB free, needs {need}")
+    return Finding("data_dir", good=True, text=f"{free >> 20} MiB free")
+
+
+def _profiles(settings: Settings) -> Finding:
+    try:
+        found = profiles.load(settings.profiles_dir, (d.profile for d in settings.devices))
+    except ConfigError as error:
+        return Finding("profiles", good=False, text=str(error))
+    return Finding("profiles", good=True, text=f"{len(found)} in use")
+
+
+def _keys(uplink: UplinkSettings) -> Iterator[Finding]:
+    for name in ("ca_file", "cert_file", "key_file"):
+        path: Path = getattr(uplink, name)
+        if not path.is_file():
+            yield Finding(f"uplink.{name}", good=False, text=f"{path} is not there")
+        elif name == "key_file" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            yield Finding(name, good=False, text=f"others may read it: chmod 600 {path}")
+        else:
+            yield Finding(f"uplink.{name}", good=True, text=str(path))
+
+
+def _broker(uplink: UplinkSettings) -> Finding:
+    place = f"{uplink.host}:{uplink.port}"
+    try:
+        context = ssl.create_default_context(cafile=str(uplink.ca_file))
+        context.load_cert_chain(uplink.cert_file, uplink.key_file)
+        with (
+            socket.create_connection((uplink.host, uplink.port), uplink.connect_timeout_s) as plain,
+            context.wrap_socket(plain, server_hostname=uplink.host) as secure,
+        ):
+            return Finding("broker", good=True, text=f"{place} answers with {secure.version()}")
+    except (OSError, ValueError) as error:
+        return Finding("broker", good=False, text=f"{place}: {error}")
+
+
+def _devices(settings: Settings) -> Iterator[Finding]:
+    kinds = {device.identity.partition(":")[0] for device in settings.devices}
+    if "ble" in kinds and settings.ble.enabled:
+        yield _bus()
+        yield from (_adapter(name) for name in settings.ble.adapters)
+    for device in settings.devices:
+        if device.port is not None:
+            yield _port(device.identity, Path(device.port))
+
+
+def _bus() -> Finding:
+    address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={_SYSTEM_BUS}")
+    path = Path(address.removeprefix("unix:path=").partition(",")[0])
+    if path.exists():
+        return Finding("D-Bus", good=True, text=str(path))
+    return Finding("D-Bus", good=False, text=f"{path} is not there: apt install dbus bluez")
+
+
+def _adapter(name: str) -> Finding:
+    if Path("/sys/class/bluetooth", name).exists() or "DBUS_SYSTEM_BUS_ADDRESS" in os.environ:
+        return Finding(f"adapter {name}", good=True, text="present")
+    return Finding(f"adapter {name}", good=False, text="not there: see `bluetoothctl list`")
+
+
+def _port(identity: str, port: Path) -> Finding:
+    if not port.exists():
+        return Finding(identity, good=False, text=f"{port} is not there: is it plugged in?")
+    if not os.access(port, os.R_OK | os.W_OK):
+        return Finding(identity, good=False, text=f"no access to {port}: join group dialout")
+    if not str(port).startswith("/dev/serial/by-"):
+        return Finding(
+            identity, good=True, text=f"{port}; /dev/serial/by-id/... is stable, this is not"
+        )
+    return Finding(identity, good=True, text=str(port))
+
+
+def _clock() -> Finding:
+    reading = kernel_clock()
+    if reading is None:
+        text = "the kernel's clock is not synchronised; the collector's time will be used"
+        return Finding("clock", good=True, text=text)
+    return Finding("clock", good=True, text=f"synchronised, error <= {reading} ms")
