@@ -10,10 +10,10 @@ import signal
 from pathlib import Path
 from urllib.parse import quote
 
+from wardlight_cloud.folder_lock import FolderInUse, FolderLock
 from wardlight_cloud.store.embedded import cluster
-from wardlight_cloud.store.embedded.errors import PostgresError
+from wardlight_cloud.store.embedded.errors import PostgresError, PostgresInUse
 from wardlight_cloud.store.embedded.identity import Identity
-from wardlight_cloud.store.embedded.lock import FolderLock
 from wardlight_cloud.store.embedded.placement import (
     SHARED_FOLDER,
     SOCKET_FOLDER_PREFIX,
@@ -113,7 +113,10 @@ class ServerSteps:
         Raises PostgresInUse when another living process owns the folder.
         """
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock.acquire()
+        try:
+            self._lock.acquire()
+        except FolderInUse as error:
+            raise PostgresInUse(str(error)) from error
         try:
             self._prepare_owned()
         except BaseException:

@@ -1,0 +1,85 @@
+"""Puts new permissions in force at a running broker.
+
+Three steps: replace the file as a whole, check it, tell the broker to read it again (SIGHUP). Both
+brokers fail in ways of their own on a broken file: nats-server keeps what it had, mosquitto 2.0
+lets every client do everything. So neither is ever told to read one.
+
+A gateway that is no longer named loses its session at nats-server within milliseconds. Mosquitto
+keeps the connection, over which nothing passes any more in either direction.
+"""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from wardlight_cloud.private_file import write_private
+from wardlight_cloud.security.broker import MOSQUITTO_FIRST_LINE
+
+_ACL_LINE = re.compile(r"|#.*|user [a-z0-9-]{3,64}|topic (read|write) wl/1/[a-z0-9+/-]+(/#)?")
+_PROGRAMS = {"nats-server", "mosquitto"}
+_CHECK_TIMEOUT_S = 30.0
+
+
+class BrokerReloadError(Exception):
+    """The broker was not told to reload, and runs with what it read before; the text says why."""
+
+
+def write_permissions(file: Path, text: str) -> bool:
+    """Replace the permissions file; False when it said the same before."""
+    if file.is_file() and file.read_text() == text:
+        return False
+    write_private(file, text)
+    return True
+
+
+def reload_broker(pid_file: Path, check: Callable[[], None]) -> None:
+    """Run `check`, then make the broker that wrote `pid_file` read its files again.
+
+    Raises BrokerReloadError from the check, or when no broker runs.
+    """
+    check()
+    os.kill(broker_pid(pid_file), signal.SIGHUP)
+
+
+def broker_pid(pid_file: Path) -> int:
+    """The broker's process id; BrokerReloadError when the file names no living broker."""
+    try:
+        pid = int(pid_file.read_text())
+        program = Path(f"/proc/{pid}/comm").read_text().strip()
+    except (OSError, ValueError) as error:
+        raise BrokerReloadError(f"No broker runs that {pid_file} knows.") from error
+    if program not in _PROGRAMS:
+        raise BrokerReloadError(f"Process {pid}, which {pid_file} names, is {program}: no broker.")
+    return pid
+
+
+def check_mosquitto_acl(file: Path) -> None:
+    """BrokerReloadError unless every line is one that we would write."""
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BrokerReloadError(f"Cannot read the permissions in {file}; write it anew.") from error
+    if MOSQUITTO_FIRST_LINE not in lines:
+        raise BrokerReloadError(f"{file} does not begin as Wardlight begins it; write it anew.")
+    for number, line in enumerate(lines, 1):
+        if line != MOSQUITTO_FIRST_LINE and not _ACL_LINE.fullmatch(line):
+            raise BrokerReloadError(f"{file}, line {number} is no permission; write it anew.")
+
+
+def check_nats_config(program: Path, file: Path) -> None:
+    """BrokerReloadError with nats-server's own words unless it would take `file`."""
+    try:
+        result = subprocess.run(
+            [str(program), "-t", "-c", str(file)],
+            capture_output=True,
+            text=True,
+            timeout=_CHECK_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BrokerReloadError(f"{program} cannot check {file}: {error}") from error
+    if result.returncode != 0:
+        raise BrokerReloadError((result.stderr or result.stdout).strip())
