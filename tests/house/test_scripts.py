@@ -109,7 +109,7 @@ def test_environment_is_made_again_when_its_lock_changes(tmp_path: Path) -> None
 
 
 def test_local_authority_makes_keys_for_their_owner_alone(tmp_path: Path) -> None:
-    result = _run([str(ROOT / "scripts" / "pki"), "keys", "gateway-1"], tmp_path)
+    result = _run([str(ROOT / "scripts" / "pki"), "keys", "gateway", "gateway-1"], tmp_path)
     assert result.returncode == 0, result.stderr
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "keys").iterdir()}
     assert modes == {
@@ -123,3 +123,22 @@ def test_local_authority_makes_keys_for_their_owner_alone(tmp_path: Path) -> Non
         tmp_path,
     )
     assert verified.returncode == 0, verified.stderr
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        ("gateway", "collector-1"),
+        ("gateway", "api-1"),
+        ("collector", "gateway-1"),
+        ("gateway", "A"),
+    ],
+)
+def test_local_authority_gives_no_name_of_another_role(
+    tmp_path: Path, role: str, name: str
+) -> None:
+    """mosquitto knows a client by its name alone; the cloud's own authority has the same rule."""
+    result = _run([str(ROOT / "scripts" / "pki"), "keys", role, name], tmp_path)
+    assert result.returncode == 2
+    assert "is no name for a" in result.stderr
+    assert not (tmp_path / "keys").exists()

@@ -20,6 +20,7 @@ from support.peers import missing, require_peer
 from support.ports import free_port, is_listening
 from support.tree import ROOT
 from support.waiting import wait_until_sync
+from wardlight_cloud.security.broker import BrokerPermissions
 from wardlight_shared import topics
 from wardlight_shared.records import Lane
 
@@ -76,10 +77,14 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     require_peer("openssl")
     folder = tmp_path_factory.mktemp("pki")
     make = str(ROOT / "scripts" / "pki")
-    for name in ("collector_1", OWN, FOREIGN):
-        subprocess.run([make, str(folder), name], check=True, timeout=60, capture_output=True)
-    server = [make, str(folder), "broker", "localhost", "127.0.0.1"]
-    subprocess.run(server, check=True, timeout=60, capture_output=True)
+    for arguments in (
+        ["server", "broker", "localhost", "127.0.0.1"],
+        ["collector", "collector-1"],
+        ["gateway", OWN],
+        ["gateway", FOREIGN],
+    ):
+        command = [make, str(folder), *arguments]
+        subprocess.run(command, check=True, timeout=60, capture_output=True)
     return folder
 
 
@@ -114,12 +119,17 @@ def _nats(pki: Path, folder: Path, port: int) -> list[str]:
     text = text.replace("/etc/wardlight/pki", str(pki)).replace("/var/lib/wardlight-nats", "data")
     text = text.replace("8883", str(port)).replace("4222", "-1")
     text = re.sub(r"host: 0[.0]+", "host: 127.0.0.1", text)
-    # A second gateway, written as an operator would add it: the first one's block with its name.
-    first = re.search(r"    \{\s+user: \"CN=gateway-1\".*?\n    \}\n", text, re.DOTALL)
-    assert first
-    text = text.replace(first[0], first[0] + first[0].replace(OWN, FOREIGN))
     text = text.replace('"data"', f'"{folder / "data"}"')
     (folder / "nats-server.conf").write_text(text)
+    # A second gateway, as an operator would add it: the first one's block with its name and shard.
+    permissions = (FILES / "nats-permissions.conf").read_text(encoding="utf-8")
+    first = re.search(
+        r" *\{ user: \"OU=gateway,CN=gateway-1\".*?\n +\} \}\n", permissions, re.DOTALL
+    )
+    assert first
+    place = f".{topics.shard_of(OWN)}.{OWN}", f".{topics.shard_of(FOREIGN)}.{FOREIGN}"
+    second = first[0].replace(*place).replace(OWN, FOREIGN)
+    (folder / "nats-permissions.conf").write_text(permissions.replace(first[0], first[0] + second))
     return [str(program), "-c", str(folder / "nats-server.conf")]
 
 
@@ -134,7 +144,7 @@ def port(
 
 def test_gateway_reaches_collectors_from_its_own_topics_only(pki: Path, port: int) -> None:
     with ExitStack() as stack:
-        collector = stack.enter_context(Client(pki, "collector_1", port))
+        collector = stack.enter_context(Client(pki, "collector-1", port))
         shards = range(topics.SHARDS)
         collector.subscribe(*(each for shard in shards for each in topics.shard_filters(shard)))
         gateway = stack.enter_context(Client(pki, OWN, port))
@@ -155,7 +165,7 @@ def test_gateway_hears_only_what_is_for_it(pki: Path, port: int) -> None:
         gateway = stack.enter_context(Client(pki, OWN, port))
         gateway.subscribe(topics.down_filter(OWN))
         gateway.subscribe(topics.down_filter(FOREIGN))
-        collector = stack.enter_context(Client(pki, "collector_1", port))
+        collector = stack.enter_context(Client(pki, "collector-1", port))
         collector.publish(topics.down(FOREIGN, topics.Down.ACK), b"not for you")
         collector.publish(topics.down(OWN, topics.Down.ACK), b"for you")
         wait_until_sync(lambda: gateway.received, what="the message to the gateway")
@@ -168,7 +178,7 @@ def test_gateway_cannot_speak_as_a_collector(pki: Path, port: int) -> None:
         other.subscribe(topics.down_filter(FOREIGN))
         gateway = stack.enter_context(Client(pki, OWN, port))
         gateway.publish(topics.down(FOREIGN, topics.Down.CONFIG), b"forged")
-        collector = stack.enter_context(Client(pki, "collector_1", port))
+        collector = stack.enter_context(Client(pki, "collector-1", port))
         collector.publish(topics.down(FOREIGN, topics.Down.CONFIG), b"true")
         wait_until_sync(lambda: other.received, what="the collector's message")
         assert [payload for _, payload in other.received] == [b"true"]
@@ -181,3 +191,11 @@ def test_no_certificate_no_connection(pki: Path, port: int) -> None:
             wait_until_sync(client._client.is_connected, deadline_s=3)
         finally:
             client.__exit__()
+
+
+def test_example_permissions_are_what_the_product_writes() -> None:
+    """An operator who starts from the example is not surprised when the cloud takes over."""
+    permissions = BrokerPermissions(gateways=[OWN], collectors=["collector-1"], apis=["api-1"])
+    written = permissions.nats_authorization()
+    example = (FILES / "nats-permissions.conf").read_text(encoding="utf-8")
+    assert example[example.index("authorization") :] == written[written.index("authorization") :]
