@@ -16,6 +16,8 @@ from hashlib import blake2b
 from statistics import NormalDist
 from typing import Final
 
+import msgspec
+
 SCATTER: Final = NormalDist()
 DAY_S: Final = 86_400.0
 DRIFT_PERIODS_S: Final = (3.7 * DAY_S, 11.3 * DAY_S)
@@ -34,9 +36,8 @@ class Wave:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What sets one patient apart from another."""
+class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What sets one patient apart from another: mmHg, beats per minute, %, degrees Celsius, kg."""
 
     systolic: float = 124.0
     diastolic: float = 78.0

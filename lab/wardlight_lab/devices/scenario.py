@@ -6,9 +6,12 @@ In      TOML, or JSON with the same keys:
         timing = "lifelike"                 # or "instant"
         utc_offset_minutes = 120            # what the wall clocks of the devices show
 
+        [patient.ward-1]                    # label of the patient, and seed of the values
+        systolic = 138                      # what differs from the usual Baseline
+
         [[device]]
         kind = "blood_pressure_cuff"        # a key of BUILDERS
-        patient = "ward-1"                  # label of the patient, and seed of the values
+        patient = "ward-1"
         every_s = 45                        # schedule; left out: only on demand
 
 Out     EmulatedDevice objects, ready for FakeBluez.add
@@ -52,7 +55,6 @@ class DeviceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_after_s   seconds to the first measurement
     speed           how much faster than real time a stream runs
     pairing         how it pairs; left out, as such devices usually do
-    baseline        differs from the usual vital signs: systolic, diastolic, pulse, spo2, ...
     clock_skew_s    how far its clock is ahead
     """
 
@@ -68,15 +70,15 @@ class DeviceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passkey: int = 0
     battery: int = 87
     user: int | None = None
-    baseline: dict[str, float] = {}
     clock_skew_s: float = 0.0
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A set of devices and the machine they are near to."""
 
-    device: list[DeviceSpec]
-    adapters: list[str] = ["hci0"]
+    device: tuple[DeviceSpec, ...]
+    patient: dict[str, Baseline] = {}
+    adapters: tuple[str, ...] = ("hci0",)
     timing: Literal["instant", "lifelike"] = "lifelike"
     utc_offset_minutes: int = 0
 
@@ -100,10 +102,15 @@ def read_scenario(path: Path) -> Scenario:
 def build(scenario: Scenario, ledger: Ledger) -> list[EmulatedDevice]:
     """The devices of a scenario, all writing to one ledger."""
     zone = timezone(timedelta(minutes=scenario.utc_offset_minutes))
-    return [_build_one(spec, zone, ledger) for spec in scenario.device]
+    return [
+        _build_one(spec, scenario.patient.get(spec.patient, Baseline()), zone, ledger)
+        for spec in scenario.device
+    ]
 
 
-def _build_one(spec: DeviceSpec, zone: timezone, ledger: Ledger) -> EmulatedDevice:
+def _build_one(
+    spec: DeviceSpec, baseline: Baseline, zone: timezone, ledger: Ledger
+) -> EmulatedDevice:
     if spec.kind not in BUILDERS:
         raise ScenarioError(f"device kind {spec.kind!r} is none of {', '.join(BUILDERS)}")
     equipment = Equipment(
@@ -116,54 +123,50 @@ def _build_one(spec: DeviceSpec, zone: timezone, ledger: Ledger) -> EmulatedDevi
         equipment.pairing = spec.pairing
     elif spec.kind == "heart_rate_strap":
         equipment.pairing = Pairing.NONE
-    device = BUILDERS[spec.kind](spec, equipment)
+    device = BUILDERS[spec.kind](spec, PatientVitals(spec.patient, baseline), equipment)
     if spec.address:
         device.address = spec.address.upper()
     return device
-
-
-def _vitals(spec: DeviceSpec) -> PatientVitals:
-    try:
-        return PatientVitals(spec.patient, Baseline(**spec.baseline))
-    except TypeError as error:
-        raise ScenarioError(f"baseline of {spec.kind} for {spec.patient}: {error}") from error
 
 
 def _habit(spec: DeviceSpec) -> Habit:
     return Habit(spec.every_s, spec.first_after_s, spec.advertise_s, spec.linger_s)
 
 
-def _cuff(spec: DeviceSpec, equipment: Equipment) -> EmulatedDevice:
+def _cuff(spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment) -> EmulatedDevice:
     return BloodPressureCuff(
-        spec.patient, _vitals(spec), equipment=equipment, habit=_habit(spec), user=spec.user
+        spec.patient, vitals, equipment=equipment, habit=_habit(spec), user=spec.user
     )
 
 
-def _thermometer(spec: DeviceSpec, equipment: Equipment) -> EmulatedDevice:
-    return Thermometer(spec.patient, _vitals(spec), equipment=equipment, habit=_habit(spec))
+def _thermometer(spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment) -> EmulatedDevice:
+    return Thermometer(spec.patient, vitals, equipment=equipment, habit=_habit(spec))
 
 
-def _scale(spec: DeviceSpec, equipment: Equipment) -> EmulatedDevice:
+def _scale(spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment) -> EmulatedDevice:
     return WeightScale(
-        spec.patient, _vitals(spec), equipment=equipment, habit=_habit(spec), user=spec.user
+        spec.patient, vitals, equipment=equipment, habit=_habit(spec), user=spec.user
     )
 
 
-def _oximeter(spec: DeviceSpec, equipment: Equipment) -> EmulatedDevice:
-    return PulseOximeter(spec.patient, _vitals(spec), equipment=equipment, speed=spec.speed)
+def _oximeter(spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment) -> EmulatedDevice:
+    return PulseOximeter(spec.patient, vitals, equipment=equipment, speed=spec.speed)
 
 
-def _spot_oximeter(spec: DeviceSpec, equipment: Equipment) -> EmulatedDevice:
-    return SpotPulseOximeter(spec.patient, _vitals(spec), equipment=equipment, habit=_habit(spec))
+def _spot_oximeter(spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment) -> EmulatedDevice:
+    return SpotPulseOximeter(spec.patient, vitals, equipment=equipment, habit=_habit(spec))
 
 
-def _strap(spec: DeviceSpec, equipment: Equipment) -> EmulatedDevice:
+def _strap(spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment) -> EmulatedDevice:
+    del vitals  # the beats are recorded
     return HeartRateStrap(
         spec.patient, recorded_beats(), equipment=equipment, speed=spec.speed, repeat=True
     )
 
 
-BUILDERS: Final[dict[str, Callable[[DeviceSpec, Equipment], EmulatedDevice]]] = {
+Builder = Callable[[DeviceSpec, PatientVitals, Equipment], EmulatedDevice]
+
+BUILDERS: Final[dict[str, Builder]] = {
     "blood_pressure_cuff": _cuff,
     "heart_rate_strap": _strap,
     "pulse_oximeter": _oximeter,

@@ -2,10 +2,13 @@
 
 In      TOML or JSON:
 
+        [patient.ward-2]                                      # label and seed of the values
+        spo2 = 95                                             # differs from the usual Baseline
+
         [[port]]
         name = "usb-Nonin_Medical_Inc._OEM_III-if00-port0"    # name of the link in the folder
         protocol = "nonin-df2"                                # or "nonin-df7"
-        patient = "ward-2"                                    # label and seed of the values
+        patient = "ward-2"
 
 Errors  ScenarioError
 """
@@ -37,14 +40,14 @@ class PortSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     protocol: Format
     patient: str
-    baseline: dict[str, float] = {}
     speed: Positive = 1.0
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The ports of one machine."""
 
-    port: list[PortSpec]
+    port: tuple[PortSpec, ...]
+    patient: dict[str, Baseline] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +78,12 @@ def plugged_in(scenario: Scenario, folder: Path, ledger: Ledger) -> Iterator[lis
         ports = []
         for spec in scenario.port:
             port = stack.enter_context(PtyPort(folder / spec.name))
-            ports.append(_playing(spec, port, ledger))
+            vitals = PatientVitals(spec.patient, scenario.patient.get(spec.patient))
+            ports.append(_playing(spec, port, vitals, ledger))
         yield ports
 
 
-def _playing(spec: PortSpec, port: PtyPort, ledger: Ledger) -> PlayingPort:
-    try:
-        vitals = PatientVitals(spec.patient, Baseline(**spec.baseline))
-    except TypeError as error:
-        raise ScenarioError(f"baseline of {spec.name}: {error}") from error
+def _playing(spec: PortSpec, port: PtyPort, vitals: PatientVitals, ledger: Ledger) -> PlayingPort:
     oximeter = NoninOximeter(vitals, format_=spec.protocol)
 
     def on_sent(raw: bytes, values: dict[str, str], heard: bool) -> None:
