@@ -1,13 +1,12 @@
 """The demo's data folder: where everything lies, and what stays from one start to the next."""
 
 import json
-import os
-import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from wardlight_cloud.private_file import write_private
 from wardlight_cloud.security.passwords import new_password
 from wardlight_cloud.security.tokens import new_token
 
@@ -92,17 +91,6 @@ def keep(folder: DemoFolder, *, http_port: int | None) -> tuple[Kept, list[str]]
     )
     write_private(file, json.dumps({name: getattr(kept, name) for name in Kept.__slots__}))
     return kept, remarks
-
-
-def write_private(file: Path, text: str) -> None:
-    """Replace a file atomically, mode 0600."""
-    fresh = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(file)
 
 
 def _port(wanted: int | None, remarks: list[str]) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from wardlight_lab.demo.folder import COLLECTOR, GATEWAY, DemoFolder, Kept, write_private
+from wardlight_cloud.private_file import write_private
+from wardlight_cloud.security.ca import Credentials
 from wardlight_lab.demo.ward import DemoDevice
 
 PROFILES: Final = Path(__file__).parents[3] / "firmware-configs"
@@ -20,20 +21,22 @@ def _text(value: object) -> str:
 
 
 def gateway_settings(
-    folder: DemoFolder, kept: Kept, devices: Sequence[DemoDevice], adapters: Sequence[str]
+    gateway: str,
+    mqtt_port: int,
+    credentials: Credentials,
+    devices: Sequence[DemoDevice],
+    adapters: Sequence[str],
 ) -> str:
     """Text of edge.toml."""
     lines = [
-        f"gateway = {_text(GATEWAY)}",
+        f"gateway = {_text(gateway)}",
         'data_dir = "data"',
         f"profiles_dir = {_text(PROFILES)}",
         "health_s = 30",
         "[uplink]",
         'host = "127.0.0.1"',
-        f"port = {kept.mqtt_port}",
-        f"ca_file = {_text(folder.pki / 'ca.pem')}",
-        f"cert_file = {_text(folder.pki / f'{GATEWAY}.pem')}",
-        f"key_file = {_text(folder.pki / f'{GATEWAY}.key')}",
+        f"port = {mqtt_port}",
+        *_credentials(credentials),
         "[ble]",
         f"adapters = [{', '.join(map(_text, adapters))}]",
         "max_links = 12",
@@ -52,29 +55,41 @@ def gateway_settings(
     return "\n".join(lines) + "\n"
 
 
-def cloud_settings(folder: DemoFolder, kept: Kept, dsn: str) -> str:
+def _credentials(credentials: Credentials) -> list[str]:
+    return [
+        f"ca_file = {_text(credentials.authority)}",
+        f"cert_file = {_text(credentials.certificate)}",
+        f"key_file = {_text(credentials.key)}",
+    ]
+
+
+def cloud_settings(
+    collector: str,
+    data_dir: Path,
+    dsn: str,
+    mqtt_port: int,
+    http_port: int,
+    credentials: Credentials,
+) -> str:
     """Text of cloud.toml."""
     lines = [
-        f"data_dir = {_text(folder.root)}",
+        f"data_dir = {_text(data_dir)}",
         "[database]",
         f"dsn = {_text(dsn)}",
         "[broker]",
         'host = "127.0.0.1"',
-        f"port = {kept.mqtt_port}",
-        f"ca_file = {_text(folder.pki / 'ca.pem')}",
-        f"cert_file = {_text(folder.pki / f'{COLLECTOR}.pem')}",
-        f"key_file = {_text(folder.pki / f'{COLLECTOR}.key')}",
+        f"port = {mqtt_port}",
+        *_credentials(credentials),
         "[collector]",
-        f"name = {_text(COLLECTOR)}",
+        f"name = {_text(collector)}",
         "[http]",
-        f"port = {kept.http_port}",
+        f"port = {http_port}",
         "[log]",
         'format = "json"',
     ]
     return "\n".join(lines) + "\n"
 
 
-def write(folder: DemoFolder, edge: str, cloud: str) -> None:
-    """Write both files."""
-    write_private(folder.edge_toml, edge)
-    write_private(folder.cloud_toml, cloud)
+def write(file: Path, text: str) -> None:
+    """Write a settings file, private."""
+    write_private(file, text)

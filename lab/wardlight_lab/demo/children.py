@@ -1,0 +1,159 @@
+"""The demo's own child processes: emulated devices, collector, API, gateway."""
+
+import http.client
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from wardlight_lab.demo.folder import DemoFolder
+from wardlight_lab.demo.ward import DemoDevice, bluetooth
+from wardlight_lab.demo.ward import serial as serial_ward
+from wardlight_lab.devices.ledger import Ledger
+from wardlight_lab.devices.scenario import WARD, build, read_scenario
+from wardlight_lab.physiology.glucose import capture_lines, iglu_traces, write_capture
+from wardlight_lab.supervise import Child
+
+_HTTP_TIMEOUT_S: Final = 2.0
+GLUCOSE: Final = "replay:glucose"
+_GLUCOSE_OWNER: Final = "ward-5"
+
+
+@dataclass(frozen=True, slots=True)
+class Announcing:
+    """A child that writes a ready file, and the file."""
+
+    child: Child
+    ready_file: Path
+
+
+def _module(name: str, *arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", name, *map(str, arguments)]
+
+
+def _announcing(folder: DemoFolder, name: str, command: list[str]) -> Announcing:
+    file = folder.devices / f"{name}.ready.json"
+    file.unlink(missing_ok=True)
+
+    async def before_start() -> None:
+        file.unlink(missing_ok=True)
+
+    async def is_ready() -> bool:
+        return file.exists()
+
+    child = Child(
+        name=name,
+        command=[*command, "--ready-file", str(file)],
+        before_start=before_start,
+        ready=is_ready,
+    )
+    return Announcing(child, file)
+
+
+def bluez(folder: DemoFolder, bus_dir: Path) -> Announcing:
+    """The fake Bluetooth system; its socket lies in ``bus_dir`` because socket paths are short."""
+    state, ledger = folder.devices / "bonds", folder.devices / "bluetooth.jsonl"
+    command = _module(
+        "wardlight_lab.bluez", "--state-dir", state, "--bus-dir", bus_dir, "--ledger", ledger
+    )
+    return _announcing(folder, "bluetooth", command)
+
+
+def serial(folder: DemoFolder) -> Announcing:
+    """The serial devices."""
+    ports, ledger = folder.devices / "serial", folder.devices / "serial.jsonl"
+    command = _module("wardlight_lab.serialport", "--folder", ports, "--ledger", ledger)
+    return _announcing(folder, "serial", command)
+
+
+def serial_devices(ready_file: Path) -> list[DemoDevice]:
+    """Devices of the running serial process."""
+    return serial_ward(_read(ready_file))
+
+
+def bluetooth_devices(ready_file: Path) -> list[DemoDevice]:
+    """Devices of the running Bluetooth process."""
+    return bluetooth(_read(ready_file))
+
+
+def absent_bluetooth_devices() -> list[DemoDevice]:
+    """The Bluetooth devices that would be there with dbus-daemon."""
+    scenario = read_scenario(WARD)
+    with Ledger(None) as ledger:
+        devices = build(scenario, ledger)
+    shown = [
+        {"address": device.address, "kind": spec.kind, "patient": spec.patient}
+        for spec, device in zip(scenario.device, devices, strict=True)
+    ]
+    return bluetooth({"devices": shown})
+
+
+def glucose_devices(folder: DemoFolder, cache: Path | None) -> list[DemoDevice]:
+    """A person's recorded glucose as a replayed device, when its wheel lies in ``cache``."""
+    if cache is None:
+        return []
+    capture = folder.devices / "glucose.jsonl"
+    if not capture.exists():
+        trace = iglu_traces(cache)[0]
+        write_capture(capture_lines(trace, GLUCOSE), capture)
+    return [DemoDevice(GLUCOSE, "generic-replay", _GLUCOSE_OWNER, file=capture, speed=0)]
+
+
+def collector(folder: DemoFolder) -> Child:
+    """The collector."""
+    command = _module("wardlight_cloud", "collect", "--config", folder.cloud_toml)
+    return Child(name="collector", command=command)
+
+
+def api(folder: DemoFolder, port: int) -> Child:
+    """API and dashboard; ready when the database answers through it."""
+
+    async def is_ready() -> bool:
+        return _get(port, "/readyz") is not None
+
+    command = _module("wardlight_cloud", "serve", "--config", folder.cloud_toml)
+    return Child(name="api", command=command, ready=is_ready)
+
+
+def gateway(folder: DemoFolder, environment: Mapping[str, str]) -> Child:
+    """The gateway; ready when it is connected to the broker."""
+    port_file = folder.gateway / "data" / "status.port"
+
+    async def before_start() -> None:
+        port_file.unlink(missing_ok=True)
+
+    async def is_ready() -> bool:
+        if not port_file.exists():
+            return False
+        status = _get(int(port_file.read_text(encoding="ascii")), "/status.json")
+        return status is not None and bool(status["uplink"]["connected"])
+
+    command = _module("wardlight_edge", "run", "--config", folder.edge_toml)
+    return Child(
+        name="gateway",
+        command=command,
+        env=dict(environment),
+        before_start=before_start,
+        ready=is_ready,
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return content
+
+
+def _get(port: int, path: str) -> Any:
+    """JSON of a local page; None unless it answers 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_HTTP_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+        return json.loads(body) if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
