@@ -1,0 +1,139 @@
+"""What is known of every device and adapter now, for the status page, the CLI and health.
+
+Counts, states and ids; no measured value. One DeviceEntry per device is written by its session and
+its transport; readers get frozen DeviceStatus values.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from wardlight_edge.transports.base import RadioState
+from wardlight_shared.model import DeviceInfo
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Totals since this process started.
+
+    readings       numbers accepted (in the outbox), missing ones too
+    records        records accepted
+    decode_errors  values in quarantine and damaged frames
+    lost           arrivals that found no room; each is in a gap record
+    refused        appends the outbox refused
+    links          links that came up
+    link_losses    links of a stream that went down
+    restarts       times the device's task ended by a fault and was started again
+    """
+
+    readings: int = 0
+    records: int = 0
+    decode_errors: int = 0
+    lost: int = 0
+    refused: int = 0
+    links: int = 0
+    link_losses: int = 0
+    restarts: int = 0
+
+
+class DeviceStatus(msgspec.Struct, frozen=True):
+    """One device.
+
+    state         a word of docs/operations.md: a LinkState, or silent, wrong-device, outbox-full,
+                  storage-error, failed
+    reason        a sentence for a person when something is wrong, else None
+    last_error    the newest trouble, also when it is over
+    """
+
+    identity: str
+    profile: str
+    state: str
+    since_wall_ms: int
+    reason: str | None
+    last_data_mono_ms: int | None
+    last_data_wall_ms: int | None
+    battery_percent: int | None
+    info: DeviceInfo
+    clock_skew_s: int | None
+    counts: Counts
+    last_error: str | None
+
+
+@dataclass
+class DeviceEntry:
+    """The writable side of one device's status."""
+
+    identity: str
+    profile: str
+    state: str = "starting"
+    since_wall_ms: int = 0
+    reason: str | None = None
+    last_data: tuple[int, int] | None = None
+    battery_percent: int | None = None
+    info: DeviceInfo = field(default_factory=DeviceInfo)
+    clock_skew_s: int | None = None
+    last_error: str | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def set_state(self, state: str, reason: str | None, wall_ms: int) -> bool:
+        """Note a state; True when it is a change."""
+        if (self.state, self.reason) == (state, reason):
+            return False
+        if state != self.state:
+            self.since_wall_ms = wall_ms
+        self.state, self.reason = state, reason
+        self.last_error = reason or self.last_error
+        return True
+
+    def count(self, name: str, more: int = 1) -> None:
+        """Add to a total; ``name`` is a field of Counts."""
+        self.counts[name] = self.counts.get(name, 0) + more
+
+    def saw_data(self, mono_ms: int, wall_ms: int) -> None:
+        """Note that something valid arrived."""
+        self.last_data = (mono_ms, wall_ms)
+
+    def status(self) -> DeviceStatus:
+        """A frozen copy."""
+        mono_ms, wall_ms = self.last_data or (None, None)
+        return DeviceStatus(
+            identity=self.identity,
+            profile=self.profile,
+            state=self.state,
+            since_wall_ms=self.since_wall_ms,
+            reason=self.reason,
+            last_data_mono_ms=mono_ms,
+            last_data_wall_ms=wall_ms,
+            battery_percent=self.battery_percent,
+            info=self.info,
+            clock_skew_s=self.clock_skew_s,
+            counts=Counts(**self.counts),
+            last_error=self.last_error,
+        )
+
+
+class DeviceBoard:
+    """All devices and adapters, in the order of the settings."""
+
+    def __init__(self, devices: Sequence[tuple[str, str]]) -> None:
+        self._entries = {identity: DeviceEntry(identity, profile) for identity, profile in devices}
+        self._radios: dict[str, RadioState] = {}
+
+    def entry(self, identity: str) -> DeviceEntry:
+        """The writable entry of a device. KeyError: not in the settings."""
+        return self._entries[identity]
+
+    def __contains__(self, identity: str) -> bool:
+        return identity in self._entries
+
+    def set_radio(self, status: RadioState) -> None:
+        """Put an adapter's new status."""
+        self._radios[status.adapter] = status
+
+    def devices(self) -> tuple[DeviceStatus, ...]:
+        """Every device now."""
+        return tuple(entry.status() for entry in self._entries.values())
+
+    def radios(self) -> tuple[RadioState, ...]:
+        """Every adapter now; () without Bluetooth devices."""
+        return tuple(self._radios.values())

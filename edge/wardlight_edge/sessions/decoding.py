@@ -1,0 +1,174 @@
+"""Octets of one device into what they mean; chooses the decoder, keeps the framing of a wire.
+
+Errors  DecodeError from ``decode``: quarantine the octets; ConfigError when a decoder is made
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+import msgspec
+
+from wardlight_edge import devices
+from wardlight_edge.devices import Frame, Samples, current_time
+from wardlight_edge.sessions.records import check_numbers
+from wardlight_edge.transports.base import Octets
+from wardlight_shared.model import DeviceInfo, Reading
+from wardlight_shared.profile import Profile
+from wardlight_shared.timestamps import DeviceClock, device_seconds
+
+CAPTURED = "readings"
+"""Channel of readings that a capture holds in decoded form."""
+
+OWN_OPTIONS = frozenset({"waveform", "trust_clock"})
+"""Options of a profile that are the session's, not the decoder's."""
+
+
+class Values(msgspec.Struct, frozen=True):
+    """Readings of one moment; ``is_stream`` says whether they are folded into blocks."""
+
+    readings: tuple[Reading, ...]
+    is_stream: bool
+    samples: tuple[Samples, ...] = ()
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What a device says of itself; None = nothing about that.
+
+    is_clock  it has shown its clock; ``clock`` is None when that is not set
+    """
+
+    info: DeviceInfo | None = None
+    battery_percent: int | None = None
+    clock: DeviceClock | None = None
+    is_clock: bool = False
+
+
+Meaning = Values | Told
+
+
+class Decoding(Protocol):
+    """Decodes one device's octets, in order."""
+
+    def decode(self, arrival: Octets) -> Sequence[Meaning]:
+        """Everything these octets complete; () when more must come or nothing is to be kept."""
+
+    def restart(self) -> None:
+        """A new link: forget unfinished frames."""
+
+    def take_damaged(self) -> int:
+        """Damaged frames since the last call."""
+
+
+def decoding_of(profile: Profile) -> Decoding:
+    """The decoding for a profile."""
+    if profile.transport.serial is not None:
+        return SerialDecoding(profile)
+    return GattDecoding(profile)
+
+
+def clock_channel(profile: Profile) -> str | None:
+    """The characteristic that shows this device's clock, None when it has none to read."""
+    ble = profile.transport.ble
+    if ble is None:
+        return None
+    clocks = [channel for channel in ble.read_once if channel in {"0x2A08", "0x2A2B"}]
+    return ble.set_clock or next(iter(clocks), None)
+
+
+class GattDecoding:
+    """Values of characteristics: the profile's decoder, and the companions every device has."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._decoder = devices.load_gatt(profile.decoder)
+        ble = profile.transport.ble
+        is_stream = profile.stream is not None and ble is not None
+        self._streamed = frozenset(ble.notify) if ble is not None and is_stream else frozenset()
+
+    def decode(self, arrival: Octets) -> Sequence[Meaning]:
+        """Decode one value."""
+        companion = devices.COMPANIONS.get(arrival.channel)
+        if companion is not None and arrival.channel not in self._decoder.CHARACTERISTICS:
+            return [_told(companion, arrival)]
+        readings = self._readings(arrival)
+        check_numbers(readings)
+        if not readings:
+            return ()
+        is_stream = arrival.channel in self._streamed and all(
+            reading.time is None for reading in readings
+        )
+        return [Values(readings, is_stream)]
+
+    def restart(self) -> None:
+        """Nothing is kept between values."""
+
+    def take_damaged(self) -> int:
+        """A GATT value is whole or a DecodeError."""
+        return 0
+
+    def _readings(self, arrival: Octets) -> tuple[Reading, ...]:
+        if arrival.channel == CAPTURED:
+            return devices.load_gatt("replayed_readings").decode(CAPTURED, arrival.octets)
+        return self._decoder.decode(arrival.channel, arrival.octets)
+
+
+class SerialDecoding:
+    """The byte stream of a line."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._decoder = devices.load_serial(profile.decoder)
+        self._options = {
+            name: value for name, value in profile.options.items() if name not in OWN_OPTIONS
+        }
+        self._keeps_waveform = bool(profile.options.get("waveform", False))
+        self._is_stream = profile.stream is not None
+        self._framer = self._decoder.framer(self._options)
+        self._damaged = 0
+
+    def decode(self, arrival: Octets) -> Sequence[Meaning]:
+        """Feed the framer."""
+        return [self._values(frame) for frame in self._framer.feed(arrival.octets)]
+
+    def restart(self) -> None:
+        """Begin with a new framer."""
+        self._framer = self._decoder.framer(self._options)
+        self._damaged = 0
+
+    def take_damaged(self) -> int:
+        """Damaged frames since the last call."""
+        before, self._damaged = self._damaged, self._framer.counts.damaged
+        return self._damaged - before
+
+    def _values(self, frame: Frame) -> Values:
+        check_numbers(frame.readings)
+        samples = frame.samples if self._keeps_waveform else ()
+        return Values(frame.readings, self._is_stream, samples)
+
+
+def _told(companion: str, arrival: Octets) -> Told:
+    if companion == "current_time":
+        return Told(clock=_clock(arrival), is_clock=True)
+    module = devices.load(companion)
+    if companion == "device_information":
+        # The module's decode gives DeviceInfo, the one kind of decoder that gives no Readings.
+        return Told(info=cast(_InfoDecoder, module).decode(arrival.channel, arrival.octets))
+    readings = cast(devices.GattDecoder, module).decode(arrival.channel, arrival.octets)
+    return Told(battery_percent=_percent(readings))
+
+
+class _InfoDecoder(Protocol):
+    def decode(self, characteristic: str, value: bytes) -> DeviceInfo: ...
+
+
+def _clock(arrival: Octets) -> DeviceClock | None:
+    shown = current_time.decode(arrival.channel, arrival.octets)
+    if shown.time is None or not shown.is_set:
+        return None
+    seconds = device_seconds(shown.time)
+    return None if seconds is None else DeviceClock(seconds, arrival.mono_ms)
+
+
+def _percent(readings: Sequence[Reading]) -> int | None:
+    for reading in readings:
+        if not isinstance(reading.value, str):
+            return int(reading.value)
+    return None

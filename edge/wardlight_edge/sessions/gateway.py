@@ -1,0 +1,27 @@
+"""What all sessions of a gateway share."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from wardlight_edge.clock import Clock
+from wardlight_edge.outbox.base import Outbox
+from wardlight_edge.sessions.open_streams import OpenStreams
+from wardlight_edge.sessions.quarantine import Quarantine
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """The parts of the gateway a session works with.
+
+    live_until        UTC ms until which somebody watches, or None
+    is_clock_trusted  whether a device may be set by the gateway's wall clock
+    retry_s           pause before the outbox is asked again after it refused
+    """
+
+    outbox: Outbox
+    clock: Clock
+    quarantine: Quarantine
+    open_streams: OpenStreams
+    live_until: Callable[[], int | None]
+    is_clock_trusted: Callable[[], bool]
+    retry_s: float = 5.0

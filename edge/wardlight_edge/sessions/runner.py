@@ -1,0 +1,223 @@
+"""All devices of a gateway: one supervised task each, one for Bluetooth, and the board they write.
+
+A device that ends by a fault is started again with growing pauses, the others never notice. What a
+gateway has no device for (Bluetooth, serial lines) is not even imported.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+from wardlight_edge.clock import Clock
+from wardlight_edge.config import DeviceSettings, Settings
+from wardlight_edge.outbox.base import Outbox
+from wardlight_edge.sessions.board import DeviceBoard
+from wardlight_edge.sessions.decoding import decoding_of
+from wardlight_edge.sessions.device_clock import is_after_release
+from wardlight_edge.sessions.gateway import Gateway
+from wardlight_edge.sessions.open_streams import OpenStreams
+from wardlight_edge.sessions.quarantine import Quarantine
+from wardlight_edge.sessions.radio_news import RadioNews
+from wardlight_edge.sessions.sealing import Sealer
+from wardlight_edge.sessions.session import Session
+from wardlight_edge.transports.backoff import Backoff
+from wardlight_edge.transports.base import LinkChange, LinkState, Receiver, Transport
+from wardlight_shared.errors import ConfigError
+from wardlight_shared.profile import Profile
+
+if TYPE_CHECKING:
+    from wardlight_edge.transports.ble_agent import Passkey
+    from wardlight_edge.transports.ble_stack import BleStack
+
+STOP_S = 20.0  # BlueZ takes 3 s for a disconnect, a busy disk its time for the last block
+LONGEST_PAUSE_S = 60.0
+_logger = logging.getLogger(__name__)
+
+
+class DeviceRunner:
+    """Runs every device of the settings.
+
+    profiles          by name; at least those the settings name
+    live_until        UTC ms until which somebody watches, or None
+    key               the gateway's key, for what the quarantine keeps; None = keep only hashes
+    is_clock_trusted  whether devices may be set by the wall clock; None = when it can be right
+    passkey           asks an operator for the digits a device shows; None = no such devices
+    Errors            ConfigError: a device that cannot be run as the settings say
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        profiles: Mapping[str, Profile],
+        outbox: Outbox,
+        clock: Clock,
+        live_until: Callable[[], int | None],
+        *,
+        key: bytes | None = None,
+        is_clock_trusted: Callable[[], bool] | None = None,
+        passkey: "Passkey | None" = None,
+    ) -> None:
+        self._settings = settings
+        self._profiles = profiles
+        self._clock = clock
+        self._passkey = passkey
+        self.board = DeviceBoard([(each.identity, each.profile) for each in settings.devices])
+        data_dir = settings.data_dir
+        self._open_streams = OpenStreams(data_dir / "streams.json", clock.boot_id)
+        self._gateway = Gateway(
+            outbox=outbox,
+            clock=clock,
+            quarantine=Quarantine(
+                data_dir / "quarantine", None if key is None else Sealer(key).seal
+            ),
+            open_streams=self._open_streams,
+            live_until=live_until,
+            is_clock_trusted=is_clock_trusted or (lambda: is_after_release(clock)),
+        )
+        self._news = RadioNews(self._gateway, self.board)
+        self._stack: BleStack | None = None
+        self._transports: dict[str, Transport] = {}
+        for device in settings.devices:
+            self._check(device)
+
+    async def run(self) -> None:
+        """Run until cancelled; what was received by then is in the outbox when this returns."""
+        addresses = [each for each in self._settings.devices if each.identity.startswith("ble:")]
+        work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+        if addresses and self._settings.ble.enabled:
+            self._stack = self._ble_stack(addresses)
+            work["bluetooth"] = self._stack.run
+            work["radio news"] = self._news.run
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, start in work.items():
+                    group.create_task(self._supervise(name, start), name=name)
+                for device in self._settings.devices:
+                    start = _Serving(self, device)
+                    group.create_task(self._supervise(device.identity, start), name=device.identity)
+        finally:
+            self._open_streams.close()
+
+    async def repair(self, identity: str) -> None:
+        """An operator repairs a BLE device's bond. ConfigError: no such device, or not BLE."""
+        repair = getattr(self._transports.get(identity), "repair", None)
+        if repair is None:
+            raise ConfigError(f"{identity}: not a Bluetooth device of this gateway")
+        await repair()
+
+    async def serve(self, device: DeviceSettings) -> None:
+        """One device until cancelled; raises what a fault raises."""
+        session = Session(
+            device,
+            self._profiles[device.profile],
+            self._gateway,
+            self.board.entry(device.identity),
+        )
+        transport = self._transport(device, session)
+        self._transports[device.identity] = transport
+        name = device.identity
+        consumer = asyncio.create_task(session.run(transport), name=f"session {name}")
+        bringer = asyncio.create_task(transport.run(session.inbox), name=f"transport {name}")
+        try:
+            await asyncio.wait({consumer, bringer}, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            bringer.cancel()
+            await asyncio.wait({bringer})
+            session.inbox.close()
+            await asyncio.wait({consumer}, timeout=STOP_S)
+            consumer.cancel()
+            await asyncio.wait({consumer})
+        for task in (consumer, bringer):
+            if not task.cancelled():
+                task.result()
+
+    async def _supervise(self, name: str, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        backoff = Backoff(1.0, LONGEST_PAUSE_S)
+        while True:
+            try:
+                await start()
+            except Exception:
+                _logger.exception("task ended by a fault", extra={"task": name})
+                self._note_fault(name)
+            await asyncio.sleep(backoff.failed())
+
+    def _note_fault(self, name: str) -> None:
+        if name in self.board:
+            entry = self.board.entry(name)
+            entry.count("restarts")
+            reason = "its task ended by a fault and is started again; see the log"
+            entry.set_state("failed", reason, self._clock.wall_ms())
+
+    # -- what a device needs
+
+    def _check(self, device: DeviceSettings) -> None:
+        profile = self._profiles.get(device.profile)
+        if profile is None:
+            raise ConfigError(f"device {device.identity}: profile {device.profile!r} is not loaded")
+        decoding_of(profile)
+        kind = device.identity.partition(":")[0]
+        needed = {"ble": profile.transport.ble, "serial": profile.transport.serial, "replay": True}
+        if kind not in needed:
+            raise ConfigError(f"device {device.identity}: {kind} devices are not supported yet")
+        if needed[kind] is None:
+            raise ConfigError(
+                f"device {device.identity}: profile {device.profile!r} has no [transport.{kind}]"
+            )
+
+    def _transport(self, device: DeviceSettings, session: Session) -> Transport:
+        profile, identity = self._profiles[device.profile], device.identity
+        if device.file is not None and identity.startswith("replay:"):
+            from wardlight_edge.transports.replay import ReplayTransport
+
+            state = self._settings.data_dir / "replay" / f"{identity.removeprefix('replay:')}.json"
+            return ReplayTransport(identity, device.file, device.speed, state, self._clock)
+        if device.port is not None and identity.startswith("serial:"):
+            from wardlight_edge.transports.serial import SerialTransport
+
+            return SerialTransport(identity, device.port, profile, self._clock)
+        if self._stack is None:
+            return _SwitchedOff(self._clock)
+        from wardlight_edge.transports.ble_device import BleTransport
+
+        return BleTransport(identity, profile, self._stack, session.device_clock, self._clock)
+
+    def _ble_stack(self, devices: list[DeviceSettings]) -> "BleStack":
+        from wardlight_edge.transports.ble_bonds import Bonds
+        from wardlight_edge.transports.ble_device import address_from_identity
+        from wardlight_edge.transports.ble_stack import BleStack
+
+        return BleStack(
+            self._settings.ble,
+            [address_from_identity(device.identity) for device in devices],
+            Bonds(self._settings.data_dir / "bonds.json"),
+            self._clock,
+            passkey=self._passkey,
+            report=self._news.put,
+        )
+
+
+class _Serving:
+    """``serve`` for one device, as a thing to start again."""
+
+    def __init__(self, runner: DeviceRunner, device: DeviceSettings) -> None:
+        self._runner = runner
+        self._device = device
+
+    async def __call__(self) -> None:
+        await self._runner.serve(self._device)
+
+
+class _SwitchedOff:
+    """The transport of BLE devices where ``[ble] enabled = false``."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def run(self, receiver: Receiver) -> None:
+        reason = "Bluetooth is switched off in the settings ([ble] enabled)"
+        receiver.offer(LinkChange(LinkState.ABSENT, self._clock.mono_ms(), reason))
+        await asyncio.Event().wait()
+
+    def accepted(self, token: int) -> None:
+        del token

@@ -1,0 +1,248 @@
+"""The one place that touches bleak: scan one adapter, hold one link. Errors leave as BleError.
+
+bleak is used as it is. What it does not do by itself and BlueZ needs is done here: the adapter is
+always named (bleak's default is a random one of several), every link ends in ``disconnect`` (a link
+the device ended keeps its D-Bus socket until then), every wait has an end.
+
+Source  bleak 3.1 (bluezdbus backend), bleak-retry-connector 4.7; BlueZ doc/org.bluez.*.rst
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final
+
+import msgspec
+from bleak import BleakClient, BleakScanner
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
+from bleak_retry_connector import establish_connection
+
+from wardlight_edge.transports.ble_errors import (
+    BleError,
+    Trouble,
+    trouble_of_att,
+    trouble_of_dbus,
+    trouble_of_text,
+)
+
+ATTEMPTS: Final = 2
+REQUEST_TIMEOUT_S: Final = 10.0
+SCAN_TIMEOUT_S: Final = 10.0
+DISCONNECT_TIMEOUT_S: Final = 15.0  # bleak itself gives the link 10 s to end
+# Lowest RSSI there is: a filter that drops nothing makes BlueZ 5.88 and later report each
+# advertisement; without one a still device that moves by less than 8 dB falls silent.
+_EVERY_RSSI: Final = -127
+_BASE_UUID: Final = "0000{}-0000-1000-8000-00805F9B34FB"
+_logger = logging.getLogger(__name__)
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """One advertisement of a device we know, with BlueZ's live object for it."""
+
+    address: str
+    adapter: str
+    path: str
+    rssi: int
+    is_paired: bool
+    mono_ms: int
+    peer: BLEDevice
+
+
+class Scanner:
+    """The active scan of one adapter.
+
+    wanted    addresses whose advertisements go to ``heard``
+    heard     told each of them
+    anything  told that the radio hears, whoever it was
+    """
+
+    def __init__(
+        self,
+        adapter: str,
+        wanted: frozenset[str],
+        heard: Callable[[Heard], None],
+        anything: Callable[[], int],
+    ) -> None:
+        self._adapter = adapter
+        self._wanted = wanted
+        self._heard = heard
+        self._anything = anything
+        self._scanner: BleakScanner | None = None
+
+    async def start(self) -> None:
+        """Start scanning. BleError: no bus, no adapter, no power."""
+        scanner = BleakScanner(
+            self._on_advertisement,
+            scanning_mode="active",
+            bluez={"adapter": self._adapter, "filters": {"RSSI": _EVERY_RSSI}},
+        )
+        with _as_ble_error("start of the scan"):
+            async with asyncio.timeout(SCAN_TIMEOUT_S):
+                await scanner.start()
+        self._scanner = scanner
+
+    async def stop(self) -> None:
+        """Stop scanning; never fails: BlueZ ends a scan with its client too."""
+        scanner, self._scanner = self._scanner, None
+        if scanner is None:
+            return
+        try:
+            with _as_ble_error("stop of the scan"):
+                async with asyncio.timeout(SCAN_TIMEOUT_S):
+                    await scanner.stop()
+        except BleError as error:
+            extra = {"adapter": self._adapter, "error": str(error)}
+            _logger.warning("scan not stopped", extra=extra)
+
+    def _on_advertisement(self, peer: BLEDevice, _: AdvertisementData) -> None:
+        mono_ms = self._anything()
+        address = peer.address.upper()
+        if address in self._wanted:
+            path, properties = peer.details["path"], peer.details["props"]
+            paired, rssi = bool(properties.get("Paired")), int(properties.get("RSSI", -127))
+            self._heard(Heard(address, self._adapter, path, rssi, paired, mono_ms, peer))
+
+
+class Link:
+    """A connected device. Operations raise BleError; the context ``connected`` ends it."""
+
+    def __init__(self, client: BleakClient, lost: asyncio.Event) -> None:
+        self._client = client
+        self._lost = lost
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the link has ended."""
+        return self._lost.is_set()
+
+    async def wait_lost(self) -> None:
+        """Return when the link has ended."""
+        await self._lost.wait()
+
+    def offers(self, channel: str) -> bool:
+        """Whether the device has this characteristic."""
+        return self._find(channel) is not None
+
+    async def subscribe(self, channel: str, notified: Callable[[bytes], None]) -> None:
+        """Switch notifications or indications on (StartNotify); values go to ``notified``."""
+        characteristic = self._characteristic(channel)
+
+        def on_value(_: BleakGATTCharacteristic, value: bytearray) -> None:
+            notified(bytes(value))
+
+        with _as_ble_error(f"{channel}: subscribing"):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                await self._client.start_notify(characteristic, on_value)
+
+    async def read(self, channel: str) -> bytes:
+        """Read a value."""
+        characteristic = self._characteristic(channel)
+        with _as_ble_error(f"{channel}: reading"):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                return bytes(await self._client.read_gatt_char(characteristic))
+
+    async def write(self, channel: str, octets: bytes) -> None:
+        """Write a value, with response."""
+        characteristic = self._characteristic(channel)
+        with _as_ble_error(f"{channel}: writing"):
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                await self._client.write_gatt_char(characteristic, octets, response=True)
+
+    def _find(self, channel: str) -> BleakGATTCharacteristic | None:
+        # Order and handles differ from link to link: the UUID is the only name.
+        with _as_ble_error(channel):
+            return self._client.services.get_characteristic(full_uuid(channel).lower())
+
+    def _characteristic(self, channel: str) -> BleakGATTCharacteristic:
+        found = self._find(channel)
+        if found is None:
+            raise BleError(Trouble.UNUSABLE, f"the device has no characteristic {channel}")
+        return found
+
+
+@asynccontextmanager
+async def connected(heard: Heard, *, pair: bool, timeout_s: float) -> AsyncIterator[Link]:
+    """Connect to a device just heard; the link always ends with the context."""
+    lost = asyncio.Event()
+    client = await _connect(heard, pair, timeout_s, lost)
+    try:
+        yield Link(client, lost)
+    finally:
+        await _disconnect(client, heard.address)
+
+
+async def _connect(heard: Heard, pair: bool, timeout_s: float, lost: asyncio.Event) -> BleakClient:
+    def on_disconnected(_: BleakClient) -> None:
+        lost.set()
+
+    with _as_ble_error("connecting"):
+        async with asyncio.timeout(timeout_s):
+            client: BleakClient = await establish_connection(
+                BleakClient,
+                heard.peer,
+                heard.address,
+                disconnected_callback=on_disconnected,
+                # A pairing that failed is not tried again by itself: somebody must act.
+                max_attempts=1 if pair else ATTEMPTS,
+                pair=pair,
+                bluez={"adapter": heard.adapter},
+            )
+            return client
+
+
+async def _disconnect(client: BleakClient, address: str) -> None:
+    try:
+        with _as_ble_error("disconnecting"):
+            async with asyncio.timeout(DISCONNECT_TIMEOUT_S):
+                await client.disconnect()
+    except BleError as error:
+        _logger.warning("link not ended", extra={"device": address, "error": str(error)})
+
+
+def full_uuid(channel: str) -> str:
+    """128-bit UUID, in capitals, of "0x2A35" or of a full UUID."""
+    return _BASE_UUID.format(channel[2:]) if channel.startswith("0x") else channel.upper()
+
+
+@contextmanager
+def _as_ble_error(what: str) -> Iterator[None]:
+    """Turn whatever bleak, dbus-fast and the D-Bus socket raise into BleError."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise BleError(Trouble.TIMEOUT, f"{what}: no answer in time") from error
+    except BleakError as error:
+        trouble, text = _trouble(error)
+        raise BleError(trouble, f"{what}: {text}") from error
+    except (OSError, EOFError) as error:
+        raise BleError(Trouble.NO_BUS, f"{what}: the system D-Bus is gone") from error
+    except (AttributeError, AssertionError, KeyError) as error:
+        # bleak meets a bus or a device that vanished in the middle of an operation so (a None
+        # bus, a missing property); bleak-retry-connector retries on the same ones.
+        raise BleError(
+            Trouble.LOST, f"{what}: the link vanished ({type(error).__name__})"
+        ) from error
+
+
+def _trouble(error: BaseException) -> tuple[Trouble, str]:
+    """Trouble and text of the first error in the chain that says more than "failed"."""
+    match error:
+        case BleakGATTProtocolError():
+            return trouble_of_att(int(error.code)), f"ATT error {int(error.code):#04x}"
+        case BleakDBusError():
+            text = error.dbus_error_details or ""
+            return trouble_of_dbus(error.dbus_error, text), text or error.dbus_error
+        case TimeoutError():
+            return Trouble.TIMEOUT, "no answer in time"
+    if error.__cause__ is not None:
+        return _trouble(error.__cause__)
+    text = _first_line(error.args)
+    return trouble_of_text(text), text
+
+
+def _first_line(arguments: tuple[Any, ...]) -> str:
+    return str(arguments[0]).partition("\n")[0] if arguments else "failed"

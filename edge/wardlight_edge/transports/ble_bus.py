@@ -1,0 +1,209 @@
+"""Our own connection to the system D-Bus: pairing agent, adapter power, and bluetoothd's health.
+
+bleak scans and connects over connections of its own; it registers no agent, cannot switch an
+adapter and does not say that bluetoothd was restarted.
+
+Errors  BleError: NO_BUS, NO_BLUEZ, NO_ADAPTER, POWERED_OFF, TIMEOUT
+Source  BlueZ doc/org.bluez.AgentManager.rst, org.bluez.Adapter.rst, org.bluez.Device.rst
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Self
+
+from dbus_fast import BusType, Message, MessageFlag, MessageType, Variant
+from dbus_fast.aio import MessageBus
+from dbus_fast.errors import AuthError, DBusError, InvalidAddressError
+
+from wardlight_edge.transports import ble_agent
+from wardlight_edge.transports.ble_errors import BleError, Trouble, trouble_of_dbus
+
+TIMEOUT_S: Final = 10.0
+_BLUEZ: Final = "org.bluez"
+_DBUS: Final = "org.freedesktop.DBus"
+_PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+_RULES: Final = (
+    f"type='signal',sender='{_DBUS}',interface='{_DBUS}',member='NameOwnerChanged',arg0='{_BLUEZ}'",
+    f"type='signal',sender='{_BLUEZ}',interface='org.bluez.Device1',member='Disconnected'",
+)
+_logger = logging.getLogger(__name__)
+
+
+class SystemBus:
+    """One connection, with our agent registered as the default one.
+
+    rejected  told the D-Bus path of a device whose link ended because its key was refused
+              (Device1.Disconnected, BlueZ 5.82 and later)
+    """
+
+    def __init__(
+        self, agent: ble_agent.PairingAgent, rejected: Callable[[str], None] | None = None
+    ) -> None:
+        self._agent = agent
+        self._rejected = rejected
+        self._bus: MessageBus | None = None
+        self._lost = asyncio.Event()
+        self._answers: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._bus = MessageBus(bus_type=BusType.SYSTEM)
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._bus.connect()
+        except (OSError, InvalidAddressError) as error:
+            self._close()
+            raise BleError(Trouble.NO_BUS, "no system D-Bus") from error
+        except AuthError as error:
+            self._close()
+            raise BleError(Trouble.NO_BUS, "the system D-Bus refuses this user") from error
+        try:
+            await self._begin()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for task in self._answers:
+            task.cancel()
+        await asyncio.gather(*self._answers, return_exceptions=True)
+        self._close()
+
+    async def wait_lost(self) -> None:
+        """Return when the bus or bluetoothd has gone, or bluetoothd was restarted."""
+        bus = self._connected()
+        gone = asyncio.ensure_future(_disconnected(bus))
+        lost = asyncio.ensure_future(self._lost.wait())
+        try:
+            await asyncio.wait({gone, lost}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            lost.cancel()
+            await asyncio.gather(gone, lost, return_exceptions=True)
+
+    async def is_powered(self, adapter: str) -> bool:
+        """Whether an adapter has power. BleError NO_ADAPTER: it is not there."""
+        path, name = f"/org/bluez/{adapter}", "org.bluez.Adapter1"
+        try:
+            reply = await self.call(_BLUEZ, path, _PROPERTIES, "Get", "ss", [name, "Powered"])
+        except BleError as error:
+            if error.trouble is Trouble.NO_BLUEZ:
+                raise
+            raise BleError(Trouble.NO_ADAPTER, f"adapter {adapter} not found") from error
+        return bool(reply[0].value)
+
+    async def set_powered(self, adapter: str, *, on: bool) -> None:
+        """Switch an adapter."""
+        body = ["org.bluez.Adapter1", "Powered", Variant("b", on)]
+        await self.call(_BLUEZ, f"/org/bluez/{adapter}", _PROPERTIES, "Set", "ssv", body)
+
+    async def remove_device(self, adapter: str, address: str) -> None:
+        """Drop the bond and all that BlueZ knows of a device. BleError GONE: it knows nothing."""
+        path = f"/org/bluez/{adapter}"
+        device = f"{path}/dev_{address.replace(':', '_')}"
+        await self.call(_BLUEZ, path, "org.bluez.Adapter1", "RemoveDevice", "o", [device])
+
+    async def call(
+        self,
+        destination: str,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str = "",
+        body: list[Any] | None = None,
+    ) -> list[Any]:
+        """Call a method, return the reply's body."""
+        message = Message(
+            destination=destination,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=body or [],
+        )
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                reply = await self._connected().call(message)
+        except TimeoutError as error:
+            raise BleError(
+                Trouble.TIMEOUT, f"{member}: no answer within {TIMEOUT_S:g} s"
+            ) from error
+        except (OSError, EOFError, DBusError) as error:
+            raise BleError(Trouble.NO_BUS, f"{member}: the system D-Bus is gone") from error
+        if reply.message_type is MessageType.ERROR:
+            name, text = reply.error_name or "", str(reply.body[0]) if reply.body else ""
+            raise BleError(trouble_of_dbus(name, text), f"{member}: {text or name}")
+        return list(reply.body)
+
+    async def _begin(self) -> None:
+        self._connected().add_message_handler(self._on_message)
+        for rule in _RULES:
+            await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", [rule])
+        manager = ("/org/bluez", "org.bluez.AgentManager1")
+        capability = self._agent.capability
+        try:
+            registration = [ble_agent.PATH, capability]
+            await self.call(_BLUEZ, *manager, "RegisterAgent", "os", registration)
+            await self.call(_BLUEZ, *manager, "RequestDefaultAgent", "o", [ble_agent.PATH])
+        except BleError as error:
+            raise BleError(error.trouble, "bluetoothd is not running") from error
+
+    def _connected(self) -> MessageBus:
+        if self._bus is None:
+            raise BleError(Trouble.NO_BUS, "no system D-Bus")
+        return self._bus
+
+    def _close(self) -> None:
+        if self._bus is not None:
+            self._bus.disconnect()
+            self._bus = None
+
+    # -- what comes from the bus
+
+    def _on_message(self, message: Message) -> bool:
+        if message.message_type is MessageType.METHOD_CALL:
+            if message.interface != ble_agent.INTERFACE or message.path != ble_agent.PATH:
+                return False
+            name = f"pairing agent {message.member}"
+            task = asyncio.get_running_loop().create_task(self._answer(message), name=name)
+            self._answers.add(task)
+            task.add_done_callback(self._answers.discard)
+            return True
+        if message.message_type is MessageType.SIGNAL:
+            self._on_signal(message)
+        return False
+
+    def _on_signal(self, message: Message) -> None:
+        if message.member == "NameOwnerChanged" and message.body[0] == _BLUEZ:
+            _logger.warning("bluetoothd changed", extra={"running": bool(message.body[2])})
+            self._lost.set()
+        elif message.member == "Disconnected" and message.body:
+            reason = str(message.body[0])
+            if reason == "org.bluez.Reason.Authentication" and self._rejected is not None:
+                self._rejected(message.path or "")
+
+    async def _answer(self, message: Message) -> None:
+        try:
+            signature, body = await self._agent.answer(message.member or "", message.body)
+            reply = Message.new_method_return(message, signature, body)
+        except ble_agent.Refusal as refusal:
+            reply = Message.new_error(message, ble_agent.REJECTED, str(refusal))
+        if self._bus is not None and not message.flags & MessageFlag.NO_REPLY_EXPECTED:
+            self._bus.send(reply).add_done_callback(_forget)
+
+
+async def _disconnected(bus: MessageBus) -> None:
+    await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # dbus-fast annotates nothing
+
+
+def _forget(sent: asyncio.Future[None]) -> None:
+    """An answer that finds no bus is missed by nobody; ``wait_lost`` tells of the bus."""
+    if not sent.cancelled():
+        sent.exception()

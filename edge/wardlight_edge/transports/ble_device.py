@@ -1,0 +1,230 @@
+"""One device over Bluetooth: hear it, visit it, rest. Implements Transport.
+
+A device is visited when it is heard, never by a stored path: BlueZ forgets an unbonded device 30 s
+after its last advertisement, and a connect to a silent one blocks the adapter for 20 s.
+"""
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack, nullcontext
+from typing import Final
+
+from wardlight_edge.transports import ble
+from wardlight_edge.transports.backoff import Backoff
+from wardlight_edge.transports.base import (
+    DeviceClockSetter,
+    LinkChange,
+    LinkState,
+    Moments,
+    Receiver,
+)
+from wardlight_edge.transports.ble import Heard
+from wardlight_edge.transports.ble_errors import BleError, Trouble
+from wardlight_edge.transports.ble_stack import BleStack
+from wardlight_edge.transports.ble_visit import Visit
+from wardlight_shared.errors import ConfigError
+from wardlight_shared.profile import Profile, TransportBle
+
+FRESH_MS: Final = 5000  # an older advertisement says nothing of where the device is now
+EARLY_DROPS: Final = 3
+"""Links of a bonded device in a row that end before they can be used: it has lost our key."""
+
+REST_S: Final = 0.25
+LONGEST_S: Final = 60.0
+REPAIR_S: Final = 600.0  # how often a device that waits for an operator is tried anyway
+_FIRST_S: Final = {
+    Trouble.BUSY: 0.25,
+    Trouble.GONE: 0.25,
+    Trouble.TRANSIENT: 0.5,
+    Trouble.LOST: 0.5,
+    Trouble.NO_SLOT: 4.0,
+    Trouble.PAIRING: 10.0,
+    Trouble.UNUSABLE: 30.0,
+}
+_OPERATOR: Final = {
+    Trouble.KEY_MISSING: (
+        LinkState.BOND_LOST,
+        "the bond is lost on one side: reset the device's pairing, then repair it",
+    ),
+    Trouble.NOT_PAIRED: (
+        LinkState.NOT_PAIRED,
+        "the device wants a bond, and its profile says bond = false",
+    ),
+}
+_logger = logging.getLogger(__name__)
+
+
+def address_from_identity(identity: str) -> str:
+    """``AA:BB:CC:DD:EE:FF`` of ``ble:AABBCCDDEEFF``."""
+    digits = identity.removeprefix("ble:")
+    return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
+
+
+class BleTransport:
+    """The way to one BLE device."""
+
+    def __init__(
+        self,
+        identity: str,
+        profile: Profile,
+        stack: BleStack,
+        clock_setter: DeviceClockSetter,
+        moments: Moments,
+        *,
+        repair_s: float = REPAIR_S,
+    ) -> None:
+        if profile.transport.ble is None:
+            raise ConfigError(f"{identity}: its profile has no [transport.ble]")
+        self._address = address_from_identity(identity)
+        self._plan: TransportBle = profile.transport.ble
+        self._stack = stack
+        self._watch = stack.watch(self._address)
+        self._clock_setter = clock_setter
+        self._moments = moments
+        self._repair_s = repair_s
+        self._backoff = Backoff(1.0, LONGEST_S)
+        self._early_drops = 0
+        self._left_ms = 0
+        self._said: tuple[LinkState, str | None] = (LinkState.WAITING, None)
+        self._is_repaired = asyncio.Event()
+
+    def accepted(self, token: int) -> None:
+        """A radio has no place to remember."""
+
+    async def repair(self) -> None:
+        """An operator's word: forget the bond, so that the device is paired anew when heard."""
+        await self._stack.forget(self._address)
+        self._early_drops = 0
+        self._watch.is_key_refused = False
+        self._is_repaired.set()
+
+    async def run(self, receiver: Receiver) -> None:
+        """Visit the device whenever it is heard."""
+        while True:
+            heard = await self._next_heard(receiver)
+            wait_s = await self._visit(heard, receiver)
+            self._left_ms = self._moments.mono_ms()
+            await self._rest(wait_s)
+
+    # -- between visits
+
+    async def _next_heard(self, receiver: Receiver) -> Heard:
+        while True:
+            self._watch.changed.clear()
+            absence = self._stack.absence(self._address)
+            if absence is not None:
+                self._say(receiver, LinkState.ABSENT, absence)
+            else:
+                if self._said[0] is LinkState.ABSENT:
+                    self._say(receiver, LinkState.WAITING)
+                heard = self._watch.best(self._stack.adapters_for(self._address), self._since_ms())
+                if heard is not None and not receiver.is_refusing:
+                    return heard
+            await self._watch.changed.wait()
+
+    def _since_ms(self) -> int:
+        """Only an advertisement after the last visit shows that the device wants another."""
+        return max(self._left_ms, self._moments.mono_ms() - FRESH_MS)
+
+    async def _rest(self, wait_s: float) -> None:
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._is_repaired.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._is_repaired.clear()
+
+    def _say(self, receiver: Receiver, state: LinkState, reason: str | None = None) -> None:
+        if (state, reason) != self._said:
+            self._said = (state, reason)
+            receiver.offer(LinkChange(state, self._moments.mono_ms(), reason))
+
+    # -- one visit
+
+    async def _visit(self, heard: Heard, receiver: Receiver) -> float:
+        """Connect and stay as long as the profile says; return the seconds to rest after it."""
+        visit = Visit(self._plan, receiver, self._clock_setter, self._moments)
+        try:
+            await self._connect_and_stay(heard, receiver, visit)
+        except BleError as error:
+            return self._failed(heard, error, receiver, visit)
+        self._say(receiver, self._state_without_link())
+        return self._rest_after(visit, None)
+
+    async def _connect_and_stay(self, heard: Heard, receiver: Receiver, visit: Visit) -> None:
+        radio = self._stack.radio(heard.adapter)
+        pairs = self._must_pair(heard)
+        timeout_s = self._stack.settings.connect_timeout_s
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(radio.slot(is_stream=self._plan.stay_connected))
+            if self._said[0] is LinkState.WAITING:
+                self._say(receiver, LinkState.CONNECTING)
+            with self._stack.agent.expect(heard.path) if pairs else nullcontext():
+                async with radio.connecting():
+                    self._check_fresh(heard)
+                    link = await stack.enter_async_context(
+                        ble.connected(heard, pair=pairs, timeout_s=timeout_s)
+                    )
+                self._said = (LinkState.CONNECTED, None)
+                await visit.subscribe(link)
+            self._is_usable(heard, pairs)
+            await visit.read(link)
+            await visit.stay(link)
+
+    def _must_pair(self, heard: Heard) -> bool:
+        """Whether this visit pairs. BleError KEY_MISSING: the key that should be here is gone."""
+        bonded = self._stack.bonds.adapter_of(self._address)
+        if bonded is not None and not heard.is_paired:
+            raise BleError(Trouble.KEY_MISSING, "this gateway's Bluetooth has lost the key")
+        return self._plan.bond and not heard.is_paired
+
+    def _check_fresh(self, heard: Heard) -> None:
+        if self._moments.mono_ms() - heard.mono_ms > FRESH_MS:
+            raise BleError(Trouble.GONE, "not heard any more when its turn came")
+
+    def _is_usable(self, heard: Heard, paired: bool) -> None:
+        self._early_drops = 0
+        self._watch.is_key_refused = False
+        if paired or heard.is_paired:
+            self._stack.bonds.remember(self._address, heard.adapter)
+
+    # -- after a visit
+
+    def _state_without_link(self) -> LinkState:
+        return LinkState.LOST if self._plan.stay_connected else LinkState.WAITING
+
+    def _rest_after(self, visit: Visit, first_s: float | None) -> float:
+        if visit.values:
+            self._backoff.succeeded()
+            return REST_S
+        return self._backoff.failed(first_s)
+
+    def _failed(self, heard: Heard, error: BleError, receiver: Receiver, visit: Visit) -> float:
+        trouble = self._trouble_of(heard, error)
+        extra = {"device": self._address, "trouble": trouble.name, "error": str(error)}
+        _logger.info("visit failed", extra=extra)
+        if trouble in _OPERATOR:
+            self._say(receiver, *_OPERATOR[trouble])
+            return self._repair_s
+        if trouble is Trouble.BUSY:
+            self._stack.radio(heard.adapter).must_pause()
+        if trouble is Trouble.PAIRING:
+            advice = "pairing failed: put the device into pairing mode near the gateway"
+            self._say(receiver, LinkState.NOT_PAIRED, advice)
+        elif trouble is Trouble.UNUSABLE:
+            self._say(receiver, LinkState.UNUSABLE, f"{error}; is it the right profile?")
+        else:
+            self._say(receiver, self._state_without_link())
+        return self._rest_after(visit, _FIRST_S.get(trouble))
+
+    def _trouble_of(self, heard: Heard, error: BleError) -> Trouble:
+        """A bonded link that ends again and again before it can be used has lost its key."""
+        if error.trouble is Trouble.NOT_PAIRED and self._plan.bond:
+            return Trouble.KEY_MISSING if heard.is_paired else Trouble.PAIRING
+        if error.trouble is not Trouble.LOST or not heard.is_paired:
+            return error.trouble
+        self._early_drops += 1
+        if self._watch.is_key_refused or self._early_drops >= EARLY_DROPS:
+            return Trouble.KEY_MISSING
+        return error.trouble

@@ -1,0 +1,220 @@
+"""One Bluetooth adapter: it scans without end, and lends itself for links.
+
+- Active scanning goes on while links stand and are made. Where the controller cannot do both
+  (BlueZ answers InProgress), the scan is stopped for the connect, from then on for every connect.
+- Connects are made one at a time; at most ``max_links`` links stand. Devices that stay connected
+  leave one of them free, so that a cuff always finds a place.
+- A scan that hears nothing for ``silent_scan_s`` is started anew; when that does not help, the
+  adapter is switched off and on. In a place with no Bluetooth at all silence is no fault, so
+  rounds 2, 4, 8, ... only switch it, and never while a link stands.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from wardlight_edge.config import BleSettings
+from wardlight_edge.transports.base import Moments, RadioState
+from wardlight_edge.transports.ble import Heard, Scanner
+from wardlight_edge.transports.ble_bus import SystemBus
+from wardlight_edge.transports.ble_errors import BleError, Trouble
+
+RETRY_S: Final = 30.0
+SETTLE_S: Final = 10.0
+_logger = logging.getLogger(__name__)
+
+
+class Radio:
+    """One adapter.
+
+    heard    told each advertisement of the devices in ``wanted``
+    changed  told that ``state`` has changed
+    """
+
+    def __init__(
+        self,
+        adapter: str,
+        settings: BleSettings,
+        moments: Moments,
+        wanted: frozenset[str],
+        heard: Callable[[Heard], None],
+        changed: Callable[[], None],
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self.adapter = adapter
+        self._settings = settings
+        self._moments = moments
+        self._changed = changed
+        self._retry_s = retry_s
+        self._scanner = Scanner(adapter, wanted, heard, self._heard_anything)
+        self._slots = asyncio.Semaphore(settings.max_links)
+        self._stream_slots = asyncio.Semaphore(max(settings.max_links - 1, 1))
+        self._connecting = asyncio.Lock()
+        self._pauses_for_connect = False
+        self._quiet_wanted = 0
+        self._wake = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._stopped.set()
+        self._reason: str | None = "Bluetooth is starting"
+        self._links = 0
+        self._last_ms: int | None = None
+        self._silent_rounds = 0
+        self._scan_restarts = 0
+        self._power_cycles = 0
+
+    @property
+    def reason(self) -> str | None:
+        """Why the adapter does not serve, None = it does."""
+        return self._reason
+
+    @property
+    def state(self) -> RadioState:
+        """A frozen copy of what is known."""
+        return RadioState(
+            adapter=self.adapter,
+            reason=self._reason,
+            is_scanning=not self._stopped.is_set(),
+            links=self._links,
+            last_advertisement_mono_ms=self._last_ms,
+            scan_restarts=self._scan_restarts,
+            power_cycles=self._power_cycles,
+        )
+
+    async def run(self, bus: SystemBus) -> None:
+        """Scan until cancelled. BleError NO_BUS, NO_BLUEZ: the whole stack must begin again."""
+        while True:
+            try:
+                await self._power_on(bus)
+                await self._scan_until_silent()
+                await self._recover(bus)
+            except BleError as error:
+                if error.trouble in {Trouble.NO_BUS, Trouble.NO_BLUEZ}:
+                    raise
+                self._set_reason(str(error))
+                await asyncio.sleep(self._retry_s)
+
+    def fail(self, reason: str) -> None:
+        """The stack below is gone; ``run`` will say when the adapter serves again."""
+        self._set_reason(reason)
+
+    def must_pause(self) -> None:
+        """BlueZ said that it cannot connect while it scans: stop the scan for each connect."""
+        if not self._pauses_for_connect:
+            _logger.info("scan pauses for connects", extra={"adapter": self.adapter})
+        self._pauses_for_connect = True
+
+    @asynccontextmanager
+    async def slot(self, *, is_stream: bool) -> AsyncIterator[None]:
+        """The right to hold one link; waits for a free one."""
+        if is_stream:
+            async with self._stream_slots, self._counted():
+                yield
+        else:
+            async with self._counted():
+                yield
+
+    @asynccontextmanager
+    async def connecting(self) -> AsyncIterator[None]:
+        """The right to connect: one at a time, without a scan where that is needed."""
+        async with self._connecting:
+            if not self._pauses_for_connect:
+                yield
+                return
+            self._quiet_wanted += 1
+            self._wake.set()
+            try:
+                async with asyncio.timeout(SETTLE_S + SETTLE_S):
+                    await self._stopped.wait()
+                yield
+            finally:
+                self._quiet_wanted -= 1
+                self._wake.set()
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        async with self._slots:
+            self._links += 1
+            self._changed()
+            try:
+                yield
+            finally:
+                self._links -= 1
+                self._changed()
+
+    # -- the scan
+
+    async def _power_on(self, bus: SystemBus) -> None:
+        if await bus.is_powered(self.adapter):
+            return
+        _logger.info("adapter switched on", extra={"adapter": self.adapter})
+        try:
+            await bus.set_powered(self.adapter, on=True)
+        except BleError as error:
+            if error.trouble in {Trouble.NO_BUS, Trouble.NO_BLUEZ}:
+                raise
+            reason = f"adapter {self.adapter} has no power and cannot be switched on (rfkill?)"
+            raise BleError(Trouble.POWERED_OFF, reason) from error
+
+    async def _scan_until_silent(self) -> None:
+        """Scan, with pauses where they are asked for, until nothing was heard for too long."""
+        while True:
+            while self._quiet_wanted:
+                await self._woken(None)
+            if await self._scan_once():
+                return
+
+    async def _scan_once(self) -> bool:
+        """One scan; True = it fell silent, False = it was paused."""
+        started_ms = self._moments.mono_ms()
+        self._stopped.clear()
+        try:
+            await self._scanner.start()
+            self._set_reason(None)
+            while not self._quiet_wanted:
+                left_s = self._silence_left_s(started_ms)
+                if left_s <= 0:
+                    return True
+                await self._woken(left_s)
+            return False
+        finally:
+            await self._scanner.stop()
+            self._stopped.set()
+
+    async def _woken(self, wait_s: float | None) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _silence_left_s(self, started_ms: int) -> float:
+        since_ms = max(started_ms, self._last_ms or 0)
+        return self._settings.silent_scan_s - (self._moments.mono_ms() - since_ms) / 1000
+
+    def _heard_anything(self) -> int:
+        self._last_ms = self._moments.mono_ms()
+        self._silent_rounds = 0
+        return self._last_ms
+
+    async def _recover(self, bus: SystemBus) -> None:
+        """The scan was silent: begin it anew, or switch the adapter off and on."""
+        self._silent_rounds += 1
+        rounds = self._silent_rounds
+        if rounds > 1 and rounds & (rounds - 1) == 0 and not self._links:
+            self._power_cycles += 1
+            extra = {"adapter": self.adapter, "silent_rounds": rounds}
+            _logger.warning("silent scan: adapter switched off and on", extra=extra)
+            await bus.set_powered(self.adapter, on=False)
+            await bus.set_powered(self.adapter, on=True)
+        else:
+            self._scan_restarts += 1
+            _logger.info("silent scan started anew", extra={"adapter": self.adapter})
+        self._changed()
+
+    def _set_reason(self, reason: str | None) -> None:
+        if reason != self._reason:
+            self._reason = reason
+            self._changed()

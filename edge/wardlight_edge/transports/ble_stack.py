@@ -1,0 +1,181 @@
+"""All of Bluetooth on this machine: the bus, the adapters, and who was heard by which.
+
+Without a system D-Bus, bluetoothd or adapter nothing fails: ``absence`` gives the reason per
+device and everything is tried again, at first soon (bluetoothd restarts in a second or two), then
+every 30 s.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from wardlight_edge.config import BleSettings
+from wardlight_edge.transports.backoff import Backoff
+from wardlight_edge.transports.base import Moments, RadioState
+from wardlight_edge.transports.ble import Heard
+from wardlight_edge.transports.ble_agent import PairingAgent, Passkey, address_of
+from wardlight_edge.transports.ble_bonds import Bonds
+from wardlight_edge.transports.ble_bus import SystemBus
+from wardlight_edge.transports.ble_errors import BleError, Trouble
+from wardlight_edge.transports.ble_radio import RETRY_S, Radio
+
+_logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """What is heard of one device; its transport waits on ``changed``."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.changed = asyncio.Event()
+        self.is_key_refused = False
+        """The device ended a link because it does not know our key; the transport resets it."""
+        self._heard: dict[str, Heard] = {}
+
+    def put(self, heard: Heard) -> None:
+        """A new advertisement."""
+        self._heard[heard.adapter] = heard
+        self.changed.set()
+
+    def best(self, adapters: Iterable[str], since_ms: int) -> Heard | None:
+        """The strongest of the advertisements that one of the adapters has heard since then."""
+        usable = [
+            heard
+            for adapter in adapters
+            if (heard := self._heard.get(adapter)) is not None and heard.mono_ms > since_ms
+        ]
+        return max(usable, key=lambda heard: heard.rssi, default=None)
+
+
+class BleStack:
+    """Bluetooth for the devices with the given addresses.
+
+    passkey  asks an operator for the digits a device shows; None = only devices without
+    report   told the state of an adapter when it has changed
+    """
+
+    def __init__(
+        self,
+        settings: BleSettings,
+        addresses: Iterable[str],
+        bonds: Bonds,
+        moments: Moments,
+        *,
+        passkey: Passkey | None = None,
+        report: Callable[[RadioState], None] | None = None,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self.settings = settings
+        self.bonds = bonds
+        self.agent = PairingAgent(passkey)
+        self._report = report
+        self._retry_s = retry_s
+        self._backoff = Backoff(min(1.0, retry_s), retry_s)
+        self._watches = {address: Watch(address) for address in addresses}
+        self._bus: SystemBus | None = None
+        self._radios = {
+            adapter: Radio(
+                adapter,
+                settings,
+                moments,
+                frozenset(self._watches),
+                self._on_heard,
+                self._on_radio_changed,
+                retry_s,
+            )
+            for adapter in settings.adapters
+        }
+
+    def watch(self, address: str) -> Watch:
+        """The watch of one device. KeyError: not one of the addresses."""
+        return self._watches[address]
+
+    def radio(self, adapter: str) -> Radio:
+        """One adapter of the settings. KeyError: not one of them."""
+        return self._radios[adapter]
+
+    def states(self) -> tuple[RadioState, ...]:
+        """Every adapter now."""
+        return tuple(radio.state for radio in self._radios.values())
+
+    def adapters_for(self, address: str) -> tuple[str, ...]:
+        """The adapters that may reach a device: the one it is bonded with, else all."""
+        bonded = self.bonds.adapter_of(address)
+        if bonded is None:
+            return tuple(self._radios)
+        return (bonded,) if bonded in self._radios else ()
+
+    def absence(self, address: str) -> str | None:
+        """Why a device cannot be reached by this machine; None = it can."""
+        adapters = self.adapters_for(address)
+        if not adapters:
+            bonded = self.bonds.adapter_of(address)
+            return f"bonded with adapter {bonded}, which is not in the settings"
+        reasons = [self._radios[adapter].reason for adapter in adapters]
+        return None if None in reasons else reasons[0]
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        while True:
+            try:
+                await self._serve()
+            except* BleError as group:
+                self._fail(_reason(group))
+            await asyncio.sleep(self._backoff.failed())
+
+    async def forget(self, address: str) -> None:
+        """Repair, step one: drop the bond on our side; the next visit pairs anew."""
+        adapter = self.bonds.adapter_of(address)
+        self.bonds.forget(address)
+        if self._bus is None:
+            return
+        for name in (adapter,) if adapter else tuple(self._radios):
+            try:
+                await self._bus.remove_device(name, address)
+            except BleError as error:
+                if error.trouble is not Trouble.GONE:
+                    raise
+        self._watches[address].changed.set()
+
+    async def _serve(self) -> None:
+        async with SystemBus(self.agent, self._on_key_refused) as bus:
+            self._bus = bus
+            try:
+                async with asyncio.TaskGroup() as group:
+                    scans = [
+                        group.create_task(radio.run(bus), name=f"scan {radio.adapter}")
+                        for radio in self._radios.values()
+                    ]
+                    self._backoff.succeeded()
+                    await bus.wait_lost()
+                    for scan in scans:
+                        scan.cancel()
+            finally:
+                self._bus = None
+        raise BleError(Trouble.NO_BLUEZ, "bluetoothd has stopped")
+
+    def _fail(self, reason: str) -> None:
+        _logger.warning("Bluetooth is not available", extra={"reason": reason})
+        for radio in self._radios.values():
+            radio.fail(reason)
+
+    def _on_heard(self, heard: Heard) -> None:
+        self._watches[heard.address].put(heard)
+
+    def _on_key_refused(self, device_path: str) -> None:
+        watch = self._watches.get(address_of(device_path))
+        if watch is not None:
+            watch.is_key_refused = True
+
+    def _on_radio_changed(self) -> None:
+        for watch in self._watches.values():
+            watch.changed.set()
+        if self._report is not None:
+            for state in self.states():
+                self._report(state)
+
+
+def _reason(group: BaseExceptionGroup[BleError]) -> str:
+    """The first sentence of a group of errors."""
+    first = group.exceptions[0]
+    return _reason(first) if isinstance(first, BaseExceptionGroup) else str(first)

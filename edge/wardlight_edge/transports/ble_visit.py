@@ -1,0 +1,128 @@
+"""One link to one device, from subscribing to leaving.
+
+The order is the one that loses nothing. A bonded cuff indicates within milliseconds of the
+connection, bluetoothd confirms it at once, and what comes before our StartNotify is gone for ever:
+so all measurement characteristics are subscribed first, in the order of the profile, with nothing
+in between. Then the clock is read, and only then set; then the rest.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from wardlight_edge.transports.base import (
+    DeviceClockSetter,
+    LinkChange,
+    LinkState,
+    Moments,
+    Octets,
+    ReadsDone,
+    Receiver,
+)
+from wardlight_edge.transports.ble import Link
+from wardlight_edge.transports.ble_errors import BleError, Trouble
+from wardlight_shared.profile import TransportBle
+
+CLOCKS: Final = ("0x2A2B", "0x2A08")
+_CHECK_S: Final = 1.0
+_logger = logging.getLogger(__name__)
+
+
+class Visit:
+    """What happens on one link; ``values`` counts what the device sent by itself."""
+
+    def __init__(
+        self,
+        plan: TransportBle,
+        receiver: Receiver,
+        clock_setter: DeviceClockSetter,
+        moments: Moments,
+    ) -> None:
+        self._plan = plan
+        self._receiver = receiver
+        self._clock_setter = clock_setter
+        self._moments = moments
+        self._last_ms = moments.mono_ms()
+        self.values = 0
+
+    async def subscribe(self, link: Link) -> None:
+        """Switch on everything the device measures. BleError UNUSABLE: it measures nothing."""
+        # Telling the session first costs no time: ``offer`` only appends.
+        self._receiver.offer(LinkChange(LinkState.CONNECTED, self._moments.mono_ms()))
+        wanted = (*self._plan.indicate, *self._plan.notify)
+        channels = [channel for channel in wanted if link.offers(channel)]
+        if not channels:
+            raise BleError(Trouble.UNUSABLE, "the device offers nothing its profile measures")
+        for channel in channels:
+            await link.subscribe(channel, self._taker(channel))
+        self._last_ms = self._moments.mono_ms()
+
+    async def read(self, link: Link) -> None:
+        """Read the clock, set it, read what else the profile wants; a refusal skips one value."""
+        target = self._plan.set_clock
+        clocks = [target] if target else []
+        clocks += [channel for channel in self._plan.read_once if channel in CLOCKS]
+        for channel in dict.fromkeys(clocks):
+            shown = await self._read_one(link, channel)
+            if channel == target:
+                await self._set_clock(link, channel, shown)
+        for channel in self._plan.read_once:
+            if channel not in CLOCKS:
+                await self._read_one(link, channel)
+        self._receiver.offer(ReadsDone(self._moments.mono_ms()))
+
+    async def stay(self, link: Link) -> None:
+        """Until the link ends, nothing came for the profile's time, or nothing can be accepted."""
+        while not link.is_lost and not self._receiver.is_refusing:
+            quiet_s = (self._moments.mono_ms() - self._last_ms) / 1000
+            left_s = self._plan.idle_timeout_s - quiet_s
+            if left_s <= 0:
+                return
+            try:
+                async with asyncio.timeout(min(left_s, _CHECK_S)):
+                    await link.wait_lost()
+            except TimeoutError:
+                continue
+
+    async def _read_one(self, link: Link, channel: str) -> bytes | None:
+        if not link.offers(channel):
+            return None
+        try:
+            octets = await link.read(channel)
+        except BleError as error:
+            _raise_if_ended(link, error)
+            _logger.info("value not read", extra={"channel": channel, "error": str(error)})
+            return None
+        self._take(channel, octets, is_read=True)
+        return octets
+
+    async def _set_clock(self, link: Link, channel: str, shown: bytes | None) -> None:
+        octets = self._clock_setter.octets_for(channel, shown)
+        if octets is None or not link.offers(channel):
+            return
+        try:
+            await link.write(channel, octets)
+        except BleError as error:
+            _raise_if_ended(link, error)
+            _logger.warning("clock not set", extra={"channel": channel, "error": str(error)})
+        else:
+            self._clock_setter.written(channel)
+
+    def _taker(self, channel: str) -> Callable[[bytes], None]:
+        def take(octets: bytes) -> None:
+            self.values += 1
+            self._take(channel, octets, is_read=False)
+
+        return take
+
+    def _take(self, channel: str, octets: bytes, *, is_read: bool) -> None:
+        mono_ms, wall_ms = self._moments.mono_ms(), self._moments.wall_ms()
+        self._receiver.offer(Octets(channel, octets, mono_ms, wall_ms, is_read))
+        self._last_ms = mono_ms
+
+
+def _raise_if_ended(link: Link, error: BleError) -> None:
+    """A value the device refuses or never gives is missed by nobody; a lost link ends the visit."""
+    if link.is_lost or error.trouble in {Trouble.LOST, Trouble.NO_BUS}:
+        raise error
