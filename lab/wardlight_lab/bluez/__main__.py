@@ -37,7 +37,6 @@ async def _run(options: argparse.Namespace) -> None:
     scenario = read_scenario(options.scenario)
     async with AsyncExitStack() as stack:
         ledger = stack.enter_context(Ledger(options.ledger))
-        devices = build(scenario, ledger)
         bluez = await stack.enter_async_context(
             FakeBluez(
                 scenario.adapters,
@@ -46,6 +45,7 @@ async def _run(options: argparse.Namespace) -> None:
                 timing=scenario.durations,
             )
         )
+        devices = build(scenario, ledger)
         for device in devices:
             bluez.add(device)
         bluez.export(PATH, Control(bluez, devices).interface())

@@ -47,7 +47,8 @@ class AdapterView(Protocol):
 class Connection:
     """At most one link between an adapter and a peripheral.
 
-    show  takes changed Device1 properties
+    show   takes changed Device1 properties
+    ended  told when a link has ended
     """
 
     def __init__(
@@ -57,11 +58,13 @@ class Connection:
         peripheral: Peripheral,
         gatt: GattObjects,
         show: Callable[[Properties], None],
+        ended: Callable[[], None],
     ) -> None:
         self._host = host
         self._adapter = adapter
         self._gatt = gatt
         self._show = show
+        self._ended = ended
         self._attempt: asyncio.Task[None] | None = None
         self._resolving: asyncio.Task[None] | None = None
         self.peripheral = peripheral
@@ -190,6 +193,7 @@ class Connection:
             self._host.bonds.remember_subscribed(*pair, link.subscribed)
         if self._resolving is not None:
             self._resolving.cancel()
+        self._ended()
         self._show({"ServicesResolved": Variant("b", False)})
         self._show({"Connected": Variant("b", False)})
 

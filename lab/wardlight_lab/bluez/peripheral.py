@@ -136,7 +136,7 @@ class Peripheral:
         self.address_type = address_type
         self.rssi = dict(rssi or {})
         self.faults = faults or DeviceFaults()
-        self.in_range = True
+        self._in_range = True
         self.link: Link | None = None
         self._advertising_until: float | None = 0.0
         self._listeners: list[Callable[[], None]] = []
@@ -144,9 +144,19 @@ class Peripheral:
     @property
     def is_connectable(self) -> bool:
         """Whether the device advertises now and has no link yet."""
-        if not self.in_range or self.link is not None:
+        if not self._in_range or self.link is not None:
             return False
         return self._advertising_until is None or self._advertising_until > time.monotonic()
+
+    @property
+    def in_range(self) -> bool:
+        """Whether any adapter can hear the device; a link that stands is kept."""
+        return self._in_range
+
+    @in_range.setter
+    def in_range(self, value: bool) -> None:
+        self._in_range = value
+        self._changed()
 
     def start_advertising(self, for_s: float | None = None) -> None:
         """Advertise for some seconds, or until `stop_advertising`; not while connected."""

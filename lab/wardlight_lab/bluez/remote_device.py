@@ -57,6 +57,11 @@ class RemoteDevice:
         return self._connection is not None and self._connection.is_disconnecting
 
     @property
+    def is_pairing(self) -> bool:
+        """Whether a pairing is under way."""
+        return self._pairing is not None
+
+    @property
     def _is_bonded(self) -> bool:
         return self._host.bonds.has_host_bond(self._adapter.address, self.address)
 
@@ -64,7 +69,12 @@ class RemoteDevice:
         """The device itself is there (again)."""
         self.gatt = GattObjects(self._host.tree, self, peripheral)
         self._connection = Connection(
-            self._host, self._adapter, peripheral, self.gatt, self._change
+            self._host,
+            self._adapter,
+            peripheral,
+            self.gatt,
+            show=self._change,
+            ended=self._cancel_pairing,
         )
 
     def interface(self, properties: Properties) -> Interface:
@@ -180,6 +190,10 @@ class RemoteDevice:
             self._pairing.add_done_callback(self._pairing_done)
         cancelled = ReplyError("AuthenticationCanceled", "Authentication Canceled")
         await outcome(self._pairing, cancelled)
+
+    def _cancel_pairing(self) -> None:
+        if self._pairing is not None:
+            self._pairing.cancel()
 
     def _pairing_done(self, task: asyncio.Task[None]) -> None:
         self._pairing = None

@@ -36,6 +36,7 @@ class StreamingDevice(EmulatedDevice):
         )
         self.measurement = measurement
         self.speed = speed
+        self._turn = 0
 
     def next_value(self) -> tuple[bytes, dict[str, str]] | None:
         """The next notification and what it says; None at the end of what there is to play."""
@@ -51,7 +52,9 @@ class StreamingDevice(EmulatedDevice):
             return
         loop = asyncio.get_running_loop()
         due = loop.time()
-        while link.is_subscribed(uuid):
+        self._turn += 1  # a second subscription takes over from the first
+        turn = self._turn
+        while link.is_up and link.is_subscribed(uuid) and turn == self._turn:
             value = self.next_value()
             if value is None:
                 return
