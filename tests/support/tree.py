@@ -12,7 +12,16 @@ PACKAGES = (
     ROOT / "cloud" / "wardlight_cloud",
     ROOT / "lab" / "wardlight_lab",
 )
-_NOT_OURS = {".git", ".venv", ".cache", "node_modules", "demo-data", "dist", "__pycache__"}
+_NOT_OURS = {
+    ".git",
+    ".venv",
+    ".cache",
+    "node_modules",
+    "wardlight-data",
+    "wardlight-demo",
+    "dist",
+    "__pycache__",
+}
 
 
 @cache
