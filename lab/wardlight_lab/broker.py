@@ -17,6 +17,7 @@ import os
 import pwd
 import signal
 import socket
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -126,7 +127,11 @@ class Broker(ABC):
 
     async def is_ready(self) -> bool:
         """Whether the broker runs and takes connections."""
-        return self.pid is not None and await asyncio.to_thread(self._takes_connections)
+        return (
+            self.pid is not None
+            and await asyncio.to_thread(self._answers_as_itself)
+            and self.pid is not None
+        )
 
     def child(self, name: str = "broker") -> Child:
         """The broker as a child of a Supervisor; after `prepare`."""
@@ -214,10 +219,17 @@ class Broker(ABC):
             await process.wait(_POLL_S)
         return False
 
-    def _takes_connections(self) -> bool:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.settimeout(_CONNECT_WITHIN_S)
-            return probe.connect_ex(("127.0.0.1", self._port)) == 0
+    def _answers_as_itself(self) -> bool:
+        """Whether a TLS handshake shows our certificate; a stranger on the port has none."""
+        context = ssl.create_default_context(cafile=self._authority.certificate_file)
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", self._port), _CONNECT_WITHIN_S) as plain,
+                context.wrap_socket(plain, server_hostname="127.0.0.1"),
+            ):
+                return True
+        except OSError:  # ssl.SSLError is one
+            return False
 
 
 class NatsServer(Broker):
