@@ -37,6 +37,7 @@ class Leases:
         self._ttl_s = ttl_s
         self._clock = clock
         self._held: frozenset[int] = frozenset()
+        self._announced: frozenset[int] = frozenset()
         self._until_s = float("-inf")
 
     def holds(self, shard: int) -> bool:
@@ -62,7 +63,6 @@ class Leases:
             _log.warning("leases end by themselves", extra={"error": type(error).__name__})
 
     async def _turn(self, changed: Changed, timeout_s: float) -> None:
-        before = self._held if self._clock() < self._until_s else frozenset[int]()
         asked_s = self._clock()
         try:
             async with asyncio.timeout(timeout_s):
@@ -71,9 +71,10 @@ class Leases:
         except (StorageError, TimeoutError) as error:
             STORE_FAILURES.labels("lease").inc()
             _log.warning("leases not renewed", extra={"error": type(error).__name__})
-            if self._clock() >= self._until_s:
-                self._held = frozenset()
-        if self._held != before:
+        if self._clock() >= self._until_s:
+            self._held = frozenset()
+        if self._held != self._announced:
+            self._announced = self._held
             SHARDS_HELD.set(len(self._held))
             _log.info("shards held", extra={"shards": len(self._held)})
             changed(self._held)
