@@ -1,0 +1,86 @@
+"""Gathers the Snapshot of the running gateway from its parts."""
+
+from wardlight_edge.clock import Clock
+from wardlight_edge.config import Settings
+from wardlight_edge.health import (
+    DeviceSnapshot,
+    Snapshot,
+    UplinkSnapshot,
+    memory_bytes,
+    open_files,
+    trouble_of,
+)
+from wardlight_edge.outbox.base import Outbox
+from wardlight_edge.sessions.board import DeviceBoard, DeviceStatus
+from wardlight_edge.uplink.uplink import Uplink
+from wardlight_shared import __version__
+from wardlight_shared.timestamps import ClockQuality, resolve
+
+
+class SnapshotSource:
+    """``snapshot()`` at any moment; cheap, never blocks."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        outbox: Outbox,
+        uplink: Uplink,
+        board: DeviceBoard,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._outbox = outbox
+        self._uplink = uplink
+        self._board = board
+        self._started_ms = clock.mono_ms()
+
+    def snapshot(self) -> Snapshot:
+        """The whole gateway now."""
+        now_ms = self._clock.mono_ms()
+        outbox = self._outbox.status()
+        uplink = self._uplink_snapshot(now_ms)
+        devices = tuple(_device(device, now_ms) for device in self._board.devices())
+        now = resolve(self._outbox.boot, now_ms, self._outbox.anchors())
+        return Snapshot(
+            gateway=self._settings.gateway,
+            software=__version__,
+            uptime_s=(now_ms - self._started_ms) / 1000,
+            clock_quality=(now.quality if now else ClockQuality.UNKNOWN).name.lower(),
+            clock_error_ms=now.error_ms if now else None,
+            memory_bytes=memory_bytes(),
+            open_files=open_files(),
+            uplink=uplink,
+            outbox=outbox,
+            devices=devices,
+            trouble=trouble_of(outbox, uplink, devices),
+        )
+
+    def _uplink_snapshot(self, now_ms: int) -> UplinkSnapshot:
+        status = self._uplink.status()
+        return UplinkSnapshot(
+            connected=status.connected,
+            state_age_s=_age_s(status.since_mono_ms, now_ms),
+            last_ack_age_s=_age_s(status.last_ack_mono_ms, now_ms),
+            round_trip_ms=status.round_trip_ms,
+            in_flight_batches=status.in_flight,
+            reason=status.reason,
+        )
+
+
+def _age_s(mono_ms: int | None, now_ms: int) -> float | None:
+    return None if mono_ms is None else (now_ms - mono_ms) / 1000
+
+
+def _device(status: DeviceStatus, now_ms: int) -> DeviceSnapshot:
+    return DeviceSnapshot(
+        identity=status.identity,
+        profile=status.profile,
+        state=status.state,
+        reason=status.reason,
+        last_data_age_s=_age_s(status.last_data_mono_ms, now_ms),
+        battery_percent=status.battery_percent,
+        readings=status.counts.readings,
+        decode_errors=status.counts.decode_errors,
+        lost=status.counts.lost,
+    )

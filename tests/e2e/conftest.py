@@ -1,0 +1,39 @@
+"""The running demo, once for all end-to-end tests."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.demo import RunningDemo, start_demo, stop_demo
+
+
+@pytest.fixture(scope="session")
+def glucose_cache(repository: Path) -> Path:
+    """Where the wheel with recorded glucose is kept between runs."""
+    cache = repository / ".cache" / "iglu"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def demo(glucose_cache: Path) -> Iterator[RunningDemo]:
+    """The demo with every device it has, in a folder whose name holds a space."""
+    from wardlight_lab.physiology.glucose import GlucoseUnavailableError, iglu_traces
+
+    arguments: list[str] = []
+    try:
+        iglu_traces(glucose_cache)
+        arguments = ["--glucose", str(glucose_cache)]
+    except GlucoseUnavailableError:
+        if os.environ.get("CI") == "true":
+            raise
+    with tempfile.TemporaryDirectory(prefix="wardlight e2e ") as folder:
+        running = start_demo(Path(folder) / "data", *arguments)
+        try:
+            yield running
+        finally:
+            if running.process.poll() is None:
+                stop_demo(running)

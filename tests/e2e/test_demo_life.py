@@ -1,0 +1,91 @@
+"""The demo's life: it ends whole, goes on with its data, needs neither Bluetooth nor a port."""
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.demo import RunningDemo, is_alive, start_demo, stop_demo
+from support.waiting import wait_until_sync
+
+
+def observations(demo: RunningDemo) -> list[str]:
+    with demo.client() as client:
+        bundle = client.get("/Observation", params={"_count": "500", "_sort": "date"}).json()
+    return [entry["resource"]["id"] for entry in bundle.get("entry", [])]
+
+
+def serial_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """A PATH on which dbus-daemon is not found."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for directory in os.environ["PATH"].split(os.pathsep):
+        for program in Path(directory).glob("*") if Path(directory).is_dir() else ():
+            link = programs / program.name
+            if program.name != "dbus-daemon" and not link.exists():
+                link.symlink_to(program)
+    monkeypatch.setenv("PATH", str(programs))
+
+
+def test_stops_without_remains_and_goes_on_with_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serial_only(monkeypatch, tmp_path)
+    first = start_demo(tmp_path / "my data")
+    with first.client() as client:
+        assert client.get("/metadata").status_code == 200
+    wait_until_sync(lambda: observations(first), 90, "readings of the serial device")
+    before = observations(first)
+    pids = [pid for pid in first.facts["pids"].values() if pid]
+    assert len(pids) == 5
+    assert stop_demo(first) == 0
+    wait_until_sync(lambda: not any(map(is_alive, pids)), 30, "no process is left")
+    assert not first.ready_file.exists()
+
+    second = start_demo(tmp_path / "my data")
+    try:
+        same = ("token", "user", "password", "gateway")
+        assert [second.facts[name] for name in same] == [first.facts[name] for name in same]
+        assert set(before) <= set(observations(second))
+    finally:
+        assert stop_demo(second) == 0
+
+
+def test_taken_port_absent_bluetooth_and_a_dead_child(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serial_only(monkeypatch, tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        demo = start_demo(tmp_path / "data", "--http-port", str(port))
+        try:
+            assert not demo.facts["http"].endswith(f":{port}")
+            assert httpx.get(f"{demo.facts['http']}/healthz").status_code == 200
+            status_port = (demo.data_dir / "gateway/data/status.port").read_text().strip()
+            status = httpx.get(f"http://127.0.0.1:{status_port}/status.json").json()
+            absent = [d for d in status["devices"] if d["identity"].startswith("ble:")]
+            assert absent
+            assert all("D-Bus" in (d["reason"] or "") for d in absent)
+            killed = demo.facts["pids"]["collector"]
+            os.kill(killed, 9)
+            wait_until_sync(
+                lambda: (
+                    json.loads(demo.ready_file.read_text())["pids"]["collector"]
+                    not in (None, killed)
+                ),
+                10,
+                "the collector is started again and the ready file says so",
+            )
+        finally:
+            assert stop_demo(demo) == 0
+
+
+def test_for_ends_by_itself_with_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    serial_only(monkeypatch, tmp_path)
+    demo = start_demo(tmp_path / "data", "--for", "2")
+    assert demo.process.wait(60) == 0
