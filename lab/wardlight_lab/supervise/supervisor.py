@@ -28,7 +28,6 @@ from wardlight_lab.supervise.warden_link import WardenLink
 
 _log = logging.getLogger(__name__)
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_WARDEN_GRACE_S = 5.0
 _LOCK_POLL_S = 0.1
 
 
@@ -38,6 +37,7 @@ class Supervisor:
     `on_change` is called in the event loop, with the status of every child, after each change of a
     process id or a state; it must not block for long.
     `lock_within_s`: how long to wait for the children of a supervisor that was killed to end.
+    `warden_grace_s`: how long those children get before SIGKILL.
     """
 
     def __init__(
@@ -47,11 +47,13 @@ class Supervisor:
         on_change: Callable[[Mapping[str, ChildStatus]], None] | None = None,
         handle_signals: bool = True,
         lock_within_s: float = 15.0,
+        warden_grace_s: float = 5.0,
     ) -> None:
         self.data_dir = data_dir.absolute()
         self._on_change = on_change
         self._handle_signals = handle_signals
         self._lock_within_s = lock_within_s
+        self._warden_grace_s = warden_grace_s
         self._lock = FolderLock(self.data_dir / "supervisor.lock")
         self._keepers: dict[str, Keeper] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -62,7 +64,7 @@ class Supervisor:
     async def __aenter__(self) -> Self:
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         held = await self._acquire_lock()
-        self._warden = WardenLink(grace_s=_WARDEN_GRACE_S, held=held)
+        self._warden = WardenLink(grace_s=self._warden_grace_s, held=held)
         if self._handle_signals:
             for number in _STOP_SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, self.request_stop)
