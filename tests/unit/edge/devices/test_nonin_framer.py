@@ -1,0 +1,163 @@
+"""The Nonin framer on damaged lines: what is lost, what is counted, what is never made up."""
+
+import random
+from decimal import Decimal
+
+import pytest
+
+from wardlight_edge import devices
+from wardlight_edge.devices import Frame, Framer
+from wardlight_shared.errors import ConfigError
+from wardlight_shared.model import Absent
+
+FRAME = 5
+PACKET = 125
+FORMATS = [2, 7]
+
+
+def _framer(data_format: int) -> Framer:
+    return devices.load_serial("serial_nonin").framer({"data_format": data_format})
+
+
+def _packet(data_format: int, pulse: int, spo2: int, draw: random.Random) -> bytes:
+    """One packet by the plain rule of the specification, with a pleth that moves."""
+    values = [pulse >> 7, pulse & 0x7F, spo2, 0x30, *[0] * 21]
+    octets = bytearray()
+    for place, value in enumerate(values):
+        status = 0x80 | (place == 0)
+        if data_format == 2:
+            frame = [1, status, draw.randrange(20, 230), value]
+        else:
+            frame = [status, draw.randrange(0x60, 0xA0), draw.randrange(256), value]
+        octets += bytes([*frame, sum(frame) % 256])
+    return bytes(octets)
+
+
+def _stream(data_format: int, packets: int, seed: int = 1) -> bytes:
+    draw = random.Random(seed)
+    return b"".join(_packet(data_format, 60 + place, 97, draw) for place in range(packets))
+
+
+def _pulses(frames: tuple[Frame, ...]) -> list[Decimal | Absent]:
+    return [frame.readings[1].value for frame in frames]
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_one_frame_a_second_with_the_last_packet_of_it(data_format: int) -> None:
+    frames = _framer(data_format).feed(_stream(data_format, 10))
+    assert _pulses(frames) == [Decimal(62), Decimal(65), Decimal(68)]
+    assert [len(run.samples) for frame in frames for run in frame.samples] == [150, 150, 150]
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_joining_in_the_middle_of_a_packet(data_format: int) -> None:
+    framer = _framer(data_format)
+    frames = framer.feed(_stream(data_format, 8)[PACKET // 2 :])
+    assert _pulses(frames) == [Decimal(63), Decimal(66)]
+    assert framer.counts.damaged == 1  # the frame whose end came first
+    assert framer.counts.skipped_octets < FRAME
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("at", range(3 * PACKET, 4 * PACKET))
+def test_a_lost_byte_costs_its_frame_and_none_after_it(data_format: int, at: int) -> None:
+    stream = _stream(data_format, 9)
+    framer = _framer(data_format)
+    frames = framer.feed(stream[:at] + stream[at + 1 :])
+    assert framer.counts.frames == 9 * 25 - 1 - 1  # the last one waits for the frame after it
+    assert framer.counts.damaged == 1
+    assert framer.counts.skipped_octets == FRAME - 1
+    # Where the byte before is the same, the stream does not say which of the two was lost.
+    same = at - (stream[at - 1] == stream[at])
+    assert _pulses(frames) in [_pulses_without(lost) for lost in (same, at)]
+
+
+def _pulses_without(at: int) -> list[int]:
+    """The pulse rates of the seconds of a stream whose frame at byte ``at`` is damaged."""
+    packet, is_first = at // PACKET, at % PACKET < FRAME
+    slots = [60 + place if place != packet else None for place in range(9)]
+    if is_first:  # nothing says that a packet has begun
+        del slots[packet]
+    seconds = [slots[first : first + 3] for first in range(0, len(slots) - 3, 3)]
+    return [max(pulse for pulse in second if pulse) for second in seconds]
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("at", range(3 * PACKET, 4 * PACKET))
+def test_an_added_byte_costs_at_most_its_frame(data_format: int, at: int) -> None:
+    stream = _stream(data_format, 9)
+    framer = _framer(data_format)
+    framer.feed(stream[:at] + b"\x00" + stream[at:])
+    inside = at % FRAME != 0
+    assert framer.counts.frames == 9 * 25 - 1 - inside
+    assert framer.counts.skipped_octets == 1 + FRAME * inside
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("at", range(3 * PACKET, 4 * PACKET))
+def test_a_changed_byte_costs_its_frame(data_format: int, at: int) -> None:
+    stream = bytearray(_stream(data_format, 9))
+    stream[at] ^= 0x55
+    framer = _framer(data_format)
+    framer.feed(bytes(stream))
+    assert framer.counts.frames == 9 * 25 - 1 - 1
+    assert (framer.counts.damaged, framer.counts.skipped_octets) == (1, FRAME)
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_a_broken_packet_leaves_a_gap_between_the_samples(data_format: int) -> None:
+    stream = bytearray(_stream(data_format, 4))
+    stream[PACKET + 60] ^= 0xFF  # in the second packet
+    (frame,) = _framer(data_format).feed(bytes(stream))
+    assert [(run.first, len(run.samples) // 2) for run in frame.samples] == [(0, 25), (50, 25)]
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_a_second_without_a_whole_packet_gives_nothing(data_format: int) -> None:
+    stream = bytearray(_stream(data_format, 7))
+    for packet in range(3):
+        stream[packet * PACKET + 60] ^= 0xFF
+    framer = _framer(data_format)
+    frames = framer.feed(bytes(stream))
+    assert _pulses(frames) == [Decimal(65)]
+    assert framer.counts.damaged == 3
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_a_lost_first_frame_hides_its_packet_only(data_format: int) -> None:
+    stream = _stream(data_format, 8)
+    frames = _framer(data_format).feed(stream[: 3 * PACKET] + stream[3 * PACKET + FRAME :])
+    assert _pulses(frames) == [Decimal(62), Decimal(66)]
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_noise_gives_no_reading_and_does_not_pile_up(data_format: int) -> None:
+    framer = _framer(data_format)
+    assert framer.feed(random.Random(7).randbytes(200_000)) == ()
+    kept = sum(
+        len(value) for value in vars(framer).values() if isinstance(value, bytes | bytearray)
+    )
+    assert kept < 2 * PACKET
+    assert len(framer.feed(_stream(data_format, 8))) >= 2
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_the_other_format_is_noise(data_format: int) -> None:
+    assert _framer(data_format).feed(_stream(9 - data_format, 30)) == ()
+
+
+def test_a_flat_line_that_fits_shifted_gives_no_reading() -> None:
+    """Format 7 with a flat pleth of 0x8000: one byte on, the sums fit as well; no packet does."""
+    flat = bytes([0x80, 0x80, 0, 0, 0])
+    assert _framer(7).feed(flat[1:] + flat * 400) == ()
+
+
+def test_format_2_is_the_default() -> None:
+    framer = devices.load_serial("serial_nonin").framer({})
+    assert len(framer.feed(_stream(2, 4))) == 1
+
+
+@pytest.mark.parametrize("options", [{"data_format": 8}, {"data_format": "2"}, {"format": 2}])
+def test_an_unknown_option_is_a_configuration_error(options: dict[str, int | str]) -> None:
+    with pytest.raises(ConfigError, match="data_format"):
+        devices.load_serial("serial_nonin").framer(options)

@@ -1,0 +1,69 @@
+"""Conversions: exact where they can be, else rounded to the device's own step."""
+
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from wardlight_edge.devices._units import (
+    ConversionError,
+    _divided_half_even,
+    convert,
+    is_permitted,
+)
+
+MMHG_PER_KPA = Fraction(10**12, 133_322_387_415)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "to", "expected"),
+    [
+        ("16.0", "kPa", "mm[Hg]", "120.0"),
+        ("16", "kPa", "mm[Hg]", "120"),
+        ("15.99", "kPa", "mm[Hg]", "119.93"),
+        ("2E+1", "kPa", "mm[Hg]", "1.5E+2"),
+        ("-1.0", "kPa", "mm[Hg]", "-7.5"),
+        ("180.5", "[lb_av]", "kg", "81.873422785"),
+        ("72500", "g", "kg", "72.500"),
+        ("1.76", "m", "cm", "176"),
+        ("1.760", "m", "cm", "176.0"),
+        ("69.3", "[in_i]", "cm", "176.022"),
+        ("98.6", "[degF]", "Cel", "37.00"),
+        ("100", "[degF]", "Cel", "37.8"),
+        ("1E+2", "[degF]", "Cel", "37.8"),
+        ("1024", "s/1024", "ms", "1000.0000000"),
+        ("0.8", "s", "ms", "8E+2"),
+        ("5.5", "mmol/L", "mg/dL", "99.08580"),
+        ("7.5", "L/s", "L/min", "450"),
+        ("97", "%", "%", "97"),
+    ],
+)
+def test_conversion(value: str, unit: str, to: str, expected: str) -> None:
+    assert str(convert(Decimal(value), unit, to)) == expected
+
+
+def test_kilopascal_is_the_nearest_tenth() -> None:
+    for tenths in range(500):
+        converted = convert(Decimal(tenths).scaleb(-1), "kPa", "mm[Hg]")
+        assert abs(Fraction(converted) - Fraction(tenths, 10) * MMHG_PER_KPA) <= Fraction(1, 20)
+
+
+def test_no_two_readings_of_a_cuff_become_one() -> None:
+    converted = [convert(Decimal(tenths).scaleb(-1), "kPa", "mm[Hg]") for tenths in range(1, 500)]
+    assert len(set(converted)) == len(converted)
+
+
+def test_a_tie_goes_to_the_even_digit() -> None:
+    """No factor of the table can give a tie, so the rule is checked by itself."""
+    assert [_divided_half_even(number, 10) for number in (5, 15, 25, -5, -15)] == [0, 2, 2, 0, -2]
+
+
+def test_an_unknown_conversion_is_refused() -> None:
+    with pytest.raises(ConversionError, match="from % to kg"):
+        convert(Decimal(1), "%", "kg")
+
+
+def test_permitted_units_are_those_of_the_table() -> None:
+    assert is_permitted("body_weight", "[lb_av]")
+    assert is_permitted("body_weight", "kg")
+    assert not is_permitted("systolic_bp", "kPa")
