@@ -1,0 +1,271 @@
+"""The code table, row by row: pinned codes, sources, check digits."""
+
+import re
+from decimal import Decimal
+
+import pytest
+
+from wardlight_shared.codes import BY_WIRE, METRICS, Metric
+
+# metric: wire, LOINC, MDC (partition * 65536 + term), reference id, UCUM, MDC unit, FHIR category.
+# Wire numbers stand in stored records: a row is added at the end and never changes its number.
+PINNED = {
+    "heart_rate": (1, "8867-4", 147842, "MDC_ECG_HEART_RATE", "/min", 264864, "vital-signs"),
+    "pulse_rate_oximeter": (
+        2,
+        "8867-4",
+        149530,
+        "MDC_PULS_OXIM_PULS_RATE",
+        "/min",
+        264864,
+        "vital-signs",
+    ),
+    "pulse_rate_nibp": (
+        3,
+        "8867-4",
+        149546,
+        "MDC_PULS_RATE_NON_INV",
+        "/min",
+        264864,
+        "vital-signs",
+    ),
+    "spo2": (4, "2708-6", 150456, "MDC_PULS_OXIM_SAT_O2", "%", 262688, "vital-signs"),
+    "perfusion_index": (5, "61006-3", 150448, "MDC_PULS_OXIM_PERF_REL", "%", 262688, "vital-signs"),
+    "blood_pressure": (
+        6,
+        "85354-9",
+        150020,
+        "MDC_PRESS_BLD_NONINV",
+        "mm[Hg]",
+        266016,
+        "vital-signs",
+    ),
+    "systolic_bp": (
+        7,
+        "8480-6",
+        150021,
+        "MDC_PRESS_BLD_NONINV_SYS",
+        "mm[Hg]",
+        266016,
+        "vital-signs",
+    ),
+    "diastolic_bp": (
+        8,
+        "8462-4",
+        150022,
+        "MDC_PRESS_BLD_NONINV_DIA",
+        "mm[Hg]",
+        266016,
+        "vital-signs",
+    ),
+    "mean_bp": (9, "8478-0", 150023, "MDC_PRESS_BLD_NONINV_MEAN", "mm[Hg]", 266016, "vital-signs"),
+    "average_bp": (10, "96607-7", None, "", "mm[Hg]", None, "vital-signs"),
+    "body_temperature": (11, "8310-5", 150364, "MDC_TEMP_BODY", "Cel", 268192, "vital-signs"),
+    "body_temperature_oral": (12, "8310-5", 188424, "MDC_TEMP_ORAL", "Cel", 268192, "vital-signs"),
+    "body_temperature_rectal": (
+        13,
+        "8310-5",
+        188420,
+        "MDC_TEMP_RECT",
+        "Cel",
+        268192,
+        "vital-signs",
+    ),
+    "body_temperature_tympanic": (
+        14,
+        "8310-5",
+        150392,
+        "MDC_TEMP_TYMP",
+        "Cel",
+        268192,
+        "vital-signs",
+    ),
+    "body_temperature_axillary": (
+        15,
+        "8310-5",
+        188452,
+        "MDC_TEMP_AXILLA",
+        "Cel",
+        268192,
+        "vital-signs",
+    ),
+    "body_weight": (16, "29463-7", 188736, "MDC_MASS_BODY_ACTUAL", "kg", 263875, "vital-signs"),
+    "body_height": (17, "8302-2", 188740, "MDC_LEN_BODY_ACTUAL", "cm", 263441, "vital-signs"),
+    "bmi": (18, "39156-5", 188752, "MDC_RATIO_MASS_BODY_LEN_SQ", "kg/m2", 264096, "vital-signs"),
+    "body_fat": (19, "41982-0", 188748, "MDC_BODY_FAT", "%", 262688, "exam"),
+    "glucose_capillary_whole_blood": (
+        20,
+        "41653-7",
+        160184,
+        "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD",
+        "mg/dL",
+        264274,
+        "laboratory",
+    ),
+    "glucose_capillary_plasma": (
+        21,
+        "2345-7",
+        160188,
+        "MDC_CONC_GLU_CAPILLARY_PLASMA",
+        "mg/dL",
+        264274,
+        "laboratory",
+    ),
+    "glucose_undetermined_whole_blood": (
+        22,
+        "2339-0",
+        160364,
+        "MDC_CONC_GLU_UNDETERMINED_WHOLEBLOOD",
+        "mg/dL",
+        264274,
+        "laboratory",
+    ),
+    "glucose_undetermined_plasma": (
+        23,
+        "2345-7",
+        160368,
+        "MDC_CONC_GLU_UNDETERMINED_PLASMA",
+        "mg/dL",
+        264274,
+        "laboratory",
+    ),
+    "glucose_fasting_capillary": (
+        24,
+        "41604-0",
+        160184,
+        "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD",
+        "mg/dL",
+        264274,
+        "laboratory",
+    ),
+    "glucose_cgm": (25, "99504-3", 160212, "MDC_CONC_GLU_ISF", "mg/dL", 264274, "laboratory"),
+    "respiratory_rate": (26, "9279-1", 151562, "MDC_RESP_RATE", "/min", 264928, "vital-signs"),
+    "etco2": (27, "19889-5", 151708, "MDC_AWAY_CO2_ET", "mm[Hg]", 266016, "vital-signs"),
+    "fev1": (28, "20150-9", 152586, "MDC_VOL_AWAY_EXP_FORCED_1S", "L", 263744, "procedure"),
+    "fvc": (29, "19868-9", 188928, "MDC_VOL_AWAY_EXP_FORCED_CAPACITY", "L", 263744, "procedure"),
+    "pef": (30, "33452-4", 152584, "MDC_FLOW_AWAY_EXP_FORCED_PEAK", "L/min", 265216, "procedure"),
+    "steps": (31, "55423-8", None, "", "1", 268800, "activity"),
+    "inr": (32, "34714-6", 160260, "MDC_RATIO_INR_COAG", "{INR}", 268752, "laboratory"),
+    "ecg_lead_i": (33, "", 131329, "MDC_ECG_ELEC_POTL_I", "mV", 266418, "procedure"),
+    "pleth_waveform": (34, "", 150452, "MDC_PULS_OXIM_PLETH", "1", 262656, "procedure"),
+    "ppg_rr_interval": (35, "8637-1", None, "", "ms", None, "vital-signs"),
+    "battery": (36, "", 67996, "MDC_ATTR_VAL_BATT_CHARGE", "%", 262688, ""),
+}
+
+# ISO/IEEE 11073-10101, partition 4 (dimensions), to the UCUM unit of the row.
+UNIT_TERMS = {
+    264864: "/min",
+    264928: "/min",
+    262688: "%",
+    262656: "1",
+    263441: "cm",
+    263744: "L",
+    263875: "kg",
+    264096: "kg/m2",
+    264274: "mg/dL",
+    265216: "L/min",
+    266016: "mm[Hg]",
+    266418: "mV",
+    268192: "Cel",
+    268752: "{INR}",
+    268800: "1",
+}
+LOINC = re.compile(r"\d{3,6}-\d")
+ROWS = [pytest.param(metric, id=name) for name, metric in METRICS.items()]
+
+
+def test_no_row_is_missing_or_new_without_a_pin() -> None:
+    assert set(METRICS) == set(PINNED)
+
+
+@pytest.mark.parametrize("metric", ROWS)
+def test_row_is_pinned(metric: Metric) -> None:
+    row = (metric.wire, metric.loinc, metric.mdc, metric.mdc_refid, metric.unit)
+    assert (*row, metric.mdc_unit, metric.category) == PINNED[metric.name]
+
+
+@pytest.mark.parametrize("metric", ROWS)
+def test_row_names_the_source_of_each_code(metric: Metric) -> None:
+    assert len(metric.sources) == 4
+    assert all(source.strip() for source in metric.sources)
+
+
+@pytest.mark.parametrize("metric", ROWS)
+def test_loinc_check_digits(metric: Metric) -> None:
+    """The digit after the hyphen is the mod-10 check digit of those before it (LOINC 1.4)."""
+    codes = [metric.loinc, *(code for code, _ in metric.loinc_also)]
+    codes += LOINC.findall(f"{metric.structure} {metric.notes}")
+    for code in filter(None, codes):
+        assert LOINC.fullmatch(code)
+        number, _, check = code.partition("-")
+        assert _mod_10(number) == int(check), code
+
+
+def _mod_10(number: str) -> int:
+    doubled = int("".join(reversed(number))[0::2][::-1]) * 2
+    kept = "".join(reversed(number))[1::2]
+    return -sum(map(int, str(doubled) + kept)) % 10
+
+
+@pytest.mark.parametrize(
+    ("number", "check"), [("8867", 4), ("85354", 9), ("2708", 6), ("59408", 5)]
+)
+def test_the_check_digit_rule_itself(number: str, check: int) -> None:
+    assert _mod_10(number) == check
+
+
+@pytest.mark.parametrize("metric", ROWS)
+def test_unit_and_its_mdc_term_agree(metric: Metric) -> None:
+    if metric.mdc_unit is not None:
+        assert UNIT_TERMS[metric.mdc_unit] == metric.unit
+    assert metric.unit not in metric.units_also
+
+
+@pytest.mark.parametrize("metric", ROWS)
+def test_mdc_code_has_a_reference_id(metric: Metric) -> None:
+    assert (metric.mdc is None) == (not metric.mdc_refid)
+    if metric.mdc is not None:
+        assert metric.mdc_refid.startswith("MDC_")
+        assert metric.mdc >> 16 in (1, 2, 3)  # object attributes, SCADA physio, events and others
+
+
+@pytest.mark.parametrize("metric", ROWS)
+def test_plausible_range_is_in_the_rows_unit(metric: Metric) -> None:
+    if metric.plausible is not None:
+        low, high = metric.plausible
+        assert low < high
+        assert metric.plausible_unit == metric.unit
+
+
+@pytest.mark.parametrize("metric", ROWS)
+def test_vital_signs_name_their_profiles(metric: Metric) -> None:
+    for url in (metric.r4_profile, metric.us_core_profile):
+        assert not url or url.startswith("http://hl7.org/fhir/")
+
+
+def test_wire_numbers_are_dense_and_unique() -> None:
+    assert sorted(BY_WIRE) == list(range(1, len(METRICS) + 1))
+    assert all(BY_WIRE[metric.wire] is metric for metric in METRICS.values())
+
+
+def test_components_point_to_their_panel() -> None:
+    parts = {name for name, metric in METRICS.items() if metric.component_of == "blood_pressure"}
+    assert parts == {"systolic_bp", "diastolic_bp", "mean_bp"}
+    assert METRICS["blood_pressure"].component_of is None
+
+
+def test_further_loinc_codes_are_split() -> None:
+    assert METRICS["spo2"].loinc_also == (
+        ("59408-5", "Oxygen saturation in Arterial blood by Pulse oximetry"),
+    )
+    assert [code for code, _ in METRICS["inr"].loinc_also] == ["46418-0", "6301-6"]
+    assert METRICS["heart_rate"].loinc_also == ()
+
+
+def test_numbers_of_the_table_are_exact() -> None:
+    assert METRICS["perfusion_index"].plausible == (Decimal("0.02"), Decimal(20))
+
+
+def test_the_table_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        METRICS["spo2"] = METRICS["bmi"]  # type: ignore[index]
