@@ -22,6 +22,7 @@ from wardlight_lab.bluez.errors import BusStartError, DBusDaemonMissingError
 
 START_TIMEOUT_S: Final = 20.0
 STOP_TIMEOUT_S: Final = 5.0
+POLL_S: Final = 0.02
 SOCKET_PATH_LIMIT: Final = 107  # sizeof(sun_path) - 1, unix(7)
 PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
@@ -31,7 +32,6 @@ CONFIG: Final = """\
 <busconfig>
   <type>session</type>
   <listen>{address}</listen>
-  <pidfile>{pidfile}</pidfile>
   <auth>EXTERNAL</auth>
   <policy context="default">
     <allow send_destination="*" eavesdrop="false"/>
@@ -94,19 +94,16 @@ class PrivateBus:
             )
         await _end_predecessor(pidfile, config)
         socket.unlink(missing_ok=True)
-        pidfile.unlink(missing_ok=True)
-        text = CONFIG.format(address=escape(self.address), pidfile=escape(str(pidfile)))
-        config.write_text(text, encoding="utf-8")
-        self._process = await asyncio.create_subprocess_exec(
-            program,
-            f"--config-file={config}",
-            "--nofork",
-            "--print-address=1",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
-        )
+        config.write_text(CONFIG.format(address=escape(self.address)), encoding="utf-8")
+        with self._path("log").open("wb") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *(program, f"--config-file={config}", "--nofork", "--print-address=1"),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                preexec_fn=_die_with_parent,
+            )
+        pidfile.write_text(str(self._process.pid), encoding="ascii")
         await self._wait_for_address(self._process)
 
     async def _wait_for_address(self, process: asyncio.subprocess.Process) -> None:
@@ -117,7 +114,8 @@ class PrivateBus:
         except TimeoutError as error:
             raise BusStartError(f"no address within {START_TIMEOUT_S:g} s") from error
         if not line.startswith(b"unix:path="):
-            raise BusStartError(f"dbus-daemon ended with status {await process.wait()}")
+            said = self._path("log").read_text(encoding="utf-8", errors="replace").strip()
+            raise BusStartError(f"dbus-daemon ended with status {await process.wait()}: {said}")
 
     async def _stop(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -152,22 +150,25 @@ def _die_with_parent() -> None:
 
 async def _end_predecessor(pidfile: Path, config: Path) -> None:
     """End a daemon that still serves this folder, known by its configuration file."""
-    pid = _serving_pid(pidfile, config)
-    if pid is None:
+    try:
+        pid = int(pidfile.read_text(encoding="ascii"))  # noqa: ASYNC240 # a few bytes, at start
+    except (OSError, ValueError):
+        return
+    if not _serves(pid, config):
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    for _ in range(int(STOP_TIMEOUT_S / 0.05)):
-        if _serving_pid(pidfile, config) is None:
+    for _ in range(int(STOP_TIMEOUT_S / POLL_S)):
+        if not _serves(pid, config):
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(POLL_S)
     raise BusStartError(f"process {pid} still serves {config.parent} and does not end")
 
 
-def _serving_pid(pidfile: Path, config: Path) -> int | None:
+def _serves(pid: int, config: Path) -> bool:
+    """Whether this process is a daemon of ours; a process that has ended has no command line."""
     try:
-        pid = int(pidfile.read_text(encoding="ascii"))
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except (OSError, ValueError):
-        return None
-    return pid if os.fsencode(f"--config-file={config}") in command.split(b"\0") else None
+    except OSError:
+        return False
+    return os.fsencode(f"--config-file={config}") in command.split(b"\0")

@@ -4,7 +4,8 @@ Out     flags u8 | heart rate u8, or u16 above 255 | [RR intervals u16, 1/1024 s
 Source  Bluetooth Heart Rate Service 1.0, 3.1
 """
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -72,13 +73,14 @@ def measurements(rr: Sequence[int]) -> Iterator[HeartRate]:
 class HeartRateStrap(StreamingDevice):
     """A chest strap such as the Polar H10, open to any client.
 
+    beats   what it plays, or a function that loads it: called in a thread when its life begins
     repeat  start again when the beats are used up
     """
 
     def __init__(
         self,
         patient: str,
-        beats: Beats,
+        beats: Beats | Callable[[], Beats],
         *,
         identity: Identity | None = None,
         equipment: Equipment | None = None,
@@ -98,14 +100,21 @@ class HeartRateStrap(StreamingDevice):
             measurement=MEASUREMENT,
             speed=speed,
         )
-        self.beats = beats
+        self._load = beats if callable(beats) else lambda: beats
         self._repeat = repeat
-        self._playing = measurements(beats.rr)
+        self._playing: Iterator[HeartRate] = iter(())
+        self.beats: Beats | None = None
+
+    async def run(self) -> None:
+        """Load the beats, then be there for whoever wants them."""
+        self.beats = await asyncio.to_thread(self._load)
+        self._playing = measurements(self.beats.rr)
+        await super().run()
 
     def next_value(self) -> tuple[bytes, dict[str, str]] | None:
         """The next second of the recording; a link that was lost is taken up where it ended."""
         second = next(self._playing, None)
-        if second is None and self._repeat:
+        if second is None and self._repeat and self.beats is not None:
             self._playing = measurements(self.beats.rr)
             second = next(self._playing, None)
         if second is None:

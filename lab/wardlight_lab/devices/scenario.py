@@ -54,6 +54,7 @@ class DeviceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every_s         seconds between measurements (devices that store records)
     first_after_s   seconds to the first measurement
     speed           how much faster than real time a stream runs
+    repeat          whether a recording starts again at its end
     pairing         how it pairs; left out, as such devices usually do
     clock_skew_s    how far its clock is ahead
     """
@@ -66,6 +67,7 @@ class DeviceSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advertise_s: Positive = 30.0
     linger_s: float = 3.0
     speed: Positive = 1.0
+    repeat: bool = True
     pairing: Pairing | None = None
     passkey: int = 0
     battery: int = 87
@@ -160,7 +162,11 @@ def _spot_oximeter(spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment
 def _strap(spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment) -> EmulatedDevice:
     del vitals  # the beats are recorded
     return HeartRateStrap(
-        spec.patient, recorded_beats(), equipment=equipment, speed=spec.speed, repeat=True
+        spec.patient,
+        recorded_beats,
+        equipment=equipment,
+        speed=spec.speed,
+        repeat=spec.repeat,
     )
 
 
