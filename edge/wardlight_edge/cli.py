@@ -56,11 +56,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     # Late: status and doctor must work where a library of the daemon is broken.
-    from wardlight_edge import daemon, logs
+    from wardlight_edge.daemon import run
+    from wardlight_edge.logs import configure
 
     settings = load(options.config)
-    logs.configure(settings.log)
-    return daemon.run(settings)
+    configure(settings.log)
+    return run(settings)
 
 
 def _status(options: argparse.Namespace) -> int:

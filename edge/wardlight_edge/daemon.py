@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
-from typing import Final
+from typing import Any, Final
 
 from wardlight_edge import profiles
 from wardlight_edge.clock import Clock, SystemClock
@@ -88,7 +88,7 @@ async def _until_stopped(
 ) -> None:
     """Wait for the stop; a part that ends by itself is a fault and ends the process."""
     waiting = asyncio.create_task(stop.wait(), name="stop asked for")
-    parts: set[asyncio.Task[object]] = {devices, beating, uplink, waiting}  # type: ignore[arg-type]
+    parts: list[asyncio.Task[Any]] = [devices, beating, uplink, waiting]
     await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     SystemdNotifier().stopping()
     for task in (waiting, beating, devices):

@@ -16,7 +16,7 @@ import msgspec
 
 from wardlight_edge import profiles
 from wardlight_edge.config import Settings, UplinkSettings
-from wardlight_edge.uplink.ntp import kernel_clock
+from wardlight_edge.ntp import kernel_clock
 from wardlight_shared.errors import ConfigError
 
 _SYSTEM_BUS: Final = "/run/dbus/system_bus_socket"

@@ -1,0 +1,272 @@
+"""One connection's conversation: hello, envelopes up, acks down, until the link ends.
+
+Alarm and live records go at once; the backlog waits for the answer to the hello, so that what the
+collector has already is not sent again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from wardlight_edge.clock import Clock
+from wardlight_edge.config import UplinkSettings
+from wardlight_edge.outbox.base import Choice, NewRecord, Outbox
+from wardlight_edge.uplink.backoff import Backoff
+from wardlight_edge.uplink.base import Link, Message
+from wardlight_edge.uplink.batch import Sealed, Sender, seal_records
+from wardlight_edge.uplink.lanes import LARGEST_BYTES, Pace, Scheduler
+from wardlight_edge.uplink.status import UplinkState
+from wardlight_edge.uplink.window import Window
+from wardlight_shared import __version__, control, topics
+from wardlight_shared.control import Ack, GatewayConfig, Hello, Receipt
+from wardlight_shared.errors import EnvelopeError
+from wardlight_shared.records import GapBody, Lane, encode_body
+from wardlight_shared.timestamps import anchor_from_server
+
+_log = logging.getLogger(__name__)
+_LIVE_RECORDS: Final = 200
+_BACKLOG_RECORDS: Final = 2000
+_HELLO_AGAIN_S: Final = 3600.0
+_LANE_OF_CHOICE: Final = {
+    Choice.ALARM: Lane.ALARM,
+    Choice.LIVE: Lane.LIVE,
+    Choice.BACKFILL: Lane.BACKFILL,
+    Choice.BULK: Lane.BULK,
+}
+_BACKLOG: Final = frozenset({Choice.BACKFILL, Choice.BULK})
+# zstd makes at least this of a block; a batch that turns out too large is cut anew.
+_RAW_PER_WIRE: Final = 2
+
+
+class Conversation:
+    """Runs over one link."""
+
+    def __init__(
+        self,
+        link: Link,
+        settings: UplinkSettings,
+        gateway: str,
+        outbox: Outbox,
+        clock: Clock,
+        state: UplinkState,
+        *,
+        on_live_until: Callable[[int | None], None],
+    ) -> None:
+        self._link = link
+        self._gateway = gateway
+        self._outbox = outbox
+        self._clock = clock
+        self._state = state
+        self._on_live_until = on_live_until
+        self._window = Window(
+            settings.window,
+            ack_timeout_s=settings.ack_timeout_s,
+            longest_s=settings.resend_max_s,
+        )
+        self._scheduler = Scheduler(settings.backfill_floor)
+        self._pace = Pace(settings.window)
+        self._hello_pause = Backoff(settings.ack_timeout_s / 2, settings.resend_max_s)
+        self._answered = asyncio.Event()
+        self._hello_mono_ms = 0
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until the link ends (TransportError) or the task is cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen(), name="uplink listens")
+                group.create_task(self._greet(), name="uplink greets")
+                group.create_task(self._watch_outbox(), name="uplink watches the outbox")
+                group.create_task(self._send(), name="uplink sends")
+        finally:
+            self._window.clear()
+            self._state.in_flight = 0
+            await self._outbox.give_back()
+
+    # -- hello
+
+    async def _greet(self) -> None:
+        while True:
+            self._answered.clear()
+            self._say_hello()
+            await self._wait(self._answered, self._hello_pause.failed())
+            if self._answered.is_set():
+                self._hello_pause.succeeded()
+                await asyncio.sleep(_HELLO_AGAIN_S)
+
+    def _say_hello(self) -> None:
+        status = self._outbox.status()
+        self._hello_mono_ms = self._clock.mono_ms()
+        hello = Hello(
+            version=control.VERSION,
+            gateway=self._gateway,
+            epoch=self._outbox.epoch,
+            lowest=status.lowest,
+            highest=status.highest,
+            mono_ms=self._hello_mono_ms,
+            software=__version__,
+        )
+        self._link.publish(topics.hello(self._gateway), control.encode(hello))
+
+    # -- what comes down
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._link.receive()
+            try:
+                await self._take(message)
+            except EnvelopeError as error:
+                # A newer or broken collector: records stay here until it speaks our version.
+                self._state.reason = f"not understood: {error}"
+                _log.warning("message from the collector not understood", extra={"why": str(error)})
+
+    async def _take(self, message: Message) -> None:
+        match topics.parse(message.topic).down:
+            case topics.Down.ACK:
+                await self._take_ack(control.decode(message.payload, Ack))
+            case topics.Down.CONFIG:
+                config = control.decode(message.payload, GatewayConfig)
+                self._on_live_until(config.live_until_ms)
+            case topics.Down.RECEIPT:
+                receipt = control.decode(message.payload, Receipt)
+                if receipt.epoch == self._outbox.epoch:
+                    await self._outbox.forget(receipt.released)
+            case _:
+                return
+
+    async def _take_ack(self, ack: Ack) -> None:
+        now_ms = self._clock.mono_ms()
+        self._state.last_ack_mono_ms = now_ms
+        self._state.reason = None
+        if ack.hello_wanted:
+            self._say_hello()
+        if ack.echo_mono_ms is not None and ack.echo_mono_ms == self._hello_mono_ms:
+            await self._answer_to_hello(ack, now_ms)
+        if ack.epoch != self._outbox.epoch:
+            return
+        last = max([ack.upto, *(last for _, last in ack.ranges)])
+        if last > self._outbox.status().highest:
+            # The collector has numbers this file never gave: it was rolled back to an older copy.
+            await self._outbox.renew_epoch("rolled-back")
+            self._window.clear()
+            return
+        await self._outbox.settle(upto=ack.upto, ranges=ack.ranges, rejected=ack.rejected)
+        refused = [seq for seq, _ in ack.rejected]
+        now_s = now_ms / 1000
+        for done in self._window.acked(ack.upto, ack.ranges, refused, now_s):
+            if done.choice in _BACKLOG:
+                self._pace.acked(done.size_bytes, done.took_s)
+        self._wake.set()
+
+    async def _answer_to_hello(self, ack: Ack, now_ms: int) -> None:
+        anchor = anchor_from_server(
+            self._outbox.boot, self._hello_mono_ms, now_ms, ack.server_time_ms
+        )
+        self._state.round_trip_ms = now_ms - self._hello_mono_ms
+        if anchor is not None:
+            await self._outbox.add_anchor(anchor)
+        self._answered.set()
+        self._wake.set()
+
+    # -- what goes up
+
+    async def _watch_outbox(self) -> None:
+        while True:
+            await self._outbox.wait_for_records()
+            self._wake.set()
+
+    async def _send(self) -> None:
+        while True:
+            self._wake.clear()
+            await self._give_up_late()
+            while await self._send_one():
+                pass
+            self._state.in_flight = len(self._window)
+            deadline_s = self._window.next_deadline_s()
+            now_s = self._clock.mono_ms() / 1000
+            pause_s = 60.0 if deadline_s is None else max(0.01, deadline_s - now_s)
+            await self._wait(self._wake, pause_s)
+
+    async def _give_up_late(self) -> None:
+        late = self._window.give_up_late(self._clock.mono_ms() / 1000)
+        if late:
+            self._pace.lost()
+            await self._outbox.give_back(late)
+            _log.info("no ack in time; sending again", extra={"records": len(late)})
+
+    async def _send_one(self) -> bool:
+        """Send the most urgent batch there is room for; False when nothing can be sent now."""
+        free = self._window.free()
+        if free <= 0:
+            return False
+        allowed = self._state.greeted or self._answered.is_set()
+        self._state.greeted = allowed
+        for choice in self._scheduler.order(backfill_allowed=allowed, free=free):
+            room = self._room(choice)
+            if room <= 0:
+                continue
+            records = await self._outbox.take(
+                choice,
+                max_records=_BACKLOG_RECORDS if choice in _BACKLOG else _LIVE_RECORDS,
+                max_bytes=room * _RAW_PER_WIRE,
+            )
+            if records:
+                sealed = seal_records(self._outbox, self._sender(), records)
+                await self._publish(choice, sealed)
+                return True
+            if choice is Choice.BACKFILL:
+                self._scheduler.nothing_to_backfill()
+        return False
+
+    def _room(self, choice: Choice) -> int:
+        """Bytes that may be sent for a choice now."""
+        if choice not in _BACKLOG:
+            return LARGEST_BYTES
+        in_flight = sum(self._window.in_flight_bytes(each) for each in _BACKLOG)
+        if in_flight and in_flight + self._pace.batch_bytes > self._pace.allowance_bytes:
+            return 0
+        return self._pace.batch_bytes
+
+    def _sender(self) -> Sender:
+        return Sender(
+            gateway=self._gateway,
+            batch=self._window.next_number(),
+            sent_at_ms=self._clock.wall_ms(),
+            offset_min=self._clock.offset_min(),
+        )
+
+    async def _publish(self, choice: Choice, messages: list[Sealed]) -> None:
+        now_s = self._clock.mono_ms() / 1000
+        for message in messages:
+            if not message.payload:
+                await self._put_aside(message.seqs[0])
+            elif self._window.free() <= 0:
+                await self._outbox.give_back(message.seqs)
+            else:
+                self._link.publish(
+                    topics.up(self._gateway, _LANE_OF_CHOICE[choice]), message.payload
+                )
+                size = len(message.payload)
+                self._window.sent(choice, message.seqs, size, now_s)
+                self._scheduler.sent(choice, size)
+                self._state.sent_records += len(message.seqs)
+                self._state.sent_bytes += size
+
+    async def _put_aside(self, seq: int) -> None:
+        """A record that fits no message: kept aside, and told to the collector as a gap."""
+        _log.error("record is too large to send; it is kept aside", extra={"seq": seq})
+        gap = GapBody(cause="too-large", device=None, count=1, age_ms=0, seqs=[(seq, seq)])
+        told = NewRecord(
+            Lane.LIVE, None, self._clock.mono_ms(), self._clock.wall_ms(), encode_body(gap)
+        )
+        await self._outbox.append([told])
+        await self._outbox.settle(upto=0, rejected=[(seq, "too large to send")])
+
+    @staticmethod
+    async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
+        except TimeoutError:
+            return

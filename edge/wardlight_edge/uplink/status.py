@@ -1,0 +1,22 @@
+"""What is known of the uplink now: written by the uplink, read by status page and CLI."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class UplinkState:
+    """Live counters; times are on the monotonic clock in ms.
+
+    greeted  a collector has answered a hello in this process's life
+    """
+
+    connected: bool = False
+    since_mono_ms: int | None = None
+    last_ack_mono_ms: int | None = None
+    round_trip_ms: int | None = None
+    in_flight: int = 0
+    sent_records: int = 0
+    sent_bytes: int = 0
+    connections: int = 0
+    greeted: bool = False
+    reason: str | None = None
