@@ -21,7 +21,7 @@ from wardlight_lab.bluez.agents import AgentRegistry
 from wardlight_lab.bluez.bonds import BondStore
 from wardlight_lab.bluez.bus_service import BusService
 from wardlight_lab.bluez.connection import Host
-from wardlight_lab.bluez.object_tree import Interface
+from wardlight_lab.bluez.object_tree import Interface, Properties
 from wardlight_lab.bluez.peripheral import Peripheral
 from wardlight_lab.bluez.private_bus import PrivateBus
 from wardlight_lab.bluez.remote_device import RemoteDevice
@@ -127,6 +127,10 @@ class FakeBluez:
     def device(self, address: str, adapter: str = "hci0") -> RemoteDevice | None:
         """The Device1 object of an address on an adapter, when the adapter knows it."""
         return self._adapters[adapter].device(address)
+
+    def managed_objects(self) -> dict[str, dict[str, Properties]]:
+        """What a client sees now: path -> interface -> properties."""
+        return {} if self._host is None else self._host.tree.managed_objects()
 
     def export(self, path: str, interface: Interface) -> None:
         """Show a further object on the bus, such as a control interface of the lab."""

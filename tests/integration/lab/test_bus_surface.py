@@ -10,9 +10,10 @@ import pytest
 from dbus_fast import DBusError, Message, MessageType, Variant
 from dbus_fast.aio import MessageBus
 
-from wardlight_lab.bluez import BusStartError, FakeBluez
+from support.waiting import wait_until
+from wardlight_lab.bluez import BusStartError, FakeBluez, Pairing
 from wardlight_lab.bluez.private_bus import PrivateBus
-from wardlight_lab.devices import PatientVitals, PulseOximeter
+from wardlight_lab.devices import Equipment, PatientVitals, PulseOximeter
 
 pytestmark = pytest.mark.dbus
 
@@ -150,6 +151,48 @@ async def test_properties_of_a_device_are_read_and_set(
         assert got.body == [Variant("b", True)]
     none = await ask(client, path, "org.bluez.Device1", "CancelPairing")
     assert none.error_name == "org.bluez.Error.DoesNotExist"
+
+
+async def test_a_notify_session_outlives_the_link_as_long_as_its_client(
+    bluez: FakeBluez, client: MessageBus
+) -> None:
+    """The quirk for which bleak opens a bus connection of its own for each link."""
+    device = PulseOximeter(
+        "p", PatientVitals("p"), equipment=Equipment(pairing=Pairing.NONE), speed=50
+    )
+    bluez.add(device)
+    await ask(client, ADAPTER, "org.bluez.Adapter1", "StartDiscovery")
+    await wait_until(lambda: bluez.device(device.address) is not None)
+    shown = bluez.device(device.address)
+    assert shown is not None
+    await ask(client, shown.path, "org.bluez.Device1", "Connect")
+    await wait_until(lambda: device.measurement in _characteristics(bluez))
+    path = _characteristics(bluez)[device.measurement]
+    characteristic = (path, "org.bluez.GattCharacteristic1")
+    for _ in range(2):  # a second call of the same client changes nothing
+        assert (await ask(client, *characteristic, "StartNotify")).error_name is None
+    await wait_until(lambda: len(device.ledger) > 2)
+    assert device.link is not None
+    await device.link.hang_up()
+    assert (await ask(client, *characteristic, "StopNotify")).error_name is None
+    again = await ask(client, *characteristic, "StopNotify")
+    assert again.error_name == "org.bluez.Error.Failed"
+    assert (await ask(client, *characteristic, "StartNotify")).error_name is None
+    sent = len(device.ledger)
+    await ask(client, shown.path, "org.bluez.Device1", "Connect")
+    await wait_until(lambda: len(device.ledger) > sent + 2)
+    assert all(entry.delivered for entry in device.ledger)
+    not_offered = await ask(client, *characteristic, "AcquireNotify", "a{sv}", {})
+    assert not_offered.error_name == "org.freedesktop.DBus.Error.UnknownMethod"
+
+
+def _characteristics(bluez: FakeBluez) -> dict[str, str]:
+    """The exported characteristics: UUID to object path."""
+    return {
+        interfaces["org.bluez.GattCharacteristic1"]["UUID"].value: path
+        for path, interfaces in bluez.managed_objects().items()
+        if "org.bluez.GattCharacteristic1" in interfaces
+    }
 
 
 async def test_the_bus_is_private_and_gone_afterwards(

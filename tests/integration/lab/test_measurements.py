@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from wardlight_lab.bluez import FakeBluez, Operation, Pairing, uuid16
 from wardlight_lab.devices import (
     Beats,
     BloodPressureCuff,
+    DeviceClock,
     Equipment,
     Habit,
     HeartRateStrap,
@@ -299,3 +300,55 @@ def _beats(received: list[str]) -> tuple[int, ...]:
         raw = bytes.fromhex(each)
         beats += [int.from_bytes(raw[at : at + 2], "little") for at in range(2, len(raw), 2)]
     return tuple(beats)
+
+
+async def test_a_device_hangs_up_when_nobody_wants_its_records(
+    bluez: FakeBluez, find: Find
+) -> None:
+    device = cuff()
+    device.habit.patience = 0.05
+    bluez.add(device)
+    device.measure(AT)
+    ended = asyncio.Event()
+    async with BleakClient(await find(device.address), lambda _: ended.set()):
+        await asyncio.wait_for(ended.wait(), 20)
+    assert device.pending
+    assert device.is_connectable
+
+
+async def test_a_clock_in_the_vendors_way_stands_in_the_measurement_service(
+    bluez: FakeBluez, find: Find
+) -> None:
+    equipment = Equipment(
+        clock=DeviceClock(UTC, timedelta(days=-400)),
+        pairing=Pairing.NONE,
+        is_clock_vendor_style=True,
+    )
+    device = WeightScale("p", PatientVitals("p"), equipment=equipment)
+    bluez.add(device)
+    device.start_advertising()
+    date_time = uuid16(0x2A08)
+    async with BleakClient(await find(device.address)) as client:
+        assert client.services.get_service(uuid16(0x1805)) is None
+        clock = client.services.get_characteristic(date_time)
+        assert clock is not None
+        assert clock.service_uuid == uuid16(0x181D)
+        now = datetime.now(UTC)
+        wall = now.year.to_bytes(2, "little") + bytes((now.month, now.day, now.hour, now.minute, 0))
+        assert bytes(await client.read_gatt_char(date_time))[:4] != wall[:4]
+        await client.write_gatt_char(date_time, wall, response=True)
+        assert bytes(await client.read_gatt_char(date_time))[:6] == wall[:6]
+
+
+async def test_local_time_information_is_the_offset_of_the_clock(
+    bluez: FakeBluez, find: Find
+) -> None:
+    clock = DeviceClock(timezone(timedelta(hours=-3, minutes=-30)))
+    device = Thermometer(
+        "p", PatientVitals("p"), equipment=Equipment(clock=clock, pairing=Pairing.NONE)
+    )
+    bluez.add(device)
+    device.start_advertising()
+    async with BleakClient(await find(device.address)) as client:
+        # -14 quarters of an hour, two's complement; no daylight saving
+        assert bytes(await client.read_gatt_char(uuid16(0x2A0F))) == b"\xf2\x00"
