@@ -12,13 +12,16 @@ Rules every implementation keeps (tests/contract/test_outbox.py runs one suite o
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from wardlight_shared.envelope import SeriesEntry
 from wardlight_shared.records import Lane, Record, SeriesKey
 from wardlight_shared.timestamps import Anchor
+
+LONGEST_BLOCK_MS: Final = 60_000
+"""A stream is folded into blocks of at most this length."""
 
 
 class NewRecord(msgspec.Struct, frozen=True):
@@ -40,7 +43,8 @@ class Choice(Enum):
     """Which waiting records ``take`` leases.
 
     ALARM     lane alarm, oldest first
-    LIVE      lane live, received in this boot within the last ``live_age_ms``, oldest first
+    LIVE      lane live, received in this boot within the last ``live_age_ms`` and LONGEST_BLOCK_MS
+              (the receipt of a block is that of its first sample), oldest first
     BACKFILL  all other alarm, live and backfill records: newest hour of receipt first, within an
               hour oldest first
     BULK      lane bulk, oldest first
@@ -131,6 +135,14 @@ class Outbox(Protocol):
 
     def series(self, numbers: Sequence[int]) -> list[SeriesEntry]:
         """Dictionary entries for an envelope header."""
+
+    async def renew_epoch(self, cause: str) -> None:
+        """Begin a new epoch: every waiting record gets a new seq, in the background.
+
+        For a file that was rolled back (restored card, a disk that lied about a flush): its next
+        seqs would repeat numbers the collector already holds for other records. ``cause`` is a
+        short name for the status record that tells the collector.
+        """
 
     async def add_anchor(self, anchor: Anchor) -> None:
         """Keep a clock anchor of a boot (few per boot; the best ones stay)."""

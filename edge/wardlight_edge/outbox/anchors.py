@@ -1,0 +1,50 @@
+"""Which clock anchors of a boot are worth keeping: a pure rule.
+
+An anchor bounds the time of a moment by its own error plus drift over the distance. One that
+another anchor of the boot beats everywhere is never used; of the others the few stay that keep
+the bounds small over the whole boot.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from wardlight_shared.timestamps import Anchor, drift_ms
+
+MAX_PER_BOOT: Final = 16
+
+
+def keep_best(anchors: Sequence[Anchor], limit: int = MAX_PER_BOOT) -> list[Anchor]:
+    """Return the anchors of ONE boot worth keeping, at most ``limit``, in order of time.
+
+    The latest is always kept; after that the one goes first whose place another one serves best.
+    """
+    kept: list[Anchor] = []
+    for anchor in sorted(anchors, key=lambda one: (_error(one), -one.mono_ms)):
+        if not any(_is_beaten(anchor, better) for better in kept):
+            kept.append(anchor)
+    kept.sort(key=lambda one: one.mono_ms)
+    while len(kept) > limit:
+        del kept[_least_missed(kept)]
+    return kept
+
+
+def _error(anchor: Anchor) -> float:
+    return float("inf") if anchor.error_ms is None else anchor.error_ms
+
+
+def _bound_at(mono_ms: int, anchor: Anchor) -> float:
+    return _error(anchor) + drift_ms(mono_ms - anchor.mono_ms)
+
+
+def _is_beaten(anchor: Anchor, better: Anchor) -> bool:
+    """Drift grows alike for both, so who is better at the anchor's own moment is so everywhere."""
+    return _bound_at(anchor.mono_ms, better) <= _error(anchor)
+
+
+def _least_missed(kept: Sequence[Anchor]) -> int:
+    def growth(place: int) -> float:
+        mono_ms = kept[place].mono_ms
+        others = (_bound_at(mono_ms, one) for i, one in enumerate(kept) if i != place)
+        return min(others) - _error(kept[place])
+
+    return min(range(len(kept) - 1), key=growth)

@@ -1,0 +1,67 @@
+"""Files set aside: an outbox that is damaged or rolled back keeps its bytes under another name.
+
+outbox.db.aside-20260801T101500Z-1      waits for its rows to be accepted again
+outbox.db.damaged-20260801T101500Z-1    done, some rows were unreadable: kept for inspection
+"""
+
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from wardlight_edge.outbox.durable import sync_folder
+
+_SUFFIXES: Final = ("", "-wal", "-shm", ".page1")
+_KEEP_DAMAGED: Final = 2
+_STAMPED: Final = re.compile(r".*\.(aside|damaged)-\d{8}T\d{6}Z-\d+")
+
+
+def set_aside(path: Path, now: datetime) -> Path:
+    """Rename an outbox file and its log; return the new path."""
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    for number in range(1, 1000):
+        target = path.with_name(f"{path.name}.aside-{stamp}-{number}")
+        if not target.exists() and not _damaged_name(target).exists():
+            break
+    # The log first: without its main file it is ignored, while a main file without its log would
+    # open as an older state of itself.
+    for suffix in ("-wal", "-shm", ""):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.rename(target.with_name(target.name + suffix))
+    sync_folder(path.parent)
+    return target
+
+
+def waiting(path: Path) -> list[Path]:
+    """Files set aside beside ``path``, oldest first."""
+    return _stamped(path.parent, f"{path.name}.aside-*")
+
+
+def remove(path: Path) -> None:
+    """Delete a file whose rows have all been accepted again."""
+    for suffix in _SUFFIXES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def keep_damaged(path: Path) -> None:
+    """Keep a file with unreadable rows for inspection; the oldest ones go."""
+    target = _damaged_name(path)
+    for suffix in _SUFFIXES:
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.rename(target.with_name(target.name + suffix))
+    base = path.name.partition(".aside-")[0]
+    for old in _stamped(path.parent, f"{base}.damaged-*")[:-_KEEP_DAMAGED]:
+        for suffix in _SUFFIXES:
+            old.with_name(old.name + suffix).unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _stamped(folder: Path, pattern: str) -> list[Path]:
+    return sorted(one for one in folder.glob(pattern) if _STAMPED.fullmatch(one.name))
+
+
+def _damaged_name(path: Path) -> Path:
+    return path.with_name(path.name.replace(".aside-", ".damaged-"))

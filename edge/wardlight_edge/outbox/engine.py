@@ -1,0 +1,288 @@
+"""The outbox without threads: every operation on the open file, and what follows when one fails.
+
+Disk full      nothing of the transaction was stored: refuse, give the reserve back, thin
+Damaged file   set it aside, begin a new file (new epoch), repeat the operation there, salvage
+Other I/O      refuse; the file is closed, opened and checked again by the next operation
+One bad row    remove it and append a gap record "corrupt" that names its seq
+
+Synchronous; the writer's thread only, but for ``may_wait``, ``anchors`` and ``status``.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from wardlight_edge.clock import Clock
+from wardlight_edge.config import OutboxSettings
+from wardlight_edge.outbox.base import Choice, Level, NewRecord, OutboxStatus
+from wardlight_edge.outbox.database import DiskFull
+from wardlight_edge.outbox.dictionary import Dictionary
+from wardlight_edge.outbox.lifecycle import Lifecycle, OpenOutbox
+from wardlight_edge.outbox.queues import Moment
+from wardlight_edge.outbox.ranges import runs
+from wardlight_edge.outbox.space import Space
+from wardlight_shared.errors import ConfigError, OutboxCorrupt, OutboxFull, StorageError
+from wardlight_shared.records import GapBody, Lane, Record, encode_body
+from wardlight_shared.timestamps import Anchor
+
+_T = TypeVar("_T")
+_Results = list[list[int] | StorageError]
+_CLOSED: Final = OutboxStatus(0, 0, 0, 0, 0, 0, 0, None, 0, 0, 0, Level.NORMAL, 0, 0, 0, 0, False)
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """One outbox on disk."""
+
+    def __init__(
+        self,
+        path: Path,
+        key: bytes,
+        settings: OutboxSettings,
+        clock: Clock,
+        *,
+        live_age_ms: int,
+        dictionary: Dictionary,
+    ) -> None:
+        self._path = path
+        self._quota_bytes = settings.quota_bytes
+        self._clock = clock
+        self._lifecycle = Lifecycle(
+            path, key, settings, clock, live_age_ms=live_age_ms, dictionary=dictionary
+        )
+        self._space = Space(path, settings)
+        self._current: OpenOutbox | None = None
+        self._appended = self._refused = self._settled = self._thinned = 0
+        self.epoch = self.boot = 0
+
+    def open(self) -> None:
+        """Open or make the file; ConfigError or StorageError when that cannot be."""
+        self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._current is not None:
+            self._current.close()
+            self._current = None
+
+    def append(self, calls: Sequence[Sequence[NewRecord]]) -> _Results:
+        """Accept calls in one transaction; each gets its seqs or the error it was refused with."""
+        results: _Results
+        try:
+            results = self._run(lambda now: self._append(now, calls))
+        except StorageError as error:
+            results = [error] * len(calls)
+        for records, result in zip(calls, results, strict=True):
+            if isinstance(result, StorageError):
+                self._refused += len(records)
+        return results
+
+    def take(self, choice: Choice, max_records: int, max_bytes: int) -> list[Record]:
+        """Lease waiting records."""
+
+        def operation(now: OpenOutbox) -> list[Record]:
+            now_ms = self._clock.mono_ms()
+            records, damaged = now.rows.take(
+                choice, now_ms=now_ms, max_records=max_records, max_bytes=max_bytes
+            )
+            if damaged:
+                self._bury(now, damaged)
+            return records
+
+        return self._run(operation)
+
+    def give_back(self, seqs: Sequence[int] | None) -> None:
+        """End leases."""
+        self._run(lambda now: now.rows.give_back(seqs))
+
+    def settle(
+        self,
+        epoch: int,
+        upto: int,
+        ranges: Sequence[tuple[int, int]],
+        rejected: Sequence[tuple[int, str]],
+    ) -> int:
+        """Remove what was committed under ``epoch``; nothing when that epoch is over."""
+
+        def operation(now: OpenOutbox) -> int:
+            if epoch != now.file.epoch:
+                return 0
+            return now.rows.settle(upto, ranges, rejected)
+
+        removed = self._removing(operation)
+        self._settled += removed
+        return removed
+
+    def forget(self, seqs: Sequence[int]) -> int:
+        """Drop rejected records."""
+        return self._removing(lambda now: now.rows.forget(seqs))
+
+    def add_anchor(self, anchor: Anchor) -> None:
+        """Keep a clock anchor; those of boots without rows go when nothing waits."""
+
+        def operation(now: OpenOutbox) -> None:
+            is_empty = now.rows.records == 0
+            now.file.add_anchor(anchor, forget_other_boots=is_empty)
+
+        self._run(operation)
+
+    def renew_epoch(self, cause: str) -> None:
+        """Set the file aside and accept its rows again under a new epoch."""
+        self._replace(self._open(), cause)
+
+    def rest(self) -> bool:
+        """Do one step of the work that waits for a quiet moment; True = there is more."""
+        return self._run(self._rest)
+
+    # ---------------------------------------------------------------- operations
+
+    def _append(self, now: OpenOutbox, calls: Sequence[Sequence[NewRecord]]) -> _Results:
+        if self._space.is_out:
+            return [OutboxFull(f"{self._path}: the disk is full; free some space")] * len(calls)
+        results = self._append_once(now, calls)
+        refused = [place for place, one in enumerate(results) if isinstance(one, OutboxFull)]
+        if refused and self._thin(now):
+            while self._thin(now):
+                pass
+            again = self._append_once(now, [calls[place] for place in refused])
+            for place, result in zip(refused, again, strict=True):
+                results[place] = result
+        return results
+
+    def _append_once(self, now: OpenOutbox, calls: Sequence[Sequence[NewRecord]]) -> _Results:
+        before = now.rows.highest
+        results = now.rows.append(
+            calls,
+            boot=now.file.boot,
+            now_ms=self._clock.mono_ms(),
+            room_bytes=self._space.room_bytes,
+        )
+        self._appended += now.rows.highest - before
+        self._space.added(now.database, now.rows.appended_bytes)
+        for records, result in zip(calls, results, strict=True):
+            if isinstance(result, OutboxFull):
+                self._space.refused(sum(len(record.body) for record in records))
+        if self._space.wants_thinning:
+            self._thin(now)
+        return list(results)
+
+    def _thin(self, now: OpenOutbox) -> int:
+        removed = now.thinner.step(self._moment(now))
+        if removed:
+            self._thinned += removed
+            self._space.measure(now.database)
+            _log.warning("outbox nearly full: thinned by policy", extra={"records": removed})
+        return removed
+
+    def _bury(self, now: OpenOutbox, damaged: list[int]) -> None:
+        """Rows that fail their authentication can be read by nobody: name them as a gap."""
+        spans = runs(damaged)
+        moment = self._moment(now)
+        body = encode_body(GapBody("corrupt", None, len(damaged), 0, spans))
+        batch = now.rows.batch(moment.mono_ms)
+        gap = NewRecord(Lane.LIVE, None, moment.mono_ms, moment.wall_ms, body)
+        batch.add([gap], moment.boot)
+        removed = now.rows.exchange(spans, batch)
+        _log.error("damaged records removed and reported as a gap", extra={"records": removed})
+
+    def _rest(self, now: OpenOutbox) -> bool:
+        space = self._space
+        if space.is_out:
+            space.recover(now.database)
+        else:
+            space.hold_reserve()
+            space.measure(now.database)
+        if space.wants_thinning and self._thin(now):
+            return True
+        if now.salvage.is_running and space.level is not Level.FULL:
+            now.salvage.step(self._moment(now))
+            return True
+        return space.shrink(now.database)
+
+    def _moment(self, now: OpenOutbox) -> Moment:
+        return Moment(now.file.boot, self._clock.mono_ms(), self._clock.wall_ms())
+
+    # ---------------------------------------------------------------- failures
+
+    def _open(self) -> OpenOutbox:
+        if self._current is None:
+            self._space.hold_reserve()
+            return self._enter(self._lifecycle.open())
+        return self._current
+
+    def _enter(self, opened: OpenOutbox) -> OpenOutbox:
+        self._current = opened
+        self.epoch, self.boot = opened.file.epoch, opened.file.boot
+        self._space.measure(opened.database)
+        return opened
+
+    def _replace(self, now: OpenOutbox, cause: str) -> OpenOutbox:
+        expected = now.rows.records
+        self.close()
+        return self._enter(self._lifecycle.replace(cause, expected))
+
+    def _run(self, operation: Callable[[OpenOutbox], _T]) -> _T:
+        now = self._open()
+        try:
+            return operation(now)
+        except OutboxCorrupt as error:
+            _log.error("outbox damaged: set aside", extra={"error": str(error)})
+            return operation(self._replace(now, "corrupt"))
+        except DiskFull:
+            self._space.run_out()
+            raise
+        except (OutboxFull, ConfigError):
+            raise
+        except StorageError:
+            self.close()
+            raise
+
+    def _removing(self, operation: Callable[[OpenOutbox], int]) -> int:
+        """A removal: on a full disk it runs again with the reserve given back."""
+        try:
+            count = self._run(operation)
+        except DiskFull:
+            count = self._run(operation)
+        if count:
+            self._space.measure(self._open().database)
+        return count
+
+    # ---------------------------------------------------------------- figures
+
+    def may_wait(self, choice: Choice) -> bool:
+        """False = surely nothing waits for ``choice``. Any thread."""
+        now = self._current
+        return now is None or now.waiting.may_wait(choice)
+
+    def anchors(self) -> list[Anchor]:
+        """Clock anchors. Any thread."""
+        now = self._current
+        return [] if now is None else now.file.anchors
+
+    def status(self) -> OutboxStatus:
+        """Counters. Any thread; between two operations of the writer they fit each other."""
+        now = self._current
+        if now is None:
+            return _CLOSED
+        rows, measured = now.rows, self._space.measured
+        return OutboxStatus(
+            epoch=now.file.epoch,
+            boot=now.file.boot,
+            records=rows.records,
+            leased=rows.leased.count,
+            rejected=rows.rejected,
+            lowest=rows.lowest,
+            highest=rows.highest,
+            oldest_wall_ms=rows.oldest_wall_ms,
+            size_bytes=measured.size_bytes,
+            quota_bytes=self._quota_bytes,
+            free_disk_bytes=measured.free_disk_bytes,
+            level=self._space.level,
+            appended=self._appended,
+            refused=self._refused,
+            settled=self._settled,
+            thinned=self._thinned,
+            salvaging=now.salvage.is_running,
+        )

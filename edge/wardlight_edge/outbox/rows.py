@@ -1,0 +1,323 @@
+"""The rows of one outbox file: accept, lease, settle. Synchronous; the writer's thread only.
+
+Memory (next seq, leases, directory, counts) follows the file and changes only after COMMIT.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from wardlight_edge.outbox.base import Choice, NewRecord
+from wardlight_edge.outbox.batch import COLUMNS, Batch, EventIds
+from wardlight_edge.outbox.cipher import OVERHEAD, Cipher, DamagedRow
+from wardlight_edge.outbox.database import Database, Row
+from wardlight_edge.outbox.dictionary import Dictionary
+from wardlight_edge.outbox.queues import Queue, Scan, Waiting, hour_of
+from wardlight_edge.outbox.ranges import RangeSet
+from wardlight_shared.errors import OutboxFull, StorageError
+from wardlight_shared.records import Lane, Record
+
+_INSERT: Final = "INSERT INTO record VALUES "
+_SELECT: Final = "SELECT seq, queue, event_id, body FROM record WHERE "
+_IN_HOUR: Final = _SELECT + "seq > ? AND seq <= ? AND hour = ? AND queue IN (?, ?) ORDER BY seq"
+# Literal numbers, so that SQLite uses the partial index for alarms.
+_IN_QUEUE: Final = {
+    Queue.ALARM: _SELECT + "queue = 0 AND seq > ? AND seq <= ? ORDER BY seq",
+    Queue.LIVE: _SELECT + "queue = 1 AND seq > ? AND seq <= ? ORDER BY seq",
+    Queue.BULK: _SELECT + "queue = 3 AND seq > ? AND seq <= ? ORDER BY seq",
+}
+_REJECT: Final = (
+    "INSERT OR IGNORE INTO rejected SELECT seq, ?, event_id, body FROM record WHERE seq = ?"
+)
+_LANES: Final = tuple(Lane)
+_MOST_REASON: Final = 200
+
+
+class Rows:
+    """Accepts, leases and settles rows of one open file."""
+
+    def __init__(
+        self, database: Database, cipher: Cipher, dictionary: Dictionary, waiting: Waiting
+    ) -> None:
+        self._database = database
+        self._cipher = cipher
+        self._dictionary = dictionary
+        self._waiting = waiting
+        self.leased = RangeSet()
+        self.records = 0
+        self.rejected = 0
+        self.next_seq = 1
+        self.lowest = 0
+        self.oldest_wall_ms: int | None = None
+        self.appended_bytes = 0  # of the last ``append``
+
+    @property
+    def highest(self) -> int:
+        """The newest seq ever given, 0 = none."""
+        return self.next_seq - 1
+
+    def load(self, boot: int, now_ms: int) -> None:
+        """Read counts and build the directory: one scan over the file."""
+        highest = int(self._database.value("SELECT value FROM meta WHERE name = 'highest'") or 0)
+        self.records = 0
+        for seq, queue, hour in self._database.stream("SELECT seq, queue, hour FROM record"):
+            self._waiting.added(Queue(queue), hour, seq, seq)
+            self.records += 1
+            highest = max(highest, seq)
+        self.next_seq = highest + 1
+        self.rejected = int(self._database.value("SELECT count(*) FROM rejected"))
+        self._load_live(boot, now_ms)
+        self._find_lowest()
+
+    def _load_live(self, boot: int, now_ms: int) -> None:
+        """A process that starts again within a boot goes on serving fresh rows first."""
+        since_ms = now_ms - self._waiting.live_ms
+        sql = "SELECT seq, body FROM record WHERE queue = 1 AND hour >= ? ORDER BY seq"
+        for seq, body in self._database.stream(sql, (hour_of(boot, since_ms),)):
+            try:
+                _, row_boot, mono_ms, _, _ = self._cipher.open(seq, body)
+            except DamagedRow:
+                continue  # found again, and reported, when it is taken
+            if row_boot == boot and mono_ms >= since_ms:
+                self._waiting.added_live(min(mono_ms, now_ms), seq, seq)
+
+    def append(
+        self,
+        calls: Sequence[Sequence[NewRecord]],
+        *,
+        boot: int,
+        now_ms: int,
+        room_bytes: int,
+    ) -> list[list[int] | OutboxFull]:
+        """Accept calls in one transaction; a call that does not fit is refused as a whole."""
+        ids = self.event_ids(record.event_id for call in calls for record in call)
+        batch = self.batch(now_ms, ids)
+        results: list[list[int] | OutboxFull] = []
+        for records in calls:
+            need = sum(len(record.body) for record in records) + OVERHEAD * len(records)
+            if need > room_bytes and not ids.know_all(record.event_id for record in records):
+                results.append(OutboxFull(f"{need} bytes do not fit {max(0, room_bytes)}"))
+                continue
+            before = batch.bytes
+            results.append(batch.add(records, boot))
+            room_bytes -= batch.bytes - before
+        self._commit(batch)
+        self.appended_bytes = batch.bytes
+        return results
+
+    def batch(self, now_ms: int, ids: EventIds | None = None) -> Batch:
+        """An empty batch of new rows."""
+        return Batch(self._cipher, self._waiting, self.next_seq, now_ms, ids or EventIds({}, {}))
+
+    def event_ids(self, event_ids: Iterable[bytes | None]) -> EventIds:
+        """Hide ids and look up those still in the file."""
+        wanted = sorted({one for one in event_ids if one is not None})
+        if not wanted:
+            return EventIds({}, {})
+        hidden = self._cipher.hide_ids(wanted)
+        known: dict[bytes, int] = {}
+        for at in range(0, len(hidden), 500):
+            part = hidden[at : at + 500]
+            marks = ",".join("?" * len(part))
+            for table in ("record", "rejected"):
+                sql = f"SELECT event_id, seq FROM {table} WHERE event_id IN ({marks})"  # noqa: S608 - two fixed names and marks
+                known.update(self._database.rows(sql, part))
+        return EventIds(dict(zip(wanted, hidden, strict=True)), known)
+
+    def _commit(self, batch: Batch) -> None:
+        if batch.rows:
+            with self._database.transaction():
+                series = self.write(batch)
+            self.committed(batch, series)
+
+    def exchange(self, spans: Sequence[tuple[int, int]], batch: Batch) -> int:
+        """Delete rows and store a batch in one transaction; return how many were deleted."""
+        with self._database.transaction():
+            removed = sum(self._delete(first, last) for first, last in spans)
+            series = self.write(batch)
+        self.committed(batch, series)
+        self._removed(removed, spans)
+        return removed
+
+    def write(self, batch: Batch) -> int:
+        """Insert a batch (inside a transaction); give the result to ``committed`` after COMMIT."""
+        series = self._dictionary.write_new(self._database, self._cipher)
+        self._database.insert_flat(_INSERT, COLUMNS, batch.values)
+        return series
+
+    def committed(self, batch: Batch, series: int) -> None:
+        """COMMIT succeeded: memory follows."""
+        self._dictionary.written(series)
+        batch.enter(self._waiting)
+        self.next_seq = batch.next_seq
+        was_empty = self.records == 0
+        self.records += batch.rows
+        if was_empty:
+            self._find_lowest()
+
+    def take(
+        self, choice: Choice, *, now_ms: int, max_records: int, max_bytes: int
+    ) -> tuple[list[Record], list[int]]:
+        """Lease rows; return them, and the seqs of rows that fail their authentication."""
+        taking = _Taking(self._cipher, max_records, max_bytes)
+        try:
+            for scans in self._waiting.groups(choice, now_ms):
+                before = len(taking.rows)
+                self._take_from(scans, taking)
+                self.leased.add_all([row[0] for row in taking.rows[before:]])
+                if taking.is_full:
+                    break
+        except StorageError:
+            self._waiting.rewind(0)  # rows passed over but not handed out wait again
+            raise
+        return taking.records(), taking.damaged
+
+    def _take_from(self, scans: list[Scan], taking: "_Taking") -> None:
+        after, last = min(scan.after for scan in scans), max(scan.last for scan in scans)
+        by_queue = {int(scan.queue): scan for scan in scans}
+        may_be_leased = self.leased.overlaps(after + 1, last)
+        rows = self._database.stream(*_query(scans, after, last))
+        try:
+            for row in rows:
+                seq = row[0]
+                scan = by_queue[row[1]]
+                if not scan.after < seq <= scan.last:
+                    continue
+                if may_be_leased and seq in self.leased:
+                    scan.taken(seq)
+                    continue
+                if not taking.add(row):
+                    return
+                scan.taken(seq)
+        finally:
+            rows.close()
+        for scan in scans:
+            scan.taken(scan.last)
+
+    def give_back(self, seqs: Sequence[int] | None) -> None:
+        """End leases."""
+        if seqs is None:
+            seqs = [first for first, _ in self.leased]
+            self.leased.clear()
+        else:
+            for seq in seqs:
+                self.leased.remove(seq, seq)
+        if seqs:
+            self._waiting.rewind(min(seqs))
+
+    def settle(
+        self,
+        upto: int,
+        ranges: Sequence[tuple[int, int]],
+        rejected: Sequence[tuple[int, str]],
+    ) -> int:
+        """Remove committed rows and move rejected ones aside; return how many were removed."""
+        upto = min(upto, self.highest)
+        spans = [(1, upto), *((first, min(last, self.highest)) for first, last in ranges)]
+        spans = [(first, last) for first, last in spans if self.lowest <= last and first <= last]
+        if self.records == 0 or not (spans or rejected):
+            return 0
+        with self._database.unsynced(), self._database.transaction():
+            moved = sum(self._reject(seq, reason) for seq, reason in rejected)
+            removed = sum(self._delete(first, last) for first, last in spans)
+            if moved or removed:
+                self._keep_highest()
+        self._removed(moved + removed, [*spans, *((seq, seq) for seq, _ in rejected)])
+        self.rejected += moved
+        return removed
+
+    def _removed(self, count: int, spans: Iterable[tuple[int, int]]) -> None:
+        """COMMIT of a removal succeeded: memory follows."""
+        for first, last in spans:
+            self.leased.remove(first, last)
+        if count:
+            self.records -= count
+            self._find_lowest()
+            self._waiting.prune(self.lowest or self.next_seq)
+
+    def forget(self, seqs: Sequence[int]) -> int:
+        """Drop rejected rows."""
+        with self._database.unsynced(), self._database.transaction():
+            gone = sum(
+                self._database.execute("DELETE FROM rejected WHERE seq = ?", (seq,)) for seq in seqs
+            )
+        self.rejected -= gone
+        return gone
+
+    def _reject(self, seq: int, reason: str) -> int:
+        moved = self._database.execute(_REJECT, (reason[:_MOST_REASON], seq))
+        if moved:
+            self._delete(seq, seq)
+        return moved
+
+    def _delete(self, first: int, last: int) -> int:
+        return self._database.execute("DELETE FROM record WHERE seq BETWEEN ? AND ?", (first, last))
+
+    def _keep_highest(self) -> None:
+        """When the newest row is gone, max(seq) no longer tells which seqs were given."""
+        newest = self._database.value("SELECT max(seq) FROM record")
+        if newest != self.highest:
+            self._database.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('highest', ?)", (self.highest,)
+            )
+
+    def _find_lowest(self) -> None:
+        rows = self._database.rows("SELECT seq, body FROM record ORDER BY seq LIMIT 1")
+        if not rows:
+            self.lowest, self.oldest_wall_ms = 0, None
+        elif rows[0][0] != self.lowest:
+            self.lowest = rows[0][0]
+            try:
+                self.oldest_wall_ms = self._cipher.open(*rows[0])[3]
+            except DamagedRow:
+                self.oldest_wall_ms = None  # reported when it is taken
+
+
+def _query(scans: list[Scan], after: int, last: int) -> tuple[str, Row]:
+    hour = scans[0].hour
+    if hour is None:
+        return _IN_QUEUE[scans[0].queue], (after, last)
+    return _IN_HOUR, (after, last, hour, int(scans[0].queue), int(scans[-1].queue))
+
+
+class _Taking:
+    """Rows collected by one ``take``, opened, until one of the limits is reached."""
+
+    def __init__(self, cipher: Cipher, max_records: int, max_bytes: int) -> None:
+        self._cipher = cipher
+        self._max_records = max_records
+        self._room = max_bytes
+        self.rows: list[tuple[int, bytes | None, tuple[int, int, int, int, bytes]]] = []
+        self.damaged: list[int] = []
+        self.is_full = False
+
+    def add(self, row: Row) -> bool:
+        """Add a row; False = full, the row was not added."""
+        seq, _, event_id, sealed = row
+        size = len(sealed) - OVERHEAD
+        if self.rows and (len(self.rows) >= self._max_records or size > self._room):
+            self.is_full = True
+            return False
+        try:
+            self.rows.append((seq, event_id, self._cipher.open(seq, sealed)))
+        except DamagedRow:
+            self.damaged.append(seq)
+            return True
+        self._room -= size
+        return True
+
+    def records(self) -> list[Record]:
+        """The rows as records."""
+        hidden = [event_id for _, event_id, _ in self.rows if event_id is not None]
+        shown = iter(self._cipher.show_ids(hidden) if hidden else ())
+        return [
+            Record(
+                seq,
+                _LANES[lane],
+                None if event_id is None else next(shown),
+                boot,
+                mono_ms,
+                wall_ms,
+                body,
+            )
+            for seq, event_id, (lane, boot, mono_ms, wall_ms, body) in self.rows
+        ]
