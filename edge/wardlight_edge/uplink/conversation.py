@@ -1,6 +1,8 @@
 """One connection's conversation: hello, envelopes up, acks down, until the link ends.
 
-Alarm and live records go at once; the backlog waits for the answer to the hello, so that what the
+The first link of a process sends nothing before its hello is answered: only the answer shows
+whether the outbox was rolled back to an older copy, whose next seqs would repeat known numbers. On
+later links alarm and live records go at once; the backlog waits for the answer, so that what the
 collector has already is not sent again.
 """
 
@@ -68,6 +70,7 @@ class Conversation:
         self._pace = Pace(settings.window)
         self._hello_pause = Backoff(settings.ack_timeout_s / 2, settings.resend_max_s)
         self._answered = asyncio.Event()
+        self._was_answered = False
         self._hello_mono_ms = 0
         self._wake = asyncio.Event()
 
@@ -141,20 +144,21 @@ class Conversation:
         self._state.reason = None
         if ack.hello_wanted:
             self._say_hello()
-        if ack.echo_mono_ms is not None and ack.echo_mono_ms == self._hello_mono_ms:
-            await self._answer_to_hello(ack, now_ms)
-        if ack.epoch != self._outbox.epoch:
-            return
-        last = max([ack.upto, *(last for _, last in ack.ranges)])
-        if last > self._outbox.status().highest:
+        if ack.epoch == self._outbox.epoch and _last(ack) > self._outbox.status().highest:
             # The collector has numbers this file never gave: it was rolled back to an older copy.
             await self._outbox.renew_epoch("rolled-back")
             self._window.clear()
+            self._say_hello()
             return
+        if ack.echo_mono_ms is not None and ack.echo_mono_ms == self._hello_mono_ms:
+            await self._answer_to_hello(ack, now_ms)
+        if ack.epoch == self._outbox.epoch:
+            await self._settle(ack, now_ms)
+
+    async def _settle(self, ack: Ack, now_ms: int) -> None:
         await self._outbox.settle(upto=ack.upto, ranges=ack.ranges, rejected=ack.rejected)
         refused = [seq for seq, _ in ack.rejected]
-        now_s = now_ms / 1000
-        for done in self._window.acked(ack.upto, ack.ranges, refused, now_s):
+        for done in self._window.acked(ack.upto, ack.ranges, refused, now_ms / 1000):
             if done.choice in _BACKLOG:
                 self._pace.acked(done.size_bytes, done.took_s)
         self._wake.set()
@@ -200,9 +204,11 @@ class Conversation:
         free = self._window.free()
         if free <= 0:
             return False
-        allowed = self._state.greeted or self._answered.is_set()
-        self._state.greeted = allowed
-        for choice in self._scheduler.order(backfill_allowed=allowed, free=free):
+        if self._answered.is_set():
+            self._state.greeted = self._was_answered = True
+        if not self._state.greeted:
+            return False
+        for choice in self._scheduler.order(backfill_allowed=self._was_answered, free=free):
             room = self._room(choice)
             if room <= 0:
                 continue
@@ -270,3 +276,7 @@ class Conversation:
                 await event.wait()
         except TimeoutError:
             return
+
+
+def _last(ack: Ack) -> int:
+    return max([ack.upto, *(last for _, last in ack.ranges)])

@@ -29,7 +29,9 @@ class Scheduler:
         urgent = (Choice.ALARM, Choice.LIVE)
         if not backfill_allowed or free <= _LIVE_RESERVE:
             return urgent
-        if self._all_bytes > 0 and self._backfill_bytes < self._floor * self._all_bytes:
+        is_owed = self._backfill_bytes < self._floor * self._all_bytes
+        # A few live messages are no reason to let a large batch of backlog go before the next.
+        if is_owed and self._all_bytes >= LARGEST_BYTES:
             return (Choice.ALARM, Choice.BACKFILL, Choice.LIVE, Choice.BULK)
         return (*urgent, Choice.BACKFILL, Choice.BULK)
 
