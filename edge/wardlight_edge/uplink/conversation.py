@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _LIVE_RECORDS: Final = 200
 _BACKLOG_RECORDS: Final = 2000
 _HELLO_AGAIN_S: Final = 3600.0
+_LOOK_AGAIN_S: Final = 1.0  # live records turn into backlog by age alone, without an event
 _LANE_OF_CHOICE: Final = {
     Choice.ALARM: Lane.ALARM,
     Choice.LIVE: Lane.LIVE,
@@ -189,7 +190,9 @@ class Conversation:
             self._state.in_flight = len(self._window)
             deadline_s = self._window.next_deadline_s()
             now_s = self._clock.mono_ms() / 1000
-            pause_s = 60.0 if deadline_s is None else max(0.01, deadline_s - now_s)
+            pause_s = _LOOK_AGAIN_S
+            if deadline_s is not None:
+                pause_s = min(pause_s, max(0.01, deadline_s - now_s))
             await self._wait(self._wake, pause_s)
 
     async def _give_up_late(self) -> None:
