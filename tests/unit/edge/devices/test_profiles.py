@@ -8,6 +8,7 @@ import pytest
 
 from support.tree import ROOT
 from wardlight_edge import devices
+from wardlight_edge.sessions.decoding import OWN_OPTIONS
 from wardlight_shared import profile
 from wardlight_shared.profile import Profile
 
@@ -36,9 +37,10 @@ def test_the_decoder_reads_what_the_profile_subscribes(file: Path) -> None:
 def test_the_decoder_takes_the_options(file: Path) -> None:
     parsed = _parsed(file)
     if parsed.transport.serial is not None:
-        devices.load_serial(parsed.decoder).framer(parsed.options)
+        own = {name: parsed.options[name] for name in parsed.options.keys() - OWN_OPTIONS}
+        devices.load_serial(parsed.decoder).framer(own)
     else:
-        assert not parsed.options
+        assert parsed.options.keys() <= OWN_OPTIONS
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -72,6 +74,11 @@ def _row(parsed: Profile) -> tuple[str, str, str]:
     elif parsed.match.ble is not None:
         way = f"BLE {parsed.match.ble.service}"
     return f"{parsed.device.manufacturer} {parsed.device.model}", way, parsed.decoder
+
+
+@pytest.mark.parametrize("option", sorted(OWN_OPTIONS))
+def test_readme_describes_the_options_of_a_session(option: str) -> None:
+    assert f"`{option}`" in README
 
 
 @pytest.mark.parametrize(
