@@ -1,6 +1,7 @@
 """Data folders for the tests of the embedded server: made once, copied for each test."""
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def data_dir(made_once: Path, tmp_path: Path) -> Iterator[Path]:
     """A data folder of the test's own, with spaces and commas in its path; removed afterwards."""
     folder = tmp_path / "a folder with spaces, and a comma" / "data"
-    shutil.copytree(made_once, folder)
+    folder.parent.mkdir()
+    subprocess.run(["cp", "-a", "--reflink=auto", made_once, folder], check=True)
     yield folder
     shutil.rmtree(folder)

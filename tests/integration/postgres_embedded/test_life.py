@@ -1,18 +1,29 @@
 """An embedded server starts, keeps what was committed, and stops without a trace."""
 
 import asyncio
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from support.waiting import wait_until
-from wardlight_cloud.store.embedded import EmbeddedPostgres, PostgresError
+from wardlight_cloud.store.embedded import EmbeddedPostgres, PostgresError, running_dsn
 from wardlight_cloud.store.embedded.processes import is_running, servers_working_in
 
 
 def throwaway(folder: Path, **options: object) -> EmbeddedPostgres:
     return EmbeddedPostgres(folder, durable=False, **options)  # type: ignore[arg-type] # forwarded
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One server for the tests that only look."""
+    folder = tmp_path_factory.mktemp("running")
+    with throwaway(folder, tcp_port=0) as server:
+        yield server
+    shutil.rmtree(folder)
 
 
 async def execute(dsn: str, statement: str) -> None:
@@ -58,13 +69,14 @@ def test_it_serves_without_an_event_loop(data_dir: Path) -> None:
     assert server.pid is None
 
 
-async def test_text_is_utf8_sorted_by_code_point_and_pages_have_checksums(data_dir: Path) -> None:
-    async with throwaway(data_dir) as server:
-        assert await value(server.dsn, "SHOW server_encoding") == "UTF8"
-        assert await value(server.dsn, "SHOW data_checksums") == "on"
-        assert await value(server.dsn, "SHOW timezone") == "UTC"
-        assert await value(server.dsn, "SELECT 'Z' < 'a' AND 'a' < 'ä'") is True
-        assert await value(server.dsn, "SELECT lower('ÄÖ')") == "äö"
+async def test_text_is_utf8_sorted_by_code_point_and_pages_have_checksums(
+    running: EmbeddedPostgres,
+) -> None:
+    assert await value(running.dsn, "SHOW server_encoding") == "UTF8"
+    assert await value(running.dsn, "SHOW data_checksums") == "on"
+    assert await value(running.dsn, "SHOW timezone") == "UTC"
+    assert await value(running.dsn, "SELECT 'Z' < 'a' AND 'a' < 'ä'") is True
+    assert await value(running.dsn, "SELECT lower('ÄÖ')") == "äö"
 
 
 async def test_a_durable_server_syncs_whatever_its_files_say(data_dir: Path) -> None:
@@ -77,21 +89,34 @@ async def test_a_durable_server_syncs_whatever_its_files_say(data_dir: Path) -> 
         assert await value(server.dsn, "SHOW work_mem") == "5MB"
 
 
-async def test_only_the_owner_reaches_the_socket(data_dir: Path) -> None:
+async def test_another_process_finds_the_running_server(
+    running: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    assert running_dsn(running.data_dir) == running.dsn
+    with pytest.raises(PostgresError, match="No database server runs for"):
+        running_dsn(tmp_path)
+    (tmp_path / "postgres.socket").write_text(f"{tmp_path}\n5432\n")
+    with pytest.raises(PostgresError, match="No database server runs for"):
+        running_dsn(tmp_path)
+
+
+async def test_only_the_owner_reaches_the_socket(running: EmbeddedPostgres) -> None:
+    assert running.socket_folder.stat().st_mode & 0o777 == 0o700
+
+
+async def test_tcp_is_the_loopback_and_wants_the_password(running: EmbeddedPostgres) -> None:
+    assert await value(running.tcp_dsn, "SHOW listen_addresses") == "127.0.0.1"
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(f"postgresql://wardlight:wrong@127.0.0.1:{running.port}/wardlight")
+    assert (running.data_dir / "postgres.password").stat().st_mode & 0o777 == 0o600
+
+
+async def test_without_tcp_there_is_only_the_socket(data_dir: Path) -> None:
     async with throwaway(data_dir) as server:
-        assert server.socket_folder.stat().st_mode & 0o777 == 0o700
         assert await value(server.dsn, "SHOW listen_addresses") == ""
+        assert server.port is None
         with pytest.raises(PostgresError, match="no TCP port"):
             server.tcp_dsn  # noqa: B018 - asking is the test
-
-
-async def test_tcp_wants_the_password(data_dir: Path) -> None:
-    async with throwaway(data_dir, tcp_port=0) as server:
-        assert await value(server.tcp_dsn, "SHOW listen_addresses") == "127.0.0.1"
-        without = f"postgresql://wardlight:wrong@127.0.0.1:{server.port}/wardlight"
-        with pytest.raises(asyncpg.InvalidPasswordError):
-            await asyncpg.connect(without)
-        assert (data_dir / "postgres.password").stat().st_mode & 0o777 == 0o600
 
 
 async def test_values_stay_out_of_the_log(data_dir: Path) -> None:
@@ -144,9 +169,8 @@ async def test_the_environment_does_not_redirect_the_server(
         assert await value(server.dsn, "SHOW data_directory") == str(data_dir / "pgdata")
 
 
-def test_the_server_holds_no_capability(data_dir: Path) -> None:
+def test_the_server_holds_no_capability(running: EmbeddedPostgres) -> None:
     """Root started it, perhaps; it is not root itself."""
-    with throwaway(data_dir) as server:
-        status = Path(f"/proc/{server.pid}/status").read_text()
+    status = Path(f"/proc/{running.pid}/status").read_text()
     capabilities = next(line for line in status.splitlines() if line.startswith("CapEff"))
     assert int(capabilities.split()[1], 16) == 0

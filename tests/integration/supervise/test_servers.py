@@ -24,7 +24,7 @@ async def back(supervisor: Supervisor, name: str, killed: int) -> None:
 
 
 async def test_postgres_keeps_its_data_and_its_address(tmp_path: Path) -> None:
-    server = EmbeddedPostgres(tmp_path / "database")
+    server = EmbeddedPostgres(tmp_path / "database", durable=False)
     await asyncio.to_thread(server.prepare)
     async with Supervisor(tmp_path) as supervisor:
         await supervisor.start(postgres_child(server))

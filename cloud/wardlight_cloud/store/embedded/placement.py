@@ -7,6 +7,7 @@ pointer file that names it; programs it cannot reach are copied there too (once 
 """
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from wardlight_cloud.store.embedded.identity import (
     new_cluster_identity,
 )
 
+_log = logging.getLogger(__name__)
 CLUSTER = "pgdata"
 POINTER = "postgres.location"
 SOCKET_FOLDER_PREFIX = "wl-pg-"
@@ -100,6 +102,7 @@ def _home_elsewhere(data_folder: Path, identity: Identity, shared_folder: Path) 
             f"nor {shared_folder}. Choose a data folder whose parents it may enter."
         )
     write_private(data_folder / POINTER, f"{home}\n")
+    _log.warning("the database lies outside the data folder", extra={"folder": str(home)})
     return home
 
 

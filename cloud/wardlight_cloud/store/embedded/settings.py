@@ -13,7 +13,8 @@ MARK = "wardlight"  # cluster_name: shows in `ps`, and tells our server from som
 _MIB = 1024 * 1024
 _SHARED_BUFFERS_MIB = (64, 512)  # a box that also runs collector, API and broker
 _DURABLE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
-_THROWAWAY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+# A commit still reaches the kernel, so a kill -9 loses nothing; a power cut may lose everything.
+_THROWAWAY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "on"}
 
 _TUNED = {
     "timezone": "UTC",

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from wardlight_cloud.folder_lock import FolderInUse, FolderLock
 from wardlight_cloud.store.embedded import cluster
+from wardlight_cloud.store.embedded.address import NOTE, Address, read_note, write_note
 from wardlight_cloud.store.embedded.errors import PostgresError, PostgresInUse
 from wardlight_cloud.store.embedded.identity import Identity
 from wardlight_cloud.store.embedded.placement import (
@@ -21,7 +22,7 @@ from wardlight_cloud.store.embedded.placement import (
     place,
 )
 from wardlight_cloud.store.embedded.ports import free_loopback_port
-from wardlight_cloud.store.embedded.probe import Answer, probe
+from wardlight_cloud.store.embedded.probe import Answer
 from wardlight_cloud.store.embedded.remains import clear_remains
 from wardlight_cloud.store.embedded.settings import server_arguments, tuned_settings
 
@@ -62,10 +63,9 @@ class ServerSteps:
         self._start_within_s = start_within_s
         self._stop_within_s = stop_within_s
         self._lock = FolderLock(self.data_dir / "postgres.lock")
-        self._socket_note = self.data_dir / "postgres.socket"
         self._password_file = self.data_dir / "postgres.password"
         self._placement: Placement | None = None
-        self._socket_folder: Path | None = None
+        self._address: Address | None = None
 
     @property
     def dsn(self) -> str:
@@ -74,9 +74,7 @@ class ServerSteps:
 
     def dsn_of(self, database: str) -> str:
         """The DSN of another database of this server."""
-        host = quote(str(self._prepared_socket_folder()), safe="")
-        name = quote(database, safe="")
-        return f"postgresql://{cluster.SUPERUSER}@/{name}?host={host}&port={self._port}"
+        return self._prepared_address().dsn(database)
 
     @property
     def tcp_dsn(self) -> str:
@@ -95,7 +93,7 @@ class ServerSteps:
     @property
     def socket_folder(self) -> Path:
         """The private folder of the Unix socket."""
-        return self._prepared_socket_folder()
+        return self._prepared_address().folder
 
     @property
     def cluster_folder(self) -> Path:
@@ -136,7 +134,7 @@ class ServerSteps:
         placement = self._prepared_placement()
         arguments = server_arguments(
             cluster=placement.cluster,
-            socket_folder=self._prepared_socket_folder(),
+            socket_folder=self._prepared_address().folder,
             port=self._port,
             tcp=self._tcp,
             durable=self._durable,
@@ -146,8 +144,7 @@ class ServerSteps:
 
     def ask(self) -> Answer:
         """What the server says of itself now. Blocks for at most about two seconds."""
-        socket_file = self._prepared_socket_folder() / f".s.PGSQL.{self._port}"
-        return probe(socket_file, cluster.SUPERUSER, self.database)
+        return self._prepared_address().ask(self.database)
 
     def is_serving(self) -> bool:
         """Whether the server takes sessions now; as `ask`."""
@@ -155,10 +152,10 @@ class ServerSteps:
 
     def release(self) -> None:
         """Give up the data folder and remove the socket's folder; after the server has ended."""
-        if self._socket_folder is not None:
-            shutil.rmtree(self._socket_folder, ignore_errors=True)
-            self._socket_note.unlink(missing_ok=True)
-            self._socket_folder = None
+        if self._address is not None:
+            shutil.rmtree(self._address.folder, ignore_errors=True)
+            (self.data_dir / NOTE).unlink(missing_ok=True)
+            self._address = None
         self._lock.release()
 
     def _prepare_owned(self) -> None:
@@ -174,25 +171,22 @@ class ServerSteps:
                 database=self.database,
                 durable=self._durable,
             )
-        if self._socket_folder is None:
-            self._socket_folder = self._placement.new_socket_folder()
-            self._socket_note.write_text(f"{self._socket_folder}\n{self._port}\n")
+        if self._address is None:
+            self._address = Address(self._placement.new_socket_folder(), self._port)
+            write_note(self.data_dir, self._address)
 
     def _remove_stale_socket_folder(self) -> None:
         """Remove the socket folder of an owner that was killed; the note of it names it."""
-        if self._socket_folder is not None or not self._socket_note.is_file():
-            return
-        folder = Path(self._socket_note.read_text().split("\n", 1)[0])
-        if folder.name.startswith(SOCKET_FOLDER_PREFIX) and not folder.is_symlink():
-            shutil.rmtree(folder, ignore_errors=True)
-        self._socket_note.unlink(missing_ok=True)
+        left = read_note(self.data_dir) if self._address is None else None
+        if left is not None and left.folder.name.startswith(SOCKET_FOLDER_PREFIX):
+            shutil.rmtree(left.folder, ignore_errors=True)
 
     def _prepared_placement(self) -> Placement:
         if self._placement is None:
             raise PostgresError("The server is not prepared; call prepare() first.")
         return self._placement
 
-    def _prepared_socket_folder(self) -> Path:
-        if self._socket_folder is None:
+    def _prepared_address(self) -> Address:
+        if self._address is None:
             raise PostgresError("The server is not prepared; call prepare() first.")
-        return self._socket_folder
+        return self._address

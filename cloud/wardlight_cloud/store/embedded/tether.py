@@ -5,7 +5,7 @@ change to another account, sets every signal to its default action, and then *be
 the process id is the program's. Where the system has no such request (not Linux, or a Python
 without ctypes) the program runs all the same, untied.
 
-Run by path with `python -I -S`, so that a start costs one bare interpreter (about 30 ms) and
+Run by path with `python -I -S`, so that a start costs one bare interpreter (30 to 50 ms) and
 imports nothing of ours. "Parent" means the *thread* that forked: start programs from a thread that
 lives as long as they should, as the main thread does.
 
@@ -16,6 +16,7 @@ Source: prctl(2), execve(2); a change of account clears the request, so it comes
 import os
 import signal
 import sys
+from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1
 _KEEP = "-"
@@ -35,13 +36,15 @@ def tethered(
     return [*launcher, str(os.getpid()), str(int(death_signal)), *account, *argv]
 
 
-def _request_signal_at_parents_death(number: int) -> None:
+def _death_request(number: int) -> Callable[[], object]:
+    """The call that makes the kernel send `number` when the parent dies, ready to be made."""
     try:
         import ctypes
 
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+        prctl = ctypes.CDLL(None).prctl
     except (ImportError, OSError, AttributeError):
-        return
+        return lambda: None
+    return lambda: prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
 
 
 def _change_account(uid: int, gid: int) -> None:
@@ -60,10 +63,12 @@ def _reset_signals() -> None:
 def main(arguments: list[str]) -> int:
     """Become the program; returns only when that fails, with an exit code."""
     parent, death_signal, uid, gid, *argv = arguments
+    # Both load modules, which another account may not be allowed to read.
+    request, _ = _death_request(int(death_signal)), os.get_exec_path()
     try:
         if uid != _KEEP:
             _change_account(int(uid), int(gid))
-        _request_signal_at_parents_death(int(death_signal))
+        request()
         if os.getppid() != int(parent):
             return 0  # the parent died before the request was made: nobody wants the program
         _reset_signals()

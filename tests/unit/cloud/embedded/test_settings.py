@@ -47,7 +47,12 @@ def test_durability_is_on_the_command_line() -> None:
     """There it beats every file that somebody may have edited."""
     for name in ("fsync", "full_page_writes", "synchronous_commit"):
         assert f"{name}=on" in arguments()
-        assert f"{name}=off" in arguments(durable=False)
+
+
+def test_without_durability_a_commit_still_survives_a_kill() -> None:
+    """It saves the waiting for the disk, not the writing."""
+    assert "fsync=off" in arguments(durable=False)
+    assert "synchronous_commit=on" in arguments(durable=False)
 
 
 def test_tcp_is_off_unless_asked_for() -> None:
