@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final, cast
@@ -57,6 +58,7 @@ COMPANIONS: Final[Mapping[str, str]] = {
 """Characteristics that stand beside the measurement in any device, to the module for them."""
 
 
+@lru_cache(maxsize=64)
 def load(name: str) -> Decoder:
     """Return the decoder module ``name``; ConfigError when this program has none of that name."""
     if not name.isidentifier() or name.startswith("_") or find_spec(f"{__name__}.{name}") is None:
