@@ -132,6 +132,12 @@ class Engine:
         """Set the file aside and accept its rows again under a new epoch."""
         self._replace(self._open(), cause)
 
+    @property
+    def has_work(self) -> bool:
+        """Whether ``rest`` has something to do at once."""
+        now = self._current
+        return now is not None and self._may_salvage(now)
+
     def rest(self) -> bool:
         """Do one step of the work that waits for a quiet moment; True = there is more."""
         return self._run(self._rest)
@@ -196,10 +202,13 @@ class Engine:
             space.measure(now.database)
         if space.wants_thinning and self._thin(now):
             return True
-        if now.salvage.is_running and space.level is not Level.FULL:
+        if self._may_salvage(now):
             now.salvage.step(self._moment(now))
             return True
         return space.shrink(now.database)
+
+    def _may_salvage(self, now: OpenOutbox) -> bool:
+        return now.salvage.is_running and self._space.level is not Level.FULL
 
     def _moment(self, now: OpenOutbox) -> Moment:
         return Moment(now.file.boot, self._clock.mono_ms(), self._clock.wall_ms())

@@ -118,6 +118,7 @@ class Writer:
             if job is not None:
                 since_rest += 1
                 self._do(job)
+                more = more or self._engine.has_work
             if job is None or (more and since_rest >= _JOBS_BETWEEN_RESTS):
                 more = self._rest()
                 since_rest = 0
