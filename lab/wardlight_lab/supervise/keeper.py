@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from wardlight_lab.supervise.backoff import FAST_DEATH_S, is_looping, restart_pause_s
+from wardlight_lab.supervise.backoff import is_fast_death, is_looping, restart_pause_s
 from wardlight_lab.supervise.child import Child, ChildStatus, State
 from wardlight_lab.supervise.errors import ChildNotReady
 from wardlight_lab.supervise.process import ChildProcess, log_tail
@@ -46,10 +46,11 @@ class Keeper:
         """Keep the child alive until `stop`; ChildNotReady when it never serves at all."""
         fast_deaths = 0
         while not self._stopping.is_set():
-            lived_s = await self._one_life()
+            ready_for_s = await self._one_life()
             if self._stopping.is_set():
                 return
-            fast_deaths = fast_deaths + 1 if lived_s < FAST_DEATH_S else 0
+            is_fast = is_fast_death(ready_for_s, self.status.last_exit)
+            fast_deaths = fast_deaths + 1 if is_fast else 0
             if not self._was_ready.is_set() and fast_deaths >= _FIRST_START_ATTEMPTS:
                 raise ChildNotReady(f"{self.child.name} does not start: {log_tail(self.log_file)}")
             await self._pause(fast_deaths)
@@ -64,17 +65,17 @@ class Keeper:
         if self._process is not None:
             await self._process.stop(self.child.stop_signal, self.child.stop_within_s, hurry)
 
-    async def _one_life(self) -> float:
-        """One process from start to end; returns for how many seconds it was ready."""
+    async def _one_life(self) -> float | None:
+        """One process from start to end; the seconds for which it was ready, None if never."""
         if not await self._is_prepared() or self._stopping.is_set():
-            return 0.0
+            return None
         process = self._spawn()
         ready_at = await self._ready_at(process)
         code = await self._end_of(process)
         self._warden.forget(process.pid)
         self._process = None
         self._note_end(code)
-        return 0.0 if ready_at is None else time.monotonic() - ready_at
+        return None if ready_at is None else time.monotonic() - ready_at
 
     async def _is_prepared(self) -> bool:
         try:

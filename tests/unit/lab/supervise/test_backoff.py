@@ -1,9 +1,28 @@
 """How long a child stays dead."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardlight_lab.supervise.backoff import is_looping, restart_pause_s
+from wardlight_lab.supervise.backoff import is_fast_death, is_looping, restart_pause_s
+
+
+@pytest.mark.parametrize(
+    ("ready_for_s", "exit_code", "fast"),
+    [
+        (None, 1, True),
+        (None, -9, True),
+        (0.5, 1, True),
+        (0.5, 0, True),
+        (0.5, -11, True),
+        (0.5, -9, False),
+        (2.0, 1, False),
+    ],
+)
+def test_a_kill_of_a_ready_child_is_no_fast_death(
+    ready_for_s: float | None, exit_code: int, fast: bool
+) -> None:
+    assert is_fast_death(ready_for_s, exit_code) is fast
 
 
 def test_a_child_that_lived_comes_back_at_once() -> None:
