@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 
 from wardlight_edge.devices._units import (
+    _CONVERSIONS,
     ConversionError,
     _divided_half_even,
     convert,
@@ -15,31 +16,42 @@ from wardlight_edge.devices._units import (
 MMHG_PER_KPA = Fraction(10**12, 133_322_387_415)
 
 
-@pytest.mark.parametrize(
-    ("value", "unit", "to", "expected"),
-    [
-        ("16.0", "kPa", "mm[Hg]", "120.0"),
-        ("16", "kPa", "mm[Hg]", "120"),
-        ("15.99", "kPa", "mm[Hg]", "119.93"),
-        ("2E+1", "kPa", "mm[Hg]", "1.5E+2"),
-        ("-1.0", "kPa", "mm[Hg]", "-7.5"),
-        ("180.5", "[lb_av]", "kg", "81.873422785"),
-        ("72500", "g", "kg", "72.500"),
-        ("1.76", "m", "cm", "176"),
-        ("1.760", "m", "cm", "176.0"),
-        ("69.3", "[in_i]", "cm", "176.022"),
-        ("98.6", "[degF]", "Cel", "37.00"),
-        ("100", "[degF]", "Cel", "37.8"),
-        ("1E+2", "[degF]", "Cel", "37.8"),
-        ("1024", "s/1024", "ms", "1000.0000000"),
-        ("0.8", "s", "ms", "8E+2"),
-        ("5.5", "mmol/L", "mg/dL", "99.08580"),
-        ("7.5", "L/s", "L/min", "450"),
-        ("97", "%", "%", "97"),
-    ],
-)
+CASES = [
+    ("16.0", "kPa", "mm[Hg]", "120.0"),
+    ("16", "kPa", "mm[Hg]", "120"),
+    ("15.99", "kPa", "mm[Hg]", "119.93"),
+    ("2E+1", "kPa", "mm[Hg]", "1.5E+2"),
+    ("-1.0", "kPa", "mm[Hg]", "-7.5"),
+    ("180.5", "[lb_av]", "kg", "81.873422785"),
+    ("72500", "g", "kg", "72.500"),
+    ("1.76", "m", "cm", "176"),
+    ("1.760", "m", "cm", "176.0"),
+    ("69.3", "[in_i]", "cm", "176.022"),
+    ("98.6", "[degF]", "Cel", "37.00"),
+    ("100", "[degF]", "Cel", "37.8"),
+    ("1E+2", "[degF]", "Cel", "37.8"),
+    ("1024", "s/1024", "ms", "1000.0000000"),
+    ("0.8", "s", "ms", "8E+2"),
+    ("5.5", "mmol/L", "mg/dL", "99.08580"),
+    ("7.5", "L/s", "L/min", "450"),
+    ("450", "mL", "L", "0.450"),
+    ("250", "uV", "mV", "0.250"),
+    ("8042", "{steps}", "1", "8042"),
+    ("2.5", "1", "{INR}", "2.5"),
+]
+
+
+@pytest.mark.parametrize(("value", "unit", "to", "expected"), CASES)
 def test_conversion(value: str, unit: str, to: str, expected: str) -> None:
     assert str(convert(Decimal(value), unit, to)) == expected
+
+
+def test_every_conversion_has_a_case() -> None:
+    assert {(unit, to) for _, unit, to, _ in CASES} == set(_CONVERSIONS)
+
+
+def test_the_same_unit_changes_nothing() -> None:
+    assert str(convert(Decimal("97.0"), "%", "%")) == "97.0"
 
 
 def test_kilopascal_is_the_nearest_tenth() -> None:
