@@ -4,7 +4,7 @@ Counts, states and ids; no measured value. One DeviceEntry per device is written
 its transport; readers get frozen DeviceStatus values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -117,7 +117,7 @@ class DeviceBoard:
 
     def __init__(self, devices: Sequence[tuple[str, str]]) -> None:
         self._entries = {identity: DeviceEntry(identity, profile) for identity, profile in devices}
-        self._radios: dict[str, RadioState] = {}
+        self._radio_states: Callable[[], tuple[RadioState, ...]] = tuple
 
     def entry(self, identity: str) -> DeviceEntry:
         """The writable entry of a device. KeyError: not in the settings."""
@@ -126,9 +126,9 @@ class DeviceBoard:
     def __contains__(self, identity: str) -> bool:
         return identity in self._entries
 
-    def set_radio(self, status: RadioState) -> None:
-        """Put an adapter's new status."""
-        self._radios[status.adapter] = status
+    def watch_radios(self, states: Callable[[], tuple[RadioState, ...]]) -> None:
+        """Where the adapters' states come from; called once, when Bluetooth is used."""
+        self._radio_states = states
 
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Every device now."""
@@ -136,4 +136,4 @@ class DeviceBoard:
 
     def radios(self) -> tuple[RadioState, ...]:
         """Every adapter now; () without Bluetooth devices."""
-        return tuple(self._radios.values())
+        return self._radio_states()

@@ -1,8 +1,7 @@
-"""What changes about the adapters, on the board at once and in the outbox as status records."""
+"""What changes about the adapters, as status records of the gateway."""
 
 import asyncio
 
-from wardlight_edge.sessions.board import DeviceBoard
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.records import Data, status_record
 from wardlight_edge.transports.base import RadioState
@@ -12,16 +11,14 @@ from wardlight_shared.errors import StorageError
 class RadioNews:
     """Takes the states of adapters; a change worth a record is one of reason or power cycles."""
 
-    def __init__(self, gateway: Gateway, board: DeviceBoard) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._board = board
         self._said: dict[str, Data] = {}
         self._waiting: dict[str, Data] = {}
         self._filled = asyncio.Event()
 
     def put(self, state: RadioState) -> None:
         """Note a state; never blocks."""
-        self._board.set_radio(state)
         data: Data = {
             "adapter": state.adapter,
             "reason": None if state.reason is None else state.reason[:256],

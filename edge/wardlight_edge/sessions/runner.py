@@ -75,7 +75,7 @@ class DeviceRunner:
             live_until=live_until,
             is_clock_trusted=is_clock_trusted or (lambda: is_after_release(clock)),
         )
-        self._news = RadioNews(self._gateway, self.board)
+        self._news = RadioNews(self._gateway)
         self._stack: BleStack | None = None
         self._transports: dict[str, Transport] = {}
         for device in settings.devices:
@@ -87,6 +87,7 @@ class DeviceRunner:
         work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         if addresses and self._settings.ble.enabled:
             self._stack = self._ble_stack(addresses)
+            self.board.watch_radios(self._stack.states)
             work["bluetooth"] = self._stack.run
             work["radio news"] = self._news.run
         try:
@@ -96,6 +97,7 @@ class DeviceRunner:
                 for device in self._settings.devices:
                     start = _Serving(self, device)
                     group.create_task(self._supervise(device.identity, start), name=device.identity)
+                await asyncio.Event().wait()
         finally:
             self._open_streams.close()
 

@@ -35,6 +35,7 @@ from wardlight_edge.transports.base import (
     Unreadable,
 )
 from wardlight_shared.errors import DecodeError
+from wardlight_shared.model import DeviceInfo
 from wardlight_shared.profile import Profile
 
 MOST_HELD = 256
@@ -126,7 +127,7 @@ class Session:
             case LinkChange():
                 self._change_link(arrival)
             case ReadsDone():
-                self._gate.reads_done()
+                self._reads_done()
             case Unreadable():
                 self._reject(arrival.octets, arrival.reason, arrival.mono_ms)
                 self._token = arrival.token
@@ -162,13 +163,21 @@ class Session:
             self.device_clock.link_up()
             self._gate.link_up(change.mono_ms)
         elif was_up:
-            self._gate.reads_done()
+            self._reads_done()
             self._release()
             if change.state is not LinkState.ENDED:
                 self._interrupt("link-lost")
             elif self._stream is not None:
                 self._records += self._stream.flush()
         self._show()
+
+    def _reads_done(self) -> None:
+        """Nothing more will be read on this link: say at once what the device is."""
+        self._gate.reads_done()
+        if self._entry.info != DeviceInfo():
+            clock = self._gateway.clock
+            info = self._entry.info
+            self._records += self._statuses.info(info, clock.mono_ms(), clock.wall_ms())
 
     def _interrupt(self, cause: str) -> None:
         if self._stream is not None:
@@ -221,7 +230,6 @@ class Session:
         if told.info is not None:
             self._gate.told(told.info)
             self._entry.info = device_information.merge(self._entry.info, told.info)
-            self._records += self._statuses.info(self._entry.info, mono_ms, wall_ms)
             self._show()
 
     def _reject(self, octets: bytes, reason: str, mono_ms: int) -> None:

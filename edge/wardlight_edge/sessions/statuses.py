@@ -27,11 +27,16 @@ class Statuses:
     def link(
         self, state: str, reason: str | None, is_stream: bool, mono_ms: int, wall_ms: int
     ) -> list[NewRecord]:
-        """A cuff that comes and goes is "ok"; only trouble and its end are news of it."""
-        if not is_stream and state not in _BAD:
+        """A cuff that comes and goes is "ok": only trouble and its end are news of it.
+
+        Of a stream it is news too whether it is connected.
+        """
+        if state in _PASSING:
             was_bad = self._said.get("link", {}).get("state") in _BAD
-            if state in _PASSING and not (was_bad and state == LinkState.WAITING):
+            if not was_bad or state == LinkState.CONNECTING:
                 return []
+            state, reason = "ok", None
+        elif not is_stream and state not in _BAD:
             state, reason = "ok", None
         return self.changed("link", {"state": state, "reason": reason}, mono_ms, wall_ms)
 
@@ -57,5 +62,5 @@ class Statuses:
         return self.changed("quarantine", data, mono_ms, wall_ms)
 
 
-_PASSING = frozenset({LinkState.WAITING, LinkState.CONNECTING, LinkState.LOST})
+_PASSING = frozenset({LinkState.WAITING, LinkState.CONNECTING})
 _BAD = TROUBLE | {"wrong-device", "failed"}

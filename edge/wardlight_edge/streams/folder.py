@@ -53,6 +53,8 @@ class Folder:
         self._period = max(stream.period_ms // stream.tick_ms, 1)
         self._longest_ms = stream.block_s * 1000
         self._pause_ms = max(_PAUSE_MS, _PAUSE_PERIODS * stream.period_ms)
+        # At 1 Hz the first sample already fills a second: it goes at once.
+        self._short_ms = max(SHORT_MS - stream.period_ms, 0)
         self._is_short = False
         self._axes: dict[_Shape, Axis] = {}
         self._known: dict[_Identity, tuple[SeriesKey, int]] = {}
@@ -70,7 +72,7 @@ class Folder:
         """Receipt time at which the running block is to be flushed; None without one."""
         if self._first is None:
             return None
-        return self._first[0] + (SHORT_MS if self._is_short else self._longest_ms)
+        return self._first[0] + (self._short_ms if self._is_short else self._longest_ms)
 
     def shorten(self, is_short: bool) -> None:
         """Make blocks of 1 s, or of the profile's length again; holds for the running block."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 from bleak import BleakClient, BleakScanner
+from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
@@ -33,6 +34,7 @@ ATTEMPTS: Final = 2
 REQUEST_TIMEOUT_S: Final = 10.0
 SCAN_TIMEOUT_S: Final = 10.0
 DISCONNECT_TIMEOUT_S: Final = 15.0  # bleak itself gives the link 10 s to end
+GONE_TIMEOUT_S: Final = 1.0
 # Lowest RSSI there is: a filter that drops nothing makes BlueZ 5.88 and later report each
 # advertisement; without one a still device that moves by less than 8 dB falls silent.
 _EVERY_RSSI: Final = -127
@@ -98,11 +100,12 @@ class Scanner:
             extra = {"adapter": self._adapter, "error": str(error)}
             _logger.warning("scan not stopped", extra=extra)
 
-    def _on_advertisement(self, peer: BLEDevice, _: AdvertisementData) -> None:
+    def _on_advertisement(self, peer: BLEDevice, data: AdvertisementData) -> None:
         mono_ms = self._anything()
         address = peer.address.upper()
         if address in self._wanted:
-            path, properties = peer.details["path"], peer.details["props"]
+            # The properties in ``peer.details`` are those of the first advertisement.
+            path, properties = data.platform_data
             paired, rssi = bool(properties.get("Paired")), int(properties.get("RSSI", -127))
             self._heard(Heard(address, self._adapter, path, rssi, paired, mono_ms, peer))
 
@@ -170,9 +173,23 @@ async def connected(heard: Heard, *, pair: bool, timeout_s: float) -> AsyncItera
     lost = asyncio.Event()
     client = await _connect(heard, pair, timeout_s, lost)
     try:
+        if not await _is_up(heard):
+            raise BleError(Trouble.LOST, "connecting: the link ended at once")
         yield Link(client, lost)
     finally:
-        await _disconnect(client, heard.address)
+        await _disconnect(client, heard)
+
+
+async def _is_up(heard: Heard) -> bool:
+    """Whether BlueZ shows the link; no round trip, so that nothing delays the subscription.
+
+    A link that ends before Connect has answered (a bonded device without our key) leaves bleak's
+    client believing that it is connected; its ``disconnect`` then waits 10 s for an event of the
+    past. bleak's own picture of BlueZ's objects knows better.
+    """
+    with _as_ble_error("connecting"):
+        manager = await get_global_bluez_manager()
+        return bool(manager.is_connected(heard.path))
 
 
 async def _connect(heard: Heard, pair: bool, timeout_s: float, lost: asyncio.Event) -> BleakClient:
@@ -194,13 +211,17 @@ async def _connect(heard: Heard, pair: bool, timeout_s: float, lost: asyncio.Eve
             return client
 
 
-async def _disconnect(client: BleakClient, address: str) -> None:
+async def _disconnect(client: BleakClient, heard: Heard) -> None:
     try:
         with _as_ble_error("disconnecting"):
-            async with asyncio.timeout(DISCONNECT_TIMEOUT_S):
+            async with asyncio.timeout(DISCONNECT_TIMEOUT_S) as deadline:
+                if not await _is_up(heard):
+                    deadline.reschedule(asyncio.get_running_loop().time() + GONE_TIMEOUT_S)
+                # bleak releases its socket however the wait ends.
                 await client.disconnect()
     except BleError as error:
-        _logger.warning("link not ended", extra={"device": address, "error": str(error)})
+        extra = {"device": heard.address, "error": str(error)}
+        _logger.info("link not ended properly", extra=extra)
 
 
 def full_uuid(channel: str) -> str:

@@ -9,7 +9,7 @@ Source  BlueZ doc/org.bluez.AgentManager.rst, org.bluez.Adapter.rst, org.bluez.D
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -24,9 +24,13 @@ TIMEOUT_S: Final = 10.0
 _BLUEZ: Final = "org.bluez"
 _DBUS: Final = "org.freedesktop.DBus"
 _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+_OBJECTS: Final = "org.freedesktop.DBus.ObjectManager"
+_ADAPTER: Final = "org.bluez.Adapter1"
+_DEVICE: Final = "org.bluez.Device1"
 _RULES: Final = (
     f"type='signal',sender='{_DBUS}',interface='{_DBUS}',member='NameOwnerChanged',arg0='{_BLUEZ}'",
-    f"type='signal',sender='{_BLUEZ}',interface='org.bluez.Device1',member='Disconnected'",
+    f"type='signal',sender='{_BLUEZ}',interface='{_DEVICE}',member='Disconnected'",
+    f"type='signal',sender='{_BLUEZ}',interface='{_PROPERTIES}',arg0='{_ADAPTER}'",
 )
 _logger = logging.getLogger(__name__)
 
@@ -34,15 +38,22 @@ _logger = logging.getLogger(__name__)
 class SystemBus:
     """One connection, with our agent registered as the default one.
 
-    rejected  told the D-Bus path of a device whose link ended because its key was refused
-              (Device1.Disconnected, BlueZ 5.82 and later)
+    adapter_changed  told the name of an adapter that came, went or lost its power
+    key_refused      told the D-Bus path of a device whose link ended because our key was refused
+                     (Device1.Disconnected, BlueZ 5.82 and later)
     """
 
     def __init__(
-        self, agent: ble_agent.PairingAgent, rejected: Callable[[str], None] | None = None
+        self,
+        agent: ble_agent.PairingAgent,
+        adapters: Iterable[str],
+        adapter_changed: Callable[[str], None],
+        key_refused: Callable[[str], None],
     ) -> None:
         self._agent = agent
-        self._rejected = rejected
+        self._adapters = tuple(adapters)
+        self._adapter_changed = adapter_changed
+        self._key_refused = key_refused
         self._bus: MessageBus | None = None
         self._lost = asyncio.Event()
         self._answers: set[asyncio.Task[None]] = set()
@@ -90,9 +101,9 @@ class SystemBus:
 
     async def is_powered(self, adapter: str) -> bool:
         """Whether an adapter has power. BleError NO_ADAPTER: it is not there."""
-        path, name = f"/org/bluez/{adapter}", "org.bluez.Adapter1"
+        path, body = f"/org/bluez/{adapter}", [_ADAPTER, "Powered"]
         try:
-            reply = await self.call(_BLUEZ, path, _PROPERTIES, "Get", "ss", [name, "Powered"])
+            reply = await self.call(_BLUEZ, path, _PROPERTIES, "Get", "ss", body)
         except BleError as error:
             if error.trouble is Trouble.NO_BLUEZ:
                 raise
@@ -101,14 +112,14 @@ class SystemBus:
 
     async def set_powered(self, adapter: str, *, on: bool) -> None:
         """Switch an adapter."""
-        body = ["org.bluez.Adapter1", "Powered", Variant("b", on)]
+        body = [_ADAPTER, "Powered", Variant("b", on)]
         await self.call(_BLUEZ, f"/org/bluez/{adapter}", _PROPERTIES, "Set", "ssv", body)
 
     async def remove_device(self, adapter: str, address: str) -> None:
         """Drop the bond and all that BlueZ knows of a device. BleError GONE: it knows nothing."""
         path = f"/org/bluez/{adapter}"
         device = f"{path}/dev_{address.replace(':', '_')}"
-        await self.call(_BLUEZ, path, "org.bluez.Adapter1", "RemoveDevice", "o", [device])
+        await self.call(_BLUEZ, path, _ADAPTER, "RemoveDevice", "o", [device])
 
     async def call(
         self,
@@ -144,7 +155,11 @@ class SystemBus:
 
     async def _begin(self) -> None:
         self._connected().add_message_handler(self._on_message)
-        for rule in _RULES:
+        comes_or_goes = (
+            f"type='signal',sender='{_BLUEZ}',interface='{_OBJECTS}',arg0path='/org/bluez/{name}'"
+            for name in self._adapters
+        )
+        for rule in (*_RULES, *comes_or_goes):
             await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", [rule])
         manager = ("/org/bluez", "org.bluez.AgentManager1")
         capability = self._agent.capability
@@ -181,13 +196,17 @@ class SystemBus:
         return False
 
     def _on_signal(self, message: Message) -> None:
-        if message.member == "NameOwnerChanged" and message.body[0] == _BLUEZ:
-            _logger.warning("bluetoothd changed", extra={"running": bool(message.body[2])})
-            self._lost.set()
-        elif message.member == "Disconnected" and message.body:
-            reason = str(message.body[0])
-            if reason == "org.bluez.Reason.Authentication" and self._rejected is not None:
-                self._rejected(message.path or "")
+        body, path = message.body, message.path or ""
+        match message.member:
+            case "NameOwnerChanged" if body[0] == _BLUEZ:
+                _logger.warning("bluetoothd changed", extra={"running": bool(body[2])})
+                self._lost.set()
+            case "Disconnected" if body and body[0] == "org.bluez.Reason.Authentication":
+                self._key_refused(path)
+            case "PropertiesChanged" if body[0] == _ADAPTER and "Powered" in body[1]:
+                self._adapter_changed(path.rpartition("/")[2])
+            case "InterfacesAdded" | "InterfacesRemoved" if _ADAPTER in body[1]:
+                self._adapter_changed(str(body[0]).rpartition("/")[2])
 
     async def _answer(self, message: Message) -> None:
         try:

@@ -22,7 +22,8 @@ from wardlight_edge.transports.ble_bus import SystemBus
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 
 RETRY_S: Final = 30.0
-SETTLE_S: Final = 10.0
+SOON_S: Final = 2.0
+SETTLE_S: Final = 20.0
 _logger = logging.getLogger(__name__)
 
 
@@ -55,9 +56,11 @@ class Radio:
         self._pauses_for_connect = False
         self._quiet_wanted = 0
         self._wake = asyncio.Event()
+        self._is_disturbed = False
+        self._is_cycling = False
         self._stopped = asyncio.Event()
         self._stopped.set()
-        self._reason: str | None = "Bluetooth is starting"
+        self._reason: str | None = None
         self._links = 0
         self._last_ms: int | None = None
         self._silent_rounds = 0
@@ -85,15 +88,21 @@ class Radio:
     async def run(self, bus: SystemBus) -> None:
         """Scan until cancelled. BleError NO_BUS, NO_BLUEZ: the whole stack must begin again."""
         while True:
+            self._is_disturbed = False
             try:
                 await self._power_on(bus)
-                await self._scan_until_silent()
-                await self._recover(bus)
+                if await self._scan_until_silent():
+                    await self._recover(bus)
             except BleError as error:
                 if error.trouble in {Trouble.NO_BUS, Trouble.NO_BLUEZ}:
                     raise
                 self._set_reason(str(error))
-                await asyncio.sleep(self._retry_s)
+                await self._undisturbed(self._wait_s(error))
+
+    def disturb(self) -> None:
+        """The adapter came, went or was switched: look at it now."""
+        self._is_disturbed = not self._is_cycling
+        self._wake.set()
 
     def fail(self, reason: str) -> None:
         """The stack below is gone; ``run`` will say when the adapter serves again."""
@@ -125,12 +134,18 @@ class Radio:
             self._quiet_wanted += 1
             self._wake.set()
             try:
-                async with asyncio.timeout(SETTLE_S + SETTLE_S):
-                    await self._stopped.wait()
+                await self._scan_stopped()
                 yield
             finally:
                 self._quiet_wanted -= 1
                 self._wake.set()
+
+    async def _scan_stopped(self) -> None:
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                await self._stopped.wait()
+        except TimeoutError as error:
+            raise BleError(Trouble.TIMEOUT, "the scan does not stop") from error
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
@@ -157,22 +172,26 @@ class Radio:
             reason = f"adapter {self.adapter} has no power and cannot be switched on (rfkill?)"
             raise BleError(Trouble.POWERED_OFF, reason) from error
 
-    async def _scan_until_silent(self) -> None:
-        """Scan, with pauses where they are asked for, until nothing was heard for too long."""
-        while True:
-            while self._quiet_wanted:
+    async def _scan_until_silent(self) -> bool:
+        """Scan, with pauses where they are asked for.
+
+        True = nothing was heard for too long, False = the adapter has changed.
+        """
+        while not self._is_disturbed:
+            if self._quiet_wanted:
                 await self._woken(None)
-            if await self._scan_once():
-                return
+            elif await self._scan_once():
+                return True
+        return False
 
     async def _scan_once(self) -> bool:
-        """One scan; True = it fell silent, False = it was paused."""
+        """One scan; True = it fell silent, False = it was interrupted."""
         started_ms = self._moments.mono_ms()
         self._stopped.clear()
         try:
             await self._scanner.start()
             self._set_reason(None)
-            while not self._quiet_wanted:
+            while not self._quiet_wanted and not self._is_disturbed:
                 left_s = self._silence_left_s(started_ms)
                 if left_s <= 0:
                     return True
@@ -181,6 +200,17 @@ class Radio:
         finally:
             await self._scanner.stop()
             self._stopped.set()
+
+    def _wait_s(self, error: BleError) -> float:
+        """A missing adapter announces itself; what failed for the moment is tried soon."""
+        lasting = error.trouble in {Trouble.NO_ADAPTER, Trouble.POWERED_OFF}
+        return self._retry_s if lasting else min(SOON_S, self._retry_s)
+
+    async def _undisturbed(self, wait_s: float) -> None:
+        """Wait, but not longer than until the adapter changes."""
+        end_ms = self._moments.mono_ms() + wait_s * 1000
+        while not self._is_disturbed and self._moments.mono_ms() < end_ms:
+            await self._woken((end_ms - self._moments.mono_ms()) / 1000)
 
     async def _woken(self, wait_s: float | None) -> None:
         self._wake.clear()
@@ -207,12 +237,19 @@ class Radio:
             self._power_cycles += 1
             extra = {"adapter": self.adapter, "silent_rounds": rounds}
             _logger.warning("silent scan: adapter switched off and on", extra=extra)
-            await bus.set_powered(self.adapter, on=False)
-            await bus.set_powered(self.adapter, on=True)
+            await self._cycle(bus)
         else:
             self._scan_restarts += 1
             _logger.info("silent scan started anew", extra={"adapter": self.adapter})
         self._changed()
+
+    async def _cycle(self, bus: SystemBus) -> None:
+        self._is_cycling = True
+        try:
+            await bus.set_powered(self.adapter, on=False)
+            await bus.set_powered(self.adapter, on=True)
+        finally:
+            self._is_cycling = False
 
     def _set_reason(self, reason: str | None) -> None:
         if reason != self._reason:

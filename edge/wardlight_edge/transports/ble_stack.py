@@ -138,7 +138,8 @@ class BleStack:
         self._watches[address].changed.set()
 
     async def _serve(self) -> None:
-        async with SystemBus(self.agent, self._on_key_refused) as bus:
+        bus = SystemBus(self.agent, self._radios, self._on_adapter_changed, self._on_key_refused)
+        async with bus:
             self._bus = bus
             try:
                 async with asyncio.TaskGroup() as group:
@@ -161,6 +162,11 @@ class BleStack:
 
     def _on_heard(self, heard: Heard) -> None:
         self._watches[heard.address].put(heard)
+
+    def _on_adapter_changed(self, adapter: str) -> None:
+        radio = self._radios.get(adapter)
+        if radio is not None:
+            radio.disturb()
 
     def _on_key_refused(self, device_path: str) -> None:
         watch = self._watches.get(address_of(device_path))

@@ -35,7 +35,7 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     characteristic: _Channel | None = None
     hex: _Hex | None = None
     serial: _Hex | None = None
-    reading: msgspec.Raw | None = None
+    reading: msgspec.Raw = msgspec.Raw()  # kept as text: a number's digits are its precision
 
 
 class CaptureLine(msgspec.Struct, frozen=True):
@@ -66,11 +66,12 @@ def parse(line: bytes) -> CaptureLine | None:
 
 
 def _content(line: _Line) -> tuple[str, bytes]:
-    given = [line.characteristic is not None, line.serial is not None, line.reading is not None]
+    reading = bytes(line.reading)
+    given = [line.characteristic is not None, line.serial is not None, bool(reading)]
     if sum(given) != 1 or (line.characteristic is None) != (line.hex is None):
         raise DecodeError("capture: a line holds characteristic and hex, or serial, or reading")
-    if line.reading is not None:
-        return READINGS, bytes(line.reading)
+    if reading:
+        return READINGS, reading
     if line.characteristic is not None and line.hex is not None:
         return line.characteristic, _octets(line.hex)
     return "", _octets(line.serial or "")
