@@ -119,4 +119,4 @@ class MemoryStore:
 
     def _check(self) -> None:
         if self.is_away:
-            raise StorageError("database is away")
+            raise StorageError("database is away") from ConnectionError()

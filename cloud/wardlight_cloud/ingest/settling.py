@@ -140,13 +140,15 @@ class Settling:
 
 
 def _is_about_data(error: Exception) -> bool:
-    """True when the values of the batch are to blame, not the state of the database."""
-    if isinstance(error, StorageError):
-        state = getattr(error.__cause__, "sqlstate", None)
-        if state is not None:
-            return str(state).startswith(_DATA_CLASSES)
-        return isinstance(error.__cause__, ValueError | OverflowError | TypeError)
-    return not isinstance(error, TimeoutError | OSError)
+    """True when the values of the batch are to blame, not the state of the database.
+
+    A StorageError without a cause is about values: the server's words on them must not be chained.
+    """
+    if not isinstance(error, StorageError):
+        return not isinstance(error, TimeoutError | OSError)
+    if error.__cause__ is None:
+        return True
+    return str(getattr(error.__cause__, "sqlstate", None)).startswith(_DATA_CLASSES)
 
 
 def _count(error: Exception, kind: str) -> None:

@@ -19,7 +19,7 @@ from wardlight_shared.topics import Down, shard_filters
 
 SettingsOf = Callable[[str], BrokerSettings]
 Speak = Callable[..., SpeakingGateway]
-Condition = Callable[[], Awaitable[bool]]
+Condition = Callable[[], bool | Awaitable[bool]]
 GATEWAY = "gw-test-1"
 FILTERS = shard_filters(topics.shard_of(GATEWAY))
 UP = topics.up(GATEWAY, Lane.LIVE)

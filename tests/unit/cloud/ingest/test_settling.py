@@ -86,8 +86,13 @@ async def test_only_the_record_to_blame_becomes_a_dead_letter(
 
 @pytest.mark.parametrize(
     "error",
-    [lambda: OverflowError("int too large"), lambda: refuse("23514"), lambda: refuse("54000")],
-    ids=["defect", "check violation", "program limit"],
+    [
+        lambda: OverflowError("int too large"),
+        lambda: StorageError("a value does not fit its column"),
+        lambda: refuse("23514"),
+        lambda: refuse("54000"),
+    ],
+    ids=["defect", "no cause", "check violation", "program limit"],
 )
 async def test_whatever_a_value_provokes_is_isolated(
     store: MemoryStore, settler: Settling, error: Callable[[], Exception]

@@ -1,0 +1,49 @@
+"""The command line: which command, with which settings, ends with which exit code.
+
+Exit codes  0 done; 1 something failed, try again; 2 wrong usage or settings
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from wardlight_cloud.cli.processes import add_commands as add_processes
+from wardlight_cloud.cli.register import add_commands as add_register
+from wardlight_cloud.config import load
+from wardlight_cloud.logs import configure
+from wardlight_shared import __version__
+from wardlight_shared.errors import ConfigError, WardlightError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load(options.config)
+        configure(settings.log)
+        code: int = options.command(settings, options)
+    except WardlightError as error:
+        sys.stderr.write(f"wardlight-cloud: {error}\n")
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wardlight-cloud",
+        description="Wardlight cloud: collects readings, stores them, serves FHIR and a dashboard.",
+        epilog="Not a medical device. docs/operations.md and docs/settings.md say more.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    config = argparse.ArgumentParser(add_help=False)
+    config.add_argument(
+        "--config", type=Path, metavar="FILE",
+        help="settings file; without it defaults and WARDLIGHT_* of the environment hold",
+    )  # fmt: skip
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    add_processes(commands, config)
+    add_register(commands, config)
+    return parser

@@ -1,0 +1,68 @@
+"""Commands that run: all, collect, serve, and migrate."""
+
+import argparse
+import asyncio
+import os
+import sys
+from typing import Any
+
+from wardlight_cloud.config import Settings
+
+# The processes are imported late: each command pays for, and can be hurt by, its own parts only.
+
+
+def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
+    """Add the parsers of these commands."""
+    for name, command, text in (
+        ("all", _all, "run collector and API; with an embedded PostgreSQL where no DSN is set"),
+        ("collect", _collect, "run a collector until SIGTERM or Ctrl-C"),
+        ("serve", _serve, "serve FHIR, dashboard and live feed"),
+        ("migrate", _migrate, "bring the database to this program's schema"),
+    ):
+        parser = commands.add_parser(name, parents=[config], help=text, description=text)
+        parser.set_defaults(command=command)
+        if name == "collect":
+            parser.add_argument(
+                "--metrics-port", type=int, metavar="PORT",
+                help="serve Prometheus metrics of this collector on 127.0.0.1:PORT",
+            )  # fmt: skip
+
+
+def _all(settings: Settings, options: argparse.Namespace) -> int:
+    from wardlight_cloud import one_box
+
+    return asyncio.run(one_box.run(settings, options.config))
+
+
+def _collect(settings: Settings, options: argparse.Namespace) -> int:
+    import uvloop
+
+    from wardlight_cloud import collect
+
+    uvloop.run(collect.run(settings, metrics_port=options.metrics_port))
+    return 0
+
+
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    import uvicorn
+
+    if options.config is not None:
+        os.environ["WARDLIGHT_CONFIG_FILE"] = str(options.config)
+    uvicorn.run(
+        "wardlight_cloud.app:from_environment",
+        factory=True,
+        host=settings.http.host,
+        port=settings.http.port,
+        workers=settings.http.workers,
+        log_config=None,  # ours stands
+        access_log=False,  # paths may name patients
+    )
+    return 0
+
+
+def _migrate(settings: Settings, options: argparse.Namespace) -> int:
+    from wardlight_cloud.store.open import migrate_store
+
+    count = asyncio.run(migrate_store(settings))
+    sys.stdout.write(f"{count} migrations run\n" if count else "the schema is current\n")
+    return 0
