@@ -32,12 +32,15 @@ class MemoryStore:
         self.calls: list[list[IngestBatch]] = []
         self.is_away = False
         self.fault: Callable[[Sequence[IngestBatch]], None] = lambda batches: None
+        self.waiting = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def ingest(self, batches: Sequence[IngestBatch]) -> list[IngestResult]:
         self._check()
+        self.waiting += 1
         await self.gate.wait()
+        self.waiting -= 1
         self._check()
         self.fault(batches)
         self.calls.append(list(batches))

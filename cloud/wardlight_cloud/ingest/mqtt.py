@@ -39,6 +39,10 @@ _GOODBYE_TIMEOUT_S: Final = 2.0
 _LONGEST_PAUSE_S: Final = 5.0  # takeovers must stay below 10 s
 _MAX_OUTGOING: Final = 10_000
 _MAX_WITHHELD: Final = 4096  # brokers send some hundred beyond a missing PUBACK
+_CALLBACKS: Final = (
+    "on_connect", "on_message", "on_publish", "on_socket_open", "on_socket_register_write",
+    "on_subscribe", "on_unsubscribe",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +342,9 @@ class _Connection:
             else:
                 self._how_it_ended()  # an error that nobody asked for would be logged as lost
         self._thread.shutdown(wait=False)
+        # Callbacks point back to here; without them paho's own sockets close with its last user.
+        for name in _CALLBACKS:
+            setattr(self._client, name, None)
 
 
 def _check_greeting(codes: list[int]) -> None:
