@@ -1,0 +1,133 @@
+"""How fast device bytes become readings: GATT values per second, serial bytes per second.
+
+There is no aim and no baseline: the figure says how far the decoders are from mattering. A stream
+brings one GATT value a second, a Nonin line 375 bytes a second.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from wardlight_edge.devices import Framer, load_gatt, load_serial
+from wardlight_lab.bench.figures import Row
+from wardlight_lab.bench.rounds import in_turn
+from wardlight_lab.bench.setting import Setting
+from wardlight_lab.devices import (
+    blood_pressure_cuff,
+    heart_rate_strap,
+    pulse_oximeter,
+    thermometer,
+    weight_scale,
+)
+from wardlight_lab.devices.patient import PatientVitals
+from wardlight_lab.serialport.nonin import (
+    FRAMES_A_PACKET,
+    Format,
+    Oximetry,
+    packet,
+)
+
+NAME: Final = "decode"
+_ROUNDS: Final = 5
+_CHUNK: Final = 64  # what a serial read brings: 64 bytes of a USB adapter's buffer
+_MORNING: Final = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
+_DIFFERENT: Final = 500
+
+Values = Sequence[tuple[str, bytes]]
+"""(characteristic, octets) of one decoder."""
+
+Timed = Callable[[], float]
+
+
+def measure(setting: Setting) -> Iterator[Row]:
+    """The rows of this measurement."""
+    rounds = setting.size(_ROUNDS, 1)
+    repeats = setting.size(40, 1)
+    kinds = _gatt_values()
+    found = in_turn(
+        rounds,
+        {name: _timed_gatt(name, values, repeats) for name, values in kinds.items()},
+    )
+    for name, rates in found.items():
+        yield Row(NAME, f"GATT values, {name.replace('_', ' ')}", "/s", rates)
+    seconds = setting.size(2000, 20)
+    found = in_turn(
+        rounds,
+        {
+            "format 2": _timed_serial(Format.DF2, {}, seconds),
+            "format 7": _timed_serial(Format.DF7, {"data_format": 7}, seconds),
+        },
+    )
+    for name, rates in found.items():
+        yield Row(NAME, f"serial bytes, Nonin {name}, framed and decoded", "MB/s", rates)
+
+
+def _gatt_values() -> dict[str, Values]:
+    """By decoder module; values as the emulated devices send them."""
+    vitals = PatientVitals("bench")
+    instants = [_MORNING + timedelta(minutes=place) for place in range(_DIFFERENT)]
+    beats = [800 + place % 120 for place in range(_DIFFERENT)]
+    return {
+        "pulse_oximeter": [
+            ("0x2A5F", pulse_oximeter.encode_continuous(vitals.spo2(at), vitals.pulse(at)))
+            for at in instants
+        ],
+        "heart_rate": [
+            ("0x2A37", heart_rate_strap.encode(second))
+            for second in heart_rate_strap.measurements(beats)
+        ],
+        "blood_pressure": [
+            ("0x2A35", blood_pressure_cuff.encode(vitals.blood_pressure(at), at, user=1))
+            for at in instants
+        ],
+        "health_thermometer": [
+            ("0x2A1C", thermometer.encode(vitals.temperature(at), at, thermometer.Site.EAR))
+            for at in instants
+        ],
+        "weight_scale": [("0x2A9D", weight_scale.encode(vitals.weight(at), at)) for at in instants],
+    }
+
+
+def _timed_gatt(name: str, values: Values, repeats: int) -> Timed:
+    decode = load_gatt(name).decode
+
+    def rate() -> float:
+        started = time.perf_counter()
+        for _ in range(repeats):
+            for characteristic, octets in values:
+                decode(characteristic, octets)
+        return repeats * len(values) / (time.perf_counter() - started)
+
+    return rate
+
+
+def _timed_serial(
+    format_: Format, options: Mapping[str, str | int | float | bool], seconds: int
+) -> Timed:
+    line = _line(format_, seconds)
+    chunks = [line[at : at + _CHUNK] for at in range(0, len(line), _CHUNK)]
+
+    def rate() -> float:
+        framer: Framer = load_serial("serial_nonin").framer(options)
+        started = time.perf_counter()
+        decoded = sum(len(framer.feed(chunk)) for chunk in chunks)
+        took_s = time.perf_counter() - started
+        if decoded < seconds - 1:
+            raise ValueError(f"{decoded} of {seconds} seconds decoded")
+        return len(line) / took_s / 1e6
+
+    return rate
+
+
+def _line(format_: Format, seconds: int) -> bytes:
+    """What an oximeter sends in so many seconds."""
+    vitals = PatientVitals("bench")
+    octets = bytearray()
+    for second in range(seconds):
+        at = _MORNING + timedelta(seconds=second)
+        values = Oximetry(int(vitals.spo2(at)), int(vitals.pulse(at)))
+        for third in range(3):
+            pleth = [(1000 * place + 77 * third) % 65_536 for place in range(FRAMES_A_PACKET)]
+            octets += packet(format_, values, pleth, timer=(3 * second + third) % (1 << 14))
+    return bytes(octets)

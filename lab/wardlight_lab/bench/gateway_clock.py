@@ -1,0 +1,18 @@
+"""The clock of a gateway that has been up for a while: a backlog of days needs days of uptime."""
+
+from typing import Final
+
+from wardlight_edge.clock import SystemClock
+
+HOUR_MS: Final = 3_600_000
+
+
+class AgedClock(SystemClock):
+    """The system's clocks, but the boot was ``hours`` (and some) earlier."""
+
+    def __init__(self, hours: int) -> None:
+        self._added_ms = (hours + 2) * HOUR_MS
+
+    def mono_ms(self) -> int:
+        """Milliseconds since that boot."""
+        return super().mono_ms() + self._added_ms
