@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         "--config", type=Path, metavar="FILE",
         help="settings file; without it defaults and WARDLIGHT_* of the environment hold",
     )  # fmt: skip
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(required=True)
     add_processes(commands, config)
     add_register(commands, config)
     return parser
