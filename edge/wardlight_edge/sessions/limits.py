@@ -13,28 +13,34 @@ from wardlight_shared.codes import METRICS
 from wardlight_shared.model import NOT_CLINICAL, Flag, Reading
 from wardlight_shared.profile import MetricSection, Profile
 
-NEAR = Decimal("0.05")  # of the limit: 88 % SpO2 is near from 92.4 % on
+NEAR = Decimal("0.05")
+"""A value is near within this part of the limit or of the plausible range, whichever is less."""
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Limits of one metric in the code table's unit; None = none on that side."""
+    """Limits of one metric in the code table's unit; None = none on that side.
+
+    span  width of the plausible range; None = the metric has none
+    """
 
     low: Decimal | None
     high: Decimal | None
+    span: Decimal | None = None
 
     def is_reached(self, value: Decimal) -> bool:
         """At a limit or beyond."""
-        return self._is_beyond(value, Decimal(0))
+        return (self.low is not None and value <= self.low) or (
+            self.high is not None and value >= self.high
+        )
 
     def is_near(self, value: Decimal) -> bool:
-        """Within NEAR of a limit, or beyond."""
-        return self._is_beyond(value, NEAR)
-
-    def _is_beyond(self, value: Decimal, margin: Decimal) -> bool:
-        low, high = self.low, self.high
-        return (low is not None and value <= low + abs(low) * margin) or (
-            high is not None and value >= high - abs(high) * margin
+        """Near a limit, or beyond."""
+        return (self.low is not None and value <= self.low + self._margin(self.low)) or (
+            self.high is not None and value >= self.high - self._margin(self.high)
         )
+
+    def _margin(self, limit: Decimal) -> Decimal:
+        return NEAR * (abs(limit) if self.span is None else min(abs(limit), self.span))
 
 
 class AlarmLimits:
@@ -42,9 +48,7 @@ class AlarmLimits:
 
     def __init__(self, profile: Profile) -> None:
         self._limits = {
-            metric.name: Limits(_exact(metric.alarm_low), _exact(metric.alarm_high))
-            for metric in profile.metrics
-            if _has_limit(metric)
+            metric.name: _limits(metric) for metric in profile.metrics if _has_limit(metric)
         }
 
     def is_alarm(self, readings: Iterable[Reading]) -> bool:
@@ -69,6 +73,12 @@ class AlarmLimits:
         except ConversionError:
             return False
         return rule(limits, value)
+
+
+def _limits(metric: MetricSection) -> Limits:
+    plausible = METRICS[metric.name].plausible
+    span = None if plausible is None else plausible[1] - plausible[0]
+    return Limits(_exact(metric.alarm_low), _exact(metric.alarm_high), span)
 
 
 def _has_limit(metric: MetricSection) -> bool:

@@ -1,0 +1,191 @@
+"""When was it measured: each row of the table in sessions/times.py."""
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wardlight_edge.sessions.times import (
+    EPISODE_MS,
+    STREAM_MS,
+    Policy,
+    Receipt,
+    Timing,
+    local_device_s,
+    skew_s,
+    timing_of,
+)
+from wardlight_shared.model import DeviceTime, Flag, Reading
+from wardlight_shared.records import TimeMethod
+from wardlight_shared.timestamps import DeviceClock, device_seconds
+
+NOON = DeviceTime(2026, 8, 1, 12, 0, 0)
+NOON_S = device_seconds(NOON) or 0
+# 2026-08-01T10:00:00Z is noon where the offset is 120 minutes.
+RECEIPT = Receipt(mono_ms=7_000_000, wall_ms=1_785_578_400_000, offset_min=120)
+
+
+def _time(
+    time: DeviceTime | None,
+    flags: int = 0,
+    clock: DeviceClock | None = None,
+    policy: Policy = Policy.DOUBTED,
+    receipt: Receipt = RECEIPT,
+) -> Timing:
+    readings = (
+        Reading("systolic_bp", Decimal(120), "mm[Hg]", time=time, flags=flags),
+        Reading("diastolic_bp", Decimal(80), "mm[Hg]", time=time, flags=flags),
+    )
+    return timing_of(readings, receipt, clock, policy)
+
+
+def test_the_local_clock_of_the_gateway() -> None:
+    assert local_device_s(RECEIPT.wall_ms, RECEIPT.offset_min) == NOON_S
+
+
+def test_without_device_time_it_is_the_receipt() -> None:
+    timing = _time(None)
+    assert (timing.method, timing.age_ms, timing.error_ms) == (TimeMethod.RECEIPT, 0, EPISODE_MS)
+    assert timing.device_time is None
+    assert not timing.flags
+
+
+def test_of_a_stream_the_receipt_is_sharper() -> None:
+    receipt = Receipt(1, RECEIPT.wall_ms, 120, is_stream=True)
+    assert _time(None, receipt=receipt).error_ms == STREAM_MS
+
+
+def test_a_stored_reading_without_time_has_no_honest_bound() -> None:
+    timing = _time(None, int(Flag.FROM_STORAGE))
+    assert timing.error_ms is None
+    assert timing.flags == Flag.TIME_UNCERTAIN
+
+
+def test_a_date_that_is_none_is_kept_as_sent() -> None:
+    timing = _time(DeviceTime(0, 6, 15, 7, 30, 0))
+    assert timing.method is TimeMethod.RECEIPT
+    assert timing.device_time == "0000-06-15T07:30:00"
+    assert timing.error_ms is None
+    assert timing.flags == Flag.DEVICE_CLOCK_UNSET | Flag.TIME_UNCERTAIN
+
+
+def test_a_clock_the_device_calls_unset_dates_nothing() -> None:
+    clock = DeviceClock(NOON_S, RECEIPT.mono_ms)
+    timing = _time(NOON, int(Flag.DEVICE_CLOCK_UNSET), clock)
+    assert timing.method is TimeMethod.RECEIPT
+    assert timing.flags & Flag.DEVICE_CLOCK_UNSET
+
+
+def test_a_clock_that_was_read_dates_by_its_own_difference() -> None:
+    """3 h 10 s behind; measured 90 s before the clock was read, that 2 s before the receipt."""
+    clock = DeviceClock(NOON_S - 3 * 3600 - 10, RECEIPT.mono_ms - 2000)
+    measured = DeviceTime(2026, 8, 1, 8, 58, 20)
+    timing = _time(measured, clock=clock)
+    assert timing.method is TimeMethod.DEVICE_CLOCK
+    assert timing.age_ms == 92_000
+    assert timing.error_ms == 2000 + 10  # two truncated stamps and 100 ppm of drift
+    assert timing.skew_s == 3 * 3600 + 10 - 2
+    assert timing.device_time == device_seconds(measured)
+    assert timing.flags == 0
+
+
+def test_old_memory_is_late() -> None:
+    clock = DeviceClock(NOON_S, RECEIPT.mono_ms)
+    timing = _time(DeviceTime(2026, 7, 29, 12, 0, 0), clock=clock)
+    assert timing.age_ms == 3 * 86_400_000
+    assert timing.flags == Flag.LATE
+
+
+def test_a_far_clock_is_flagged_and_still_dates() -> None:
+    clock = DeviceClock(0, RECEIPT.mono_ms)  # it shows 2000-01-01
+    timing = _time(DeviceTime(1999, 12, 31, 23, 59, 0), clock=clock)
+    assert timing.method is TimeMethod.DEVICE_CLOCK
+    assert timing.age_ms == 60_000
+    assert timing.flags == Flag.DEVICE_CLOCK_FAR
+
+
+def test_a_stamp_ahead_of_its_own_clock_is_not_believed() -> None:
+    """The battery was changed since: the clock started anew, the memory did not."""
+    clock = DeviceClock(0, RECEIPT.mono_ms)
+    timing = _time(NOON, clock=clock)
+    assert timing.method is TimeMethod.RECEIPT
+    assert timing.error_ms is None
+    assert timing.flags == Flag.DEVICE_CLOCK_FAR | Flag.TIME_UNCERTAIN
+
+
+def test_a_stamp_from_before_the_clock_was_set_has_no_bound() -> None:
+    clock = DeviceClock(NOON_S, RECEIPT.mono_ms)
+    timing = _time(DeviceTime(2010, 1, 1, 0, 4, 0), clock=clock)
+    assert timing.method is TimeMethod.DEVICE_CLOCK
+    assert timing.error_ms is None
+    assert timing.flags == Flag.TIME_UNCERTAIN | Flag.LATE
+
+
+def test_truncation_makes_no_reading_of_the_future() -> None:
+    clock = DeviceClock(NOON_S, RECEIPT.mono_ms)
+    assert _time(DeviceTime(2026, 8, 1, 12, 0, 1), clock=clock).age_ms == 0
+
+
+def test_an_unread_clock_near_now_is_a_live_reading() -> None:
+    timing = _time(DeviceTime(2026, 8, 1, 11, 58, 0))
+    assert (timing.method, timing.age_ms, timing.error_ms) == (TimeMethod.RECEIPT, 0, EPISODE_MS)
+    assert timing.flags == 0
+
+
+def test_an_unread_clock_an_hour_away_has_no_bound() -> None:
+    """Daylight saving, or memory: nobody can tell, so nobody claims to."""
+    timing = _time(DeviceTime(2026, 8, 1, 11, 0, 0))
+    assert timing.method is TimeMethod.RECEIPT
+    assert timing.error_ms is None
+    assert timing.flags == Flag.TIME_UNCERTAIN
+
+
+def test_an_unread_clock_days_away_is_flagged_far() -> None:
+    timing = _time(DeviceTime(2017, 1, 1, 0, 10, 0))
+    assert timing.flags == Flag.DEVICE_CLOCK_FAR | Flag.TIME_UNCERTAIN
+    assert timing.method is TimeMethod.RECEIPT
+
+
+def test_what_the_device_calls_stored_is_dated_by_its_wall_clock() -> None:
+    timing = _time(DeviceTime(2026, 8, 1, 7, 0, 0), int(Flag.FROM_STORAGE))
+    assert timing.method is TimeMethod.DEVICE_ASSUMED
+    assert timing.age_ms == 5 * 3_600_000
+    assert timing.flags == Flag.TIME_UNCERTAIN | Flag.LATE
+
+
+def test_a_capture_is_dated_by_the_gateways_local_time_exactly() -> None:
+    timing = _time(DeviceTime(2015, 6, 6, 16, 50, 27), policy=Policy.TRUSTED)
+    assert timing.method is TimeMethod.DEVICE_ASSUMED
+    measured_ms = RECEIPT.wall_ms - timing.age_ms
+    assert measured_ms == 1_433_602_227_000  # 2015-06-06T14:50:27Z
+
+
+def test_a_stated_zone_is_used_and_travels_as_text() -> None:
+    time = DeviceTime(2026, 8, 1, 12, 0, 0, offset_min=-210)
+    timing = _time(time, policy=Policy.TRUSTED)
+    assert timing.device_time == "2026-08-01T12:00:00-03:30"
+    assert timing.age_ms == -(120 + 210) * 60_000
+
+
+@given(
+    st.integers(-10 * 366 * 86_400, 40 * 366 * 86_400),
+    st.integers(0, 40 * 366 * 86_400),
+    st.integers(0, 10**9),
+    st.integers(-14 * 60, 14 * 60),
+)
+def test_a_clock_that_was_read_needs_neither_zone_nor_wall_clock(
+    behind_s: int, device_s: int, later_ms: int, offset_min: int
+) -> None:
+    """Age is the same whatever the gateway thinks the time is."""
+    clock = DeviceClock(device_s, 1000)
+    stamp = DeviceTime(2026, 8, 1, 12, 0, 0)
+    ages = set()
+    for wall_ms in (0, RECEIPT.wall_ms + behind_s):
+        receipt = Receipt(1000 + later_ms, wall_ms, offset_min)
+        ages.add(_time(stamp, clock=clock, receipt=receipt).age_ms)
+    assert len(ages) == 1
+
+
+def test_skew_is_taken_at_the_moment_of_reading() -> None:
+    clock = DeviceClock(NOON_S - 50, RECEIPT.mono_ms - 10_000)
+    assert skew_s(clock, RECEIPT) == 40
