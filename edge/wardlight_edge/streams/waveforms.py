@@ -39,7 +39,7 @@ class WaveformFolder:
         done = self.flush() if mono_ms - self._last_ms > _MISSED_MS else []
         self._last_ms = mono_ms
         for run in samples:
-            offset = FRAME_MS - run.first * 1_000_000 // run.rate_mhz
+            offset = FRAME_MS - (run.first * 1_000_000 + run.rate_mhz // 2) // run.rate_mhz
             if not self._continues(run):
                 done += self.flush()
                 self._start, self._run = (mono_ms - offset, wall_ms - offset), run

@@ -59,8 +59,9 @@ def parse(line: bytes) -> CaptureLine | None:
     try:
         parsed = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        _, _, where = str(error).rpartition(" - at ")
-        raise DecodeError(f"capture: not a line of the described form, at {where}") from error
+        _, found, where = str(error).rpartition(" - at ")  # the rest may quote what the line holds
+        place = f", at {where}" if found else ""
+        raise DecodeError(f"capture: not a line of the described form{place}") from error
     channel, octets = _content(parsed)
     return CaptureLine(round(parsed.t * 1000), parsed.device, channel, octets)
 

@@ -1,6 +1,7 @@
 """What goes into a stream comes out of its blocks: every number, in order, at its moment."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,7 +103,7 @@ def test_every_number_comes_back_exactly(
             (_exact(value), bits) for value, bits in wanted
         ]
         moments = [each.at_ms for each in of_metric]
-        assert all(later > earlier for earlier, later in zip(moments, moments[1:], strict=False))
+        assert all(later > earlier for earlier, later in pairwise(moments))
 
 
 @given(st.lists(st.integers(50, 3000), min_size=1, max_size=100))
