@@ -129,6 +129,8 @@ class DashboardRoutes:
             "patients.html",
             lines=_lines(patients, rows),
             columns=[name for name, _ in views.COLUMNS],
+            metrics=[" ".join(metrics) for _, metrics in views.COLUMNS],
+            rules=views.LIVE_RULES,
             more=more is not None,
         )
 
@@ -145,6 +147,7 @@ class DashboardRoutes:
             patient=patients[0],
             name=views.patient_name(patients[0]),
             tiles=views.tiles(rows),
+            rules=views.LIVE_RULES,
         )
 
     async def _operations(self, request: Request) -> Response:

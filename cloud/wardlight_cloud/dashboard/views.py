@@ -54,14 +54,23 @@ COLUMNS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 
 _UNITS: Final = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb"}
 _ABSENT_TEXT: Final = "no value"
+_UNCERTAIN: Final = "time uncertain"
 _MARKS: Final = (
     (Flag.IMPLAUSIBLE | Flag.QUESTIONABLE, "questionable"),
     (Flag.IRREGULAR_PULSE, "irregular pulse"),
     (Flag.SIGNAL_POOR | Flag.LOW_PERFUSION | Flag.ARTIFACT, "poor signal"),
     (Flag.BODY_MOVEMENT | Flag.CUFF_LOOSE | Flag.IMPROPER_POSITION, "measured badly"),
     (Flag.LATE, "sent late"),
-    (Flag.TIME_UNCERTAIN, "time uncertain"),
+    (Flag.TIME_UNCERTAIN, _UNCERTAIN),
 )
+
+LIVE_RULES: Final = {
+    "marks": [[int(mask), text] for mask, text in _MARKS],
+    "rough_time_ms": _ROUGH_TIME_MS,
+    "uncertain": _UNCERTAIN,
+    "units": _UNITS,
+}
+"""What static/live.js needs to word a live row as these functions do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +139,7 @@ def tile(row: LatestRow) -> Tile:
     metric = BY_WIRE[row.metric].name
     marks = [text for mask, text in _MARKS if row.flags & mask]
     if row.error_ms < 0 or row.error_ms > _ROUGH_TIME_MS:
-        marks.append("time uncertain")
+        marks.append(_UNCERTAIN)
     return Tile(
         series=row.series_id,
         metric=metric,

@@ -11,7 +11,7 @@ from wardlight_cloud.store.base import DeviceRow, Gateway, Patient
 IDENTITY_SYSTEM: Final = "urn:wardlight:device-identity"
 GATEWAY_SYSTEM: Final = "urn:wardlight:gateway"
 _EUI_64: Final = "urn:oid:1.2.840.10004.1.1.1.0.0.1.0.0.1.2680"
-_BLUETOOTH_ADDRESS: Final = "http://hl7.org/fhir/sid/eui-48/bluetooth"
+BLUETOOTH_SYSTEM: Final = "http://hl7.org/fhir/sid/eui-48/bluetooth"
 _MDC: Final = "urn:iso:std:iso:11073:10101"
 _PHD_TYPE: Final = {"system": _MDC, "code": "65573", "display": "MDC_MOC_VMS_MDS_SIMP"}
 _PHG_TYPE: Final = {"system": _MDC, "code": "531981", "display": "MDC_MOC_VMS_MDS_AHD"}
@@ -50,7 +50,7 @@ def _identifiers(device: DeviceRow) -> list[dict[str, str]]:
     identifiers = [{"system": IDENTITY_SYSTEM, "value": device.identity}]
     kind, _, address = device.identity.partition(":")
     if kind == "ble":
-        identifiers.append({"system": _BLUETOOTH_ADDRESS, "value": _dashed(address)})
+        identifiers.append({"system": BLUETOOTH_SYSTEM, "value": _dashed(address)})
     if system_id := device.info.get("system_id"):
         identifiers.append({"system": _EUI_64, "value": _dashed(system_id)})
     return identifiers

@@ -24,6 +24,7 @@ from wardlight_cloud.fhir.capability import (
 from wardlight_cloud.fhir.observation import observation
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
 from wardlight_cloud.fhir.resources import (
+    BLUETOOTH_SYSTEM,
     GATEWAY_SYSTEM,
     IDENTITY_SYSTEM,
     device_resource,
@@ -142,13 +143,13 @@ class FhirFace:
     async def _search_patients(self, request: Request) -> Response:
         parameters, base = await _parameters(request), self._base(request)
         known = (*PATIENT_PARAMETERS, *_PAGING)
-        honoured = _honoured(parameters, known, strict=_is_strict(request))
-        values = dict(honoured)
+        values = _single(parameters, known, strict=_is_strict(request))
+        honoured = list(values.items())
         identifier = values.get("identifier")
         rows, after = await self._store.patients(
             ids=_ids(values.get("_id")),
-            identifier=None if identifier is None else search.token(identifier),
-            family_prefix=values.get("family"),
+            identifier=None if identifier is None else search.token(_plain(identifier)),
+            family_prefix=_plain(values["family"]) if "family" in values else None,
             count=_page_size(values),
             after=_after(values),
         )
@@ -156,7 +157,7 @@ class FhirFace:
         return _searchset(base, "Patient", honoured, resources, after)
 
     async def _read_patient(self, request: Request) -> Response:
-        rows, _ = await self._store.patients(ids=_ids(request.path_params["id"]))
+        rows, _ = await self._store.patients(ids=_own_id(request.path_params["id"]))
         if not rows:
             raise _not_found("Patient", request)
         row = rows[0]
@@ -166,43 +167,56 @@ class FhirFace:
     async def _search_devices(self, request: Request) -> Response:
         parameters, base = await _parameters(request), self._base(request)
         known = (*DEVICE_PARAMETERS, *_PAGING)
-        honoured = _honoured(parameters, known, strict=_is_strict(request))
-        values = dict(honoured)
-        patient = values.get("patient")
-        patient_id = None if patient is None else search.reference_id("patient", patient, "Patient")
-        system, identity = search.token(values.get("identifier", ""))
-        if system == GATEWAY_SYSTEM:
-            gateways = [g for g in await self._store.gateways() if g.gateway == identity]
-            resources = bundle.dumped([gateway_resource(gateway) for gateway in gateways])
-            return _searchset(base, "Device", honoured, resources, None)
-        if (patient is not None and patient_id is None) or system not in (None, IDENTITY_SYSTEM):
+        values = _single(parameters, known, strict=_is_strict(request))
+        honoured = list(values.items())
+        if "patient" in values:
+            owner = search.reference_id("patient", values["patient"], "Patient")
+            if owner is None:
+                return _searchset(base, "Device", honoured, [], None)
+        else:
+            owner = None
+            gateways = await self._gateways_of(values)
+            if gateways is not None:
+                return _searchset(base, "Device", honoured, bundle.dumped(gateways), None)
+        identity = None if "identifier" not in values else _identity(values["identifier"])
+        if identity == "":
             return _searchset(base, "Device", honoured, [], None)
         rows, after = await self._store.devices(
             ids=_ids(values.get("_id")),
-            patient=patient_id,
-            identity=identity or None,
+            patient=owner,
+            identity=identity,
             count=_page_size(values),
             after=_after(values),
         )
-        owner = None if patient_id is None else str(patient_id)
-        resources = bundle.dumped([device_resource(row, owner) for row in rows])
+        shown = None if owner is None else str(owner)
+        resources = bundle.dumped([device_resource(row, shown) for row in rows])
         return _searchset(base, "Device", honoured, resources, after)
+
+    async def _gateways_of(self, values: dict[str, str]) -> list[dict[str, Any]] | None:
+        """Gateways that a Device search asks for by id or identifier; None = it asks for none."""
+        system, name = search.token(_plain(values.get("identifier", "")))
+        ids = [i for i in search.split_values(values.get("_id", "")) if i.startswith(_GATEWAY)]
+        if system != GATEWAY_SYSTEM and not ids:
+            return None
+        names = {identity.removeprefix(_GATEWAY) for identity in ids} or {name}
+        return [gateway_resource(g) for g in await self._store.gateways() if g.gateway in names]
 
     async def _read_device(self, request: Request) -> Response:
         identity = request.path_params["id"]
-        if identity.startswith("gateway-"):
-            name = identity.removeprefix("gateway-")
+        if identity.startswith(_GATEWAY):
+            name = identity.removeprefix(_GATEWAY)
             for gateway in await self._store.gateways():
                 if gateway.gateway == name:
                     return _fhir(orjson.dumps(gateway_resource(gateway)))
             raise _not_found("Device", request)
-        rows, _ = await self._store.devices(ids=_ids(identity))
+        rows, _ = await self._store.devices(ids=_own_id(identity))
         if not rows:
             raise _not_found("Device", request)
         body = orjson.dumps(device_resource(rows[0]))
         return _conditional(request, body, rows[0].commit_seq, rows[0].updated_at)
 
 
+_GATEWAY: Final = "gateway-"
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -210,7 +224,8 @@ async def _unknown(request: Request) -> Response:
     if request.method == "GET":
         text = "This server has Patient, Device and Observation; see /fhir/metadata."
         raise FhirError(404, "not-found", text)
-    raise FhirError(405, "not-supported", "This server is read only; see /fhir/metadata.")
+    text = "This server is read only; see /fhir/metadata."
+    raise FhirError(405, "not-supported", text, headers={"Allow": "GET, HEAD"})
 
 
 def _fhir(body: bytes, headers: dict[str, str] | None = None) -> Response:
@@ -231,7 +246,8 @@ def _searchset(
 def _conditional(request: Request, body: bytes, version: int, updated: Any) -> Response:
     etag = f'W/"{version}"'
     headers = {"ETag": etag, "Last-Modified": format_datetime(updated, usegmt=True)}
-    if request.headers.get("if-none-match") == etag:
+    shown = request.headers.get("if-none-match", "").split(",")
+    if any(tag.strip() in ("*", etag, etag.removeprefix("W/")) for tag in shown):
         return Response(status_code=304, headers=headers)
     return _fhir(body, headers)
 
@@ -246,12 +262,30 @@ async def _parameters(request: Request) -> search.Parameters:
     return parameters
 
 
-def _honoured(
-    parameters: search.Parameters, known: Sequence[str], *, strict: bool
-) -> search.Parameters:
-    if strict:
-        search.refuse_unknown((name for name, _ in parameters), known)
-    return [(name, text) for name, text in parameters if name in known and text]
+def _single(parameters: search.Parameters, known: Sequence[str], *, strict: bool) -> dict[str, str]:
+    """Honoured parameters of a search that takes each of them once."""
+    honoured = search.honoured_parameters(parameters, known, strict=strict)
+    values = dict(honoured)
+    if len(values) < len(honoured):
+        twice = next(name for name, _ in honoured if len([n for n, _ in honoured if n == name]) > 1)
+        raise invalid(twice, "can be given once")
+    for name in ("identifier", "family"):
+        if len(search.split_values(values.get(name, ""))) > 1:
+            raise invalid(name, "a comma list is not supported")
+    return values
+
+
+def _identity(text: str) -> str:
+    """Device identity of an identifier token; "" = none of ours."""
+    system, value = search.token(_plain(text))
+    if system == BLUETOOTH_SYSTEM:
+        return "ble:" + value.replace("-", "").upper()
+    return value if system in (None, IDENTITY_SYSTEM) else ""
+
+
+def _plain(text: str) -> str:
+    """A single value without its escapes."""
+    return "".join(search.split_values(text))
 
 
 def _is_strict(request: Request) -> bool:
@@ -259,7 +293,9 @@ def _is_strict(request: Request) -> bool:
 
 
 def _check_accept(request: Request) -> None:
-    wanted = request.query_params.get("_format") or request.headers.get("accept", "*/*")
+    # A "+" that a client did not escape arrives as a space.
+    form = request.query_params.get("_format", "").replace(" ", "+")
+    wanted = form or request.headers.get("accept", "*/*")
     kinds = {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
     if kinds.isdisjoint(_JSON):
         raise FhirError(406, "not-supported", f"This server speaks {MEDIA_TYPE}.")
@@ -275,6 +311,12 @@ def _ids(text: str | None) -> list[UUID] | None:
         except ValueError:
             continue  # not an id of ours: matches nothing
     return found
+
+
+def _own_id(text: str) -> list[UUID]:
+    """The id of a read: as this server writes it, or none."""
+    found = _ids(text) or []
+    return found if [str(each) for each in found] == [text] else []
 
 
 def _page_size(values: dict[str, str]) -> int:

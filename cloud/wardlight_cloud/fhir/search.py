@@ -88,9 +88,9 @@ def reference_id(parameter: str, text: str, kind: str) -> UUID | None:
 
 def count(parameter: str, text: str) -> int:
     """Page size, cut to COUNT_MAX."""
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise invalid(parameter, "expected a whole number, 0 or more")
-    return min(int(text), COUNT_MAX)
+    return min(int(text[:9]), COUNT_MAX)
 
 
 def cursor_text(cursor: bytes) -> str:
@@ -120,8 +120,9 @@ def _patients(draft: _Draft, text: str, parameter: str) -> None:
 
 
 def _devices(draft: _Draft, text: str, parameter: str) -> None:
-    ids = {reference_id(parameter, value, "Device") for value in split_values(text)}
-    draft.devices = {value for value in ids if value is not None}
+    found = {reference_id(parameter, value, "Device") for value in split_values(text)}
+    ids = {value for value in found if value is not None}
+    draft.devices = ids if draft.devices is None else draft.devices & ids
     draft.empty |= not draft.devices
 
 
@@ -167,7 +168,9 @@ def _last_updated(draft: _Draft, text: str, parameter: str) -> None:
 
 
 def _ids(draft: _Draft, text: str, _: str) -> None:
-    draft.ids = set(split_values(text))
+    ids = set(split_values(text))
+    draft.ids = ids if draft.ids is None else draft.ids & ids
+    draft.empty |= not draft.ids
 
 
 def _sort(draft: _Draft, text: str, parameter: str) -> None:
@@ -214,25 +217,32 @@ OBSERVATION_PARAMETERS: Final = {
 """What the CapabilityStatement declares."""
 
 _IGNORED: Final = frozenset({"_format", "_pretty"})
+_SAME: Final = {"patient:Patient": "patient", "subject:Patient": "subject"}
 
 
-def unknown(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Parameter names (with modifiers) that this server does not know."""
-    return sorted(set(names) - set(known) - _IGNORED)
+def honoured_parameters(
+    parameters: Parameters, known: Iterable[str], *, strict: bool
+) -> list[tuple[str, str]]:
+    """The parameters this server follows, those without a value left out.
 
-
-def refuse_unknown(names: Iterable[str], known: Iterable[str]) -> None:
-    """400 for the first unknown parameter (``Prefer: handling=strict``)."""
-    for name in unknown(names, known):
-        raise invalid(name, "this server does not know the parameter")
+    Unknown ones are ignored, or refused when ``strict``. A modifier or chain on a known one is
+    always refused: ignoring ``patient.identifier`` would answer with every patient's rows.
+    """
+    names = frozenset(known)
+    plain = [(_SAME.get(name, name), text) for name, text in parameters]
+    for name in sorted({name for name, _ in plain} - names - _IGNORED):
+        base = name.partition(":")[0].partition(".")[0]
+        if base in names and base != name:
+            raise invalid(name, "modifiers and chains are not supported")
+        if strict:
+            raise invalid(name, "this server does not know the parameter")
+    return [(name, text) for name, text in plain if name in names and text]
 
 
 def observation_search(parameters: Parameters, *, strict: bool) -> Search:
     """Parse an Observation search."""
-    if strict:
-        refuse_unknown((name for name, _ in parameters), _OBSERVATION)
     draft = _Draft()
-    honoured = [(name, text) for name, text in parameters if name in _OBSERVATION and text]
+    honoured = honoured_parameters(parameters, _OBSERVATION, strict=strict)
     for name, text in honoured:
         _OBSERVATION[name](draft, text, name)
     query = ObservationQuery(

@@ -1,17 +1,19 @@
 """``GET /api/v1/live`` (server-sent events) and ``GET /api/v1/trend`` (points for charts).
 
 Both answer a dashboard session or a bearer token. An open live connection for one patient keeps
-that patient watched, so that gateways send 1 s blocks.
+that patient watched, so that gateways send 1 s blocks. Every RENEW_S an open connection shows its
+session or token again; one that has ended closes it.
 
 Events   ``latest``: JSON list of rows; ``id`` is the commit sequence.
          ``alive``: every HEARTBEAT_S without rows, so that a dead connection is noticed.
-Errors   401, 404 (unknown patient id), 400 (bad parameter): JSON {"error": ...}
+Errors   401, 404 (unknown patient id), 400 (bad parameter), 503 (no database): JSON {"error": ...}
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -29,7 +31,9 @@ from wardlight_shared.model import ABSENT_BY_CODE
 
 _log = logging.getLogger(__name__)
 HEARTBEAT_S: Final = 10.0
+RENEW_S: Final = 20.0
 WATCH_S: Final = 60
+_START_S: Final = 2.0  # a worker that has just started needs a moment to listen
 _MAX_POINTS: Final = 5000
 _MAX_SPAN: Final = timedelta(days=366)
 
@@ -100,6 +104,8 @@ class LiveRoutes:
         patient = None if text is None else _uuid(text)
         if patient is not None and not (await self._store.patients(ids=[patient]))[0]:
             return _json({"error": "There is no patient with this id."}, 404)
+        if not await self._hub.is_up(_START_S):
+            return _json({"error": "The database does not answer; try again."}, 503)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(
             self._events(request, patient), media_type="text/event-stream", headers=headers
@@ -109,20 +115,26 @@ class LiveRoutes:
         try:
             async with self._hub.subscribe(patient) as subscription:
                 yield b"retry: 1000\n\n"
-                while not await request.is_disconnected():
-                    if patient is not None:
-                        await self._watch(patient)
+                renew_at = float("-inf")
+                while self._hub.is_listening and not await request.is_disconnected():
+                    if monotonic() >= renew_at:
+                        await self._renew(request, patient)
+                        renew_at = monotonic() + RENEW_S
                     rows = await subscription.next(HEARTBEAT_S)
                     yield _event(rows) if rows else b"event: alive\ndata: {}\n\n"
         except StorageError:
             # The browser connects again by itself and then gets the newest rows.
             _log.warning("live connection closed: the database does not answer")
+        except PermissionError:
+            _log.info("live connection closed: its session or token has ended")
         except asyncio.CancelledError:
-            return
+            return  # the browser went away or the server stops: no fault to report
 
-    async def _watch(self, patient: UUID) -> None:
-        now = datetime.now(UTC)
-        await self._store.watch(patient, until=now + timedelta(seconds=WATCH_S))
+    async def _renew(self, request: Request, patient: UUID | None) -> None:
+        await self._authenticate(request)
+        if patient is not None:
+            until = datetime.now(UTC) + timedelta(seconds=WATCH_S)
+            await self._store.watch(patient, until=until)
 
     async def _trend(self, request: Request) -> Response:
         parameters = request.query_params
@@ -163,7 +175,7 @@ def _uuid(text: str) -> UUID:
 
 
 def _whole(text: str | None, name: str, low: int, high: int) -> int:
-    if text is None or not text.isdigit() or not low <= int(text) < high + 1:
+    if text is None or not (text.isascii() and text.isdigit()) or not low <= int(text) < high + 1:
         raise BadRequest(f"{name}: expected a whole number from {low} to {high}")
     return int(text)
 

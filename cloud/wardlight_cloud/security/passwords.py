@@ -39,9 +39,9 @@ def hash_password(password: str) -> str:
     return _hasher.hash(password)
 
 
-def _matches(stored: str, password: str) -> bool:
+def _matches(stored: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(stored, password)
+        return _hasher.verify(stored or _dummy(), password) and stored is not None
     except (VerificationError, InvalidHashError):
         return False
 
@@ -68,12 +68,16 @@ class PasswordChecker:
         """True when login and password belong together and the login need not wait."""
         if self.wait_s(login) > 0:
             return False
+        # Counted before it is checked: many tries at once are many tries.
+        self._count_failure(login)
         stored = await self._register.password_hash(login)
-        good = await asyncio.to_thread(_matches, stored or _dummy(), password)
-        if good and stored is not None:
-            self._failures.pop(login, None)
-            return True
+        if not await asyncio.to_thread(_matches, stored, password):
+            return False
+        self._failures.pop(login, None)
+        return True
+
+    def _count_failure(self, login: str) -> None:
+        count, _ = self._failures.pop(login, (0, 0.0))
         if len(self._failures) >= _LOGINS_MAX:
-            self._failures.clear()
-        self._failures[login] = (self._failures.get(login, (0, 0.0))[0] + 1, self._clock())
-        return False
+            del self._failures[next(iter(self._failures))]  # the one tried longest ago
+        self._failures[login] = (count + 1, self._clock())

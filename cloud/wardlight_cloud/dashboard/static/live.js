@@ -5,10 +5,13 @@
   const root = document.querySelector("[data-live]");
   if (!root) return;
   const serverNow = Date.parse(document.body.dataset.now);
-  const loadedAt = performance.now();
-  const now = () => serverNow + (performance.now() - loadedAt);
+  const loadedAt = performance.now(), loadedDate = Date.now();
+  // The larger of the two: the one clock stands still while a laptop sleeps, the other may be set.
+  const elapsed = () => Math.max(performance.now() - loadedAt, Date.now() - loadedDate);
+  const now = () => serverNow + elapsed();
   const banner = document.getElementById("connection");
-  const PANEL = { diastolic_bp: "systolic_bp" };
+  const isList = root.dataset.live === "all";
+  const RULES = JSON.parse(root.dataset.rules); // how views.py words flags and units
   const newest = new Map(); // patient|metric -> last row, to join the two sides of a pressure
 
   function ageText(seconds) {
@@ -27,17 +30,32 @@
     }
   }
 
+  function marks(row) {
+    const found = RULES.marks.filter(([mask]) => (row.flags & mask) !== 0).map(([, text]) => text);
+    if (row.error_ms < 0 || row.error_ms > RULES.rough_time_ms) found.push(RULES.uncertain);
+    return [...new Set(found)].join(", ");
+  }
+
   function show(cell, row) {
     if (Date.parse(row.time) < Date.parse(cell.dataset.time)) return;
     const value = cell.querySelector(".value");
     let text = row.value === null ? row.absent.replaceAll("-", " ") : row.value;
-    if (root.dataset.live === "all" && row.metric === "systolic_bp") {
+    if (isList && row.metric === "systolic_bp") {
       const other = newest.get(`${row.patient}|diastolic_bp`);
       if (other && other.time === row.time && other.value !== null) text += `/${other.value}`;
     }
     if (value.textContent !== text) value.textContent = text;
     value.classList.toggle("absent", row.value === null);
+    cell.querySelector(".unit").textContent = row.value === null ? "" : RULES.units[row.unit] ?? row.unit;
+    cell.querySelector(".marks").textContent = marks(row);
     cell.dataset.time = row.time;
+  }
+
+  // The list has one cell for several metrics, the patient's page one for each series.
+  function place(row) {
+    if (!isList) return document.querySelector(`.reading[data-series="${row.series}"]`);
+    const line = document.querySelector(`[data-patient="${row.patient}"]`);
+    return line && line.querySelector(`[data-metrics~="${row.metric}"]`);
   }
 
   function receive(event) {
@@ -45,21 +63,14 @@
     for (const row of rows) newest.set(`${row.patient}|${row.metric}`, row);
     let unknown = false;
     for (const row of rows) {
-      const cell = document.querySelector(`.reading[data-series="${row.series}"]`);
-      if (cell) show(cell, row);
-      else if (!(row.metric in PANEL) || root.dataset.live !== "all") unknown ||= isNew(row);
+      const cell = place(row);
+      if (cell && cell.matches(".reading")) show(cell, row);
+      else unknown ||= Boolean(cell) || !isList;
     }
     tick();
     document.dispatchEvent(new CustomEvent("wardlight:rows", { detail: rows }));
-    // A series that this page has no place for: lay the page out anew, but not in a loop.
-    if (unknown && !document.hidden && performance.now() > 15000) location.reload();
-  }
-
-  function isNew(row) {
-    if (root.dataset.live !== "all") return true;
-    const line = document.querySelector(`[data-patient="${row.patient}"]`);
-    return Boolean(line && line.querySelector(".never") && !line.querySelector(`[data-metric="${row.metric}"]`))
-      && ["spo2", "systolic_bp", "body_temperature", "body_weight", "heart_rate", "glucose_cgm"].includes(row.metric);
+    // A value that this page has no place for: lay the page out anew, but not in a loop.
+    if (unknown && !document.hidden && elapsed() > 15000) location.reload();
   }
 
   let lostAt = null;
@@ -75,22 +86,27 @@
     document.body.classList.remove("offline");
   }
 
-  const patient = root.dataset.live === "all" ? "" : `?patient=${root.dataset.live}`;
-  let heard = performance.now();
+  const patient = isList ? "" : `?patient=${root.dataset.live}`;
+  let heard = elapsed();
   let source;
+  function hear() { heard = elapsed(); back(); }
   function connect() {
+    source?.close();
+    heard = elapsed();
     source = new EventSource(`/api/v1/live${patient}`);
-    source.onopen = () => { heard = performance.now(); back(); };
-    source.addEventListener("latest", (event) => { heard = performance.now(); back(); receive(event); });
-    source.addEventListener("alive", () => { heard = performance.now(); back(); });
+    source.onopen = hear;
+    source.addEventListener("latest", (event) => { hear(); receive(event); });
+    source.addEventListener("alive", hear);
     source.onerror = () => lost();
   }
   connect();
   setInterval(() => {
     tick();
     if (lostAt !== null) lost();
-    // A connection that died without a word: the server speaks at least every 10 seconds.
-    if (performance.now() - heard > 25000) { source.close(); lost(); heard = performance.now(); connect(); }
+    // A browser gives up after an answer such as 503. And a connection may die without a word: the
+    // server speaks at least every 10 seconds.
+    const isClosed = source.readyState === EventSource.CLOSED;
+    if (elapsed() - heard > (isClosed ? 3000 : 25000)) { lost(); connect(); }
   }, 1000);
   tick();
 })();

@@ -6,6 +6,7 @@
   if (!figures.length) return;
   let hours = 1;
   const charts = new Map(); // series -> {plot, data}
+  const skew = Date.parse(document.body.dataset.now) - Date.now(); // this computer's clock may be wrong
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
 
@@ -44,9 +45,13 @@
 
   async function load(figure) {
     const place = figure.querySelector(".plot");
-    const start = new Date(Date.now() - hours * 3600e3).toISOString();
+    const asked = hours;
+    const start = new Date(Date.now() + skew - asked * 3600e3).toISOString();
     const series = figure.dataset.series;
-    const answer = await fetch(`/api/v1/trend?series=${series}&start=${encodeURIComponent(start)}&points=1000`);
+    const answer = await fetch(`/api/v1/trend?series=${series}&start=${encodeURIComponent(start)}&points=1000`)
+      .catch(() => ({ ok: false, status: "no answer" }));
+    if (asked !== hours) return; // another range was chosen meanwhile
+    if (!answer.ok && charts.has(series)) return; // what is drawn stays; the page says that it is old
     if (!answer.ok) { message(figure, `The trend could not be loaded (${answer.status}). Reload the page.`); return; }
     const data = withGaps(await answer.json());
     charts.get(series)?.plot.destroy();
