@@ -14,7 +14,7 @@ from wardlight_cloud.ingest.mqtt import tls_context
 from wardlight_cloud.maintenance import Maintenance
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.open import open_store
-from wardlight_shared.errors import ConfigError, StorageError
+from wardlight_shared.errors import StorageError
 
 _log = logging.getLogger(__name__)
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -26,11 +26,6 @@ async def run(settings: Settings, *, metrics_port: int | None = None) -> None:
     ``metrics_port`` serves Prometheus metrics on 127.0.0.1. Raises ConfigError before anything is
     started, and an ExceptionGroup for a defect: start the process again.
     """
-    if settings.database.dsn is None:
-        raise ConfigError(
-            "database.dsn is not set; give a server's DSN, or run `wardlight-cloud all`, which "
-            "brings an embedded PostgreSQL"
-        )
     tls_context(settings.broker)
     if metrics_port is not None:
         start_http_server(metrics_port, addr="127.0.0.1")

@@ -7,11 +7,10 @@ wrong (exit code 2) ends everything. Children die with this process, however it 
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -22,6 +21,7 @@ from wardlight_cloud.ingest.backoff import Backoff
 from wardlight_cloud.store.embedded import EmbeddedPostgres
 from wardlight_cloud.store.embedded.processes import exited
 from wardlight_cloud.store.embedded.tether import tethered
+from wardlight_cloud.store.open import EMBEDDED_FOLDER, dsn_of, migrate
 
 _log = logging.getLogger(__name__)
 _WRONG_SETTINGS: Final = 2
@@ -34,30 +34,25 @@ async def run(settings: Settings, config: Path | None) -> int:
     """Run all until SIGTERM or Ctrl-C; returns the exit code."""
     stop = stop_event()
     async with AsyncExitStack() as stack:
-        environment = dict(os.environ)
         if settings.database.dsn is None:
-            server = EmbeddedPostgres(settings.data_dir / "postgres")
+            server = EmbeddedPostgres(settings.data_dir / EMBEDDED_FOLDER)
             await stack.enter_async_context(server)
-            environment["WARDLIGHT_DATABASE__DSN"] = server.dsn
             keeping = asyncio.create_task(server.keep_running(), name="postgres")
             stack.callback(keeping.cancel)
+        await migrate(dsn_of(settings), engine=settings.database.engine)
         arguments = [] if config is None else ["--config", str(config)]
         children = [
-            asyncio.create_task(
-                _keep_running([name, *arguments], environment, stop), name=f"child {name}"
-            )
+            asyncio.create_task(_keep_running([name, *arguments], stop), name=f"child {name}")
             for name in ("collect", "serve")
         ]
         codes = await asyncio.gather(*children)
     return max(codes)
 
 
-async def _keep_running(
-    arguments: Sequence[str], environment: Mapping[str, str], stop: asyncio.Event
-) -> int:
+async def _keep_running(arguments: Sequence[str], stop: asyncio.Event) -> int:
     backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
     while not stop.is_set():
-        process = _started(arguments, environment)
+        process = _started(arguments)
         code = await _watched(process, stop)
         if code == _WRONG_SETTINGS:
             stop.set()
@@ -69,10 +64,9 @@ async def _keep_running(
     return 0
 
 
-def _started(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _started(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         tethered([sys.executable, "-m", "wardlight_cloud", *arguments]),
-        env=dict(environment),
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C in a terminal reaches this process alone
     )
