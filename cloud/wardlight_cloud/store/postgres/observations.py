@@ -1,0 +1,208 @@
+"""Search of Observations: spans first, then rows in windows of time or along the commits."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from wardlight_cloud.store.base import ObservationPage, ObservationQuery, TimeBound
+from wardlight_cloud.store.postgres.commit_walk import ALL_COMMITS, walk
+from wardlight_cloud.store.postgres.connections import Connection
+from wardlight_cloud.store.postgres.errors import storage_call
+from wardlight_cloud.store.postgres.part import Database, Part
+from wardlight_cloud.store.postgres.scan import (
+    Direction,
+    Found,
+    Position,
+    Stretch,
+    complete_panels,
+    instant_of,
+    observation_rows,
+    scan,
+    width,
+)
+from wardlight_cloud.store.postgres.sealed import Cursors, ObservationIds, ObservationKey
+from wardlight_cloud.store.postgres.spans import (
+    BEGINNING,
+    END,
+    TICK,
+    Span,
+    find_spans,
+    interval,
+)
+from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.postgres.windows import windows
+
+_SQL: Final = statements("observations")
+_NOTHING: Final = ObservationPage((), None)
+
+
+class ObservationsPart(Part):
+    """See ReadStore.observations."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._ids = ObservationIds(database.observation_key)
+        self._cursors = Cursors(database.cursor_key)
+
+    @storage_call
+    async def observations(self, query: ObservationQuery) -> ObservationPage:
+        """See ReadStore; ValueError for a cursor that is not one of this search."""
+        search = repr(replace(query, after=None, count=0))
+        after = None if query.after is None else self._cursors.open(query.after, search, Position)
+        if () in (query.patients, query.devices, query.metrics, query.component_metrics, query.ids):
+            return _NOTHING
+        async with self._connections.acquire() as connection:
+            commits = await _commit_bounds(connection, query.stored)
+            if commits[0] > commits[1]:
+                return _NOTHING
+            found = await self._found(connection, query, commits, after)
+        page = found[: query.count]
+        is_more = len(found) > query.count and bool(page)
+        following = self._cursors.seal(page[-1].position, search) if is_more else None
+        return ObservationPage(observation_rows(page, self._ids), following)
+
+    async def _found(
+        self,
+        connection: Connection,
+        query: ObservationQuery,
+        commits: tuple[int, int],
+        after: Position | None,
+    ) -> list[Found]:
+        """One more than the page holds, when there are more."""
+        limit = query.count + 1
+        if query.ids is not None:
+            keys = [self._ids.key(text) for text in query.ids]
+            wanted = [key for key in keys if key is not None]
+            return await _by_keys(connection, query, wanted, commits, after, limit)
+        spans = await find_spans(connection, query)
+        if not spans:
+            return []
+        if query.order == "commit":
+            return await walk(connection, spans, commits=commits, after=after, limit=limit)
+        direction: Direction = "backward" if query.order == "newest" else "forward"
+        stretches = _stretches(spans, commits)
+        return await _by_time(connection, query, stretches, direction, after, limit)
+
+
+async def _commit_bounds(connection: Connection, bounds: Sequence[TimeBound]) -> tuple[int, int]:
+    """The commits of a search on stored_at; stored_at grows with them."""
+    if not bounds:
+        return ALL_COMMITS
+    lo, hi = interval(bounds)
+    row = await connection.fetchrow(_SQL["commits_between"], lo, hi - TICK)
+    if row is None or row["first"] is None or row["last"] is None:
+        return 1, 0
+    return row["first"], row["last"]
+
+
+def _stretches(spans: Sequence[Span], commits: tuple[int, int]) -> list[Stretch]:
+    """Spans, with the commits of rows that let an Observation's commit lie within ``commits``."""
+    first, last = commits
+    return [
+        Stretch(span, first_seq=first if span.assigned_seq < first else 0, last_seq=last)
+        for span in spans
+        if span.assigned_seq <= last
+    ]
+
+
+async def _by_time(
+    connection: Connection,
+    query: ObservationQuery,
+    stretches: Sequence[Stretch],
+    direction: Direction,
+    after: Position | None,
+    limit: int,
+) -> list[Found]:
+    if after is not None:
+        stretches = _beyond(stretches, direction, after)
+    found: list[Found] = []
+    if not stretches:
+        return found
+    rows = limit * width(stretches)
+    async for window in windows(connection, stretches, direction, rows):
+        while len(found) < limit:
+            wanted = limit - len(found)
+            part = await scan(
+                connection, stretches, window=window, direction=direction, after=after,
+                limit=wanted,
+            )  # fmt: skip
+            found += await _completed(connection, query, part)
+            if len(part) < wanted:
+                break
+            after = part[-1].position
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _beyond(stretches: Sequence[Stretch], direction: Direction, after: Position) -> list[Stretch]:
+    """Cut away what lies before the cursor, so that windows begin there."""
+    moment = instant_of(after[1])
+    lo, hi = (BEGINNING, moment + TICK) if direction == "backward" else (moment, END)
+    cut = [replace(stretch, span=stretch.span.cut(lo, hi)) for stretch in stretches]
+    return [stretch for stretch in cut if not stretch.span.is_empty]
+
+
+async def _completed(
+    connection: Connection, query: ObservationQuery, part: list[Found]
+) -> list[Found]:
+    """Panels with all components, where the search may have seen some of them only."""
+    if query.component_metrics is None and not query.stored:
+        return part
+    await complete_panels(connection, part)
+    if not query.stored:
+        return part
+    return [each for each in part if each.commit_seq <= each.stretch.last_seq]
+
+
+async def _by_keys(
+    connection: Connection,
+    query: ObservationQuery,
+    keys: Sequence[ObservationKey],
+    commits: tuple[int, int],
+    after: Position | None,
+    limit: int,
+) -> list[Found]:
+    """All that the search asks for by id, in its order; ids are few."""
+    if not keys:
+        return []
+    spans = await find_spans(connection, query, sorted({anchor for anchor, _, _ in keys}))
+    times = sorted({time_us for _, time_us, _ in keys})
+    cut = [
+        span.cut(instant_of(time_us), instant_of(time_us) + TICK)
+        for span in spans
+        for anchor, time_us in sorted({(anchor, time_us) for anchor, time_us, _ in keys})
+        if span.anchor == anchor
+    ]
+    stretches = _stretches([span for span in cut if not span.is_empty], commits)
+    window = instant_of(times[0]), instant_of(times[-1]) + TICK
+    wanted = set(keys)
+    found: list[Found] = []
+    position: Position | None = None
+    while True:
+        size = len(keys) + limit
+        part = await scan(
+            connection, stretches, window=window, direction="forward", after=position, limit=size
+        )
+        found += await _completed(connection, query, [each for each in part if each.key in wanted])
+        if len(part) < size:
+            break
+        position = part[-1].position
+    return _ordered(found, query, after)[:limit]
+
+
+def _ordered(
+    found: Sequence[Found], query: ObservationQuery, after: Position | None
+) -> list[Found]:
+    if query.order == "commit":
+        for each in found:
+            each.stretch = replace(each.stretch, position=each.commit_seq)
+    is_backward = query.order == "newest"
+    ordered = sorted(found, key=lambda each: each.position, reverse=is_backward)
+    if after is None:
+        return ordered
+    return [
+        each
+        for each in ordered
+        if (each.position < after if is_backward else each.position > after)
+    ]

@@ -1,0 +1,89 @@
+"""Opaque texts that only this store can read: ids of Observations and cursors.
+
+Observation id  one AES block of (series i32 | time us i64 | ord i32), base32 in small letters, 26
+                characters: stable, reversible, and without anything a reader could learn or count
+Cursor          AES-256-GCM: nonce 12 | position as MessagePack, with tag 16; bound to the search
+                by its associated data, since a position in one search means nothing in another.
+                It may hold a name or a measured time, and stands in a URL: so it is encrypted.
+Errors          ValueError for a cursor that is not ours or of another search
+Source          FIPS 197; NIST SP 800-38D, 8.2.2 (random nonces); FHIR R4 id [A-Za-z0-9-.]{1,64}
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+import struct
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES128
+from cryptography.hazmat.primitives.ciphers.modes import ECB
+
+ObservationKey = tuple[int, int, int]
+"""(anchor series, time in us, ord)."""
+
+_KEY: Final = struct.Struct(">iqi")
+_TEXT_LENGTH: Final = 26
+_PADDING: Final = b"======"
+_NONCE_BYTES: Final = 12
+_LATEST_US: Final = 1 << 53  # the year 2255
+
+
+class ObservationIds:
+    """Keys to ids and back; ``key`` has 16 bytes and stays the same for the life of a store."""
+
+    def __init__(self, key: bytes) -> None:
+        # ECB of single blocks: each plaintext is one block and unique, so nothing can repeat.
+        self._cipher = Cipher(AES128(key), ECB())  # noqa: S305 - see above
+
+    def ids(self, keys: Sequence[ObservationKey]) -> list[str]:
+        """Ids of keys."""
+        blocks = self._cipher.encryptor().update(b"".join(_KEY.pack(*key) for key in keys))
+        return [
+            base64.b32encode(blocks[start : start + 16])[:_TEXT_LENGTH].decode().lower()
+            for start in range(0, len(blocks), 16)
+        ]
+
+    def key(self, text: str) -> ObservationKey | None:
+        """The key of an id; None for a text that cannot be one of ours."""
+        if len(text) != _TEXT_LENGTH:
+            return None
+        try:
+            block = base64.b32decode(text.upper().encode() + _PADDING)
+        except (binascii.Error, ValueError):
+            return None
+        series, time_us, ord_ = _KEY.unpack(self._cipher.decryptor().update(block))
+        key = series, time_us, ord_
+        # Any block decrypts to something; ours have a time that a reading can have, and one text.
+        return key if 0 <= time_us < _LATEST_US and self.ids([key]) == [text] else None
+
+
+class Cursors:
+    """Positions to opaque bytes and back; ``key`` has 32 bytes."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(key)
+
+    def seal(self, position: object, search: str) -> bytes:
+        """Bytes of a position in a search."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        content = msgspec.msgpack.encode(position)
+        return nonce + self._cipher.encrypt(nonce, content, _digest(search))
+
+    def open(self, cursor: bytes, search: str, kind: Any) -> Any:
+        """The position that was sealed, as ``kind``."""
+        nonce, content = cursor[:_NONCE_BYTES], cursor[_NONCE_BYTES:]
+        try:
+            opened = self._cipher.decrypt(nonce, content, _digest(search))
+            return msgspec.msgpack.decode(opened, type=kind)
+        except (InvalidTag, ValueError, msgspec.DecodeError) as error:
+            raise ValueError("not a cursor of this search") from error
+
+
+def _digest(search: str) -> bytes:
+    return hashlib.sha256(search.encode()).digest()

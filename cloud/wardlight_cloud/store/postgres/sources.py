@@ -1,0 +1,155 @@
+"""Which records of a call are new: by ledger, by event id, and within the call itself. Pure.
+
+Order of the rules (DESIGN 4): (gateway, epoch, seq) in the ledger, then the event id. A record that
+an event id shows to be known is left out, and its seq still counts as stored.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wardlight_cloud.store.batch import IngestBatch, Rejected
+from wardlight_cloud.store.postgres.dictionary import NO_LEDGER_EPOCH, Dictionary
+from wardlight_cloud.store.postgres.ledgers import (
+    LedgerKey,
+    Range,
+    Settled,
+    Settlement,
+    repeated,
+    runs,
+    within,
+)
+from wardlight_cloud.store.postgres.rows import BoolMask, Source
+
+
+@dataclass(slots=True)
+class Records:
+    """The records of one batch. ``is_open``: not settled before; ``is_new``: to be stored."""
+
+    batch: IngestBatch
+    gateway_id: int
+    is_open: BoolMask
+    is_new: BoolMask
+    rejected: list[Rejected]
+
+    @property
+    def ledger(self) -> LedgerKey | None:
+        """None for a batch that has dead letters and no ledger."""
+        if self.batch.epoch == NO_LEDGER_EPOCH:
+            return None
+        return self.gateway_id, self.batch.epoch
+
+    @property
+    def known_count(self) -> int:
+        """Records that were there already, by seq or by event id."""
+        letters = len(self.batch.rejected) - len(self.rejected)
+        return int(np.count_nonzero(~self.is_new)) + letters
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the database has anything to write for this batch."""
+        return bool(self.is_open.any() or self.rejected)
+
+
+def spans_of(batches: Sequence[IngestBatch], dictionary: Dictionary) -> dict[LedgerKey, Range]:
+    """Least and greatest seq of each ledger in the call, in the order in which to lock them."""
+    spans: dict[LedgerKey, Range] = {}
+    for batch in batches:
+        seqs = [int(batch.seqs[0]), int(batch.seqs[-1])] if len(batch.seqs) else []
+        seqs += [letter.seq for letter in batch.rejected]
+        if batch.epoch == NO_LEDGER_EPOCH:
+            continue
+        key = dictionary.gateway_id(batch.gateway), batch.epoch
+        first, last = spans.get(key, (min(seqs, default=1), max(seqs, default=1)))
+        spans[key] = min([first, *seqs]), max([last, *seqs])
+    return dict(sorted(spans.items()))
+
+
+def split(
+    batches: Sequence[IngestBatch],
+    dictionary: Dictionary,
+    known: Mapping[LedgerKey, Sequence[Range]],
+) -> list[Records]:
+    """Leave out what the ledger has, and what an earlier batch of the call brings."""
+    seen: dict[LedgerKey, list[Range]] = {key: list(ranges) for key, ranges in known.items()}
+    found: list[Records] = []
+    for batch in batches:
+        gateway_id = dictionary.gateway_id(batch.gateway)
+        ranges = seen.get((gateway_id, batch.epoch), [])
+        letters = _open_letters(batch, ranges)
+        is_open = ~(within(batch.seqs, ranges) | repeated(batch.seqs))
+        if letters:
+            is_open &= ~np.isin(batch.seqs, [letter.seq for letter in letters])
+        found.append(Records(batch, gateway_id, is_open, is_open.copy(), letters))
+        if batch.epoch != NO_LEDGER_EPOCH:
+            added = runs(batch.seqs[is_open]) + [(each.seq, each.seq) for each in letters]
+            seen[gateway_id, batch.epoch] = _union([*ranges, *added])
+    return found
+
+
+def _open_letters(batch: IngestBatch, ranges: Sequence[Range]) -> list[Rejected]:
+    by_seq = {letter.seq: letter for letter in reversed(batch.rejected)}
+    if batch.epoch == NO_LEDGER_EPOCH or not by_seq:
+        return list(by_seq.values())
+    seqs = np.array(list(by_seq), np.int64)
+    taken = within(seqs, ranges)
+    return [
+        letter for letter, is_taken in zip(by_seq.values(), taken.tolist(), strict=True)
+        if not is_taken
+    ]  # fmt: skip
+
+
+def _union(ranges: list[Range]) -> list[Range]:
+    """Ranges in order, joined where they touch."""
+    joined: list[Range] = []
+    for first, last in sorted(ranges):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = joined[-1][0], max(joined[-1][1], last)
+        else:
+            joined.append((first, last))
+    return joined
+
+
+def leave_out_repeated_events(records: Sequence[Records]) -> set[bytes]:
+    """Of records with one event id keep the first; returns all event ids that are left."""
+    found: set[bytes] = set()
+    for each in records:
+        for place, event_id in enumerate(each.batch.event_ids):
+            if event_id is None or not each.is_new[place]:
+                continue
+            if event_id in found:
+                each.is_new[place] = False
+            found.add(event_id)
+    return found
+
+
+def leave_out_known_events(records: Sequence[Records], known: set[bytes]) -> None:
+    """Leave out the records whose event id the database has."""
+    for each in records:
+        for place, event_id in enumerate(each.batch.event_ids):
+            if event_id in known:
+                each.is_new[place] = False
+
+
+def settlement(records: Sequence[Records]) -> Settlement:
+    """What the call settles; removed ranges come with the gaps that tell of them."""
+    settled = Settlement()
+    for each in records:
+        ledger = each.ledger
+        if ledger is None:
+            continue
+        settled.add(ledger, Settled.STORED, runs(each.batch.seqs[each.is_open]))
+        settled.add(ledger, Settled.REJECTED, ((one.seq, one.seq) for one in each.rejected))
+        for gap in each.batch.gaps:
+            if each.is_new[gap.record]:
+                settled.add(ledger, Settled.REMOVED, gap.seqs)
+    return settled
+
+
+def row_sources(records: Sequence[Records], dictionary: Dictionary) -> list[Source]:
+    """What ``rows.gather`` needs."""
+    return [
+        Source(each.batch, each.gateway_id, dictionary.series_ids(each.batch), each.is_new)
+        for each in records
+    ]

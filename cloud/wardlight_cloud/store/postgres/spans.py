@@ -1,0 +1,126 @@
+"""Which series may answer a search, over which time, for which patient.
+
+A span is one series inside one assignment: rows of the series at [lo, hi) belong to the patient.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from wardlight_cloud.store.base import ObservationQuery, TimeBound
+from wardlight_cloud.store.postgres.connections import Connection
+from wardlight_cloud.store.postgres.statements import statements
+from wardlight_shared.codes import METRICS
+
+_SQL: Final = statements("observations")
+BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
+END: Final = datetime(9999, 12, 31, tzinfo=UTC)
+TICK: Final = timedelta(microseconds=1)
+
+NEVER_OBSERVED: Final = frozenset(row.wire for row in METRICS.values() if not row.category)
+"""Metrics that are no vital sign of anybody, such as a battery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """See the module. ``anchor``: the panel's series for a component, else the series itself."""
+
+    series_id: int
+    anchor: int
+    metric: int
+    observation_metric: int
+    unit: str
+    user: int | None
+    site: str | None
+    raw_unit: str | None
+    device_id: UUID
+    patient_id: UUID
+    assigned_seq: int
+    lo: datetime
+    hi: datetime
+
+    def cut(self, lo: datetime, hi: datetime) -> "Span":
+        """The part within [lo, hi)."""
+        return replace(self, lo=max(self.lo, lo), hi=min(self.hi, hi))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no instant lies in it."""
+        return self.lo >= self.hi
+
+
+def interval(bounds: Iterable[TimeBound]) -> tuple[datetime, datetime]:
+    """Comparisons as one half-open interval; the clock of the store ticks in microseconds."""
+    lo, hi = BEGINNING, END
+    for bound in bounds:
+        match bound.op:
+            case "ge":
+                lo = max(lo, bound.instant)
+            case "gt":
+                lo = max(lo, _after(bound.instant))
+            case "lt":
+                hi = min(hi, bound.instant)
+            case "le":
+                hi = min(hi, _after(bound.instant))
+    return lo, hi
+
+
+def _after(instant: datetime) -> datetime:
+    return instant + TICK if instant < END else END
+
+
+async def find_spans(
+    connection: Connection, query: ObservationQuery, anchors: Sequence[int] | None = None
+) -> list[Span]:
+    """Spans that may hold Observations of a query; ``anchors`` narrows to those series."""
+    lo, hi = interval(query.times)
+    rows = await _assigned(connection, query, anchors)
+    spans = (_span(row) for row in rows if _is_wanted(row, query))
+    cut = (span.cut(lo, hi) for span in spans)
+    return [span for span in cut if not span.is_empty]
+
+
+async def _assigned(
+    connection: Connection, query: ObservationQuery, anchors: Sequence[int] | None
+) -> list[Any]:
+    if anchors is not None:
+        return await connection.fetch(_SQL["spans_of_anchors"], list(anchors))
+    if query.patients is not None:
+        return await connection.fetch(_SQL["spans_of_patients"], list(query.patients))
+    if query.devices is not None:
+        return await connection.fetch(_SQL["spans_of_devices"], list(query.devices))
+    return await connection.fetch(_SQL["spans"])
+
+
+def _is_wanted(row: Any, query: ObservationQuery) -> bool:
+    metric, observed = row["metric"], row["observation_metric"]
+    if observed in NEVER_OBSERVED:
+        return False
+    if query.patients is not None and row["patient_id"] not in query.patients:
+        return False
+    if query.devices is not None and row["device_id"] not in query.devices:
+        return False
+    if query.metrics is not None and observed not in query.metrics:
+        return False
+    components = query.component_metrics
+    return components is None or observed in components or metric in components
+
+
+def _span(row: Any) -> Span:
+    return Span(
+        series_id=row["series_id"],
+        anchor=row["anchor"],
+        metric=row["metric"],
+        observation_metric=row["observation_metric"],
+        unit=row["unit"],
+        user=row["user_index"],
+        site=row["site"],
+        raw_unit=row["raw_unit"],
+        device_id=row["device_id"],
+        patient_id=row["patient_id"],
+        assigned_seq=row["assigned_seq"],
+        lo=row["valid_from"],
+        hi=row["valid_to"] or END,
+    )

@@ -1,0 +1,182 @@
+-- Observations: which series may answer (spans), where they have rows (days, commits), the rows.
+
+-- name: spans_of_patients
+SELECT * FROM assigned_series WHERE patient_id = ANY($1::uuid[])
+
+-- name: spans_of_devices
+SELECT * FROM assigned_series WHERE device_id = ANY($1::uuid[])
+
+-- name: spans_of_anchors
+SELECT a.*
+FROM unnest($1::int[]) AS k (anchor)
+INNER JOIN series AS s ON s.series_id = k.anchor OR s.panel_series_id = k.anchor
+INNER JOIN assigned_series AS a USING (series_id)
+
+-- name: spans
+SELECT * FROM assigned_series
+
+-- name: commits_between
+-- The first commit stored at or after $1 and the last one stored at or before $2.
+SELECT
+    (
+        SELECT commit_seq FROM commit_log WHERE stored_at >= $1
+        ORDER BY stored_at, commit_seq LIMIT 1
+    ) AS first,
+    (
+        SELECT commit_seq FROM commit_log WHERE stored_at <= $2
+        ORDER BY stored_at DESC, commit_seq DESC LIMIT 1
+    ) AS last
+
+-- name: days_backward
+-- Days on which these series have rows, newest first: at most $4 a series.
+SELECT d.day, sum(d.readings)::bigint AS readings
+FROM unnest($1::int[]) AS k (series_id)
+CROSS JOIN LATERAL (
+    SELECT day, readings FROM series_day
+    WHERE series_id = k.series_id AND day BETWEEN $2 AND $3
+    ORDER BY day DESC LIMIT $4
+) AS d
+GROUP BY d.day
+ORDER BY d.day DESC
+
+-- name: days_forward
+SELECT d.day, sum(d.readings)::bigint AS readings
+FROM unnest($1::int[]) AS k (series_id)
+CROSS JOIN LATERAL (
+    SELECT day, readings FROM series_day
+    WHERE series_id = k.series_id AND day BETWEEN $2 AND $3
+    ORDER BY day LIMIT $4
+) AS d
+GROUP BY d.day
+ORDER BY d.day
+
+-- name: commits_of_series
+-- What commits from $4 to $5 brought to these series, in commit order; a span's own rows begin
+-- above its assignment.
+SELECT k.place, c.commit_seq, c.first_time, c.last_time, c.readings
+FROM unnest($1::int[], $2::bigint[]) WITH ORDINALITY AS k (series_id, assigned_seq, place)
+CROSS JOIN LATERAL (
+    SELECT commit_seq, first_time, last_time, readings
+    FROM series_commit
+    WHERE
+        series_id = k.series_id AND commit_seq > k.assigned_seq
+        AND commit_seq BETWEEN $4 AND $5
+    ORDER BY commit_seq
+    LIMIT $3
+) AS c
+ORDER BY c.commit_seq
+LIMIT $3
+
+-- name: commits
+-- The same for all series, where there are too many to name them.
+SELECT series_id, commit_seq, first_time, last_time, readings
+FROM series_commit
+WHERE commit_seq BETWEEN $2 AND $3
+ORDER BY commit_seq, series_id, bucket
+LIMIT $1
+
+-- name: scan_forward
+-- Rows of spans in the order (position, time, anchor, ord), after the cursor $12 to $15. $9 and $10
+-- bound the window and prune partitions. $11: flags that keep a row out.
+SELECT
+    r.place, r.time, r.ord, r.mantissa, r.scale, r.absent, r.flags, r.offset_min, r.clock,
+    r.error_ms, g.gateway, r.commit_seq,
+    (SELECT stored_at FROM commit_log WHERE commit_seq = r.commit_seq) AS stored_at,
+    d.raw_mantissa, d.raw_scale, d.device_time, d.context
+FROM (
+    SELECT
+        k.place, k.position, k.anchor, k.series_id, found.*,
+        greatest(found.row_seq, k.assigned_seq) AS commit_seq
+    FROM unnest(
+        $1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+        $7::timestamptz[], $8::timestamptz[]
+    ) WITH ORDINALITY AS k (
+        series_id, anchor, assigned_seq, position, first_seq, last_seq, lo, hi, place
+    )
+    CROSS JOIN LATERAL (
+        SELECT
+            time, ord, mantissa, scale, absent, flags, offset_min, clock, error_ms, gateway_id,
+            commit_seq AS row_seq
+        FROM reading
+        WHERE
+            series_id = k.series_id
+            AND time >= $9 AND time < $10 AND time >= k.lo AND time < k.hi
+            AND commit_seq BETWEEN k.first_seq AND k.last_seq
+            AND (flags & $11) = 0
+            AND (k.position, time, k.anchor, ord) > ($12::bigint, $13::timestamptz, $14::int, $15::int)
+        ORDER BY time, ord
+        LIMIT $16
+    ) AS found
+    ORDER BY k.position, found.time, k.anchor, found.ord
+    LIMIT $17
+) AS r
+LEFT JOIN LATERAL (SELECT gateway FROM gateway WHERE gateway_id = r.gateway_id LIMIT 1) AS g ON true
+LEFT JOIN LATERAL (
+    SELECT raw_mantissa, raw_scale, device_time, context
+    FROM reading_detail
+    WHERE series_id = r.series_id AND time = r.time AND ord = r.ord
+    LIMIT 1
+) AS d ON true
+ORDER BY r.position, r.time, r.anchor, r.ord, r.series_id
+
+-- name: scan_backward
+-- The same the other way round.
+SELECT
+    r.place, r.time, r.ord, r.mantissa, r.scale, r.absent, r.flags, r.offset_min, r.clock,
+    r.error_ms, g.gateway, r.commit_seq,
+    (SELECT stored_at FROM commit_log WHERE commit_seq = r.commit_seq) AS stored_at,
+    d.raw_mantissa, d.raw_scale, d.device_time, d.context
+FROM (
+    SELECT
+        k.place, k.position, k.anchor, k.series_id, found.*,
+        greatest(found.row_seq, k.assigned_seq) AS commit_seq
+    FROM unnest(
+        $1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
+        $7::timestamptz[], $8::timestamptz[]
+    ) WITH ORDINALITY AS k (
+        series_id, anchor, assigned_seq, position, first_seq, last_seq, lo, hi, place
+    )
+    CROSS JOIN LATERAL (
+        SELECT
+            time, ord, mantissa, scale, absent, flags, offset_min, clock, error_ms, gateway_id,
+            commit_seq AS row_seq
+        FROM reading
+        WHERE
+            series_id = k.series_id
+            AND time >= $9 AND time < $10 AND time >= k.lo AND time < k.hi
+            AND commit_seq BETWEEN k.first_seq AND k.last_seq
+            AND (flags & $11) = 0
+            AND (k.position, time, k.anchor, ord) < ($12::bigint, $13::timestamptz, $14::int, $15::int)
+        ORDER BY time DESC, ord DESC
+        LIMIT $16
+    ) AS found
+    ORDER BY k.position DESC, found.time DESC, k.anchor DESC, found.ord DESC
+    LIMIT $17
+) AS r
+LEFT JOIN LATERAL (SELECT gateway FROM gateway WHERE gateway_id = r.gateway_id LIMIT 1) AS g ON true
+LEFT JOIN LATERAL (
+    SELECT raw_mantissa, raw_scale, device_time, context
+    FROM reading_detail
+    WHERE series_id = r.series_id AND time = r.time AND ord = r.ord
+    LIMIT 1
+) AS d ON true
+ORDER BY r.position DESC, r.time DESC, r.anchor DESC, r.ord DESC, r.series_id
+
+-- name: components
+-- All components at the keys (time, ord) of panels.
+SELECT k.place, s.metric, s.unit, r.mantissa, r.scale, r.absent, r.flags, r.commit_seq
+FROM unnest($1::int[], $2::timestamptz[], $3::int[]) WITH ORDINALITY
+    AS k (anchor, time, ord, place)
+INNER JOIN series AS s ON s.panel_series_id = k.anchor
+CROSS JOIN LATERAL (
+    SELECT mantissa, scale, absent, flags, commit_seq
+    FROM reading
+    WHERE
+        series_id = s.series_id AND time = k.time AND ord = k.ord
+        AND time BETWEEN $4 AND $5 AND (flags & $6) = 0
+    LIMIT 1
+) AS r
+ORDER BY k.place, s.metric
+
+-- name: stored_at
+SELECT commit_seq, stored_at FROM commit_log WHERE commit_seq = ANY($1::bigint[])
