@@ -6,7 +6,10 @@ session or token again; one that has ended closes it.
 
 Events   ``latest``: JSON list of rows; ``id`` is the commit sequence.
          ``alive``: every HEARTBEAT_S without rows, so that a dead connection is noticed.
-Errors   401, 404 (unknown patient id), 400 (bad parameter), 503 (no database): JSON {"error": ...}
+A trend holds what was measured while the device belonged to the patient, and nothing else.
+
+Errors   401, 404 (unknown patient or series), 400 (bad parameter), 503 (no database), each as
+         JSON {"error": ...}
 """
 
 import asyncio
@@ -23,7 +26,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from wardlight_cloud.live.hub import LiveHub
-from wardlight_cloud.store.base import LatestRow, ReadStore, RegisterStore
+from wardlight_cloud.live.spans import spans
+from wardlight_cloud.store.base import LatestRow, ReadStore, RegisterStore, TrendPoint
 from wardlight_shared.codes import BY_WIRE
 from wardlight_shared.errors import StorageError
 from wardlight_shared.floats import decimal_from_parts
@@ -138,23 +142,37 @@ class LiveRoutes:
 
     async def _trend(self, request: Request) -> Response:
         parameters = request.query_params
+        patient = _uuid(parameters.get("patient", ""))
         series = _whole(parameters.get("series"), "series", 0, 1 << 31)
         points = _whole(parameters.get("points", "1000"), "points", 10, _MAX_POINTS)
         end = _instant(parameters.get("end"), "end") or datetime.now(UTC)
         start = _instant(parameters.get("start"), "start") or end - timedelta(hours=24)
         if not timedelta(0) < end - start <= _MAX_SPAN:
             raise BadRequest("start must lie before end, by at most 366 days")
-        found = await self._store.trend(series, start=start, end=end, max_points=points)
-        return _json(
-            {
-                "time": [point.time.timestamp() for point in found],
-                "mean": [point.mean if point.count else None for point in found],
-                "minimum": [point.minimum if point.count else None for point in found],
-                "maximum": [point.maximum if point.count else None for point in found],
-                "count": [point.count for point in found],
-                "absent": [point.absent for point in found],
-            }
-        )
+        rows = await self._store.latest([patient])
+        row = next((row for row in rows if row.series_id == series), None)
+        if row is None:
+            return _json({"error": "This patient has no such series now."}, 404)
+        assignments = await self._store.assignments(device_id=row.device_id)
+        found = [
+            point
+            for held in spans(row, assignments, start, end)
+            for point in held.own(
+                await self._store.trend(series, start=held.start, end=held.end, max_points=points)
+            )
+        ]
+        return _json(_columns(found))
+
+
+def _columns(found: list[TrendPoint]) -> dict[str, list[Any]]:
+    return {
+        "time": [point.time.timestamp() for point in found],
+        "mean": [point.mean if point.count else None for point in found],
+        "minimum": [point.minimum if point.count else None for point in found],
+        "maximum": [point.maximum if point.count else None for point in found],
+        "count": [point.count for point in found],
+        "absent": [point.absent for point in found],
+    }
 
 
 def _event(rows: tuple[LatestRow, ...]) -> bytes:

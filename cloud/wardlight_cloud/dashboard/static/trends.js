@@ -5,6 +5,7 @@
   const buttons = [...document.querySelectorAll(".ranges button")];
   if (!figures.length) return;
   let hours = 1;
+  const patient = document.querySelector("[data-live]").dataset.live;
   const charts = new Map(); // series -> {plot, data}
   const skew = Date.parse(document.body.dataset.now) - Date.now(); // this computer's clock may be wrong
   const style = getComputedStyle(document.documentElement);
@@ -48,7 +49,7 @@
     const asked = hours;
     const start = new Date(Date.now() + skew - asked * 3600e3).toISOString();
     const series = figure.dataset.series;
-    const answer = await fetch(`/api/v1/trend?series=${series}&start=${encodeURIComponent(start)}&points=1000`)
+    const answer = await fetch(`/api/v1/trend?patient=${patient}&series=${series}&start=${encodeURIComponent(start)}&points=1000`)
       .catch(() => ({ ok: false, status: "no answer" }));
     if (asked !== hours) return; // another range was chosen meanwhile
     if (!answer.ok && charts.has(series)) return; // what is drawn stays; the page says that it is old
