@@ -21,7 +21,7 @@ from wardlight_cloud.ingest.backoff import Backoff
 from wardlight_cloud.store.embedded import EmbeddedPostgres
 from wardlight_cloud.store.embedded.processes import exited
 from wardlight_cloud.store.embedded.tether import tethered
-from wardlight_cloud.store.open import EMBEDDED_FOLDER, dsn_of, migrate
+from wardlight_cloud.store.open import EMBEDDED_FOLDER, migrate_store
 
 _log = logging.getLogger(__name__)
 _WRONG_SETTINGS: Final = 2
@@ -39,7 +39,7 @@ async def run(settings: Settings, config: Path | None) -> int:
             await stack.enter_async_context(server)
             keeping = asyncio.create_task(server.keep_running(), name="postgres")
             stack.callback(keeping.cancel)
-        await migrate(dsn_of(settings), engine=settings.database.engine)
+        await migrate_store(settings)
         arguments = [] if config is None else ["--config", str(config)]
         children = [
             asyncio.create_task(_keep_running([name, *arguments], stop), name=f"child {name}")

@@ -62,8 +62,8 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _migrate(settings: Settings, options: argparse.Namespace) -> int:
-    from wardlight_cloud.store.open import dsn_of, migrate
+    from wardlight_cloud.store.open import migrate_store
 
-    count = asyncio.run(migrate(dsn_of(settings), engine=settings.database.engine))
+    count = asyncio.run(migrate_store(settings))
     sys.stdout.write(f"{count} migrations run\n" if count else "the schema is current\n")
     return 0

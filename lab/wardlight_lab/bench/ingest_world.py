@@ -23,7 +23,7 @@ from wardlight_cloud.security.broker import BrokerPermissions
 from wardlight_cloud.security.ca import CertificateAuthority
 from wardlight_cloud.security.roles import Role
 from wardlight_cloud.store.embedded import EmbeddedPostgres
-from wardlight_cloud.store.open import migrate, open_store
+from wardlight_cloud.store.open import open_store
 from wardlight_lab.broker import NatsServer
 from wardlight_lab.demo.settings_files import cloud_settings, gateway_settings
 from wardlight_lab.supervise.process import ChildProcess
@@ -104,7 +104,6 @@ class IngestWorld:
         port = self._broker.port
         text = cloud_settings(COLLECTOR, self._folder, self.dsn, port, 0, credentials)
         write_private(config, text)
-        await migrate(self.dsn)
         store = await open_store(load_cloud(config))
         for gateway in self._gateways:
             await store.put_gateway(gateway)
