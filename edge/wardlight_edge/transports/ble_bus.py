@@ -32,6 +32,10 @@ _RULES: Final = (
     f"type='signal',sender='{_BLUEZ}',interface='{_DEVICE}',member='Disconnected'",
     f"type='signal',sender='{_BLUEZ}',interface='{_PROPERTIES}',arg0='{_ADAPTER}'",
 )
+_WITHOUT_BLUEZ: Final = {
+    Trouble.NO_BLUEZ: "bluetoothd is not running",
+    Trouble.NO_BUS: "the system D-Bus refuses: add the gateway's user to the group bluetooth",
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -168,7 +172,10 @@ class SystemBus:
             await self.call(_BLUEZ, *manager, "RegisterAgent", "os", registration)
             await self.call(_BLUEZ, *manager, "RequestDefaultAgent", "o", [ble_agent.PATH])
         except BleError as error:
-            raise BleError(error.trouble, "bluetoothd is not running") from error
+            reason = _WITHOUT_BLUEZ.get(error.trouble)
+            if reason is None:
+                raise
+            raise BleError(error.trouble, reason) from error
 
     def _connected(self) -> MessageBus:
         if self._bus is None:

@@ -85,7 +85,7 @@ class BleTransport:
         self._backoff = Backoff(1.0, LONGEST_S)
         self._early_drops = 0
         self._left_ms = 0
-        self._said: tuple[LinkState, str | None] = (LinkState.WAITING, None)
+        self._said: tuple[LinkState | None, str | None] = (None, None)
         self._is_repaired = asyncio.Event()
 
     def accepted(self, token: int) -> None:
@@ -115,7 +115,7 @@ class BleTransport:
             if absence is not None:
                 self._say(receiver, LinkState.ABSENT, absence)
             else:
-                if self._said[0] is LinkState.ABSENT:
+                if self._said[0] in {None, LinkState.ABSENT}:
                     self._say(receiver, LinkState.WAITING)
                 heard = self._watch.best(self._stack.adapters_for(self._address), self._since_ms())
                 if heard is not None and not receiver.is_refusing:

@@ -135,7 +135,7 @@ def test_packed_numbers_have_the_least_width_and_come_back(numbers: list[int]) -
         assert any(not -(1 << half) <= number < 1 << half for number in numbers)
 
 
-@given(st.lists(st.one_of(st.integers(-(1 << 62), 1 << 62), absents), min_size=1, max_size=30))
+@given(st.lists(st.one_of(st.integers(-(1 << 61), 1 << 61), absents), min_size=1, max_size=30))
 def test_a_column_keeps_numbers_and_reasons_apart(mantissas: list[int | Absent]) -> None:
     encoded = column(7, -1, mantissas, [0] * len(mantissas))
     assert len(encoded.absents or []) == sum(isinstance(each, Absent) for each in mantissas)

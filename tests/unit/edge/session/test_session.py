@@ -416,3 +416,25 @@ def test_no_sequence_of_arrivals_ends_a_session(
         assert stored + sum(len(event.series) for event in bench.outbox.events()) == readings
 
     asyncio.run(play())
+
+
+async def test_a_spot_check_of_a_streaming_oximeter_is_an_event(tmp_path: Path) -> None:
+    profile = parse(
+        """
+schema = 1
+decoder = "pulse_oximeter"
+device = { manufacturer = "m", model = "oximeter" }
+stream = {}
+transport = { ble = { indicate = ["0x2A5E"], notify = ["0x2A5F"] } }
+[[metric]]
+name = "spo2"
+""",
+        source="oximeter.toml",
+    )
+    bench = Bench(tmp_path, profile)
+    async with bench.running():
+        bench.connect()
+        bench.octets(bytes.fromhex("00 6100 3D00"), "0x2A5E")
+        bench.octets(bytes.fromhex("00 6100 3D00"), "0x2A5F")
+    assert len(bench.outbox.events()) == 1
+    assert len(bench.outbox.blocks()) == 1
