@@ -21,10 +21,6 @@ from wardlight_cloud.store.postgres.statements import statements
 Own: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Connection: TypeAlias = "Own | PoolConnectionProxy[asyncpg.Record]"
 
-# The driver's types take their parameter in stubs only, hence the quotes.
-Own: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-Connection: TypeAlias = "Own | PoolConnectionProxy[asyncpg.Record]"
-
 if TYPE_CHECKING:
     _Driver = asyncpg.Connection[asyncpg.Record]
 else:
