@@ -85,7 +85,7 @@ def _blocks(setting: Setting) -> list[NewRecord]:
     clock = SystemClock()
     oximeter = Oximeter("ble:0000000C0001", lambda _: 1, setting.size(200, 10))
     mono_ms, wall_ms = clock.mono_ms(), clock.wall_ms()
-    return [oximeter.minute(place, mono_ms, wall_ms).record for place in range(GROUP)]
+    return [oximeter.block(place, mono_ms, wall_ms).record for place in range(GROUP)]
 
 
 def _events(count: int) -> list[NewRecord]:

@@ -12,7 +12,7 @@ from typing import Final
 from wardlight_edge.devices import Framer, load_gatt, load_serial
 from wardlight_lab.bench.figures import Row
 from wardlight_lab.bench.rounds import in_turn
-from wardlight_lab.bench.setting import Setting
+from wardlight_lab.bench.setting import Setting, Unsound
 from wardlight_lab.devices import (
     blood_pressure_cuff,
     heart_rate_strap,
@@ -114,7 +114,7 @@ def _timed_serial(
         decoded = sum(len(framer.feed(chunk)) for chunk in chunks)
         took_s = time.perf_counter() - started
         if decoded < seconds - 1:
-            raise ValueError(f"{decoded} of {seconds} seconds decoded")
+            raise Unsound(f"{decoded} of {seconds} seconds decoded")
         return len(line) / took_s / 1e6
 
     return rate

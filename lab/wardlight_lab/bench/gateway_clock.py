@@ -1,4 +1,4 @@
-"""The clock of a gateway that has been up for a while: a backlog of days needs days of uptime."""
+"""The clock of a gateway that was up for days: a backlog of days needs days of uptime."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ HOUR_MS: Final = 3_600_000
 
 
 class AgedClock(SystemClock):
-    """The system's clocks, but the boot was ``hours`` (and some) earlier."""
+    """The system's clocks in another boot, which began ``hours`` (and some) before this one."""
 
     def __init__(self, hours: int) -> None:
         self._added_ms = (hours + 2) * HOUR_MS
@@ -16,3 +16,7 @@ class AgedClock(SystemClock):
     def mono_ms(self) -> int:
         """Milliseconds since that boot."""
         return super().mono_ms() + self._added_ms
+
+    def boot_id(self) -> str:
+        """Not the running boot's."""
+        return "an earlier boot, made for a measurement"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from wardlight_shared.errors import ConfigError
+from wardlight_shared.errors import ConfigError, WardlightError
 
 CHECKOUT: Final = Path(__file__).parents[3]
 _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs", "devtmpfs"})
@@ -13,6 +13,10 @@ _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 
 class UnfitMachine(ConfigError):
     """A measurement cannot be made here; the text says what to install or change."""
+
+
+class Unsound(WardlightError):
+    """A measurement contradicts itself (rows are missing, a server is not durable): no figure."""
 
 
 @dataclass(frozen=True, slots=True)

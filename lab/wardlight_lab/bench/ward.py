@@ -27,6 +27,8 @@ from wardlight_shared.records import Lane
 
 MINUTE_S: Final = 60
 MINUTE_MS: Final = 60_000
+LONGEST_MINUTE_MS: Final = 61_500
+"""A block ends with the sample after a minute, so a stream's blocks are a little longer."""
 _JITTER_MS: Final = 15.0  # a notification waits for its connection event, some 30 ms apart
 _MORNING: Final = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
 
@@ -39,10 +41,10 @@ class Recorded(NamedTuple):
 
 
 class Oximeter:
-    """One oximeter's stream as finished blocks; ``minutes`` different ones, then again the first.
+    """One oximeter's stream as blocks; ``minutes`` of different ones, then again the first.
 
-    A block holds no absolute time, so the same one may stand at another minute. Take so many
-    minutes that none comes twice in one envelope.
+    A block holds no absolute time, so the same one may stand at another time. Take so many minutes
+    that none comes twice in one envelope: repeats would shrink away.
     """
 
     def __init__(self, identity: str, number: Numbering, minutes: int) -> None:
@@ -51,15 +53,18 @@ class Oximeter:
         for mono_ms, frame in _seconds(identity, minutes):
             readings = load_gatt("pulse_oximeter").decode("0x2A5F", frame)
             blocks += folder.add(readings, mono_ms, mono_ms)
-        blocks += folder.flush()
-        self._minutes = [
-            Recorded(block_record(block, Lane.LIVE), block.samples) for block in blocks
-        ]
+        self._blocks = blocks + folder.flush()
+        self._span_ms = minutes * MINUTE_MS
 
-    def minute(self, place: int, mono_ms: int, wall_ms: int) -> Recorded:
-        """The block of minute ``place``, first sample received at ``mono_ms``."""
-        record, readings = self._minutes[place % len(self._minutes)]
-        return Recorded(msgspec.structs.replace(record, mono_ms=mono_ms, wall_ms=wall_ms), readings)
+    def block(self, place: int, mono_ms: int, wall_ms: int) -> Recorded:
+        """Block ``place`` of a stream that began at ``mono_ms``; each takes about a minute."""
+        again, at = divmod(place, len(self._blocks))
+        block = self._blocks[at]
+        since_ms = again * self._span_ms + block.mono_ms
+        moved = msgspec.structs.replace(
+            block, mono_ms=mono_ms + since_ms, wall_ms=wall_ms + since_ms
+        )
+        return Recorded(block_record(moved, Lane.LIVE), block.samples)
 
 
 class Cuff:
@@ -94,9 +99,9 @@ class Ward:
     def __init__(
         self,
         number: Numbering,
-        *,
         oximeters: int,
         cuffs: int,
+        *,
         cuff_every_min: int = 30,
         minutes: int = 240,
         label: str = "",
@@ -108,13 +113,13 @@ class Ward:
         self._cuff_every_min = cuff_every_min
 
     def minute(self, place: int, mono_ms: int, wall_ms: int) -> list[Recorded]:
-        """Everything that the minute beginning then has brought."""
-        found = [
-            oximeter.minute(place, mono_ms + 40 * turn, wall_ms + 40 * turn)
-            for turn, oximeter in enumerate(self._oximeters)
-        ]
+        """What minute ``place`` has brought to a gateway that began to listen at ``mono_ms``."""
+        found = [oximeter.block(place, mono_ms, wall_ms) for oximeter in self._oximeters]
         if place % self._cuff_every_min == 0:
-            found += [cuff.measurement(mono_ms, wall_ms) for cuff in self._cuffs]
+            since_ms = place * MINUTE_MS
+            found += [
+                cuff.measurement(mono_ms + since_ms, wall_ms + since_ms) for cuff in self._cuffs
+            ]
         return found
 
 
@@ -122,8 +127,7 @@ def _seconds(identity: str, minutes: int) -> Iterator[tuple[int, bytes]]:
     """Receipt in ms and bytes of each notification."""
     values = _values(identity, minutes * MINUTE_S)
     chance = random.Random(identity)
-    start_ms = 1_000_000
-    moments = [start_ms + 1000 * place for place in range(len(values))]
+    moments = [1000 * place for place in range(len(values))]
     late = [min(400.0, abs(chance.gauss(0, _JITTER_MS))) for _ in values]
     for moment, wait, value in zip(moments, late, values, strict=True):
         yield moment + round(wait), value

@@ -20,7 +20,7 @@ from wardlight_lab.bench.figures import Aim, Row
 from wardlight_lab.bench.gateway_clock import HOUR_MS, AgedClock
 from wardlight_lab.bench.mqtt_size import publish_bytes
 from wardlight_lab.bench.setting import Setting
-from wardlight_lab.bench.ward import MINUTE_MS, Cuff, Oximeter, Recorded, Ward
+from wardlight_lab.bench.ward import LONGEST_MINUTE_MS, MINUTE_MS, Cuff, Oximeter, Recorded, Ward
 from wardlight_lab.devices import thermometer
 from wardlight_lab.devices.patient import PatientVitals
 from wardlight_shared import topics
@@ -69,14 +69,15 @@ async def _backlog(
     setting: Setting, hours: int, *, oximeters: int, cuffs: int
 ) -> tuple[float, ...]:
     """Bytes a reading of a backlog of that many hours."""
-    clock = AgedClock(hours)
+    clock = AgedClock(2 * hours)
     async with _outbox(setting, clock) as outbox:
         # As many different minutes as there are: repeats would shrink away.
-        ward = Ward(outbox.series_number, oximeters=oximeters, cuffs=cuffs, minutes=60 * hours)
+        ward = Ward(outbox.series_number, oximeters, cuffs, minutes=60 * hours)
         readings = 0
+        began_ms = 60 * hours * LONGEST_MINUTE_MS + HOUR_MS
+        mono_ms, wall_ms = clock.mono_ms() - began_ms, clock.wall_ms() - began_ms
         for minute in range(60 * hours):
-            before_ms = (60 * hours - minute) * MINUTE_MS + HOUR_MS
-            made = ward.minute(minute, clock.mono_ms() - before_ms, clock.wall_ms() - before_ms)
+            made = ward.minute(minute, mono_ms, wall_ms)
             await outbox.append([one.record for one in made])
             readings += sum(one.readings for one in made)
         octets = 0
@@ -95,9 +96,7 @@ async def _lone(setting: Setting) -> dict[str, tuple[int, int]]:
         mono_ms, wall_ms = clock.mono_ms(), clock.wall_ms()
         number = outbox.series_number
         alone: dict[str, Recorded] = {
-            "block": Oximeter("ble:00A7C30C0001", number, 2).minute(
-                0, mono_ms - MINUTE_MS, wall_ms
-            ),
+            "block": Oximeter("ble:00A7C30C0001", number, 2).block(0, mono_ms - MINUTE_MS, wall_ms),
             "temperature": _temperature(outbox, mono_ms, wall_ms),
             "pressure": Cuff("ble:00A7C30B0001", number).measurement(mono_ms, wall_ms),
         }

@@ -1,0 +1,158 @@
+"""How much memory the gateway takes: `wardlight-edge run` where only the edge's lock is installed.
+
+idle       Bluetooth on the emulated system bus with three enrolled devices that are silent, one
+           silent serial line, connected to the broker; resident set after half a minute
+streaming  the same with two oximeters and a strap that notify once a second
+draining   the most it ever had (VmHWM) while 72 h of 10 readings/s left its outbox
+Source     proc(5): VmRSS, VmHWM; parts of smaps_rollup stand in the notes
+"""
+
+import asyncio
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from wardlight_edge import config as edge_config
+from wardlight_lab.bench.backlog_file import fill
+from wardlight_lab.bench.edge_environment import edge_python
+from wardlight_lab.bench.figures import Aim, Row
+from wardlight_lab.bench.gateway_status import is_connected, snapshot
+from wardlight_lab.bench.process_memory import parts_mb, status_mb
+from wardlight_lab.bench.setting import Setting, UnfitMachine
+from wardlight_lab.bench.site import Site, module
+from wardlight_lab.bench.ward import Ward
+from wardlight_lab.demo.ward import DemoDevice, bluetooth
+from wardlight_lab.serialport.pty_port import PtyPort
+from wardlight_lab.supervise import Child
+
+NAME: Final = "memory"
+_IDLE: Final = Aim(50, at_least=False)
+_DRAINING: Final = Aim(80, at_least=False)
+_GATEWAY: Final = "gw-memory"
+_SAMPLES: Final = 5
+_POLL_S: Final = 0.2
+_DRAIN_S: Final = 900.0
+
+_SILENT: Final = {
+    "blood_pressure_cuff": "ward-1",
+    "thermometer": "ward-1",
+    "weight_scale": "ward-1",
+}
+_STREAMING: Final = {
+    **_SILENT,
+    "pulse_oximeter": "ward-2",
+    "heart_rate_strap": "ward-3",
+}
+
+
+def measure(setting: Setting) -> Iterator[Row]:
+    """The rows of this measurement."""
+    if shutil.which("dbus-daemon") is None:
+        raise UnfitMachine("dbus-daemon is missing: apt install dbus")
+    python = edge_python()
+    for what, devices, aim in (
+        ("idle", _SILENT, _IDLE),
+        ("streaming", _STREAMING, None),
+    ):
+        found, parts = asyncio.run(_resident(setting.within(what), python, devices))
+        yield Row(NAME, f"resident set, {what}", "MB", found, aim=aim, notes=parts)
+    peak, notes = asyncio.run(_draining(setting.within("draining"), python))
+    yield Row(NAME, "largest ever, draining 72 h", "MB", (peak,), aim=_DRAINING, notes=notes)
+
+
+async def _resident(
+    setting: Setting, python: Path, kinds: Mapping[str, str]
+) -> tuple[tuple[float, ...], dict[str, float]]:
+    """Resident set in MB after a while, some samples; and what it is made of."""
+    wait_s = setting.size(30, 2)
+    async with AsyncExitStack() as stack:
+        site = await stack.enter_async_context(Site(setting.folder, gateways=[_GATEWAY]))
+        await _start_cloud(site)
+        bus_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="wardlight-"))
+        port = stack.enter_context(PtyPort(site.folder.devices / "silent-line"))
+        devices, environment = await _bluetooth(site, Path(bus_dir), kinds)
+        devices.append(DemoDevice("serial:bed", "nonin-xpod", "", port=str(port.path)))
+        file = site.gateway_toml(_GATEWAY, devices, ["hci0"])
+        pid = await _start_gateway(site, python, file, environment)
+        setting.say(f"{len(devices)} devices for {wait_s} s")
+        await asyncio.sleep(wait_s)
+        samples = []
+        for _ in range(_SAMPLES):
+            samples.append(status_mb(pid, "VmRSS"))
+            await asyncio.sleep(1.0)
+        return tuple(samples), parts_mb(pid)
+
+
+async def _draining(setting: Setting, python: Path) -> tuple[float, dict[str, float]]:
+    """Largest resident set in MB while a backlog leaves; and what it is made of at the end."""
+    hours = setting.size(72, 1)
+    async with Site(setting.folder, gateways=[_GATEWAY]) as site:
+        await _start_cloud(site)
+        file = site.gateway_toml(_GATEWAY)
+        setting.say(f"filling an outbox with {hours} h of 10 readings/s")
+        settings = edge_config.load(file)
+        backlog = await fill(settings, 60 * hours, lambda number: Ward(number, 5, 5))
+        setting.say(f"draining {backlog.readings:,} readings")
+        started = time.monotonic()
+        pid = await _start_gateway(site, python, file, {})
+        await _until_empty(settings.data_dir)
+        took_s = time.monotonic() - started
+        notes = {**parts_mb(pid), "readings": float(backlog.readings), "seconds": round(took_s, 1)}
+        return status_mb(pid, "VmHWM"), notes
+
+
+async def _start_cloud(site: Site) -> None:
+    await site.start_database()
+    await site.start_broker()
+    await (await site.open_store()).close()
+    await site.start_collector()
+
+
+async def _bluetooth(
+    site: Site, bus_dir: Path, kinds: Mapping[str, str]
+) -> tuple[list[DemoDevice], dict[str, str]]:
+    """Start emulated Bluetooth; its devices and the gateway's environment."""
+    scenario, ready_file = site.folder.devices / "bluez.toml", site.folder.devices / "ready.json"
+    scenario.write_text(
+        "".join(
+            f'[[device]]\nkind = "{kind}"\npatient = "{patient}"\n'
+            for kind, patient in kinds.items()
+        ),
+        encoding="utf-8",
+    )
+    command = module(
+        "wardlight_lab.bluez", "--scenario", scenario, "--bus-dir", bus_dir,
+        "--ready-file", ready_file,
+    )  # fmt: skip
+
+    async def is_ready() -> bool:
+        return ready_file.exists()
+
+    await site.supervisor.start(Child(name="bluetooth", command=command, ready=is_ready))
+    ready = json.loads(ready_file.read_text(encoding="utf-8"))
+    return bluetooth(ready), {"DBUS_SYSTEM_BUS_ADDRESS": ready["address"]}
+
+
+async def _start_gateway(site: Site, python: Path, file: Path, env: Mapping[str, str]) -> int:
+    """Start the gateway; its process id once it is connected to the broker."""
+
+    async def is_ready() -> bool:
+        return await is_connected(file.parent / "data")
+
+    command = [str(python), "-m", "wardlight_edge", "run", "--config", str(file)]
+    return await site.start(Child(name="gateway", command=command, env=env, ready=is_ready))
+
+
+async def _until_empty(data_dir: Path) -> None:
+    """Return when nothing waits in the outbox. Errors: TimeoutError."""
+    async with asyncio.timeout(_DRAIN_S):
+        while True:
+            found = await snapshot(data_dir)
+            if found is not None and found.outbox.settled and not found.outbox.records:
+                return
+            await asyncio.sleep(_POLL_S)
