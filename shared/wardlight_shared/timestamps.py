@@ -15,6 +15,7 @@ import msgspec
 from wardlight_shared.model import DeviceTime
 
 DEVICE_EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - a device's wall clock has no zone
+DEVICE_EPOCH_MS: Final = 946_684_800_000  # the same as if its wall clock were UTC
 DRIFT_PPM: Final = 100  # crystal of a gateway or a device, IEEE 11073-20601 asks for no better
 FUTURE_LIMIT_MS: Final = 5 * 60 * 1000
 FAR_LIMIT_MS: Final = 24 * 3600 * 1000

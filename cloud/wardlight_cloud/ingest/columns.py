@@ -83,7 +83,7 @@ class _BatchBuilder:
         self._future_ms = now_ms + FUTURE_LIMIT_MS
         self.dictionary = dictionary or SeriesDictionary(envelope.series)
         self.dictionary.restart()
-        self._events = EventRows(self.dictionary, self._future_ms)
+        self._events = EventRows(self.dictionary, self._future_ms, offset_min=envelope.offset_min)
         self._blocks = BlockRows(self.dictionary)
         self._seqs: list[int] = []
         self._event_ids: list[bytes | None] = []

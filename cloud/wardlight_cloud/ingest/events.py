@@ -13,8 +13,8 @@ from wardlight_cloud.ingest.moments import LATE_AFTER_MS, Moment, checked_ms, fl
 from wardlight_cloud.store.batch import Detail, Quarantined
 from wardlight_shared.errors import EnvelopeError
 from wardlight_shared.model import ABSENT_BY_CODE, Flag
-from wardlight_shared.records import EventBody
-from wardlight_shared.timestamps import device_isoformat
+from wardlight_shared.records import EventBody, TimeMethod
+from wardlight_shared.timestamps import DEVICE_EPOCH_MS, device_isoformat
 
 FUTURE: Final = "measured more than 5 minutes in the future"
 _ORD_STEP: Final = 1 << 8  # records.event_ord leaves the low 8 bits to repeats of one series
@@ -24,11 +24,18 @@ _LARGEST_SKEW_S: Final = (1 << 31) - 1  # 68 years
 
 
 class EventRows:
-    """Accumulates the readings of events; ``future_ms`` is the last time that is not future."""
+    """Accumulates the readings of events.
 
-    def __init__(self, dictionary: SeriesDictionary, future_ms: int) -> None:
+    future_ms   the last time that is not future
+    offset_min  the gateway's local offset, for device clocks that are taken as its local time
+    """
+
+    def __init__(
+        self, dictionary: SeriesDictionary, future_ms: int, *, offset_min: int = 0
+    ) -> None:
         self._dictionary = dictionary
         self._future_ms = future_ms
+        self._offset_ms = offset_min * 60_000
         self.series: list[int] = []
         self.ord: list[int] = []
         self.mantissa: list[int] = []
@@ -52,7 +59,7 @@ class EventRows:
         _check_lengths(body)
         for number in body.series:
             self._dictionary.key(number)
-        time_ms = checked_ms(moment.time_ms - body.age_ms, "age_ms")
+        time_ms = self._measured_ms(body, moment)
         bound = moment.bound(body.error_ms)
         common = flags_of_bound(bound) | (_LATE if body.age_ms > LATE_AFTER_MS else 0)
         ords, absents = _ords(body), _absents(body)
@@ -75,6 +82,17 @@ class EventRows:
         self.clock.append(moment.how(body.method))
         self.error_ms.append(bound)
         self.record.append(record)
+
+    def _measured_ms(self, body: EventBody, moment: Moment) -> int:
+        """UTC of the measurement.
+
+        Where the device's wall clock is taken as local time it is taken as it stands: an age
+        would carry the drift between the clock of then and the anchor of now into it.
+        """
+        if body.method is TimeMethod.DEVICE_ASSUMED and isinstance(body.device_time, int):
+            local_ms = DEVICE_EPOCH_MS + body.device_time * 1000
+            return checked_ms(local_ms - self._offset_ms, "device_time")
+        return checked_ms(moment.time_ms - body.age_ms, "age_ms")
 
     def _keep_aside(self, record: int, time_ms: int, columns: Sequence[Sequence[int]]) -> None:
         for series, ord_, mantissa, scale, absent in zip(*columns, strict=True):

@@ -16,7 +16,7 @@ MRN_SYSTEM: Final = "urn:wardlight:demo:mrn"
 PROFILE_BY_KIND: Final = {
     "blood_pressure_cuff": "generic-blood-pressure",
     "pulse_oximeter": "generic-pulse-oximeter",
-    "spot_pulse_oximeter": "generic-pulse-oximeter",
+    "spot_pulse_oximeter": "generic-pulse-oximeter-spot",
     "weight_scale": "generic-weight-scale",
     "heart_rate_strap": "generic-heart-rate",
     "thermometer": "generic-health-thermometer",
