@@ -6,7 +6,7 @@ routes: responses are bytes made by templates, so there is nothing to serialise.
 
 from collections.abc import Awaitable, Callable, Sequence
 from email.utils import format_datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -38,6 +38,7 @@ from wardlight_shared.errors import StorageError
 Authenticate = Callable[[Request], Awaitable[object]]
 """Raises PermissionError when the request carries no valid token."""
 
+_Found = TypeVar("_Found")
 _Handler = Callable[[Request], Awaitable[Response]]
 _JSON: Final = frozenset(
     {"application/fhir+json", "application/json", "json", "*/*", "application/*", ""}
@@ -122,16 +123,9 @@ class FhirFace:
         base = self._base(request)
         if found.matches_nothing:
             return _searchset(base, "Observation", found.honoured, [], None)
-        page = await self._observations(found)
+        page = await _page(self._store.observations(found.query))
         resources = [(row.observation_id, observation(row)) for row in page.rows]
         return _searchset(base, "Observation", found.honoured, resources, page.next)
-
-    async def _observations(self, found: search.Search) -> Any:
-        try:
-            return await self._store.observations(found.query)
-        except ValueError as error:
-            text = "not a cursor of this search; start again without it"
-            raise invalid(search.CURSOR, text) from error
 
     async def _read_observation(self, request: Request) -> Response:
         page = await self._store.observations(search.for_read(request.path_params["id"]))
@@ -146,13 +140,14 @@ class FhirFace:
         values = _single(parameters, known, strict=_is_strict(request))
         honoured = list(values.items())
         identifier = values.get("identifier")
-        rows, after = await self._store.patients(
+        found = self._store.patients(
             ids=_ids(values.get("_id")),
             identifier=None if identifier is None else search.token(_plain(identifier)),
             family_prefix=_plain(values["family"]) if "family" in values else None,
             count=_page_size(values),
             after=_after(values),
         )
+        rows, after = await _page(found)
         resources = bundle.dumped([patient_resource(row) for row in rows])
         return _searchset(base, "Patient", honoured, resources, after)
 
@@ -181,13 +176,14 @@ class FhirFace:
         identity = None if "identifier" not in values else _identity(values["identifier"])
         if identity == "":
             return _searchset(base, "Device", honoured, [], None)
-        rows, after = await self._store.devices(
+        found = self._store.devices(
             ids=_ids(values.get("_id")),
             patient=owner,
             identity=identity,
             count=_page_size(values),
             after=_after(values),
         )
+        rows, after = await _page(found)
         shown = None if owner is None else str(owner)
         resources = bundle.dumped([device_resource(row, shown) for row in rows])
         return _searchset(base, "Device", honoured, resources, after)
@@ -317,6 +313,15 @@ def _own_id(text: str) -> list[UUID]:
     """The id of a read: as this server writes it, or none."""
     found = _ids(text) or []
     return found if [str(each) for each in found] == [text] else []
+
+
+async def _page(found: Awaitable[_Found]) -> _Found:
+    """A page of the store; 400 for a cursor that is none of this search."""
+    try:
+        return await found
+    except ValueError as error:
+        text = "not a cursor of this search; start again without it"
+        raise invalid(search.CURSOR, text) from error
 
 
 def _page_size(values: dict[str, str]) -> int:

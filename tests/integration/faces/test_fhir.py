@@ -1,0 +1,507 @@
+"""FHIR over the real app and a real store."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.capabilitystatement import CapabilityStatement
+from fhir.resources.R4B.device import Device
+from fhir.resources.R4B.observation import Observation
+from fhir.resources.R4B.operationoutcome import OperationOutcome
+from fhir.resources.R4B.patient import Patient
+
+from support.readings import One
+from support.served_ward import (
+    ANNA,
+    BASE,
+    BERT,
+    CLIP,
+    CUFF,
+    GATEWAY,
+    MINUTE,
+    SCALE,
+    START,
+    Ward,
+)
+from wardlight_cloud.fhir.capability import DEVICE_PARAMETERS, PATIENT_PARAMETERS
+from wardlight_cloud.fhir.search import OBSERVATION_PARAMETERS
+from wardlight_shared.codes import METRICS
+from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
+
+MODELS: dict[str, Any] = {"Patient": Patient, "Device": Device, "Observation": Observation}
+
+
+def cuff(time: datetime, systolic: int, diastolic: int, **more: Any) -> tuple[One, One]:
+    return (
+        One("systolic_bp", time, systolic, device=CUFF, **more),
+        One("diastolic_bp", time, diastolic, device=CUFF, **more),
+    )
+
+
+async def fill(ward: Ward) -> None:
+    """A pressure and a weight of Anna, three saturations of Bert."""
+    await ward.store_event(*cuff(START, 138, 86))
+    await ward.store_event(One("body_weight", START + MINUTE, 7250, -2, device=SCALE))
+    for place in range(3):
+        await ward.store_event(One("spo2", START + place * MINUTE, 95 + place, device=CLIP))
+
+
+def outcome(answer: httpx.Response, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/fhir+json"
+    OperationOutcome.model_validate_json(answer.content)
+    issue: dict[str, Any] = answer.json()["issue"][0]
+    return issue
+
+
+def resources(answer: httpx.Response) -> list[dict[str, Any]]:
+    assert answer.status_code == 200, answer.text
+    Bundle.model_validate_json(answer.content)
+    bundle = json.loads(answer.text, parse_float=Decimal)
+    return [entry["resource"] for entry in bundle.get("entry", [])]
+
+
+async def search(client: httpx.AsyncClient, kind: str, *pairs: tuple[str, str]) -> list[str]:
+    answer = await client.get(f"/fhir/{kind}", params=httpx.QueryParams(pairs))
+    return [resource["id"] for resource in resources(answer)]
+
+
+async def pages(client: httpx.AsyncClient, url: str) -> AsyncIterator[list[dict[str, Any]]]:
+    following: str | None = url
+    while following is not None:
+        answer = await client.get(following)
+        yield resources(answer)
+        links = {link["relation"]: link["url"] for link in answer.json()["link"]}
+        following = links.get("next")
+
+
+async def test_every_resource_is_valid_and_reads_as_it_was_found(ward: Ward) -> None:
+    await fill(ward)
+    async with ward.client() as client:
+        for kind, model in MODELS.items():
+            found = resources(await client.get(f"/fhir/{kind}"))
+            assert found
+            for resource in found:
+                model.model_validate_json(json.dumps(resource, default=float))
+                read = await client.get(f"/fhir/{kind}/{resource['id']}")
+                assert json.loads(read.text, parse_float=Decimal) == resource
+                assert read.headers["etag"] == f'W/"{resource["meta"]["versionId"]}"'
+                assert read.headers["last-modified"].endswith("GMT")
+        gateway = await client.get(f"/fhir/Device/gateway-{GATEWAY}")
+        Device.model_validate_json(gateway.content)
+
+
+async def test_references_lead_to_resources(ward: Ward) -> None:
+    await fill(ward)
+    async with ward.client() as client:
+        for resource in resources(await client.get("/fhir/Observation")):
+            gateway = resource["extension"][0]["valueReference"]
+            for reference in (resource["subject"], resource["device"], gateway):
+                assert (await client.get(f"/fhir/{reference['reference']}")).status_code == 200
+
+
+async def test_links_are_absolute(ward: Ward) -> None:
+    await fill(ward)
+    async with ward.client() as client:
+        bundle = (await client.get("/fhir/Observation?_count=1&colour=green")).json()
+        links = {link["relation"]: link["url"] for link in bundle["link"]}
+        assert links["self"] == f"{BASE}/fhir/Observation?_count=1"
+        assert links["next"].startswith(f"{BASE}/fhir/Observation?_count=1&_cursor=")
+        assert bundle["entry"][0]["fullUrl"].startswith(f"{BASE}/fhir/Observation/")
+
+
+async def test_metadata_is_open_and_valid(ward: Ward) -> None:
+    async with ward.client(token=None) as client:
+        answer = await client.get("/fhir/metadata")
+        assert answer.status_code == 200
+        CapabilityStatement.model_validate_json(answer.content)
+        statement = answer.json()
+    assert statement["fhirVersion"] == "4.0.1"
+    assert {entry["type"] for entry in statement["rest"][0]["resource"]} == MODELS.keys()
+
+
+async def test_each_declared_parameter_filters(ward: Ward) -> None:
+    """For each parameter of the CapabilityStatement: a value that finds some, one for none."""
+    await fill(ward)
+    async with ward.client() as client:
+        statement = (await client.get("/fhir/metadata")).json()
+        declared = {
+            (entry["type"], parameter["name"])
+            for entry in statement["rest"][0]["resource"]
+            for parameter in entry["searchParam"]
+        }
+        spo2 = await search(client, "Observation", ("code", "2708-6"))
+        other = str(uuid4())
+        cases = {
+            ("Observation", "patient"): (str(BERT), 3, other),
+            ("Observation", "subject"): (f"Patient/{ANNA}", 2, f"Patient/{other}"),
+            ("Observation", "device"): (f"Device/{ward.devices[CLIP]}", 3, f"Device/{other}"),
+            ("Observation", "code"): ("http://loinc.org|59408-5", 3, "urn:other|59408-5"),
+            ("Observation", "component-code"): ("8480-6", 1, "2708-6"),
+            ("Observation", "combo-code"): ("8462-4,29463-7", 2, "8310-5"),
+            ("Observation", "category"): ("vital-signs", 5, "laboratory"),
+            ("Observation", "date"): ("gt2026-03-10T12:00", 3, "2026-03-11"),
+            ("Observation", "_lastUpdated"): ("ge2026-03-10", 5, "lt2026-03-10"),
+            ("Observation", "_id"): (f"{spo2[0]},{spo2[1]}", 2, "nobody"),
+            ("Patient", "_id"): (str(ANNA), 1, other),
+            ("Patient", "identifier"): ("urn:test:mrn|A-1", 1, "urn:other|A-1"),
+            ("Patient", "family"): ("alm", 1, "Xu"),
+            ("Device", "_id"): (str(ward.devices[CUFF]), 1, other),
+            ("Device", "identifier"): (CUFF, 1, "ble:000000000000"),
+            ("Device", "patient"): (str(ANNA), 2, other),
+        }
+        assert cases.keys() == declared
+        for (kind, name), (some, number, none) in cases.items():
+            assert len(await search(client, kind, (name, some))) == number, (kind, name)
+            assert not await search(client, kind, (name, none)), (kind, name)
+
+
+def test_the_declared_parameters_are_all_there_are() -> None:
+    assert {"patient", "code", "category", "date", "_lastUpdated"} <= OBSERVATION_PARAMETERS.keys()
+    assert {"_id", "identifier"} <= PATIENT_PARAMETERS.keys() & DEVICE_PARAMETERS.keys()
+
+
+async def test_device_is_found_by_each_of_its_identifiers(ward: Ward) -> None:
+    async with ward.client() as client:
+        (device,) = resources(await client.get("/fhir/Device", params={"identifier": CUFF}))
+        for identifier in device["identifier"]:
+            token = f"{identifier['system']}|{identifier['value']}"
+            assert await search(client, "Device", ("identifier", token)) == [device["id"]]
+        for query in (
+            ("_id", f"gateway-{GATEWAY}"),
+            ("identifier", f"urn:wardlight:gateway|{GATEWAY}"),
+        ):
+            assert await search(client, "Device", query) == [f"gateway-{GATEWAY}"]
+
+
+async def test_sort_orders_both_ways(ward: Ward) -> None:
+    await fill(ward)
+    async with ward.client() as client:
+        newest = await search(client, "Observation", ("patient", str(BERT)))
+        oldest = await search(client, "Observation", ("patient", str(BERT)), ("_sort", "date"))
+        assert newest == oldest[::-1]
+        commits = [
+            int(resource["meta"]["versionId"])
+            for resource in resources(await client.get("/fhir/Observation?_sort=_lastUpdated"))
+        ]
+        assert commits == sorted(commits)
+
+
+@pytest.mark.parametrize("sort", ["date", "_lastUpdated"])
+async def test_paging_neither_skips_nor_repeats_while_rows_arrive(ward: Ward, sort: str) -> None:
+    first = [One("spo2", START + place * MINUTE, 90, device=CLIP) for place in range(40)]
+    await ward.store_each(first)
+    seen: list[str] = []
+    arrived = 0
+    async with ward.client() as client:
+        before = await search(client, "Observation", ("_count", "500"))
+        async for page in pages(client, f"/fhir/Observation?_sort={sort}&_count=7"):
+            seen += [resource["id"] for resource in page]
+            if arrived < 4:  # one row before everything, one between, one at the end
+                arrived += 1
+                step = timedelta(seconds=arrived)
+                await ward.store_each(
+                    [
+                        One("spo2", START - step, 91, device=CLIP),
+                        One("spo2", START + 20 * MINUTE + step, 92, device=CLIP),
+                        One("spo2", START + 60 * MINUTE + step, 93, device=CLIP),
+                    ]
+                )
+    assert len(seen) == len(set(seen))
+    assert set(before) <= set(seen)
+
+
+async def test_last_updated_walk_sees_every_commit(ward: Ward) -> None:
+    """An EHR that follows `next` of _lastUpdated while collectors write misses nothing."""
+    await fill(ward)
+    seen: set[str] = set()
+    async with ward.client() as client:
+
+        async def write() -> None:
+            for place in range(30):
+                await ward.store_event(One("spo2", START + (place + 10) * MINUTE, 90, device=CLIP))
+
+        writing = asyncio.create_task(write(), name="writer")
+        since = "2026-01-01"
+        while True:
+            ended = writing.done()
+            url = f"/fhir/Observation?_lastUpdated=ge{since}&_count=3"
+            async for page in pages(client, url):
+                seen |= {resource["id"] for resource in page}
+                since = page[-1]["meta"]["lastUpdated"] if page else since
+            if ended:
+                break
+        await writing
+        assert seen == set(await search(client, "Observation", ("_count", "500")))
+
+
+async def test_post_search_equals_get(ward: Ward) -> None:
+    await fill(ward)
+    form = {"patient": str(BERT), "_count": "2"}
+    async with ward.client() as client:
+        posted = await client.post("/fhir/Observation/_search", data=form)
+        got = await client.get("/fhir/Observation", params=form)
+        assert resources(posted) == resources(got)
+        wrong = await client.post("/fhir/Observation/_search", json=form)
+        outcome(wrong, 415)
+
+
+async def test_unknown_parameter_is_refused_when_strict(ward: Ward) -> None:
+    async with ward.client() as client:
+        for kind in MODELS:
+            url = f"/fhir/{kind}?colour=green"
+            assert (await client.get(url)).status_code == 200
+            issue = outcome(await client.get(url, headers={"Prefer": "handling=strict"}), 400)
+            assert issue["expression"] == ["http.colour"]
+
+
+async def test_what_cannot_be_followed_is_refused(ward: Ward) -> None:
+    await fill(ward)
+    bad = (
+        "patient.identifier=A-1", "code:not=8867-4", "date=soon", "_count=-1", "_sort=code",
+        "_cursor=AAAA", "_lastUpdated=ne2026", "patient=Group/1",
+    )  # fmt: skip
+    async with ward.client() as client:
+        for query in bad:
+            issue = outcome(await client.get(f"/fhir/Observation?{query}"), 400)
+            assert issue["expression"] == [f"http.{query.partition('=')[0]}"]
+        for url in ("Patient?identifier=A-1,B-1", "Device?_id=a&_id=b", "Patient?_cursor=AAAA"):
+            outcome(await client.get(f"/fhir/{url}"), 400)
+
+
+async def test_cursor_of_another_search_is_refused(ward: Ward) -> None:
+    await fill(ward)
+    async with ward.client() as client:
+        bundle = (await client.get(f"/fhir/Observation?patient={BERT}&_count=1")).json()
+        following = next(link["url"] for link in bundle["link"] if link["relation"] == "next")
+        outcome(await client.get(following.replace(str(BERT), str(ANNA))), 400)
+
+
+ACCEPTED = (
+    ("application/fhir+json", "", 200),
+    ("application/json;q=0.9, text/html", "", 200),
+    ("application/fhir+xml", "", 406),
+    ("text/html", "?_format=json", 200),
+    ("*/*", "?_format=application/fhir+json", 200),
+    ("*/*", "?_format=xml", 406),
+)
+
+
+async def test_content_negotiation(ward: Ward) -> None:
+    async with ward.client() as client:
+        for accept, query, status in ACCEPTED:
+            answer = await client.get(f"/fhir/Observation{query}", headers={"Accept": accept})
+            assert answer.status_code == status, (accept, query)
+            if status == 406:
+                outcome(answer, 406)
+
+
+async def test_without_a_token_there_is_nothing(ward: Ward) -> None:
+    await fill(ward)
+    paths = ("Observation", f"Patient/{ANNA}", "Observation/_search", "Nothing", "")
+    async with ward.client(token=None) as client:
+        for header in (None, "Bearer wrong", "Basic bnVyc2U6eA==", "Bearer"):
+            headers = {} if header is None else {"Authorization": header}
+            for path in paths:
+                method = "POST" if path.endswith("_search") else "GET"
+                answer = await client.request(method, f"/fhir/{path}", headers=headers)
+                assert outcome(answer, 401)["code"] == "login"
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+                assert str(ANNA) not in answer.text
+
+
+async def test_what_does_not_exist_is_404(ward: Ward) -> None:
+    nobody = uuid4()
+    paths = ("Observation/none", f"Patient/{nobody}", "Patient/x", "Device/gateway-none", "Group")
+    async with ward.client() as client:
+        for path in (*paths, f"Patient/{str(ANNA).upper()}", f"Patient/{ANNA},{BERT}"):
+            assert outcome(await client.get(f"/fhir/{path}"), 404)["code"] == "not-found"
+
+
+async def test_writes_are_refused(ward: Ward) -> None:
+    async with ward.client() as client:
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            answer = await client.request(method, f"/fhir/Patient/{ANNA}")
+            outcome(answer, 405)
+            assert answer.headers["allow"] == "GET, HEAD"
+
+
+async def test_if_none_match_saves_the_body(ward: Ward) -> None:
+    await fill(ward)
+    async with ward.client() as client:
+        first = await client.get(f"/fhir/Patient/{ANNA}")
+        match = {"If-None-Match": f'"other", {first.headers["etag"]}'}
+        again = await client.get(f"/fhir/Patient/{ANNA}", headers=match)
+        assert (again.status_code, again.content) == (304, b"")
+        await ward.add_patient(ANNA, "Almeida", "Ana", "A-1")
+        changed = await client.get(f"/fhir/Patient/{ANNA}", headers=match)
+        assert changed.status_code == 200
+
+
+async def test_a_pressure_without_a_side_keeps_both_components(ward: Ward) -> None:
+    nan = CODE_BY_ABSENT[Absent.NAN]
+    await ward.store_event(
+        One("systolic_bp", START, 138, device=CUFF),
+        One("diastolic_bp", START, 0, absent=nan, device=CUFF),
+    )
+    async with ward.client() as client:
+        (pressure,) = resources(await client.get("/fhir/Observation?code=85354-9"))
+    components = {c["code"]["coding"][0]["code"]: c for c in pressure["component"]}
+    assert components["8480-6"]["valueQuantity"]["value"] == 138
+    assert "valueQuantity" not in components["8462-4"]
+    reason = components["8462-4"]["dataAbsentReason"]["coding"][0]
+    assert reason["code"] == "not-a-number"
+
+
+async def test_values_keep_their_digits(ward: Ward) -> None:
+    await ward.store_event(One("body_weight", START, 7250, -2, device=SCALE))
+    async with ward.client() as client:
+        answer = await client.get("/fhir/Observation")
+    assert '"value":72.50,' in answer.text
+
+
+async def test_what_is_no_measurement_of_a_patient_is_never_served(ward: Ward) -> None:
+    for place, flag in enumerate((Flag.DEMO, Flag.TEST, Flag.CALIBRATING)):
+        time = START + place * MINUTE
+        await ward.store_event(*cuff(time, 120, 80, flags=int(flag)))
+        await ward.store_event(One("spo2", time, 99, device=CLIP, flags=int(flag)))
+    async with ward.client() as client:
+        assert not await search(client, "Observation")
+        assert not await search(client, "Observation", ("component-code", "8480-6"))
+        assert not await search(client, "Observation", ("_lastUpdated", "ge2020"))
+    assert not await ward.store.latest()
+
+
+async def test_patients_share_a_device_one_after_the_other(ward: Ward) -> None:
+    """Each sees what was measured in their own interval, and moving the border moves rows."""
+    clip = ward.devices[CLIP]
+    for place in range(6):
+        await ward.store_event(One("spo2", START + place * MINUTE, 90 + place, device=CLIP))
+    async with ward.client() as client:
+
+        async def values(patient: object) -> list[int]:
+            answer = await client.get(f"/fhir/Observation?patient={patient}&_sort=date")
+            found = resources(answer)
+            assert {r["subject"]["reference"] for r in found} <= {f"Patient/{patient}"}
+            return [resource["valueQuantity"]["value"] for resource in found]
+
+        assert await values(BERT) == [90, 91, 92, 93, 94, 95]
+        assert await values(ANNA) == []
+        since = (await client.get("/fhir/Observation?_sort=_lastUpdated")).json()
+        newest = max(entry["resource"]["meta"]["lastUpdated"] for entry in since["entry"])
+        await ward.store.assign(clip, ANNA, user=None, valid_from=START + 3 * MINUTE)
+        assert await values(BERT) == [90, 91, 92]
+        assert await values(ANNA) == [93, 94, 95]
+        # Who polls by _lastUpdated is told of the rows that changed hands.
+        moved = resources(await client.get(f"/fhir/Observation?_lastUpdated=gt{newest}"))
+        told = {
+            r["valueQuantity"]["value"] for r in moved if str(ANNA) in r["subject"]["reference"]
+        }
+        assert told == {93, 94, 95}
+
+
+async def test_an_unassigned_device_s_readings_belong_to_nobody(ward: Ward) -> None:
+    stranger = "ble:0000000000FF"
+    await ward.store_event(One("spo2", START, 97, device=stranger))
+    async with ward.client() as client:
+        assert not await search(client, "Observation")
+        device = await ward.store.put_device(stranger)
+        await ward.store.assign(device, BERT, user=None, valid_from=START - MINUTE)
+        assert len(await search(client, "Observation", ("patient", str(BERT)))) == 1
+
+
+async def test_user_index_tells_two_patients_of_one_device_apart(ward: Ward) -> None:
+    shared = "ble:0000000000EE"
+    device = await ward.store.put_device(shared)
+    for user, patient in ((1, ANNA), (2, BERT)):
+        await ward.store.assign(device, patient, user=user, valid_from=START - MINUTE)
+    for user in (1, 2, 3):
+        await ward.store_event(One("body_weight", START, 60 + user, device=shared, user=user))
+    async with ward.client() as client:
+        for user, patient in ((1, ANNA), (2, BERT)):
+            (found,) = resources(await client.get(f"/fhir/Observation?patient={patient}"))
+            assert found["valueQuantity"]["value"] == 60 + user
+
+
+async def test_every_metric_is_served_as_its_profile_asks(ward: Ward) -> None:
+    """The R4 vital signs profiles, written out: category, codes, units, value or reason."""
+    singles = [
+        m
+        for m in METRICS.values()
+        if m.component_of is None and m.structure.startswith("valueQuantity")
+    ]
+    await ward.store_each(
+        [One(m.name, START + place * MINUTE, 50, device=CLIP) for place, m in enumerate(singles)]
+    )
+    await ward.store_event(*cuff(START, 120, 80))
+    async with ward.client() as client:
+        found = resources(await client.get("/fhir/Observation?_count=500"))
+    assert len(found) == len(singles) + 1
+    for resource in found:
+        check_vital_sign(resource)
+
+
+# R4 4.0.1: fixed LOINC code and UCUM unit of each vital signs profile; None = components.
+PROFILES: dict[str, tuple[str, set[str] | None]] = {
+    "bodyheight": ("8302-2", {"cm", "[in_i]"}),
+    "bodytemp": ("8310-5", {"Cel", "[degF]"}),
+    "bodyweight": ("29463-7", {"g", "kg", "[lb_av]"}),
+    "bmi": ("39156-5", {"kg/m2"}),
+    "bp": ("85354-9", None),
+    "headcircum": ("9843-4", {"cm", "[in_i]"}),
+    "heartrate": ("8867-4", {"/min"}),
+    "oxygensat": ("2708-6", {"%"}),
+    "resprate": ("9279-1", {"/min"}),
+}
+R4 = "http://hl7.org/fhir/StructureDefinition/"
+CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+
+
+def check_vital_sign(resource: dict[str, Any]) -> None:
+    claimed = [p.removeprefix(R4) for p in resource["meta"].get("profile", []) if p.startswith(R4)]
+    for name in claimed:
+        code, units = PROFILES.get(name, ("", set()))
+        assert name == "vitalsigns" or code, name
+        categories = [
+            c["code"]
+            for each in resource["category"]
+            for c in each["coding"]
+            if c["system"] == CATEGORY
+        ]
+        assert categories.count("vital-signs") == 1
+        codings = {(c["system"], c["code"]) for c in resource["code"]["coding"]}
+        assert name == "vitalsigns" or ("http://loinc.org", code) in codings
+        assert resource["status"] in {"final", "preliminary", "entered-in-error"}
+        assert "T" in resource["effectiveDateTime"]
+        assert resource["subject"]["reference"].startswith("Patient/")
+        if units is None:
+            check_pressure(resource)
+        else:
+            quantity = resource["valueQuantity"]
+            assert quantity["system"] == "http://unitsofmeasure.org"
+            assert name == "vitalsigns" or quantity["code"] in units
+            assert quantity["unit"]
+
+
+def check_pressure(resource: dict[str, Any]) -> None:
+    assert "valueQuantity" not in resource
+    codes = [c["code"]["coding"][0]["code"] for c in resource["component"]]
+    assert codes.count("8480-6") == codes.count("8462-4") == 1
+    for component in resource["component"]:
+        assert component["valueQuantity"]["code"] == "mm[Hg]"
+
+
+async def test_now_is_a_time_the_store_takes(ward: Ward) -> None:
+    """A live reading is served at once, stamped with its own time."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    await ward.store_event(One("spo2", now, 97, device=CLIP))
+    async with ward.client() as client:
+        (found,) = resources(await client.get(f"/fhir/Observation?date=ge{now:%Y-%m-%dT%H:%M:%SZ}"))
+    assert datetime.fromisoformat(found["effectiveDateTime"]) == now
