@@ -73,6 +73,25 @@ async def test_a_device_that_lost_its_key_is_shown_not_paired_anew_and_repaired(
     assert not cuff.pending
 
 
+async def test_a_key_that_bluez_says_was_refused_needs_no_second_try(
+    bluez: FakeBluez, cuff: WatchedCuff, tmp_path: Path
+) -> None:
+    """BlueZ 5.82 and later: Device1.Disconnected names the reason."""
+    await _bonded(cuff, tmp_path)
+    bluez.reset(cuff)
+    async with visiting(tmp_path, cuff.identity_text, repair_s=60) as visit:
+        await wait_until(lambda: visit.stack.radio("hci0").state.is_scanning)
+        path = f"/org/bluez/hci0/dev_{cuff.address.replace(':', '_')}"
+        body = ["org.bluez.Reason.Authentication", "Connection terminated"]
+        signal = Message.new_signal(path, "org.bluez.Device1", "Disconnected", "ss", body)
+        assert bluez._service is not None
+        bluez._service.send(signal)
+        await wait_until(lambda: visit.stack.watch(cuff.address).is_key_refused)
+        cuff.record()
+        await wait_until(lambda: visit.receiver.last().state is LinkState.BOND_LOST)
+        assert visit.receiver.states().count(LinkState.CONNECTING) == 1
+
+
 async def test_a_bond_that_this_machine_has_lost_is_not_made_anew_silently(
     bluez: FakeBluez, cuff: WatchedCuff, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Adapters that are silent, missing, without power or late; a bus or bluetoothd that goes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from wardlight_edge.config import BleSettings
 from wardlight_edge.transports.base import LinkState
 from wardlight_lab.bluez import FakeBluez
 from wardlight_lab.bluez.errors import in_progress
+from wardlight_lab.bluez.private_bus import PrivateBus
 
 pytestmark = pytest.mark.dbus
 
@@ -56,6 +58,17 @@ async def test_without_a_system_bus_the_device_says_why(
     async with visiting(tmp_path, "ble:D00000000001") as visit:
         await wait_until(lambda: visit.receiver.last().state is LinkState.ABSENT)
         assert visit.receiver.last().reason == "no system D-Bus"
+
+
+async def test_without_bluetoothd_the_device_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: Callable[[str], Path]
+) -> None:
+    peer("dbus-daemon")
+    async with PrivateBus() as bus:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
+        async with visiting(tmp_path, "ble:D00000000001") as visit:
+            await wait_until(lambda: visit.receiver.last().state is LinkState.ABSENT)
+            assert visit.receiver.last().reason == "bluetoothd is not running"
 
 
 async def test_a_missing_adapter_is_named_and_found_when_plugged_in(
@@ -111,10 +124,9 @@ async def test_a_busy_start_of_the_scan_is_tried_again(
 
 
 async def test_a_restarted_bluetoothd_is_taken_up_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: Callable[[str], Path]
 ) -> None:
     """Bus and bluetoothd go and come back: agent, scan and bond are there again."""
-    assert callable(peer)
     peer("dbus-daemon")
     state, bus = tmp_path / "state", tmp_path / "bus"
     first = FakeBluez(state_dir=state, bus_dir=bus)

@@ -17,6 +17,7 @@ from wardlight_edge.transports.ble import Heard, Scanner
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_lab.bluez import FakeBluez, Operation, ReplyError, uuid16
 from wardlight_lab.bluez.errors import failed, in_progress
+from wardlight_lab.devices.emulated import Equipment
 
 pytestmark = pytest.mark.dbus
 MEASUREMENT = uuid16(0x2A35)
@@ -38,6 +39,7 @@ async def test_scan_bond_measure_hang_up_and_come_back(
         await wait_until(lambda: visit.receiver.last().state is LinkState.WAITING)
     assert visit.receiver.values() == cuff.sent()
     assert visit.receiver.states() == [
+        LinkState.WAITING,
         LinkState.CONNECTING,
         LinkState.CONNECTED,
         LinkState.WAITING,
@@ -73,10 +75,22 @@ async def test_a_clock_is_read_before_it_is_set(
     assert abs(cuff.clock.skew) < timedelta(seconds=3)
 
 
+async def test_a_clock_that_cannot_be_set_costs_nothing_else(
+    bluez: FakeBluez, cuff: WatchedCuff, tmp_path: Path
+) -> None:
+    del bluez
+    cuff.clock.skew = timedelta(hours=-1)
+    cuff.faults.fail_gatt(uuid16(0x2A2B), Operation.WRITE, 0x80)
+    keeper = DeviceClockKeeper(SystemClock(), lambda: True)
+    async with visiting(tmp_path, cuff.identity_text, setter=keeper) as visit:
+        cuff.record()
+        await wait_until(lambda: visit.receiver.of(ReadsDone))
+    assert cuff.clock.skew == timedelta(hours=-1)
+    assert "0x2A19" in visit.receiver.reads()
+
+
 async def test_a_vendor_clock_is_set_too(bluez: FakeBluez, tmp_path: Path) -> None:
     """A&D: Date Time 0x2A08 in the measurement service."""
-    from wardlight_lab.devices.emulated import Equipment
-
     cuff = WatchedCuff(Equipment(is_clock_vendor_style=True))
     bluez.add(cuff)
     cuff.clock.skew = timedelta(days=-3)
