@@ -49,7 +49,9 @@ class RangeSet:
             self.add(first, last)
 
     def remove(self, first: int, last: int) -> None:
-        """Remove every integer of [first, last]."""
+        """Remove every integer of [first, last]; nothing when last < first."""
+        if last < first:
+            return
         low = bisect_left(self._lasts, first)
         high = bisect_right(self._firsts, last)
         if low >= high:
@@ -59,12 +61,12 @@ class RangeSet:
         self._replace(low, high, [pair for pair in (left, right) if pair[0] <= pair[1]])
 
     def overlaps(self, first: int, last: int) -> bool:
-        """Whether any integer of [first, last] is in the set."""
+        """Whether any integer of [first, last], first <= last, is in the set."""
         place = bisect_left(self._lasts, first)
         return place < len(self._firsts) and self._firsts[place] <= last
 
     def covers(self, first: int, last: int) -> bool:
-        """Whether every integer of [first, last] is in the set."""
+        """Whether every integer of [first, last], first <= last, is in the set."""
         place = bisect_left(self._lasts, first)
         return (
             place < len(self._firsts)

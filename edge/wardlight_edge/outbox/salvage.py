@@ -42,7 +42,8 @@ class Progress(msgspec.Struct, frozen=True):
     next_seq  old seq to go on with
     highest   newest old seq, as far as it is known
     expected  records the old file held when it was set aside; UNKNOWN after a start
-    lost      records that could not be read; an upper bound while ``expected`` is UNKNOWN
+    lost      records that could not be read; estimated while ``expected`` is UNKNOWN, and UNKNOWN
+              when nothing of the file can be read
     """
 
     file: str
@@ -59,6 +60,10 @@ class Progress(msgspec.Struct, frozen=True):
         recovered += self.recovered
         lost += self.lost
         return msgspec.structs.replace(self, recovered=recovered, lost=lost, next_seq=next_seq)
+
+    def unreadable(self) -> "Progress":
+        """Progress when nothing more of the file can be read."""
+        return msgspec.structs.replace(self, lost=UNKNOWN)
 
     def finished(self) -> "Progress":
         """Progress when the last portion was read."""
@@ -95,8 +100,7 @@ class Salvage:
             return
         wreck = self._open(progress, path)
         if wreck is None:
-            lost = max(0, progress.expected)
-            self._finish(progress.after(0, lost, 0), self._rows.batch(now.mono_ms), now)
+            self._finish(progress.unreadable(), self._rows.batch(now.mono_ms), now)
             return
         portion = wreck.read(progress.next_seq, progress.highest, _PORTION)
         usable, unusable = self._usable(portion.rows)
@@ -184,10 +188,10 @@ def _reports(progress: Progress, now: Moment) -> list[NewRecord]:
         "epoch": progress.epoch,
         "highest": progress.highest,
         "recovered": progress.recovered,
-        "lost": progress.lost,
+        "lost": None if progress.lost == UNKNOWN else progress.lost,
     }
     bodies = [encode_body(StatusBody(None, "outbox-replaced", data))]
     if progress.lost:
-        count = min(progress.lost, _MOST_COUNT)
+        count = min(max(0, progress.lost), _MOST_COUNT)
         bodies.append(encode_body(GapBody(progress.cause, None, count, 0)))
     return [NewRecord(Lane.LIVE, None, now.mono_ms, now.wall_ms, body) for body in bodies]

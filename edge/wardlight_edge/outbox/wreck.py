@@ -1,13 +1,15 @@
 """Reading what is left of a damaged outbox file.
 
-SQLite stops at the first damaged page it meets; ``Wreck`` steps over it to the next row that can
-be reached. A damaged first page (the one most often written) is replaced by that of an empty
-outbox: tables are always made in the same order, so they stand on the same pages. Whether a row
-is genuine is decided by its authentication, not by where it was found.
+SQLite stops at the first damaged page it meets; ``Wreck`` then reads the leaves below it itself
+(leaves.py) and goes on at the next row that SQLite can reach. A damaged first page (the one most
+often written) is replaced by that of an empty outbox: tables are always made in the same order,
+so they stand on the same pages. Whether a row is genuine is decided by its authentication, not by
+where it was found.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +19,22 @@ from wardlight_edge.outbox.cipher import Cipher, DamagedRow
 from wardlight_edge.outbox.database import PAGE_BYTES, Database, Row
 from wardlight_edge.outbox.dictionary import read_series
 from wardlight_edge.outbox.file import carry_over, read_epoch
+from wardlight_edge.outbox.leaves import LeafRow, Leaves
 from wardlight_shared.errors import OutboxCorrupt, StorageError
 from wardlight_shared.records import SeriesKey
 from wardlight_shared.timestamps import Anchor
 
 _SIZE_OFFSET: Final = 28  # SQLite file format 1.3.7, in-header database size
-_FARTHEST: Final = 1 << 62
+_ID_BYTES: Final = 16
+_FARTHEST: Final = 1 << 40
+_HIGHEST: Final = (
+    "SELECT value FROM meta WHERE name = 'highest'",
+    "SELECT max(seq) FROM record",
+    "SELECT max(seq) FROM rejected",
+    # An index holds seqs too, on pages of its own.
+    "SELECT max(seq) FROM record INDEXED BY record_event WHERE event_id IS NOT NULL",
+    "SELECT max(seq) FROM record INDEXED BY record_alarm WHERE queue = 0",
+)
 _COUNT_TABLES: Final = "SELECT count(*) FROM sqlite_schema WHERE name IN ('record', 'meta')"
 
 
@@ -39,7 +51,10 @@ class OldRow(msgspec.Struct, frozen=True):
 
 
 class Portion(msgspec.Struct, frozen=True):
-    """Rows with seq < ``next_seq`` that were not read before; ``lost`` could not be read."""
+    """Rows below ``next_seq`` that were not read before.
+
+    lost  rows that could not be read; where a whole page was lost, the seqs it may have held
+    """
 
     rows: list[OldRow]
     next_seq: int
@@ -52,6 +67,8 @@ class Wreck:
 
     def __init__(self, path: Path, key: bytes) -> None:
         """Open; OutboxCorrupt when nothing of it can be read."""
+        self._path = path
+        self._leaves: Leaves | None = None
         self._database = _open(path)
         try:
             self.epoch = read_epoch(self._database)
@@ -75,11 +92,7 @@ class Wreck:
     def highest(self) -> int:
         """The newest seq ever given, as far as the file tells."""
         found = 0
-        for sql in (
-            "SELECT value FROM meta WHERE name = 'highest'",
-            "SELECT max(seq) FROM record",
-            "SELECT max(seq) FROM rejected",
-        ):
+        for sql in _HIGHEST:
             try:
                 found = max(found, int(self._database.value(sql) or 0))
             except (StorageError, ValueError, TypeError):
@@ -96,7 +109,7 @@ class Wreck:
                 found.append(row)
                 next_seq = row[0] + 1
         except StorageError:
-            return self._step_over(found, next_seq, highest)
+            return self._step_over(found, next_seq, highest, most)
         rows, lost = self._opened(found)
         return Portion(rows, next_seq, lost, is_last=len(found) < most)
 
@@ -111,21 +124,38 @@ class Wreck:
         sql = "SELECT seq, event_id, body FROM record WHERE seq >= ? ORDER BY seq LIMIT ?"
         return self._database.stream(sql, (next_seq, most))
 
-    def _step_over(self, found: list[Row], next_seq: int, highest: int) -> Portion:
-        """The page with ``next_seq`` is damaged: go on at the first row that can be reached."""
+    def _step_over(self, found: list[Row], next_seq: int, highest: int, most: int) -> Portion:
+        """Rows from ``next_seq`` on cannot be reached: read their leaves, go on behind them."""
+        beyond = self._reachable_after(next_seq)
+        last = _FARTHEST if beyond is None else beyond - 1
+        hidden = list(islice(self._leaves_in_use().rows(next_seq, last), most))
+        is_whole_gap = len(hidden) < most
+        if not is_whole_gap:
+            last = hidden[-1][0]
+        elif beyond is None:
+            # The end of the file is damaged. Where it does not tell its newest seq, at least one
+            # row more is missing than was found.
+            known = hidden[-1][0] if hidden else next_seq - 1
+            last = highest if highest >= known else known + 1
         rows, lost = self._opened(found)
-        beyond = self._reachable_after(next_seq, highest)
-        gap_end = highest + 1 if beyond is None else beyond
-        lost += max(0, gap_end - next_seq)
-        return Portion(rows, max(gap_end, next_seq), lost, is_last=beyond is None)
+        more, _ = self._opened(hidden)
+        lost += last + 1 - next_seq - len(more)
+        return Portion(rows + more, last + 1, lost, is_last=is_whole_gap and beyond is None)
 
-    def _reachable_after(self, seq: int, highest: int) -> int | None:
-        """The first row at or after ``seq`` that SQLite can seek to; None = none up to the end."""
+    def _leaves_in_use(self) -> Leaves:
+        if self._leaves is None:
+            with suppress(StorageError):
+                self._database.truncate_log()
+            self._leaves = Leaves(self._path)
+        return self._leaves
+
+    def _reachable_after(self, seq: int) -> int | None:
+        """The first row after ``seq`` that SQLite can seek to; None = none."""
         step = 1
         while self._seek(seq + step) is _BLOCKED:
-            if seq + step > highest:
-                return None
             step *= 2
+            if seq + step > _FARTHEST:
+                return None
         low, high = step // 2, step  # seq + low is blocked (or where we stand), seq + high is not
         while high - low > 1:
             middle = (low + high) // 2
@@ -134,7 +164,7 @@ class Wreck:
             else:
                 high = middle
         reached = self._seek(seq + high)
-        return reached if isinstance(reached, int) and reached <= _FARTHEST else None
+        return reached if isinstance(reached, int) else None
 
     def _seek(self, seq: int) -> "int | _Blocked | None":
         try:
@@ -145,7 +175,7 @@ class Wreck:
             return _BLOCKED
         return int(rows[0][0]) if rows else None
 
-    def _opened(self, found: list[Row]) -> tuple[list[OldRow], int]:
+    def _opened(self, found: Sequence[Row | LeafRow]) -> tuple[list[OldRow], int]:
         rows: list[OldRow] = []
         lost = 0
         for seq, hidden, sealed in found:
@@ -154,7 +184,9 @@ class Wreck:
             except (DamagedRow, TypeError):
                 lost += 1
                 continue
-            event_id = self.cipher.show_ids([hidden])[0] if _is_id(hidden) else None
+            event_id = None
+            if isinstance(hidden, bytes) and len(hidden) == _ID_BYTES:
+                event_id = self.cipher.show_ids([hidden])[0]
             rows.append(OldRow(seq, lane, event_id, boot, mono_ms, wall_ms, body))
         return rows, lost
 
@@ -164,10 +196,6 @@ class _Blocked:
 
 
 _BLOCKED: Final = _Blocked()
-
-
-def _is_id(hidden: object) -> bool:
-    return isinstance(hidden, bytes) and len(hidden) == 16
 
 
 def _open(path: Path) -> Database:

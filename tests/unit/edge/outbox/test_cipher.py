@@ -1,0 +1,92 @@
+"""What is sealed opens only in its place, with its key, unchanged."""
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wardlight_edge.outbox.cipher import OVERHEAD, Cipher, DamagedRow
+
+KEY = bytes(range(32))
+int64 = st.integers(-(1 << 63), (1 << 63) - 1)
+
+
+@given(
+    st.integers(1, (1 << 63) - 1),
+    st.integers(0, 3),
+    st.integers(1, (1 << 32) - 1),
+    int64,
+    int64,
+    st.binary(max_size=300),
+)
+def test_a_row_comes_back(
+    seq: int, lane: int, boot: int, mono_ms: int, wall_ms: int, body: bytes
+) -> None:
+    cipher = Cipher(KEY, 99)
+    sealed = cipher.seal(seq, lane, boot, mono_ms, wall_ms, body)
+    assert len(sealed) == len(body) + OVERHEAD
+    assert Cipher(KEY, 99).open(seq, sealed) == (lane, boot, mono_ms, wall_ms, body)
+
+
+def test_the_construction_is_aes_256_gcm_under_hkdf() -> None:
+    """Opened here by the primitives alone (SP 800-38D, RFC 5869), not by our own decoder."""
+    sealed = Cipher(KEY, 7).seal(5, 1, 2, 3, 4, b"body")
+    salt = (7).to_bytes(8, "big")
+    key = HKDF(SHA256(), 32, salt=salt, info=b"wardlight outbox 1 rows").derive(KEY)
+    content = AESGCM(key).decrypt(sealed[:12], sealed[12:], (5).to_bytes(8, "big"))
+    assert content == bytes.fromhex("01 00000002 0000000000000003 0000000000000004") + b"body"
+
+
+def test_a_row_of_another_place_key_or_epoch_does_not_open() -> None:
+    sealed = Cipher(KEY, 1).seal(5, 1, 1, 0, 0, b"body")
+    for cipher, seq in (
+        (Cipher(KEY, 1), 6),
+        (Cipher(KEY, 2), 5),
+        (Cipher(bytes(32), 1), 5),
+    ):
+        with pytest.raises(DamagedRow):
+            cipher.open(seq, sealed)
+
+
+@given(st.integers(0, OVERHEAD + 3), st.integers(0, 7))
+def test_every_changed_bit_is_noticed(place: int, bit: int) -> None:
+    cipher = Cipher(KEY, 1)
+    sealed = bytearray(cipher.seal(5, 1, 1, 0, 0, b"body"))
+    sealed[place] ^= 1 << bit
+    with pytest.raises(DamagedRow):
+        cipher.open(5, bytes(sealed))
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_open_or_are_damaged(octets: bytes) -> None:
+    with pytest.raises(DamagedRow):
+        Cipher(KEY, 1).open(1, octets)
+    with pytest.raises(DamagedRow):
+        Cipher(KEY, 1).open_entry(b"series", 1, octets)
+
+
+def test_nonces_differ_also_between_openings() -> None:
+    """Two Ciphers of one key and epoch are two starts of the gateway on one file."""
+    ciphers = [Cipher(KEY, 1) for _ in range(50)]
+    nonces = {cipher.seal(1, 0, 0, 0, 0, b"")[:12] for cipher in ciphers for _ in range(50)}
+    assert len(nonces) == 2500
+
+
+def test_entries_are_bound_to_table_and_number() -> None:
+    cipher = Cipher(KEY, 1)
+    sealed = cipher.seal_entry(b"series", 3, b"content")
+    assert cipher.open_entry(b"series", 3, sealed) == b"content"
+    for table, number in ((b"anchor", 3), (b"series", 4)):
+        with pytest.raises(DamagedRow):
+            cipher.open_entry(table, number, sealed)
+
+
+@given(st.lists(st.binary(min_size=16, max_size=16), max_size=5))
+def test_hidden_ids_come_back_and_stay_the_same(event_ids: list[bytes]) -> None:
+    hidden = Cipher(KEY, 1).hide_ids(event_ids)
+    assert Cipher(KEY, 1).show_ids(hidden) == event_ids
+    assert Cipher(KEY, 1).hide_ids(event_ids) == hidden
+    assert not set(hidden) & set(event_ids)
+    assert not event_ids or Cipher(KEY, 2).hide_ids(event_ids) != hidden
