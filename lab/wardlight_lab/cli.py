@@ -107,6 +107,6 @@ def _chaos(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from wardlight_lab.bench import table
+    from wardlight_lab.bench.table import run
 
-    return table.run(options.names, short=options.short, json_file=options.json)
+    return run(options.names, short=options.short, json_file=options.json)

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -12,16 +12,24 @@ DEADLINE_S = 30.0  # generous: the machine may be busy; a passing test never wai
 INTERVAL_S = 0.02
 
 
+@overload
 async def wait_until(
-    condition: Callable[[], T | Awaitable[T]],
-    deadline_s: float = DEADLINE_S,
-    what: str = "",
-) -> T:
+    condition: Callable[[], Awaitable[T]], deadline_s: float = ..., what: str = ...
+) -> T: ...
+
+
+@overload
+async def wait_until(condition: Callable[[], T], deadline_s: float = ..., what: str = ...) -> T: ...
+
+
+async def wait_until(
+    condition: Callable[[], Any], deadline_s: float = DEADLINE_S, what: str = ""
+) -> Any:
     """The first truthy result of `condition`, plain or async; AssertionError when it is late."""
     end = time.monotonic() + deadline_s
     while True:
         result = condition()
-        value: T = await result if inspect.isawaitable(result) else result
+        value = await result if inspect.isawaitable(result) else result
         if value:
             return value
         if time.monotonic() >= end:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -99,7 +100,7 @@ async def test_keep_running_brings_the_server_back_at_the_same_address(data_dir:
             await insert(server.dsn)
             first, killed_at = pid_of(server), time.monotonic()
             os.kill(first, signal.SIGKILL)
-            await wait_until(lambda first=first: server.pid not in {None, first})  # type: ignore[misc] # binds the loop's value
+            await wait_until(partial(_is_another, server, first))
             await wait_until(server.is_serving)
             assert time.monotonic() - killed_at < 20
             assert await count(server.dsn) == expected
@@ -194,3 +195,7 @@ def test_a_server_that_does_not_stop_is_stopped(
     prepared._stop_within_s = 0.2
     prepared.stop()
     assert not is_running(server)
+
+
+def _is_another(server: EmbeddedPostgres, first: int) -> bool:
+    return server.pid not in {None, first}
