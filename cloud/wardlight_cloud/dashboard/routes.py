@@ -85,7 +85,10 @@ class DashboardRoutes:
         self, request: Request, template: str, status: int = 200, **values: object
     ) -> Response:
         page = self._templates.get_template(template).render(
-            login=self._sessions.login(request), now=datetime.now(UTC), **values
+            login=self._sessions.login(request),
+            path=request.url.path,
+            now=datetime.now(UTC),
+            **values,
         )
         return HTMLResponse(page, status)
 

@@ -6,61 +6,73 @@
   if (!figures.length) return;
   let hours = 1;
   const patient = document.querySelector("[data-live]").dataset.live;
-  const charts = new Map(); // series -> {plot, data}
+  const charts = new Map(); // series -> {plot, data, usual}
   const skew = Date.parse(document.body.dataset.now) - Date.now(); // this computer's clock may be wrong
   const style = getComputedStyle(document.documentElement);
   const color = (name) => style.getPropertyValue(name).trim();
 
+  const serverNow = () => (Date.now() + skew) / 1000;
+  const shown = (seconds, form) => new Date(seconds * 1000).toLocaleString(undefined, form);
+  const tick = (seconds) => hours > 24 ? shown(seconds, { day: "numeric", month: "short" })
+    : shown(seconds, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
   function options(figure, width) {
     return {
       width, height: 190, legend: { show: true },
-      cursor: { drag: { x: true, y: false } },
-      scales: { x: { time: true } },
+      cursor: { drag: { setScale: false } },
+      // The range that was asked for, whatever is in it: an empty hour looks empty.
+      scales: { x: { time: true, range: () => [serverNow() - hours * 3600, serverNow()] } },
       axes: [
-        { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 } },
+        { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, values: (_, splits) => splits.map(tick) },
         { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, size: 56 },
       ],
       series: [
-        {},
+        { label: "Time", value: (_, seconds) => seconds === null ? "--" : shown(seconds) },
         { label: figure.dataset.label, stroke: color("--accent"), width: 1.6, spanGaps: false, points: { size: 5 } },
-        { label: "least", stroke: "transparent", points: { show: false } },
-        { label: "most", stroke: "transparent", points: { show: false } },
+        { label: "lowest", stroke: "transparent", points: { show: false } },
+        { label: "highest", stroke: "transparent", points: { show: false } },
       ],
       bands: [{ series: [3, 2], fill: color("--accent") + "22" }],
     };
   }
 
+  function usualStep(times) {
+    const steps = times.slice(1).map((time, i) => time - times[i]).sort((a, b) => a - b);
+    return steps.length ? steps[Math.floor(steps.length / 2)] : 0;
+  }
+
   // A gap longer than three usual steps is drawn as a gap, never as a line across it.
-  function withGaps(found) {
+  function push(data, usual, time, mean, least, most) {
+    const last = data[0][data[0].length - 1];
+    const points = usual && last !== undefined && time - last > 3 * usual + 1
+      ? [[last + usual, null, null, null], [time, mean, least, most]] : [[time, mean, least, most]];
+    for (const point of points) data.forEach((column, i) => column.push(point[i]));
+  }
+
+  function columns(found) {
     const data = [[], [], [], []];
-    const steps = found.time.slice(1).map((t, i) => t - found.time[i]).sort((a, b) => a - b);
-    const usual = steps.length ? steps[Math.floor(steps.length / 2)] : 0;
-    found.time.forEach((time, i) => {
-      if (i && usual && time - found.time[i - 1] > 3 * usual + 1) {
-        data[0].push(found.time[i - 1] + usual); data[1].push(null); data[2].push(null); data[3].push(null);
-      }
-      data[0].push(time); data[1].push(found.mean[i]); data[2].push(found.minimum[i]); data[3].push(found.maximum[i]);
-    });
-    return data;
+    const usual = usualStep(found.time);
+    found.time.forEach((time, i) => push(data, usual, time, found.mean[i], found.minimum[i], found.maximum[i]));
+    return { data, usual };
   }
 
   async function load(figure) {
     const place = figure.querySelector(".plot");
     const asked = hours;
-    const start = new Date(Date.now() + skew - asked * 3600e3).toISOString();
+    const start = new Date((serverNow() - asked * 3600) * 1000).toISOString();
     const series = figure.dataset.series;
     const answer = await fetch(`/api/v1/trend?patient=${patient}&series=${series}&start=${encodeURIComponent(start)}&points=1000`)
       .catch(() => ({ ok: false, status: "no answer" }));
     if (asked !== hours) return; // another range was chosen meanwhile
     if (!answer.ok && charts.has(series)) return; // what is drawn stays; the page says that it is old
     if (!answer.ok) { message(figure, `The trend could not be loaded (${answer.status}). Reload the page.`); return; }
-    const data = withGaps(await answer.json());
+    const { data, usual } = columns(await answer.json());
     charts.get(series)?.plot.destroy();
     charts.delete(series);
     if (!data[0].length) { message(figure, "No readings in this time range."); return; }
     place.replaceChildren();
     const plot = new uPlot(options(figure, place.clientWidth || 600), data, place);
-    charts.set(series, { plot, data });
+    charts.set(series, { plot, data, usual });
     table(figure);
   }
 
@@ -86,7 +98,7 @@
     for (let i = chart.data[0].length - 1; i >= Math.max(0, chart.data[0].length - 200); i--) {
       if (chart.data[1][i] === null) continue;
       const row = rows.insertRow();
-      row.insertCell().textContent = new Date(chart.data[0][i] * 1000).toLocaleString();
+      row.insertCell().textContent = shown(chart.data[0][i]);
       row.insertCell().textContent = Number(chart.data[1][i].toFixed(2));
     }
     details.querySelector(".scroll").replaceChildren(body);
@@ -101,7 +113,7 @@
       const time = Date.parse(row.time) / 1000, value = Number(row.value), data = chart.data;
       if (time <= data[0][data[0].length - 1]) continue;
       if (hours > 1) continue; // buckets: the next reload of the range brings it
-      data[0].push(time); data[1].push(value); data[2].push(value); data[3].push(value);
+      push(data, chart.usual, time, value, value, value);
       while (data[0].length && data[0][0] < time - hours * 3600) for (const column of data) column.shift();
       chart.plot.setData(data);
     }
