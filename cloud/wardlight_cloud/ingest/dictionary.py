@@ -35,6 +35,12 @@ class SeriesDictionary:
         """The place of a number whose key was asked before."""
         return self._places.setdefault(number, len(self._places))
 
+    def check(self, numbers: Sequence[int]) -> None:
+        """Raise EnvelopeError unless ``key`` has an answer for each number."""
+        if not self._places.keys() >= set(numbers):  # what has a place was checked before
+            for number in numbers:
+                self.key(number)
+
     def used(self) -> tuple[SeriesKey, ...]:
         """The keys in the order of their places."""
         return tuple(self.key(number) for number in self._places)
@@ -56,4 +62,4 @@ def _checked(key: SeriesKey) -> SeriesKey | str:
 
 def has_nul(*texts: str | None) -> bool:
     """True when a text holds U+0000, which PostgreSQL cannot store."""
-    return any(text is not None and "\0" in text for text in texts)
+    return "\0" in "".join(text for text in texts if text)

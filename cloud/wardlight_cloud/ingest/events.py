@@ -57,8 +57,7 @@ class EventRows:
     def add(self, record: int, body: EventBody, moment: Moment) -> None:
         """Take one event as the record with place ``record`` in the batch."""
         _check_lengths(body)
-        for number in body.series:
-            self._dictionary.key(number)
+        self._dictionary.check(body.series)
         time_ms = self._measured_ms(body, moment)
         bound = moment.bound(body.error_ms)
         common = flags_of_bound(bound) | (_LATE if body.age_ms > LATE_AFTER_MS else 0)
