@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +32,8 @@ def session_key(path: Path) -> bytes:
     """Read or make the key. Several workers may start at once: the first to link the file wins."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(_KEY_BYTES))
             file.flush()
@@ -40,6 +41,8 @@ def session_key(path: Path) -> bytes:
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(fresh)
         fresh.unlink()
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise ConfigError(f"{path}: others may read this key; chmod 600 {path}")
     key = path.read_bytes()
     if len(key) != _KEY_BYTES:
         raise ConfigError(f"{path}: not a session key of {_KEY_BYTES} bytes; delete the file")

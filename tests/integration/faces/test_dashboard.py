@@ -1,0 +1,247 @@
+"""The pages over the real app: signing in, what they show, what they never do."""
+
+import html
+import re
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import httpx
+
+from support.readings import EPOCH, GATEWAY, BatchMaker, One, Rec
+from support.served_ward import (
+    ANNA,
+    BASE,
+    BERT,
+    CLIP,
+    CUFF,
+    LOGIN,
+    MINUTE,
+    PASSWORD,
+    START,
+    Ward,
+)
+from wardlight_cloud.security.sessions import COOKIE, session_key
+from wardlight_cloud.store.batch import Rejected
+
+HOSTILE = """<script>alert(1)</script>"'&{{7*7}}{% x %}"""
+FORM = {"login": LOGIN, "password": PASSWORD}
+
+
+async def sign_in(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/login", data=FORM)
+    assert answer.status_code == 303
+    # The client is on https; the cookie of the ward's plain settings carries no Secure.
+    assert COOKIE in client.cookies
+
+
+async def test_pages_send_strangers_to_sign_in(ward: Ward) -> None:
+    async with ward.client(token=None) as client:
+        for path in ("/", f"/patients/{ANNA}", "/operations"):
+            answer = await client.get(path)
+            assert answer.status_code == 303
+            assert answer.headers["location"] == f"/login?next={path}"
+            assert "Almeida" not in answer.text
+        for path in (f"/api/v1/live?patient={ANNA}", f"/api/v1/trend?patient={ANNA}&series=1"):
+            assert (await client.get(path)).status_code == 401
+        # A bearer token is for programs: it opens no page.
+        headers = {"Authorization": f"Bearer {ward.token}"}
+        assert (await client.get("/", headers=headers)).status_code == 303
+
+
+async def test_signing_in_and_out(ward: Ward) -> None:
+    async with ward.client(token=None) as client:
+        answer = await client.post("/login?next=/operations", data=FORM)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
+        cookie = answer.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        assert (await client.get("/operations")).status_code == 200
+        assert (await client.post("/logout")).headers["location"] == "/login"
+        assert (await client.get("/operations")).status_code == 303
+
+
+async def test_wrong_password_says_no_more_than_that(ward: Ward) -> None:
+    async with ward.client(token=None) as client:
+        texts = set()
+        for login, password in ((LOGIN, "wrong"), ("nobody", PASSWORD), ("", "")):
+            answer = await client.post("/login", data={"login": login, "password": password})
+            assert answer.status_code == 401
+            assert COOKIE not in answer.headers.get("set-cookie", "")
+            texts.add(re.search(r'role="alert">([^<]+)<', answer.text)[1])  # type: ignore[index]
+        assert texts == {"Login and password do not belong together."}
+
+
+async def test_guessing_is_slowed_down(ward: Ward) -> None:
+    async with ward.client(token=None) as client:
+        wrong = {"login": LOGIN, "password": "wrong"}
+        for _ in range(5):
+            await client.post("/login", data=wrong)
+        answer = await client.post("/login", data=FORM)
+        assert answer.status_code == 401
+        assert "wait" in answer.text
+        other = await client.post("/login", data={"login": "other", "password": "x"})
+        assert "wait" not in other.text
+
+
+async def test_nobody_is_sent_to_another_site(ward: Ward) -> None:
+    targets = (
+        "https://evil.example/", "//evil.example/", "/\\evil.example", "/\t/evil.example",
+        "/%09/evil.example", "javascript:alert(1)", "", "\\\\evil.example", "/\r\nSet-Cookie: a=b",
+    )  # fmt: skip
+    async with ward.client(token=None) as client:
+        for target in targets:
+            answer = await client.post("/login", params={"next": target}, data=FORM)
+            assert answer.status_code == 303
+            location = httpx.URL(BASE).join(answer.headers["location"])
+            assert location.host == "wards.example", target
+            assert location.scheme == "https"
+            assert "a=b" not in answer.headers.get("set-cookie", "")
+
+
+async def test_forms_of_other_sites_are_refused(ward: Ward) -> None:
+    async with ward.client(token=None) as client:
+        for origin in ("https://evil.example", "null", "https://wards.example.evil.example"):
+            answer = await client.post("/login", data=FORM, headers={"Origin": origin})
+            assert answer.status_code == 403
+            assert COOKIE not in client.cookies
+        answer = await client.post("/login", data=FORM, headers={"Origin": BASE})
+        assert answer.status_code == 303
+        refused = await client.post("/logout", headers={"Origin": "https://evil.example"})
+        assert refused.status_code == 403
+        assert (await client.get("/")).status_code == 200
+
+
+async def test_a_huge_form_is_refused(ward: Ward) -> None:
+    async with ward.client(token=None) as client:
+        answer = await client.post("/login", data={**FORM, "more": "x" * 10_000})
+        assert answer.status_code == 403
+
+
+async def test_empty_states_say_what_to_do(ward: Ward) -> None:
+    async with ward.client(token=None) as client:
+        await sign_in(client)
+        assert (await client.get("/")).text.count("never measured") == 12
+        assert "No readings yet" in (await client.get(f"/patients/{ANNA}")).text
+        operations = (await client.get("/operations")).text
+        assert "No gateway has sent records yet" in operations
+        assert "every record that arrived could be stored" in operations
+        missing = await client.get(f"/patients/{uuid4()}")
+        assert missing.status_code == 404
+        assert "There is no such patient" in missing.text
+
+
+async def test_hostile_names_stay_text(ward: Ward) -> None:
+    stranger = UUID(int=7)
+    await ward.add_patient(stranger, HOSTILE, HOSTILE, HOSTILE)
+    async with ward.client(token=None) as client:
+        await sign_in(client)
+        for path in ("/", f"/patients/{stranger}"):
+            text = (await client.get(path)).text
+            assert "<script>alert" not in text
+            assert "{{7*7}}" in html.unescape(text)
+        wrong = await client.post("/login", data={"login": HOSTILE, "password": "x"})
+        assert "<script>alert" not in wrong.text
+
+
+async def test_list_shows_newest_values_with_their_time(ward: Ward) -> None:
+    await ward.store_event(
+        One("systolic_bp", START, 138, device=CUFF), One("diastolic_bp", START, 86, device=CUFF)
+    )
+    await ward.store_event(One("spo2", START, 0, absent=8, device=CLIP))
+    await ward.store_event(One("pulse_rate_oximeter", START + MINUTE, 61, flags=1, device=CLIP))
+    async with ward.client(token=None) as client:
+        await sign_in(client)
+        text = (await client.get("/")).text
+        assert ">138/86<" in text
+        assert f'data-time="{START.isoformat()}"' in text
+        assert re.search(r'class="value absent">sensor off<', text)
+        assert "questionable" in text
+        patient = (await client.get(f"/patients/{BERT}")).text
+        assert 'data-metric="pulse_rate_oximeter"' in patient
+        assert "138" not in patient
+
+
+async def test_operations_show_what_is_missing_and_refused(ward: Ward) -> None:
+    await ward.store.note_hello(GATEWAY, EPOCH, 9, "1.0")
+    reading = One("spo2", START, 97, device=CLIP)
+    rejected = [Rejected(seq=2, reason="bad <scale>", body=b"123")]
+    await ward.store.ingest([BatchMaker()(Rec(1, (reading,)), Rec(2), rejected=rejected)])
+    async with ward.client(token=None) as client:
+        await sign_in(client)
+        text = (await client.get("/operations")).text
+    assert "bad &lt;scale&gt;" in text
+    assert re.search(r'<td class="bad">7</td><td class="bad">1</td>', text)
+
+
+async def test_trend_is_the_patient_s_own(ward: Ward) -> None:
+    """A device that changed hands shows each holder their own readings."""
+    for place in range(6):
+        await ward.store_event(One("spo2", START + place * MINUTE, 90 + place, device=CLIP))
+    await ward.store.assign(ward.devices[CLIP], ANNA, user=None, valid_from=START + 3 * MINUTE)
+    (row,) = await ward.store.latest([ANNA])
+    query = {"series": str(row.series_id), "start": START.isoformat()}
+    query["end"] = (START + timedelta(hours=1)).isoformat()
+    async with ward.client() as client:
+        own = await client.get("/api/v1/trend", params={**query, "patient": str(ANNA)})
+        assert own.json()["mean"] == [93, 94, 95]
+        other = await client.get("/api/v1/trend", params={**query, "patient": str(BERT)})
+        assert other.status_code == 404
+        for name, bad in (
+            ("series", "-1"),
+            ("points", "9"),
+            ("start", "2026-01-01"),
+            ("patient", "x"),
+        ):
+            answer = await client.get(
+                "/api/v1/trend", params={"patient": str(ANNA), **query, name: bad}
+            )
+            assert answer.status_code == 400
+            assert answer.json()["error"].startswith(name)
+
+
+async def test_sessions_end_and_cannot_be_made_up(ward: Ward) -> None:
+    file = ward.settings.data_dir / "session.key"
+    async with ward.client(token=None) as client:
+        await sign_in(client)
+        cookie = client.cookies[COOKIE]
+        payload, _, signature = cookie.partition(".")
+        client.cookies.clear()
+        for text in (f"{payload}x.{signature}", f"{payload}.{signature[:-2]}AA", payload, "."):
+            answer = await client.get("/", headers={"Cookie": f"{COOKIE}={text}"})
+            assert answer.status_code == 303, text
+        assert (await client.get("/", headers={"Cookie": f"{COOKIE}={cookie}"})).status_code == 200
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert session_key(file) == file.read_bytes()
+
+
+async def test_every_answer_carries_the_security_headers(ward: Ward) -> None:
+    paths = ("/login", "/", "/healthz", "/readyz", "/metrics", "/fhir/metadata", "/none")
+    async with ward.client(token=None) as client:
+        for path in (*paths, "/fhir/Patient", "/static/live.js"):
+            headers = (await client.get(path)).headers
+            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            assert "script-src" not in headers["content-security-policy"]  # 'self', never inline
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["x-frame-options"] == "DENY"
+            # "no-referrer" would make browsers send "Origin: null" with our own forms.
+            assert headers["referrer-policy"] == "same-origin"
+            assert (headers.get("cache-control") == "no-store") == (not path.startswith("/static"))
+
+
+async def test_health_readiness_and_metrics_are_open_and_name_no_patient(ward: Ward) -> None:
+    async with ward.client(token=None) as client:
+        assert (await client.get("/healthz")).json()["status"] == "ok"
+        assert (await client.get("/readyz")).json() == {"ready": True}
+        metrics = (await client.get("/metrics")).text
+    assert str(ANNA) not in metrics
+    assert "Almeida" not in metrics
+
+
+async def test_templates_hold_no_inline_script(ward: Ward) -> None:
+    """The policy forbids them: a page with one would be dead in a browser."""
+    async with ward.client(token=None) as client:
+        await sign_in(client)
+        for path in ("/", f"/patients/{ANNA}", "/operations"):
+            text = (await client.get(path)).text
+            assert not re.search(r"<script(?![^>]*\bsrc=)", text)
+            assert not re.search(r"\bon[a-z]+=", text)

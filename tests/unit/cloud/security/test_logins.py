@@ -1,0 +1,133 @@
+"""Passwords and bearer tokens against a register: right, wrong, guessed, revoked."""
+
+import asyncio
+from typing import cast
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from wardlight_cloud.security import passwords, tokens
+from wardlight_cloud.store.base import RegisterStore
+
+PASSWORD = "abcd-efgh-jkmn-pqrs"
+HASH = passwords.hash_password(PASSWORD)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Register:
+    """The three calls that logging in needs."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, str] = {"nurse": HASH}
+        self.clients: dict[bytes, tuple[str, tuple[str, ...]]] = {}
+        self.asked = 0
+
+    async def password_hash(self, login: str) -> str | None:
+        self.asked += 1
+        return self.users.get(login)
+
+    async def client_of_token(self, digest: bytes) -> tuple[str, tuple[str, ...]] | None:
+        self.asked += 1
+        return self.clients.get(digest)
+
+
+def checker(register: Register, clock: Clock) -> passwords.PasswordChecker:
+    return passwords.PasswordChecker(cast(RegisterStore, register), clock=clock)
+
+
+def bearing(*headers: str) -> HTTPConnection:
+    pairs = [(b"authorization", header.encode()) for header in headers]
+    return HTTPConnection({"type": "http", "headers": pairs})
+
+
+async def test_login_and_password_must_belong_together() -> None:
+    check = checker(Register(), Clock()).check
+    assert await check("nurse", PASSWORD)
+    assert not await check("nurse", PASSWORD + " ")
+    assert not await check("doctor", PASSWORD)
+    assert not await check("nurse", "")
+
+
+async def test_a_hash_that_is_none_lets_nobody_in() -> None:
+    register = Register()
+    register.users["odd"] = "plain text"
+    assert not await checker(register, Clock()).check("odd", "plain text")
+
+
+async def test_five_failures_make_a_login_wait_ever_longer() -> None:
+    clock, register = Clock(), Register()
+    checking = checker(register, clock)
+    for _ in range(5):
+        assert checking.wait_s("nurse") == 0
+        await checking.check("nurse", "wrong")
+    waits = []
+    for _ in range(4):
+        waits.append(checking.wait_s("nurse"))
+        asked = register.asked
+        assert not await checking.check("nurse", PASSWORD), "the right one waits too"
+        assert register.asked == asked
+        clock.now += waits[-1]
+        await checking.check("nurse", "wrong")
+    assert waits == [1, 2, 4, 8]
+    assert checking.wait_s("other") == 0
+    clock.now += 300
+    assert await checking.check("nurse", PASSWORD)
+    assert checking.wait_s("nurse") == 0
+
+
+async def test_many_tries_at_once_are_many_tries() -> None:
+    register = Register()
+    checking = checker(register, Clock())
+    answers = await asyncio.gather(*(checking.check("nurse", "wrong") for _ in range(20)))
+    assert not any(answers)
+    assert register.asked == 5
+
+
+async def test_a_token_opens_for_its_client_only() -> None:
+    register, token = Register(), tokens.new_token()
+    register.clients[tokens.token_hash(token)] = ("ehr", ("system/*.rs",))
+    authenticate = tokens.TokenAuthenticator(cast(RegisterStore, register)).client
+    for header in (f"Bearer {token}", f"bearer {token} "):
+        assert (await authenticate(bearing(header))).name == "ehr"
+    for header in (f"Bearer {token}x", f"Basic {token}", "Bearer", "Bearer ", token, ""):
+        with pytest.raises(PermissionError):
+            await authenticate(bearing(header))
+    with pytest.raises(PermissionError):
+        await authenticate(bearing())
+
+
+async def test_a_revoked_token_ends_within_five_seconds() -> None:
+    clock, register, token = Clock(), Register(), tokens.new_token()
+    digest = tokens.token_hash(token)
+    register.clients[digest] = ("ehr", ())
+    authenticate = tokens.TokenAuthenticator(cast(RegisterStore, register), clock=clock).client
+    await authenticate(bearing(f"Bearer {token}"))
+    await authenticate(bearing(f"Bearer {token}"))
+    assert register.asked == 1
+    del register.clients[digest]
+    clock.now += 5
+    with pytest.raises(PermissionError):
+        await authenticate(bearing(f"Bearer {token}"))
+
+
+async def test_unknown_tokens_do_not_fill_the_memory() -> None:
+    authenticator = tokens.TokenAuthenticator(cast(RegisterStore, Register()))
+    for number in range(1500):
+        with pytest.raises(PermissionError):
+            await authenticator.client(bearing(f"Bearer wl_{number}"))
+    assert len(authenticator._known) <= 1024
+
+
+def test_made_secrets_are_long_and_different() -> None:
+    assert len({tokens.new_token() for _ in range(100)}) == 100
+    assert len(tokens.new_token()) >= 43
+    made = {passwords.new_password() for _ in range(100)}
+    assert len(made) == 100
+    assert all(len(each.replace("-", "")) == 16 for each in made)
+    assert tokens.new_token().encode() not in tokens.token_hash(tokens.new_token())
