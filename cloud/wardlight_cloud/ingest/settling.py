@@ -153,7 +153,6 @@ def _is_about_data(error: Exception) -> bool:
 
 def _count(error: Exception, kind: str) -> None:
     STORE_FAILURES.labels(kind).inc()
-    # Class and SQLSTATE only: the text of a database error may quote values.
-    state = getattr(error.__cause__, "sqlstate", None)
-    names = {"error": type(error).__name__, "cause": type(error.__cause__).__name__}
-    _log.warning("group not stored", extra={**names, "sqlstate": state, "kind": kind})
+    # A StorageError names codes only; what else is raised may quote values, so its name must do.
+    text = str(error) if isinstance(error, StorageError) else type(error).__name__
+    _log.warning("group not stored", extra={"error": text, "kind": kind})

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from support.broker_client import BrokerClient
+from support.collector_world import SCHEMA, CollectorWorld
+from support.postgres import FreshDatabase
 from support.speaking_gateway import SpeakingGateway
 from wardlight_cloud.config import BrokerSettings
 from wardlight_cloud.security.broker import BrokerPermissions
@@ -74,3 +76,17 @@ def speak(broker: Broker, authority: CertificateAuthority) -> Iterator[Speak]:
     yield make
     for client in made:
         client.close()
+
+
+@pytest.fixture
+async def world(
+    tmp_path: Path, fresh_database: FreshDatabase, link_settings: SettingsOf
+) -> AsyncIterator[CollectorWorld]:
+    """A database that knows the gateways; its collectors end with the test."""
+    made = CollectorWorld(tmp_path, await fresh_database(SCHEMA), link_settings)
+    store = await made.open_store()
+    for gateway in GATEWAYS:
+        await store.put_gateway(gateway)
+    await store.close()
+    yield made
+    await made.stop()

@@ -2,120 +2,29 @@
 
 import asyncio
 import contextlib
-import json
-import os
 import signal
-import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
-import asyncpg
 import msgspec
 import pytest
-from pydantic import SecretStr
 
+from support.collector_world import CollectorWorld
 from support.envelopes import SERIES, block, event, record, sealed
-from support.postgres import FreshDatabase, Template
 from support.speaking_gateway import SpeakingGateway
 from support.waiting import wait_until
-from wardlight_cloud.config import BrokerSettings, DatabaseSettings, Settings, load
-from wardlight_cloud.private_file import write_private
-from wardlight_cloud.store.open import open_store
 from wardlight_lab.broker import NatsServer
-from wardlight_lab.supervise.process import ChildProcess
 from wardlight_shared.envelope import SeriesEntry
 from wardlight_shared.records import Lane
 from wardlight_shared.timestamps import utc_ms_from_datetime
 
-SettingsOf = Callable[[str], BrokerSettings]
 Speak = Callable[..., SpeakingGateway]
 pytestmark = pytest.mark.parametrize("broker", [NatsServer], indirect=True, ids=["nats"])
 COLLECTORS = ("collector-1", "collector-2")
 GATEWAYS = [f"gw-test-{number}" for number in range(1, 9)]
 HOUR_AGO_MS = utc_ms_from_datetime(datetime.now(UTC)) - 3_600_000
 RESEND_S = 1.0  # a gateway of the product waits longer, but is asked for a hello
-
-
-async def build(dsn: str) -> None:
-    await (await open_store(Settings(database=DatabaseSettings(dsn=SecretStr(dsn))))).close()
-
-
-SCHEMA = Template("ingest", build)
-
-
-class World:
-    """Collectors as processes, and gateways that send again what is not acked."""
-
-    def __init__(self, folder: Path, dsn: str, settings_of: SettingsOf) -> None:
-        self.folder = folder
-        self.dsn = dsn
-        self._settings_of = settings_of
-        self.collectors: dict[str, ChildProcess] = {}
-
-    def config(self, name: str) -> Path:
-        broker = self._settings_of(name)
-        file = self.folder / f"{name}.toml"
-        lines = [
-            f"data_dir = {json.dumps(str(self.folder))}",
-            "[database]", f"dsn = {json.dumps(self.dsn)}",
-            "[broker]", f"port = {broker.port}", f"ca_file = {json.dumps(str(broker.ca_file))}",
-            f"cert_file = {json.dumps(str(broker.cert_file))}",
-            f"key_file = {json.dumps(str(broker.key_file))}",
-            "[collector]", f'name = "{name}"',
-        ]  # fmt: skip
-        write_private(file, "\n".join(lines) + "\n")
-        return file
-
-    def start(self, name: str) -> None:
-        command = [sys.executable, "-m", "wardlight_cloud", "collect", "--config"]
-        self.collectors[name] = ChildProcess.spawn(
-            [*command, str(self.config(name))],
-            env={},
-            log_file=self.folder / f"{name}.log",
-            death_signal=signal.SIGKILL,
-        )
-
-    async def kill(self, name: str) -> None:
-        process = self.collectors.pop(name)
-        os.kill(process.pid, signal.SIGKILL)
-        await process.wait(30)
-
-    async def stop(self) -> None:
-        for process in self.collectors.values():
-            await process.stop(signal.SIGTERM, 30)
-
-    async def shards(self) -> dict[str, int]:
-        """Live leases by holder."""
-        connection = await asyncpg.connect(self.dsn)
-        try:
-            rows = await connection.fetch(
-                "SELECT holder, count(*) FROM shard_lease WHERE expires_at > now() GROUP BY holder"
-            )
-        finally:
-            await connection.close()
-        return {row["holder"]: row["count"] for row in rows}
-
-    async def rows(self) -> int:
-        connection = await asyncpg.connect(self.dsn)
-        try:
-            return int(await connection.fetchval("SELECT count(*) FROM reading"))
-        finally:
-            await connection.close()
-
-
-@pytest.fixture
-async def world(
-    tmp_path: Path, fresh_database: FreshDatabase, link_settings: SettingsOf
-) -> AsyncIterator[World]:
-    made = World(tmp_path, await fresh_database(SCHEMA), link_settings)
-    store = await open_store(load(made.config("collector-1")))
-    for gateway in GATEWAYS:
-        await store.put_gateway(gateway)
-    await store.close()
-    yield made
-    await made.stop()
 
 
 def message(gateway: str, first: int, count: int) -> bytes:
@@ -149,7 +58,7 @@ async def delivered(gateways: list[SpeakingGateway], first: int, count: int) -> 
 
 
 async def test_the_other_collector_takes_over_within_ten_seconds(
-    world: World, speak: Speak
+    world: CollectorWorld, speak: Speak
 ) -> None:
     gateways = [speak(gateway) for gateway in GATEWAYS]
     for gateway in gateways:
@@ -178,7 +87,7 @@ async def test_the_other_collector_takes_over_within_ten_seconds(
 
 
 async def test_a_graceful_stop_hands_over_without_waiting_for_leases_to_end(
-    world: World, speak: Speak
+    world: CollectorWorld, speak: Speak
 ) -> None:
     gateways = [speak(gateway) for gateway in GATEWAYS[:3]]
     for name in COLLECTORS:
@@ -192,7 +101,7 @@ async def test_a_graceful_stop_hands_over_without_waiting_for_leases_to_end(
 
 
 async def test_kill_nine_again_and_again_loses_nothing_and_stores_nothing_twice(
-    world: World, speak: Speak
+    world: CollectorWorld, speak: Speak
 ) -> None:
     """One collector, killed while it works, and gateways that send on."""
     gateways = [speak(gateway) for gateway in GATEWAYS[:4]]
