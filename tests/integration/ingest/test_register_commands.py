@@ -1,0 +1,112 @@
+"""``wardlight-cloud`` on a real database: what an operator types, and what it answers."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from support.collector_world import SCHEMA
+from support.postgres import FreshDatabase
+from wardlight_cloud.cli import main
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Operator:
+    """Types commands; ``says`` returns what stood on stdout."""
+
+    def __init__(self, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._config = config
+        self._capsys = capsys
+        self.complaint = ""
+
+    def types(self, *arguments: str) -> tuple[int, str]:
+        code = main([*arguments, "--config", str(self._config)])
+        out, self.complaint = self._capsys.readouterr()
+        return code, out
+
+    def says(self, *arguments: str) -> str:
+        code, out = self.types(*arguments)
+        assert code == 0, self.complaint
+        return out
+
+
+@pytest.fixture
+async def dsn(fresh_database: FreshDatabase) -> str:
+    return await fresh_database(SCHEMA)
+
+
+@pytest.fixture
+def operator(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Operator:
+    monkeypatch.setenv("WARDLIGHT_DATABASE__DSN", dsn)
+    config = tmp_path / "cloud.toml"
+    config.write_text('[log]\nlevel = "warning"\n')
+    return Operator(config, capsys)
+
+
+def test_gateways_are_added_disabled_and_listed(operator: Operator) -> None:
+    assert operator.says("gateway", "list") == "none\n"
+    operator.says("gateway", "add", "gw-home-1")
+    operator.says("gateway", "add", "gw-home-2")
+    operator.says("gateway", "disable", "gw-home-2")
+    head, first, second = operator.says("gateway", "list").splitlines()
+    assert head.split()[:3] == ["gateway", "enabled", "online"]
+    assert first.split()[:3] == ["gw-home-1", "yes", "no"]
+    assert second.split()[:3] == ["gw-home-2", "no", "no"]
+
+
+def test_names_that_no_gateway_may_have_are_refused(operator: Operator) -> None:
+    for name in ("x", "Gateway", "collector-1"):
+        code, _ = operator.types("gateway", "add", name)
+        assert code == 2
+        assert "no name of a gateway" in operator.complaint
+    code, _ = operator.types("gateway", "disable", "gw-unknown")
+    assert code == 2
+    assert "see `gateway list`" in operator.complaint
+
+
+def test_a_patient_is_added_and_gets_a_device(operator: Operator) -> None:
+    said = operator.says(
+        "patient", "add", "--family", "Example", "--given", "Ada", "--birth-date", "1950-01-31",
+        "--identifier", "urn:oid:1.2.3", "42",
+    )  # fmt: skip
+    found = UUID.search(said)
+    assert found is not None
+    assert "Example  Ada    1950-01-31" in operator.says("patient", "list")
+    code, _ = operator.types("gateway", "assign", "ble:0A1B2C3D4E5F", found[0])
+    assert code == 2
+    assert "see `gateway devices`" in operator.complaint
+
+
+def test_users_and_clients_get_fresh_secrets(operator: Operator) -> None:
+    first, second = operator.says("user", "nurse"), operator.says("user", "nurse")
+    assert first != second
+    assert first.startswith("password of nurse: ")
+    assert operator.says("client", "ehr").startswith("bearer token of ehr (shown once): wl_")
+
+
+def test_an_empty_ledger_and_a_current_schema(operator: Operator) -> None:
+    assert operator.says("ledger", "--letters") == "none\nnone\n"
+    assert operator.says("migrate") == "the schema is current\n"
+
+
+def test_wrong_settings_end_with_code_2_and_say_what_to_do(
+    operator: Operator, tmp_path: Path
+) -> None:
+    code, _ = operator.types("collect")
+    assert code == 2
+    assert "cert_file" in operator.complaint
+    (tmp_path / "cloud.toml").write_text("[collector]\nnmae = 1\n")
+    code, _ = operator.types("collect")
+    assert code == 2
+    assert "docs/settings.md lists the keys" in operator.complaint
+
+
+def test_a_database_that_is_away_ends_with_code_1(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WARDLIGHT_DATABASE__DSN", f"postgresql://x@/x?host={tmp_path}")
+    code, _ = operator.types("gateway", "list")
+    assert code == 1
