@@ -8,11 +8,10 @@ Source     proc(5): VmRSS, VmHWM; parts of smaps_rollup stand in the notes
 """
 
 import asyncio
-import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -20,13 +19,14 @@ from typing import Final
 from wardlight_edge import config as edge_config
 from wardlight_lab.bench.backlog_file import fill
 from wardlight_lab.bench.edge_environment import edge_python
+from wardlight_lab.bench.emulated import start_bluetooth
 from wardlight_lab.bench.figures import Aim, Row
 from wardlight_lab.bench.gateway_status import is_connected, snapshot
 from wardlight_lab.bench.process_memory import parts_mb, status_mb
 from wardlight_lab.bench.setting import Setting, UnfitMachine
-from wardlight_lab.bench.site import Site, module
+from wardlight_lab.bench.site import Site
 from wardlight_lab.bench.ward import Ward
-from wardlight_lab.demo.ward import DemoDevice, bluetooth
+from wardlight_lab.demo.ward import DemoDevice
 from wardlight_lab.serialport.pty_port import PtyPort
 from wardlight_lab.supervise import Child
 
@@ -38,16 +38,17 @@ _SAMPLES: Final = 5
 _POLL_S: Final = 0.2
 _DRAIN_S: Final = 900.0
 
-_SILENT: Final = {
-    "blood_pressure_cuff": "ward-1",
-    "thermometer": "ward-1",
-    "weight_scale": "ward-1",
-}
-_STREAMING: Final = {
-    **_SILENT,
-    "pulse_oximeter": "ward-2",
-    "heart_rate_strap": "ward-3",
-}
+_SILENT: Final = (
+    ("blood_pressure_cuff", "ward-1"),
+    ("thermometer", "ward-1"),
+    ("weight_scale", "ward-1"),
+)
+_STREAMING: Final = (
+    *_SILENT,
+    ("pulse_oximeter", "ward-2"),
+    ("pulse_oximeter", "ward-3"),
+    ("heart_rate_strap", "ward-4"),
+)
 
 
 def measure(setting: Setting) -> Iterator[Row]:
@@ -66,7 +67,7 @@ def measure(setting: Setting) -> Iterator[Row]:
 
 
 async def _resident(
-    setting: Setting, python: Path, kinds: Mapping[str, str]
+    setting: Setting, python: Path, kinds: Sequence[tuple[str, str]]
 ) -> tuple[tuple[float, ...], dict[str, float]]:
     """Resident set in MB after a while, some samples; and what it is made of."""
     wait_s = setting.size(30, 2)
@@ -75,10 +76,11 @@ async def _resident(
         await _start_cloud(site)
         bus_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="wardlight-"))
         port = stack.enter_context(PtyPort(site.folder.devices / "silent-line"))
-        devices, environment = await _bluetooth(site, Path(bus_dir), kinds)
-        devices.append(DemoDevice("serial:bed", "nonin-xpod", "", port=str(port.path)))
+        radio = await start_bluetooth(site, Path(bus_dir), kinds)
+        line = DemoDevice("serial:bed", "nonin-xpod", "", port=str(port.path))
+        devices = [*radio.devices, line]
         file = site.gateway_toml(_GATEWAY, devices, ["hci0"])
-        pid = await _start_gateway(site, python, file, environment)
+        pid = await _start_gateway(site, python, file, radio.environment)
         setting.say(f"{len(devices)} devices for {wait_s} s")
         await asyncio.sleep(wait_s)
         samples = []
@@ -111,31 +113,6 @@ async def _start_cloud(site: Site) -> None:
     await site.start_broker()
     await (await site.open_store()).close()
     await site.start_collector()
-
-
-async def _bluetooth(
-    site: Site, bus_dir: Path, kinds: Mapping[str, str]
-) -> tuple[list[DemoDevice], dict[str, str]]:
-    """Start emulated Bluetooth; its devices and the gateway's environment."""
-    scenario, ready_file = site.folder.devices / "bluez.toml", site.folder.devices / "ready.json"
-    scenario.write_text(
-        "".join(
-            f'[[device]]\nkind = "{kind}"\npatient = "{patient}"\n'
-            for kind, patient in kinds.items()
-        ),
-        encoding="utf-8",
-    )
-    command = module(
-        "wardlight_lab.bluez", "--scenario", scenario, "--bus-dir", bus_dir,
-        "--ready-file", ready_file,
-    )  # fmt: skip
-
-    async def is_ready() -> bool:
-        return ready_file.exists()
-
-    await site.supervisor.start(Child(name="bluetooth", command=command, ready=is_ready))
-    ready = json.loads(ready_file.read_text(encoding="utf-8"))
-    return bluetooth(ready), {"DBUS_SYSTEM_BUS_ADDRESS": ready["address"]}
 
 
 async def _start_gateway(site: Site, python: Path, file: Path, env: Mapping[str, str]) -> int:

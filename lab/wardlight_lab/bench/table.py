@@ -13,7 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from wardlight_lab.bench import append, decode, end_to_end, fhir_page, machine, memory, outage, wire
+from wardlight_lab.bench import (
+    append,
+    decode,
+    end_to_end,
+    fhir_page,
+    live_feed,
+    machine,
+    memory,
+    outage,
+    wire,
+)
 from wardlight_lab.bench.figures import HEADINGS, Row, row_text
 from wardlight_lab.bench.setting import CHECKOUT, Setting, check_disk
 from wardlight_shared.errors import WardlightError
@@ -25,6 +35,7 @@ MEASUREMENTS: Final[Mapping[str, Measure]] = {
     "ingest": end_to_end.measure,
     "outage": outage.measure,
     "fhir": fhir_page.measure,
+    "live": live_feed.measure,
     "wire": wire.measure,
     "decode": decode.measure,
     "memory": memory.measure,
