@@ -41,12 +41,12 @@ async def run(settings: Settings, config: Path | None) -> int:
             stack.callback(keeping.cancel)
         await migrate_store(settings)
         arguments = [] if config is None else ["--config", str(config)]
-        children = [
-            asyncio.create_task(_keep_running([name, *arguments], stop), name=f"child {name}")
-            for name in ("collect", "serve")
-        ]
-        codes = await asyncio.gather(*children)
-    return max(codes)
+        async with asyncio.TaskGroup() as group:
+            children = [
+                group.create_task(_keep_running([name, *arguments], stop), name=f"child {name}")
+                for name in ("collect", "serve")
+            ]
+    return max(child.result() for child in children)
 
 
 async def _keep_running(arguments: Sequence[str], stop: asyncio.Event) -> int:
@@ -58,7 +58,7 @@ async def _keep_running(arguments: Sequence[str], stop: asyncio.Event) -> int:
             stop.set()
             return code
         if not stop.is_set():
-            _log.error("process ended", extra={"process": arguments[0], "exit_code": code})
+            _log.error("process ended", extra={"child": arguments[0], "exit_code": code})
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), backoff.failed())
     return 0
