@@ -59,7 +59,7 @@ class Database:
             "journal_mode = WAL",
             "synchronous = FULL",
             f"wal_autocheckpoint = {log_pages}",
-            f"journal_size_limit = {_LOG_LIMIT_BYTES}",
+            f"journal_size_limit = {min(_LOG_LIMIT_BYTES, quota_bytes // 16)}",
             "secure_delete = OFF",  # everything is sealed; wiping would double the flash writes
             "temp_store = MEMORY",
             "trusted_schema = OFF",

@@ -21,6 +21,7 @@ from wardlight_edge.outbox.dictionary import Dictionary
 from wardlight_edge.outbox.lifecycle import Lifecycle, OpenOutbox
 from wardlight_edge.outbox.queues import Moment
 from wardlight_edge.outbox.ranges import runs
+from wardlight_edge.outbox.settlement import Settlement
 from wardlight_edge.outbox.space import Space
 from wardlight_shared.errors import ConfigError, OutboxCorrupt, OutboxFull, StorageError
 from wardlight_shared.records import GapBody, Lane, Record, encode_body
@@ -97,23 +98,19 @@ class Engine:
         """End leases."""
         self._run(lambda now: now.rows.give_back(seqs))
 
-    def settle(
-        self,
-        epoch: int,
-        upto: int,
-        ranges: Sequence[tuple[int, int]],
-        rejected: Sequence[tuple[int, str]],
-    ) -> int:
-        """Remove what was committed under ``epoch``; nothing when that epoch is over."""
+    def settle(self, epoch: int, what: Settlement) -> int | None:
+        """Remove one part of what was committed under ``epoch``; the total after the last part.
+
+        None = call again. Nothing is removed when that epoch is over.
+        """
 
         def operation(now: OpenOutbox) -> int:
-            if epoch != now.file.epoch:
-                return 0
-            return now.rows.settle(upto, ranges, rejected)
+            return what.step(now.rows) if epoch == now.file.epoch else what.drop()
 
         removed = self._removing(operation)
         self._settled += removed
-        return removed
+        what.removed += removed
+        return what.removed if what.is_done else None
 
     def forget(self, seqs: Sequence[int]) -> int:
         """Drop rejected records."""

@@ -204,16 +204,8 @@ class Rows:
         if seqs:
             self._waiting.rewind(min(seqs))
 
-    def settle(
-        self,
-        upto: int,
-        ranges: Sequence[tuple[int, int]],
-        rejected: Sequence[tuple[int, str]],
-    ) -> int:
-        """Remove committed rows and move rejected ones aside; return how many were removed."""
-        upto = min(upto, self.highest)
-        spans = [(1, upto), *((first, min(last, self.highest)) for first, last in ranges)]
-        spans = [(first, last) for first, last in spans if self.lowest <= last and first <= last]
+    def settle(self, spans: Sequence[tuple[int, int]], rejected: Sequence[tuple[int, str]]) -> int:
+        """Move rejected rows aside, then remove committed ones; return how many were removed."""
         if self.records == 0 or not (spans or rejected):
             return 0
         with self._database.unsynced(), self._database.transaction():

@@ -16,7 +16,8 @@ from wardlight_edge.config import OutboxSettings
 from wardlight_edge.outbox.base import Choice, NewRecord, OutboxStatus
 from wardlight_edge.outbox.dictionary import Dictionary
 from wardlight_edge.outbox.engine import Engine
-from wardlight_edge.outbox.writer import Writer
+from wardlight_edge.outbox.settlement import Settlement
+from wardlight_edge.outbox.writer import MORE, More, Writer
 from wardlight_shared.envelope import SeriesEntry
 from wardlight_shared.records import Record, SeriesKey
 from wardlight_shared.timestamps import Anchor
@@ -106,8 +107,13 @@ class SqliteOutbox:
         rejected: Sequence[tuple[int, str]] = (),
     ) -> int:
         """Remove what the collector has committed under the present epoch."""
-        work = partial(self._engine.settle, self.epoch, upto, ranges, rejected)
-        return await self._writer.call(work)
+        epoch, what = self.epoch, Settlement([(1, upto), *ranges], rejected)
+
+        def step() -> int | More:
+            removed = self._engine.settle(epoch, what)
+            return MORE if removed is None else removed
+
+        return await self._writer.call(step)
 
     async def forget(self, seqs: Sequence[int]) -> int:
         """Drop rejected records whose release was confirmed."""

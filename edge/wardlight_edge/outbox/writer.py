@@ -1,10 +1,11 @@
 """The one thread that touches the outbox file, and the group commit.
 
-Jobs run in the order they were given. Appends that stand next to each other in the queue are
-committed together, up to GROUP_ROWS. A group that holds nothing urgent and fewer than LINGER_ROWS
-rows waits up to ``linger_ms`` for company: each commit costs about 8 KB of flash and one flush.
-Urgent is a record with an event id (a device waits to hear that it may forget its reading) and
-every record of the alarm lane; streams and waveforms are not. Any other job ends the waiting.
+Jobs run in the order they were given; a long one runs in steps, with others between them. Appends
+that stand next to each other in the queue are committed together, up to GROUP_ROWS and
+GROUP_BYTES. A group that holds nothing urgent and fewer than LINGER_ROWS rows waits up to
+``linger_ms`` for company: each commit costs about 8 KB of flash and one flush. Urgent is a record
+with an event id (a device waits to hear that it may forget its reading) and every record of the
+alarm lane; streams and waveforms are not. Any other job ends the waiting.
 
 This file is the one place where results hop from the thread to asyncio.
 """
@@ -14,6 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from enum import Enum
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -23,6 +25,7 @@ from wardlight_shared.errors import StorageError
 from wardlight_shared.records import Lane
 
 GROUP_ROWS: Final = 1000
+GROUP_BYTES: Final = 1 << 20
 LINGER_ROWS: Final = 32
 _REST_S: Final = 2.0
 _JOBS_BETWEEN_RESTS: Final = 50  # a busy outbox still salvages and thins
@@ -33,10 +36,11 @@ _log = logging.getLogger(__name__)
 
 
 class _Append:
-    __slots__ = ("future", "is_urgent", "records")
+    __slots__ = ("bytes", "future", "is_urgent", "records")
 
     def __init__(self, records: Sequence[NewRecord], future: "asyncio.Future[list[int]]") -> None:
         self.records = records
+        self.bytes = sum(len(one.body) for one in records)
         self.future: asyncio.Future[Any] = future
         self.is_urgent = any(one.event_id is not None or one.lane is Lane.ALARM for one in records)
 
@@ -47,6 +51,15 @@ class _Call:
     def __init__(self, work: Callable[[], object], future: "asyncio.Future[Any]") -> None:
         self.work = work
         self.future = future
+
+
+class More(Enum):
+    """What a step returns that did not finish its job."""
+
+    MORE = 1
+
+
+MORE: Final = More.MORE
 
 
 class _Stop:
@@ -95,8 +108,8 @@ class Writer:
             self._jobs.put(_Append(records, future))
             return await future
 
-    async def call(self, work: Callable[[], _T]) -> _T:
-        """Run ``work`` on the thread."""
+    async def call(self, work: Callable[[], "_T | More"]) -> _T:
+        """Run ``work`` on the thread; while it returns MORE, again after the jobs that wait."""
         future: asyncio.Future[_T] = self._open_loop().create_future()
         self._jobs.put(_Call(work, future))
         return await future
@@ -135,16 +148,21 @@ class Writer:
 
     def _do(self, job: _Append | _Call) -> None:
         if isinstance(job, _Call):
-            self._hand_over([_outcome(job)])
+            result = _result(job)
+            if result is MORE:
+                self._jobs.put(job)
+            else:
+                self._hand_over([(job.future, result)])
             return
         group = self._gather(job)
         self._hand_over(_append(self._engine, group), appended=True)
 
     def _gather(self, first: _Append) -> list[_Append]:
         """Appends to commit together; a job of another kind is held for the next round."""
-        group, rows, is_urgent = [first], len(first.records), first.is_urgent
+        group, is_urgent = [first], first.is_urgent
+        rows, size = len(first.records), first.bytes
         deadline = time.monotonic() + self._linger_s
-        while rows < GROUP_ROWS:
+        while rows < GROUP_ROWS and size < GROUP_BYTES:
             patience = 0.0
             if not is_urgent and rows < LINGER_ROWS:
                 patience = max(0.0, deadline - time.monotonic())
@@ -154,6 +172,7 @@ class Writer:
                 break
             group.append(job)
             rows += len(job.records)
+            size += job.bytes
             is_urgent = is_urgent or job.is_urgent
         return group
 
@@ -196,8 +215,8 @@ def _append(engine: Engine, group: list[_Append]) -> list[_Outcome]:
     return [(one.future, result) for one, result in zip(group, results, strict=True)]
 
 
-def _outcome(job: _Call) -> _Outcome:
+def _result(job: _Call) -> object:
     try:
-        return job.future, job.work()
+        return job.work()
     except Exception as error:  # noqa: BLE001 - raised again where the caller awaits it
-        return job.future, error
+        return error
