@@ -11,7 +11,12 @@ import msgspec
 
 from wardlight_cloud.config import LogSettings
 
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",  # uvicorn's message for terminals
+}
 
 
 def _extra(record: logging.LogRecord) -> dict[str, str | int | float | bool | None]:

@@ -81,7 +81,7 @@ async def test_a_child_that_dies_comes_back_and_a_stop_ends_all(box: Box) -> Non
     family = box.family()
     await box.process.stop(signal.SIGTERM, 60)
     assert await box.process.wait(1) == 0
-    assert not [process for process in family if process.is_running()]
+    assert not [process for process in family if _lives(process)]
 
 
 async def test_the_children_die_with_a_parent_that_is_killed(box: Box) -> None:
