@@ -74,7 +74,7 @@ class Ward:
     app: FastAPI
     token: str = TOKEN
     devices: dict[str, UUID] = field(default_factory=dict)
-    _seqs: Iterator[int] = field(default_factory=lambda: count(1))
+    seqs: Iterator[int] = field(default_factory=lambda: count(1))
 
     @asynccontextmanager
     async def client(
@@ -93,11 +93,11 @@ class Ward:
 
     async def store_event(self, *readings: One) -> None:
         """One record with these readings, committed."""
-        await self.store.ingest([BatchMaker()(Rec(next(self._seqs), readings))])
+        await self.store.ingest([BatchMaker()(Rec(next(self.seqs), readings))])
 
     async def store_each(self, readings: list[One]) -> None:
         """One record a reading, all in one commit."""
-        records = [Rec(next(self._seqs), (reading,)) for reading in readings]
+        records = [Rec(next(self.seqs), (reading,)) for reading in readings]
         await self.store.ingest([BatchMaker()(*records)])
 
     async def add_patient(self, patient: UUID, family: str, given: str, number: str) -> None:

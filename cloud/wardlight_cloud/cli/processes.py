@@ -56,7 +56,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
         workers=settings.http.workers,
         log_config=None,  # ours stands
         access_log=False,  # paths may name patients
-        timeout_graceful_shutdown=5,  # an open live connection never ends by itself
+        timeout_graceful_shutdown=3,  # an open live connection never ends by itself
     )
     return 0
 

@@ -113,7 +113,8 @@ class LiveHub:
             try:
                 await self._listen()
             except StorageError:
-                _log.warning("live feed lost the database; trying again")
+                if self.is_listening:  # said once, not at every try
+                    _log.warning("live feed lost the database; trying again")
             except Exception:  # noqa: BLE001 - supervisor: a dead hub would look like silence
                 _log.exception("live feed failed; starting it again")
             finally:

@@ -24,6 +24,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from wardlight_cloud.live.hub import LiveHub
 from wardlight_cloud.live.spans import spans
@@ -72,6 +73,16 @@ def latest_json(row: LatestRow) -> dict[str, Any]:
     }
 
 
+class _EventStream(StreamingResponse):
+    """A stream that ends whole when the server stops and cancels it: that is no fault."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except asyncio.CancelledError:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 class LiveRoutes:
     """Builds the routes."""
 
@@ -111,7 +122,7 @@ class LiveRoutes:
         if not await self._hub.is_up(_START_S):
             return _json({"error": "The database does not answer; try again."}, 503)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(
+        return _EventStream(
             self._events(request, patient), media_type="text/event-stream", headers=headers
         )
 
@@ -131,8 +142,6 @@ class LiveRoutes:
             _log.warning("live connection closed: the database does not answer")
         except PermissionError:
             _log.info("live connection closed: its session or token has ended")
-        except asyncio.CancelledError:
-            return  # the browser went away or the server stops: no fault to report
 
     async def _renew(self, request: Request, patient: UUID | None) -> None:
         await self._authenticate(request)

@@ -1,0 +1,151 @@
+"""The live feed from several API processes on one database, as browsers and programs use it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+
+from support.api_process import Api, Row, serving
+from support.postgres import FreshDatabase
+from support.readings import One
+from support.served_ward import ANNA, BERT, CLIP, CUFF, WARD, Ward, open_ward
+from support.waiting import wait_until
+from wardlight_cloud.store.embedded import EmbeddedPostgres
+
+WITHIN_S = 30
+
+
+def recent(seconds: int) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=100 - seconds)
+
+
+async def value_of(events: AsyncIterator[list[Row]], wanted: str) -> Row:
+    """The first row with this value."""
+    async with asyncio.timeout(WITHIN_S):
+        async for rows in events:
+            for row in rows:
+                if row["value"] == wanted:
+                    return row
+    raise AssertionError("the feed ended")
+
+
+async def is_watched(ward: Ward, gateway: str) -> bool:
+    until = (await ward.store.live_until()).get(gateway)
+    return until is not None and until > datetime.now(UTC)
+
+
+async def test_two_processes_deliver_what_a_third_commits(
+    fresh_database: FreshDatabase, tmp_path: Path
+) -> None:
+    """Each gets every patient's newest rows; a patient's feed holds that patient's only."""
+    dsn = await fresh_database(WARD)
+    ward = await open_ward(dsn, tmp_path)
+    await ward.store_event(One("spo2", recent(1), 91, device=CLIP))
+    try:
+        async with (
+            serving(tmp_path / "one", dsn) as one,
+            serving(tmp_path / "two", dsn) as two,
+            one.live(ward.token) as of_one,
+            two.live(ward.token, f"?patient={BERT}") as of_two,
+        ):
+            for events in (of_one, of_two):
+                row = await value_of(events, "91")  # what there is, at once
+                assert (row["metric"], row["patient"]) == ("spo2", str(BERT))
+            await wait_until(lambda: is_watched(ward, "gw-test"), WITHIN_S, "gateways are told")
+            await ward.store_event(One("systolic_bp", recent(2), 138, device=CUFF))
+            await ward.store_event(One("spo2", recent(3), 92, device=CLIP))
+            assert (await value_of(of_one, "138"))["patient"] == str(ANNA)
+            assert (await value_of(of_one, "92"))["unit"] == "%"
+            assert (await value_of(of_two, "92"))["patient"] == str(BERT)
+            async with two.live(ward.token, f"?patient={ANNA}") as of_anna:
+                # Committed while nobody watched Anna on this process, and older than Bert's row.
+                assert (await value_of(of_anna, "138"))["patient"] == str(ANNA)
+            await refuse(one, ward.token)
+    finally:
+        await ward.store.close()
+
+
+async def refuse(api: Api, token: str) -> None:
+    """What the feed does not serve."""
+    nobody = "00000000-0000-4000-8000-000000000000"
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(timeout=30) as client:
+        url = f"{api.url}/api/v1/live"
+        assert (await client.get(url)).status_code == 401
+        for query, status in ((f"?patient={nobody}", 404), ("?patient=x", 400)):
+            answer = await client.get(url + query, headers=headers)
+            assert answer.status_code == status
+            assert answer.json()["error"]
+
+
+async def test_feed_and_faces_come_back_after_the_database_was_away(tmp_path: Path) -> None:
+    """While it is away: FHIR 503 with a reason, pages that say so, no feed that claims to live."""
+    server = EmbeddedPostgres(tmp_path / "postgres", durable=False, tcp_port=0)
+    server.start()
+    try:
+        dsn = server.tcp_dsn
+        await WARD.build(dsn)
+        async with serving(tmp_path / "api", dsn) as api:
+            ward = await open_ward(dsn, tmp_path)
+            await ward.store_event(One("spo2", recent(1), 91, device=CLIP))
+            await ward.store.close()
+            async with api.live(ward.token) as events:
+                await value_of(events, "91")
+                server.stop()
+                async with asyncio.timeout(WITHIN_S):
+                    async for _ in events:
+                        pass  # the feed ends instead of claiming to be alive
+            await while_away(api, ward.token)
+            server.start()
+            await wait_until(lambda: is_up(api, ward.token), WITHIN_S, "FHIR answers again")
+            ward = replace(await open_ward(dsn, tmp_path), seqs=ward.seqs)
+            async with api.live(ward.token) as events:
+                await value_of(events, "91")
+                await ward.store_event(One("spo2", recent(2), 93, device=CLIP))
+                await value_of(events, "93")
+            await ward.store.close()
+            assert "Almeida" not in api.output()
+    finally:
+        server.stop()
+
+
+async def while_away(api: Api, token: str) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
+        answer = await client.get("/fhir/Observation", headers=headers)
+        assert answer.status_code == 503
+        assert answer.json()["resourceType"] == "OperationOutcome"
+        assert answer.headers["retry-after"] == "5"
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/healthz")).status_code == 200
+        assert (await client.get("/fhir/metadata")).status_code == 200
+        page = await client.post("/login", data={"login": "nurse", "password": "x"})
+        assert page.status_code == 503
+        assert "The database does not answer" in page.text
+        assert (await client.get("/api/v1/live", headers=headers)).status_code == 503
+
+
+async def is_up(api: Api, token: str) -> bool:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(timeout=30) as client:
+        fhir = await client.get(f"{api.url}/fhir/Observation", headers=headers)
+        live = client.stream("GET", f"{api.url}/api/v1/live", headers=headers)
+        async with live as answer:
+            return fhir.status_code == answer.status_code == 200
+
+
+async def test_serve_stops_although_a_page_is_open(
+    fresh_database: FreshDatabase, tmp_path: Path
+) -> None:
+    dsn = await fresh_database(WARD)
+    ward = await open_ward(dsn, tmp_path)
+    await ward.store_event(One("spo2", recent(1), 91, device=CLIP))
+    await ward.store.close()
+    async with serving(tmp_path / "api", dsn) as api, api.live(ward.token) as events:
+        await value_of(events, "91")
+        api.process.terminate()
+        await wait_until(lambda: api.process.poll() is not None, WITHIN_S, "it has stopped")
+        assert "Traceback" not in api.output()
