@@ -73,6 +73,8 @@ class Engine:
         results: _Results
         try:
             results = self._run(lambda now: self._append(now, calls))
+        except DiskFull as error:
+            results = [OutboxFull(str(error))] * len(calls)
         except StorageError as error:
             results = [error] * len(calls)
         for records, result in zip(calls, results, strict=True):
