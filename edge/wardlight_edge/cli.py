@@ -69,11 +69,8 @@ def _status(options: argparse.Namespace) -> int:
 
     settings = load(options.config)
     octets = client.fetch(_port(settings), settings.status.host)
-    if options.json:
-        sys.stdout.write(octets.decode() + "\n")
-        return 0
     snapshot = client.parse(octets)
-    sys.stdout.write(views.text(snapshot))
+    sys.stdout.write(octets.decode() + "\n" if options.json else views.text(snapshot))
     return 1 if snapshot.trouble else 0
 
 

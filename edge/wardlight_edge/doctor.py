@@ -68,7 +68,9 @@ def _keys(uplink: UplinkSettings) -> Iterator[Finding]:
         if not path.is_file():
             yield Finding(f"uplink.{name}", good=False, text=f"{path} is not there")
         elif name == "key_file" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-            yield Finding(name, good=False, text=f"others may read it: chmod 600 {path}")
+            yield Finding(
+                f"uplink.{name}", good=False, text=f"others may read it: chmod 600 {path}"
+            )
         else:
             yield Finding(f"uplink.{name}", good=True, text=str(path))
 

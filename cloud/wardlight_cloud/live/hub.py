@@ -51,6 +51,10 @@ class Subscription:
             row.commit_seq == commit_seq and row.patient_id != patient
         )
 
+    def wake(self) -> None:
+        """Let ``next`` return at once, with rows or without."""
+        self._wake.set()
+
     async def next(self, timeout_s: float) -> tuple[LatestRow, ...]:
         """Unsent rows, oldest commit first; () after ``timeout_s`` without any."""
         with contextlib.suppress(TimeoutError):
@@ -119,6 +123,8 @@ class LiveHub:
                 _log.exception("live feed failed; starting it again")
             finally:
                 self._listening.clear()
+                for subscription in self._subscriptions:
+                    subscription.wake()
             await asyncio.sleep(_RETRY_S)
 
     async def _listen(self) -> None:

@@ -136,6 +136,8 @@ class LiveRoutes:
                         await self._renew(request, patient)
                         renew_at = monotonic() + RENEW_S
                     rows = await subscription.next(HEARTBEAT_S)
+                    if not rows and not self._hub.is_listening:
+                        return  # no sign of life without a database
                     yield _event(rows) if rows else b"event: alive\ndata: {}\n\n"
         except StorageError:
             # The browser connects again by itself and then gets the newest rows.
