@@ -40,6 +40,9 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
     )
     ledger.add_argument("gateway", nargs="?", help="default: all")
     ledger.add_argument("--letters", action="store_true", help="list the dead letters too")
+    ledger.add_argument(
+        "--release", type=int, metavar="LETTER", help="a dead letter is dealt with: let it go"
+    )
     ledger.set_defaults(action=_ledger)
 
 
@@ -198,6 +201,8 @@ async def _put_client(store: Store, options: argparse.Namespace) -> int:
 
 
 async def _ledger(store: Store, options: argparse.Namespace) -> int:
+    if options.release is not None:
+        await store.release_dead_letter(options.release)
     reports = await store.ledger_report(options.gateway)
     show(
         ("gateway", "epoch", "recorded", "stored", "rejected", "removed", "missing", "lost before"),
