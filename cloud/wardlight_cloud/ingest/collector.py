@@ -21,6 +21,7 @@ from wardlight_cloud.ingest.conversation import Conversation
 from wardlight_cloud.ingest.grouping import Grouping, Prepared
 from wardlight_cloud.ingest.intake import Intake
 from wardlight_cloud.ingest.leases import Leases
+from wardlight_cloud.ingest.link import BrokerLink
 from wardlight_cloud.ingest.metrics import (
     ACKS,
     MESSAGES,
@@ -31,7 +32,7 @@ from wardlight_cloud.ingest.metrics import (
     REFUSED,
     ROWS,
 )
-from wardlight_cloud.ingest.mqtt import BrokerLink, Message
+from wardlight_cloud.ingest.mqtt import Message
 from wardlight_cloud.ingest.notices import Notices
 from wardlight_cloud.ingest.pipeline import seqs_of
 from wardlight_cloud.ingest.ports import CollectorStore
@@ -87,6 +88,7 @@ class Collector:
         try:
             async with self._link, asyncio.TaskGroup() as group:
                 beside = [
+                    group.create_task(self._link.ended(), name="link"),
                     group.create_task(self._leases.keep(self._hold), name="leases"),
                     group.create_task(self._conversation.answer(), name="conversation"),
                     group.create_task(self._notices.watch(), name="watching"),

@@ -104,7 +104,7 @@ class Conversation:
                     await call(gateway, message)
             except (StorageError, TimeoutError) as error:
                 STORE_FAILURES.labels("conversation").inc()
-                _log.warning("not answered yet", extra={"error": type(error).__name__})
+                _log.warning("not answered yet", extra={"error": str(error) or "no answer in time"})
                 await asyncio.sleep(backoff.failed())
             else:
                 return

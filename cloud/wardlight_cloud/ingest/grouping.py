@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from wardlight_cloud.config import CollectorSettings
 from wardlight_cloud.ingest.admission import Admission
-from wardlight_cloud.ingest.columns import MAX_BATCH_ROWS
+from wardlight_cloud.ingest.batches import MAX_BATCH_ROWS
 from wardlight_cloud.ingest.intake import Arrival, Intake
 from wardlight_cloud.ingest.leases import Leases
 from wardlight_cloud.ingest.metrics import REFUSED, UNREADABLE

@@ -60,7 +60,9 @@ class Leases:
             async with asyncio.timeout(self._ttl_s):
                 await self._store.release(self._holder)
         except (StorageError, TimeoutError) as error:
-            _log.warning("leases end by themselves", extra={"error": type(error).__name__})
+            _log.warning(
+                "leases end by themselves", extra={"error": str(error) or "no answer in time"}
+            )
 
     async def _turn(self, changed: Changed, timeout_s: float) -> None:
         asked_s = self._clock()
@@ -70,7 +72,7 @@ class Leases:
             self._held, self._until_s = held, asked_s + self._ttl_s
         except (StorageError, TimeoutError) as error:
             STORE_FAILURES.labels("lease").inc()
-            _log.warning("leases not renewed", extra={"error": type(error).__name__})
+            _log.warning("leases not renewed", extra={"error": str(error) or "no answer in time"})
         if self._clock() >= self._until_s:
             self._held = frozenset()
         if self._held != self._announced:

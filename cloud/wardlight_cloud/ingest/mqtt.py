@@ -2,12 +2,13 @@
 
 A connection is a new paho client each time (paho resends its own queue after a reconnect), with a
 clean session, QoS 1 and a client certificate. paho reads and writes in one thread per connection;
-``_Connection._to_loop`` is the one place where its events hop to the event loop.
+``Connection._to_loop`` is the one place where its events hop to the event loop.
 
 Back-pressure: a message that the inbox has no room for stays here without its PUBACK, and the
 broker sends no more than its in-flight window beyond that. Nothing is dropped, and pings go on.
 
-Errors  ConfigError: certificate files that cannot be used, at start
+Errors  TransportError: refused, lost, or no answer in time; ConfigError: certificate files that
+        cannot be used
 """
 
 import asyncio
@@ -22,12 +23,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
-from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, MQTTMessage
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.client import MQTT_ERR_SUCCESS, Client, MQTTMessage, error_string
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from wardlight_cloud.config import BrokerSettings
-from wardlight_cloud.ingest.backoff import Backoff
-from wardlight_cloud.ingest.metrics import BROKER_CONNECTED, REFUSED, UNSENT
+from wardlight_cloud.ingest.metrics import REFUSED
 from wardlight_shared.envelope import MAX_BYTES
 from wardlight_shared.errors import ConfigError, TransportError
 
@@ -36,7 +36,6 @@ _CONNECT_TIMEOUT_S: Final = 10.0
 _ANSWER_TIMEOUT_S: Final = 10.0  # CONNACK, SUBACK
 _SELECT_S: Final = 1.0  # keep-alive is looked at this often; publishing wakes the thread at once
 _GOODBYE_TIMEOUT_S: Final = 2.0
-_LONGEST_PAUSE_S: Final = 5.0  # takeovers must stay below 10 s
 _MAX_OUTGOING: Final = 10_000
 _MAX_WITHHELD: Final = 4096  # brokers send some hundred beyond a missing PUBACK
 _CALLBACKS: Final = (
@@ -58,95 +57,8 @@ Inbox = Callable[[Message], bool]
 """Takes a message in the event loop; False = no room, offer it again with ``resume``."""
 
 
-class BrokerLink:
-    """A link to the broker that comes back by itself, with the filters it should hold."""
-
-    def __init__(self, settings: BrokerSettings, name: str, inbox: Inbox) -> None:
-        self._settings = settings
-        self._name = name
-        self._inbox = inbox
-        self._filters: frozenset[str] = frozenset()
-        self._changed = asyncio.Event()
-        self._connection: _Connection | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        tls_context(self._settings)  # a wrong file is the operator's to repair: say so at once
-        self._task = asyncio.create_task(self._keep_connected(), name="broker link")
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-
-    @property
-    def is_connected(self) -> bool:
-        """True between CONNACK and the end of a connection."""
-        return self._connection is not None
-
-    def hold(self, filters: Iterable[str]) -> None:
-        """Be subscribed to exactly these filters soon, and after each reconnect."""
-        self._filters = frozenset(filters)
-        self._changed.set()
-
-    def publish(self, topic: str, payload: bytes) -> bool:
-        """Send at QoS 1; False when there is no connection (all that goes down may be lost)."""
-        sent = self._connection is not None and self._connection.publish(topic, payload)
-        if not sent:
-            UNSENT.inc()
-        return sent
-
-    def resume(self) -> None:
-        """The inbox has room again: offer what was kept back."""
-        if self._connection is not None:
-            self._connection.resume()
-
-    async def flush(self) -> None:
-        """Wait, but not long, until the broker has taken what was published."""
-        if self._connection is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._connection.all_sent.wait(), _GOODBYE_TIMEOUT_S)
-
-    async def _keep_connected(self) -> None:
-        backoff = Backoff(0.1, _LONGEST_PAUSE_S)
-        while True:
-            try:
-                await self._one_connection(backoff)
-            except (TransportError, ConfigError) as error:
-                _log.warning("broker link is down", extra={"error": str(error)})
-            await asyncio.sleep(backoff.failed())
-
-    async def _one_connection(self, backoff: Backoff) -> None:
-        async with _Connection(self._settings, self._name, self._inbox) as connection:
-            self._connection = connection
-            BROKER_CONNECTED.set(1)
-            _log.info("connected to the broker")
-            try:
-                await self._keep_subscribed(connection, backoff)
-            finally:
-                self._connection = None
-                BROKER_CONNECTED.set(0)
-
-    async def _keep_subscribed(self, connection: "_Connection", backoff: Backoff) -> None:
-        subscribed: frozenset[str] = frozenset()
-        while True:
-            self._changed.clear()
-            wanted = self._filters
-            await connection.unsubscribe(subscribed - wanted)
-            await connection.subscribe(wanted - subscribed)
-            subscribed = wanted
-            backoff.succeeded()
-            await connection.until(self._changed)
-
-
-class _Connection:
-    """One paho client, from CONNECT to the end of its socket."""
+class Connection:
+    """One paho client, from CONNECT to the end of its socket; an async context manager."""
 
     def __init__(self, settings: BrokerSettings, name: str, inbox: Inbox) -> None:
         self._settings = settings
@@ -155,8 +67,8 @@ class _Connection:
         self._answers: dict[int | str, asyncio.Future[list[int]]] = {}
         self._withheld: dict[int, Message] = {}
         self._outgoing = 0
-        self.all_sent = asyncio.Event()
-        self.all_sent.set()
+        self._all_sent = asyncio.Event()
+        self._all_sent.set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mqtt")
         self._reading: asyncio.Future[Any] | None = None
         # The id is secret and new each time: whoever knows it could take the session over.
@@ -220,7 +132,7 @@ class _Connection:
         if self._client.publish(topic, payload, qos=1).rc != MQTT_ERR_SUCCESS:
             return False
         self._outgoing += 1
-        self.all_sent.clear()
+        self._all_sent.clear()
         return True
 
     def resume(self) -> None:
@@ -238,6 +150,11 @@ class _Connection:
         if isinstance(open_socket, socket.socket):
             with contextlib.suppress(OSError):
                 open_socket.shutdown(socket.SHUT_RDWR)
+
+    async def flush(self) -> None:
+        """Wait, but not long, until the broker has taken what was published."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_sent.wait(), _GOODBYE_TIMEOUT_S)
 
     def _made_client(self, client_id: str) -> Client:
         client = Client(
@@ -268,7 +185,7 @@ class _Connection:
         )
         return client
 
-    def _read_and_write(self) -> int:
+    def _read_and_write(self) -> MQTTErrorCode:
         """The thread's work: until the socket is gone; returns paho's reason."""
         while (code := self._client.loop(_SELECT_S)) == MQTT_ERR_SUCCESS:
             pass
@@ -295,7 +212,7 @@ class _Connection:
     def _sent(self) -> None:
         self._outgoing -= 1
         if self._outgoing <= 0:
-            self.all_sent.set()
+            self._all_sent.set()
 
     def _expect(self, key: int | str) -> asyncio.Future[list[int]]:
         return self._answers.setdefault(key, self._loop.create_future())
@@ -331,7 +248,7 @@ class _Connection:
         if self._reading is None or self._reading.cancelled():
             return "cancelled"
         error = self._reading.exception()
-        return repr(error) if error is not None else str(self._reading.result())
+        return repr(error) if error is not None else error_string(self._reading.result())
 
     async def _end(self) -> None:
         if self._reading is not None:

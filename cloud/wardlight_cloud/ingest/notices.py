@@ -68,7 +68,7 @@ class Notices:
                     await turn()
             except (StorageError, TimeoutError) as error:
                 STORE_FAILURES.labels("notices").inc()
-                _log.warning("notices not read", extra={"error": type(error).__name__})
+                _log.warning("notices not read", extra={"error": str(error) or "no answer in time"})
             await asyncio.sleep(every_s)
 
     async def _tell_all_watched(self) -> None:

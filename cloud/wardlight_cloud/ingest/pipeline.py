@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from wardlight_cloud.ingest.columns import batches, letters_batch, rejected
+from wardlight_cloud.ingest.batches import batches, letters_batch, rejected
 from wardlight_cloud.store.batch import IngestBatch, Rejected
 from wardlight_shared.envelope import (
     MAX_BYTES,

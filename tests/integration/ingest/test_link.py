@@ -9,7 +9,8 @@ import pytest
 from support.speaking_gateway import SpeakingGateway
 from support.waiting import wait_until
 from wardlight_cloud.config import BrokerSettings
-from wardlight_cloud.ingest.mqtt import BrokerLink, Message
+from wardlight_cloud.ingest.link import BrokerLink
+from wardlight_cloud.ingest.mqtt import Message
 from wardlight_lab.broker import Broker
 from wardlight_shared import topics
 from wardlight_shared.envelope import MAX_BYTES

@@ -9,8 +9,8 @@ import zstandard
 from hypothesis import example, given
 
 from support.envelopes import GATEWAY, NOW_MS, block, event, record, sealed
+from wardlight_cloud.ingest.batches import MAX_BATCH_ROWS
 from wardlight_cloud.ingest.blocks import MAX_RECORD_ROWS
-from wardlight_cloud.ingest.columns import MAX_BATCH_ROWS
 from wardlight_cloud.ingest.pipeline import dead_letter, open_message, seqs_of
 from wardlight_cloud.store.batch import IngestBatch
 from wardlight_shared.envelope import MAX_BYTES, expand

@@ -12,7 +12,7 @@ from support.waiting import wait_until
 from wardlight_cloud.config import CollectorSettings
 from wardlight_cloud.ingest import grouping
 from wardlight_cloud.ingest.admission import Admission
-from wardlight_cloud.ingest.columns import MAX_BATCH_ROWS
+from wardlight_cloud.ingest.batches import MAX_BATCH_ROWS
 from wardlight_cloud.ingest.grouping import Grouping, Prepared
 from wardlight_cloud.ingest.intake import Intake
 from wardlight_cloud.ingest.leases import Leases
