@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from wardlight_shared.errors import StorageError
 
 NONCE_BYTES: Final = 12
+ID_BYTES: Final = 16
 _HEADER: Final = Struct(">BIqq")  # lane, boot, mono_ms, wall_ms
 _PLACE: Final = Struct(">Q")
 _NAMED_PLACE: Final = Struct(">8sQ")
@@ -109,4 +110,4 @@ def _derive(key: bytes, epoch: int, purpose: bytes) -> bytes:
 
 
 def _blocks(octets: bytes) -> list[bytes]:
-    return [octets[at : at + 16] for at in range(0, len(octets), 16)]
+    return [octets[at : at + ID_BYTES] for at in range(0, len(octets), ID_BYTES)]

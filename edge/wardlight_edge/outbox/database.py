@@ -24,6 +24,7 @@ _WAL_PAGES_LEAST: Final = 16
 _LOG_LIMIT_BYTES: Final = 4 << 20
 _BUSY_S: Final = 2.0  # a process that is just ending may still hold the lock
 _ROWS_PER_INSERT: Final = 50  # one statement for many rows: a third less time than one each
+_ROWS_PER_FETCH: Final = 64
 _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 Row = tuple[Any, ...]
@@ -151,6 +152,16 @@ class Database:
             cursor = self._connection.execute(sql, values)
             try:
                 yield from cursor
+            finally:
+                cursor.close()
+
+    def chunks(self, sql: str, values: Sequence[object] = ()) -> Generator[list[Row], None, None]:
+        """Result rows, some at a time; the statement ends when the iterator is closed."""
+        with _meaning(self.path):
+            cursor = self._connection.execute(sql, values)
+            try:
+                while rows := cursor.fetchmany(_ROWS_PER_FETCH):
+                    yield rows
             finally:
                 cursor.close()
 

@@ -9,26 +9,18 @@ from typing import Final
 from wardlight_edge.outbox.base import Choice, NewRecord
 from wardlight_edge.outbox.batch import COLUMNS, Batch, EventIds
 from wardlight_edge.outbox.cipher import OVERHEAD, Cipher, DamagedRow
-from wardlight_edge.outbox.database import Database, Row
+from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.dictionary import Dictionary
-from wardlight_edge.outbox.queues import Queue, Scan, Waiting, hour_of
+from wardlight_edge.outbox.queues import Queue, Waiting, hour_of
 from wardlight_edge.outbox.ranges import RangeSet
+from wardlight_edge.outbox.taking import Taking
 from wardlight_shared.errors import OutboxFull, StorageError
-from wardlight_shared.records import Lane, Record
+from wardlight_shared.records import Record
 
 _INSERT: Final = "INSERT INTO record VALUES "
-_SELECT: Final = "SELECT seq, queue, event_id, body FROM record WHERE "
-_IN_HOUR: Final = _SELECT + "seq > ? AND seq <= ? AND hour = ? AND queue IN (?, ?) ORDER BY seq"
-# Literal numbers, so that SQLite uses the partial index for alarms.
-_IN_QUEUE: Final = {
-    Queue.ALARM: _SELECT + "queue = 0 AND seq > ? AND seq <= ? ORDER BY seq",
-    Queue.LIVE: _SELECT + "queue = 1 AND seq > ? AND seq <= ? ORDER BY seq",
-    Queue.BULK: _SELECT + "queue = 3 AND seq > ? AND seq <= ? ORDER BY seq",
-}
 _REJECT: Final = (
     "INSERT OR IGNORE INTO rejected SELECT seq, ?, event_id, body FROM record WHERE seq = ?"
 )
-_LANES: Final = tuple(Lane)
 _MOST_REASON: Final = 200
 
 
@@ -158,40 +150,22 @@ class Rows:
         self, choice: Choice, *, now_ms: int, max_records: int, max_bytes: int
     ) -> tuple[list[Record], list[int]]:
         """Lease rows; return them, and the seqs of rows that fail their authentication."""
-        taking = _Taking(self._cipher, max_records, max_bytes)
+        taking = Taking(
+            self._database,
+            self._cipher,
+            self.leased,
+            max_records=max_records,
+            max_bytes=max_bytes,
+        )
         try:
             for scans in self._waiting.groups(choice, now_ms):
-                before = len(taking.rows)
-                self._take_from(scans, taking)
-                self.leased.add_all([row[0] for row in taking.rows[before:]])
+                taking.run(scans)
                 if taking.is_full:
                     break
         except StorageError:
             self._waiting.rewind(0)  # rows passed over but not handed out wait again
             raise
-        return taking.records(), taking.damaged
-
-    def _take_from(self, scans: list[Scan], taking: "_Taking") -> None:
-        after, last = min(scan.after for scan in scans), max(scan.last for scan in scans)
-        by_queue = {int(scan.queue): scan for scan in scans}
-        may_be_leased = self.leased.overlaps(after + 1, last)
-        rows = self._database.stream(*_query(scans, after, last))
-        try:
-            for row in rows:
-                seq = row[0]
-                scan = by_queue[row[1]]
-                if not scan.after < seq <= scan.last:
-                    continue
-                if may_be_leased and seq in self.leased:
-                    scan.taken(seq)
-                    continue
-                if not taking.add(row):
-                    return
-                scan.taken(seq)
-        finally:
-            rows.close()
-        for scan in scans:
-            scan.taken(scan.last)
+        return taking.records, taking.damaged
 
     def give_back(self, seqs: Sequence[int] | None) -> None:
         """End leases."""
@@ -262,54 +236,3 @@ class Rows:
                 self.oldest_wall_ms = self._cipher.open(*rows[0])[3]
             except DamagedRow:
                 self.oldest_wall_ms = None  # reported when it is taken
-
-
-def _query(scans: list[Scan], after: int, last: int) -> tuple[str, Row]:
-    hour = scans[0].hour
-    if hour is None:
-        return _IN_QUEUE[scans[0].queue], (after, last)
-    return _IN_HOUR, (after, last, hour, int(scans[0].queue), int(scans[-1].queue))
-
-
-class _Taking:
-    """Rows collected by one ``take``, opened, until one of the limits is reached."""
-
-    def __init__(self, cipher: Cipher, max_records: int, max_bytes: int) -> None:
-        self._cipher = cipher
-        self._max_records = max_records
-        self._room = max_bytes
-        self.rows: list[tuple[int, bytes | None, tuple[int, int, int, int, bytes]]] = []
-        self.damaged: list[int] = []
-        self.is_full = False
-
-    def add(self, row: Row) -> bool:
-        """Add a row; False = full, the row was not added."""
-        seq, _, event_id, sealed = row
-        size = len(sealed) - OVERHEAD
-        if self.rows and (len(self.rows) >= self._max_records or size > self._room):
-            self.is_full = True
-            return False
-        try:
-            self.rows.append((seq, event_id, self._cipher.open(seq, sealed)))
-        except DamagedRow:
-            self.damaged.append(seq)
-            return True
-        self._room -= size
-        return True
-
-    def records(self) -> list[Record]:
-        """The rows as records."""
-        hidden = [event_id for _, event_id, _ in self.rows if event_id is not None]
-        shown = iter(self._cipher.show_ids(hidden) if hidden else ())
-        return [
-            Record(
-                seq,
-                _LANES[lane],
-                None if event_id is None else next(shown),
-                boot,
-                mono_ms,
-                wall_ms,
-                body,
-            )
-            for seq, event_id, (lane, boot, mono_ms, wall_ms, body) in self.rows
-        ]

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from wardlight_edge.outbox.cipher import Cipher, DamagedRow
+from wardlight_edge.outbox.cipher import ID_BYTES, Cipher, DamagedRow
 from wardlight_edge.outbox.database import PAGE_BYTES, Database, Row
 from wardlight_edge.outbox.dictionary import read_series
 from wardlight_edge.outbox.file import carry_over, read_epoch
@@ -25,7 +25,6 @@ from wardlight_shared.records import SeriesKey
 from wardlight_shared.timestamps import Anchor
 
 _SIZE_OFFSET: Final = 28  # SQLite file format 1.3.7, in-header database size
-_ID_BYTES: Final = 16
 _FARTHEST: Final = 1 << 40
 _HIGHEST: Final = (
     "SELECT value FROM meta WHERE name = 'highest'",
@@ -185,7 +184,7 @@ class Wreck:
                 lost += 1
                 continue
             event_id = None
-            if isinstance(hidden, bytes) and len(hidden) == _ID_BYTES:
+            if isinstance(hidden, bytes) and len(hidden) == ID_BYTES:
                 event_id = self.cipher.show_ids([hidden])[0]
             rows.append(OldRow(seq, lane, event_id, boot, mono_ms, wall_ms, body))
         return rows, lost
