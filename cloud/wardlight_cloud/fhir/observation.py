@@ -7,7 +7,8 @@ Source  R4 4.0.1 Observation; vital signs profiles; PHD IG (data absent reasons,
 """
 
 from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Any, Final
 from uuid import UUID
 
@@ -82,9 +83,14 @@ def _unit_fragment(unit: str) -> bytes:
     return b"," + fields[1:]
 
 
+def _reason(absent: int) -> Absent | None:
+    """None for a present number, and for a reason that a newer program wrote."""
+    return ABSENT_BY_CODE[absent] if absent < len(ABSENT_BY_CODE) else None
+
+
 @lru_cache(maxsize=32)
 def _absent_fragment(absent: int) -> bytes:
-    reason = ABSENT_BY_CODE[absent] if absent < len(ABSENT_BY_CODE) else None
+    reason = _reason(absent)
     code = _DAR_CODE.get(reason, "unknown") if reason is not None else "unknown"
     concept = {"coding": [{"system": _DAR, "code": code}], "text": str(reason or "unknown")}
     return b',"dataAbsentReason":' + orjson.dumps(concept)
@@ -103,9 +109,13 @@ def _component(value: Value) -> bytes:
     return b'{"code":' + FRAGMENTS[value.metric].code + _value(value) + b"}"
 
 
-def _status(row: ObservationRow) -> bytes:
-    flags = row.values[0].flags
-    if flags & Flag.INVALID or ABSENT_BY_CODE[row.values[0].absent] is Absent.INVALID:
+def _is_invalid(value: Value) -> bool:
+    return bool(value.flags & Flag.INVALID) or _reason(value.absent) is Absent.INVALID
+
+
+def _status(row: ObservationRow, flags: int) -> bytes:
+    # One bad side of a pressure is a dataAbsentReason there; the other side stands.
+    if all(map(_is_invalid, row.values)):
         return b"entered-in-error"
     return b"preliminary" if flags & Flag.EARLY else b"final"
 
@@ -170,7 +180,7 @@ def observation(row: ObservationRow) -> bytes:
     fragments = FRAGMENTS[row.metric]
     identity = row.observation_id.encode()
     is_panel = BY_WIRE[row.metric].name != BY_WIRE[row.values[0].metric].name
-    flags = row.values[0].flags
+    flags = reduce(or_, (value.flags for value in row.values))
     moles = not is_panel and "mol" in row.values[0].unit
     if is_panel:
         body = b',"component":[' + b",".join(map(_component, row.values)) + b"]"
@@ -194,7 +204,7 @@ def observation(row: ObservationRow) -> bytes:
             b',"identifier":[{"system":"' + IDENTIFIER_SYSTEM.encode() + b'","value":"',
             identity,
             b'"}],"status":"',
-            _status(row),
+            _status(row, flags),
             b'","category":',
             fragments.category,
             b',"code":',

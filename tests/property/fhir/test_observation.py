@@ -1,0 +1,80 @@
+"""Whatever a row holds, its Observation is JSON with the same number, time and text."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from fhir.resources.R4B.observation import Observation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wardlight_cloud.fhir.observation import observation
+from wardlight_cloud.store.base import ObservationRow, Value
+from wardlight_shared.codes import METRICS
+from wardlight_shared.records import TimeMethod
+from wardlight_shared.timestamps import ClockQuality
+
+START = datetime(2000, 1, 1, tzinfo=UTC)
+SINGLES = [
+    metric
+    for metric in METRICS.values()
+    if metric.component_of is None and metric.structure.startswith("valueQuantity")
+]
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20).filter(
+    lambda text: text == text.strip()
+)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> ObservationRow:
+    metric = draw(st.sampled_from(SINGLES))
+    absent = draw(st.sampled_from([0, 0, 0, *range(1, 14), 200]))
+    value = Value(
+        metric.wire,
+        0 if absent else draw(st.integers(-(10**9), 10**9)),
+        draw(st.integers(-7, 3)),
+        absent,
+        metric.unit,
+        draw(st.integers(0, 2**32 - 1)),
+    )
+    clock = draw(st.sampled_from(ClockQuality)) | draw(st.sampled_from(TimeMethod)) << 4
+    moments = st.integers(0, 3 * 10**15).map(lambda us: START + timedelta(microseconds=us))
+    return ObservationRow(
+        observation_id="mzxw6ytboi",
+        metric=metric.wire,
+        values=(value,),
+        patient_id=UUID(int=1),
+        device_id=UUID(int=2),
+        gateway="gw-test",
+        user=None,
+        site=draw(st.none() | TEXT),
+        time=draw(moments),
+        offset_min=draw(st.integers(-14 * 60, 14 * 60)),
+        clock=clock,
+        error_ms=draw(st.integers(-1, 2**31 - 1)),
+        device_time=draw(st.none() | TEXT),
+        raw=draw(st.none() | st.tuples(TEXT, TEXT)),
+        context=tuple(draw(st.lists(st.tuples(TEXT, TEXT), max_size=3))),
+        commit_seq=draw(st.integers(1, 2**62)),
+        stored_at=draw(moments),
+    )
+
+
+@given(rows())
+def test_every_row_becomes_a_valid_observation(row: ObservationRow) -> None:
+    body = observation(row)
+    Observation.model_validate_json(body)
+    resource = json.loads(body, parse_float=Decimal)
+    (value,) = row.values
+    if value.absent:
+        assert "valueQuantity" not in resource
+        assert resource["dataAbsentReason"]["coding"]
+    else:
+        assert resource["valueQuantity"]["value"] == Decimal(value.mantissa).scaleb(value.scale)
+    effective = datetime.fromisoformat(resource["effectiveDateTime"])
+    assert effective.utcoffset() == timedelta(minutes=row.offset_min)
+    assert timedelta(0) <= row.time - effective < timedelta(milliseconds=1)
+    texts = [e["valueString"] for e in resource["extension"] if "valueString" in e]
+    raw = [] if row.raw is None else [" ".join(row.raw)]
+    assert texts == raw + [f"{name}={text}" for name, text in row.context]
