@@ -37,7 +37,8 @@ from wardlight_shared.records import (
 )
 from wardlight_shared.timestamps import FUTURE_LIMIT_MS
 
-MAX_BATCH_ROWS: Final = 10_000
+# 10,000 would save a tenth of the CPU and let live readings wait half as long again.
+MAX_BATCH_ROWS: Final = 5000
 _MAX_REASON: Final = 256  # control.Ack carries the reason back
 
 
