@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 from uuid import UUID, uuid5
 
-from wardlight_cloud.ingest.columns import batches
+from wardlight_cloud.ingest.batches import batches
 from wardlight_cloud.store.base import Patient, Store
 from wardlight_shared.codes import METRICS
 from wardlight_shared.envelope import Clock, Envelope, SeriesEntry

@@ -90,14 +90,8 @@ async def test_a_lone_envelope_waits_no_longer_than_the_linger() -> None:
 
 async def test_a_group_is_bounded_in_rows(bench: Bench) -> None:
     """A message with many samples comes in parts, and a live reading goes in between."""
-    bench.offer(
-        sealed(
-            [
-                record(seq, block([97] * (3 * MAX_BATCH_ROWS // 5), period_ms=1))
-                for seq in (1, 2, 3, 4, 5)
-            ]
-        )
-    )
+    samples = block([97] * (3 * MAX_BATCH_ROWS // 5), period_ms=1)
+    bench.offer(sealed([record(seq, samples) for seq in (1, 2, 3, 4, 5)]))
     first = await bench.next_group()
     assert seqs(first) == [1, 2]
     assert sum(len(each.batch.readings) for each in first) >= MAX_BATCH_ROWS
