@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from wardlight_edge.outbox.base import Choice
+from wardlight_edge.outbox.ranges import RangeSet, runs
 
 _JITTER: Final = 0.2
 
@@ -22,7 +23,7 @@ class Batch(msgspec.Struct):
     choice: Choice
     size_bytes: int
     sent_s: float
-    open_seqs: set[int]
+    open_seqs: RangeSet
 
 
 class Acked(msgspec.Struct, frozen=True):
@@ -78,21 +79,23 @@ class Window:
             raise ValueError("the window is full")
         number = self._next_number
         self._next_number += 1
-        self._batches[number] = Batch(number, choice, size_bytes, now_s, set(seqs))
+        open_seqs = RangeSet(runs(sorted(seqs)))
+        self._batches[number] = Batch(number, choice, size_bytes, now_s, open_seqs)
 
     def acked(
         self, upto: int, ranges: Sequence[tuple[int, int]], rejected: Iterable[int], now_s: float
     ) -> list[Acked]:
         """Take an ack; returns the batches it has completed."""
-        refused = set(rejected)
+        spans = [(0, upto), *ranges, *((seq, seq) for seq in rejected)]
         completed: list[Acked] = []
         for batch in list(self._batches.values()):
-            settled = {seq for seq in batch.open_seqs if _is_settled(seq, upto, ranges, refused)}
-            if not settled:
+            before = batch.open_seqs.count
+            for first, last in spans:
+                batch.open_seqs.remove(first, last)
+            if batch.open_seqs.count == before:
                 continue
             self._given_up_in_a_row = 0
             self._patience_s = self._new_patience()
-            batch.open_seqs -= settled
             if not batch.open_seqs:
                 del self._batches[batch.number]
                 took_s = now_s - batch.sent_s
@@ -107,7 +110,12 @@ class Window:
         if late:
             self._given_up_in_a_row += 1
             self._patience_s = self._new_patience()
-        return sorted(seq for batch in late for seq in batch.open_seqs)
+        return sorted(
+            seq
+            for batch in late
+            for first, last in batch.open_seqs
+            for seq in range(first, last + 1)
+        )
 
     def next_deadline_s(self) -> float | None:
         """When ``give_up_late`` should be asked; None = nothing is on its way."""
@@ -121,9 +129,3 @@ class Window:
     def _new_patience(self) -> float:
         doubled = self._ack_timeout_s * 2.0 ** min(self._given_up_in_a_row, 16)
         return min(self._longest_s, doubled) * self._random.uniform(1.0, 1.0 + _JITTER)
-
-
-def _is_settled(seq: int, upto: int, ranges: Sequence[tuple[int, int]], rejected: set[int]) -> bool:
-    if seq <= upto or seq in rejected:
-        return True
-    return any(first <= seq <= last for first, last in ranges)
