@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from wardlight_lab.bench.backlog_file import Backlog
+from wardlight_lab.bench.setting import Unsound
 from wardlight_lab.bench.site import Site, module, spent
 from wardlight_lab.supervise import Child
 
@@ -17,11 +18,12 @@ _LONGEST_S: Final = 1800.0
 class Report(msgspec.Struct, frozen=True):
     """What the gateway process has written; times in seconds since 1970."""
 
-    started: float
-    connected: float
-    empty: float
-    peak_mb: float
-    live: list[tuple[int, float]]
+    started: float = 0.0
+    connected: float = 0.0
+    empty: float = 0.0
+    peak_mb: float = 0.0
+    live: list[tuple[int, float]] = []
+    failed: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -47,7 +49,7 @@ async def drain(
 ) -> Drained:
     """Start the gateway of these settings, wait until its outbox is empty, stop it.
 
-    Errors  TimeoutError: not empty in half an hour
+    Errors  Unsound: the gateway failed; TimeoutError: not empty in half an hour
     """
     name = f"gateway {edge_toml.parent.name}"
     report_file = edge_toml.parent / "report.json"
@@ -63,4 +65,7 @@ async def drain(
     cpu_s = spent(before, site.cpu_s())
     await site.supervisor.stop(name)
     cpu_s["gateway"] = cpu_s.pop(name)
-    return Drained(msgspec.json.decode(report_file.read_bytes(), type=Report), backlog, cpu_s)
+    report = msgspec.json.decode(report_file.read_bytes(), type=Report)
+    if report.failed is not None:
+        raise Unsound(f"the gateway failed with {report.failed}; see {site.log_of(name)}")
+    return Drained(report, backlog, cpu_s)

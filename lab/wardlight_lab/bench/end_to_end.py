@@ -35,10 +35,11 @@ def measure(setting: Setting) -> Iterator[Row]:
         ours = tuple(one.rate for one, _ in found)
         copied = tuple(rate for _, rate in found)
         notes = _notes([one for one, _ in found])
-        if what == "events alone":
-            yield Row(NAME, f"outbox to commit and ack, {what}", "/s", ours, copied, _COPY)
+        what = f"outbox to commit and ack, {what}"
+        if found is events:
+            yield Row(NAME, what, "/s", ours, copied, _COPY, notes=notes)
             continue
-        yield Row(NAME, f"outbox to commit and ack, {what}", "/s", ours, aim=_RATE, notes=notes)
+        yield Row(NAME, what, "/s", ours, aim=_RATE, notes=notes)
         yield Row(NAME, "the same beside a bare COPY", "/s", ours, copied, _COPY, _RATIO)
 
 
@@ -81,11 +82,11 @@ class _Rounds:
         )
 
     async def _events(self, file: Path, label: str) -> Backlog:
-        minutes = self._setting.size(300, 5)
+        minutes = self._setting.size(600, 5)
         return await fill(
             edge_config.load(file),
             minutes,
-            lambda number: Ward(number, 0, 40, cuff_every_min=1, label=label),
+            lambda number: Ward(number, 0, 60, cuff_every_min=1, label=label),
         )
 
 

@@ -3,14 +3,16 @@
 ``python -m wardlight_lab.bench.gateway --config edge.toml --report FILE`` connects, drains the
 outbox that was filled before, and writes one JSON object when it is empty:
 
-    {"started": s, "connected": s, "empty": s, "peak_mb": MB, "live": [[first number, s], ...]}
+    {"started": s, "connected": s, "empty": s, "peak_mb": MB, "live": [[number, s], ...]}
 
 Times are seconds since 1970. With --live-rate N, N events a second are accepted meanwhile; ``live``
-says when ``append`` returned for each, and which number is its value in the store.
+says when ``append`` returned for each, and which number is its value in the store. Should the
+uplink end by a fault, the report is {"failed": name}.
 """
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -76,9 +78,11 @@ async def _run(settings: Settings, live_rate: float) -> dict[str, Any]:
         started = time.time()
         async with Uplink(settings.uplink, settings.gateway, outbox, clock) as uplink:
             appending = asyncio.create_task(_live(live, live_rate), name="live events")
-            connected = await _when(lambda: uplink.status().connected)
+            connected = await _when(uplink, lambda: uplink.status().connected)
             # Of the live events all but the newest: the backlog is what is measured.
-            empty = await _when(lambda: outbox.status().settled >= backlog + len(live.accepted) - 1)
+            empty = await _when(
+                uplink, lambda: outbox.status().settled >= backlog + len(live.accepted) - 1
+            )
             appending.cancel()
     return {
         "started": started,
@@ -89,9 +93,11 @@ async def _run(settings: Settings, live_rate: float) -> dict[str, Any]:
     }
 
 
-async def _when(condition: Callable[[], bool]) -> float:
-    """When the condition became true."""
-    while not condition():  # noqa: ASYNC110 - counters without an event
+async def _when(uplink: Uplink, condition: Callable[[], bool]) -> float:
+    """When the condition became true. Raises what has ended the uplink."""
+    while not condition():
+        if uplink.task.done():
+            uplink.task.result()
         await asyncio.sleep(_POLL_S)
     return time.time()
 
@@ -110,7 +116,11 @@ def main() -> int:
     options = parser.parse_args()
     settings = config.load(options.config)
     logs.configure(settings.log)
-    report = asyncio.run(_run(settings, options.live_rate))
+    try:
+        report = asyncio.run(_run(settings, options.live_rate))
+    except Exception as error:  # noqa: BLE001 - told to the measurement, which fails with it
+        logging.getLogger(__name__).exception("the gateway has failed")
+        report = {"failed": type(error).__name__}
     write_private(options.report, msgspec.json.encode(report).decode())
     signal.pause()  # the supervisor would start us again
     return 0

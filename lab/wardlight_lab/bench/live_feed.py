@@ -1,8 +1,8 @@
 """From bytes notified at the gateway to the clinician's live feed, while somebody watches.
 
 Emulated oximeters notify once a second over the system bus; the gateway, broker, collector and API
-are processes of their own; the feed is read as a browser reads it (server-sent events). The latency
-of a sample is from the emulator's ledger (`sent_at`) to the arrival of its event. While a patient is
+are processes of their own; the feed is read as a browser reads it (server-sent events). A sample's
+latency is from the emulator's ledger (`sent_at`) to the arrival of its event. While a patient is
 watched a 1 Hz sample is a block of its own, so nothing is subtracted for a block's length.
 """
 

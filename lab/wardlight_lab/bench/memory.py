@@ -34,6 +34,7 @@ NAME: Final = "memory"
 _IDLE: Final = Aim(50, at_least=False)
 _DRAINING: Final = Aim(80, at_least=False)
 _GATEWAY: Final = "gw-memory"
+_HOURS: Final = 72
 _SAMPLES: Final = 5
 _POLL_S: Final = 0.2
 _DRAIN_S: Final = 900.0
@@ -63,7 +64,8 @@ def measure(setting: Setting) -> Iterator[Row]:
         found, parts = asyncio.run(_resident(setting.within(what), python, devices))
         yield Row(NAME, f"resident set, {what}", "MB", found, aim=aim, notes=parts)
     peak, notes = asyncio.run(_draining(setting.within("draining"), python))
-    yield Row(NAME, "largest ever, draining 72 h", "MB", (peak,), aim=_DRAINING, notes=notes)
+    what = f"largest ever, draining {setting.size(_HOURS, 1)} h"
+    yield Row(NAME, what, "MB", (peak,), aim=_DRAINING, notes=notes)
 
 
 async def _resident(
@@ -92,7 +94,7 @@ async def _resident(
 
 async def _draining(setting: Setting, python: Path) -> tuple[float, dict[str, float]]:
     """Largest resident set in MB while a backlog leaves; and what it is made of at the end."""
-    hours = setting.size(72, 1)
+    hours = setting.size(_HOURS, 1)
     async with Site(setting.folder, gateways=[_GATEWAY]) as site:
         await _start_cloud(site)
         file = site.gateway_toml(_GATEWAY)
