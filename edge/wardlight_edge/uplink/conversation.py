@@ -235,6 +235,8 @@ class Conversation:
         in_flight = sum(self._window.in_flight_bytes(each) for each in _BACKLOG)
         if in_flight and in_flight + self._pace.batch_bytes > self._pace.allowance_bytes:
             return 0
+        if choice is Choice.BACKFILL and self._scheduler.owed_bytes:
+            return min(self._pace.batch_bytes, self._scheduler.owed_bytes)
         return self._pace.batch_bytes
 
     def _sender(self) -> Sender:

@@ -8,43 +8,51 @@ from typing import Final
 
 from wardlight_edge.outbox.base import Choice
 
-_MEMORY: Final = 64.0  # messages over which shares are remembered
 SMALLEST_BYTES: Final = 2 * 1024
 LARGEST_BYTES: Final = 60 * 1024
 _QUICK_S: Final = 0.5
 _SLOW_S: Final = 1.0
+_MOST_FLOOR: Final = 0.99
 _LIVE_RESERVE: Final = 4  # places of the window that only alarm and live may use
 
 
 class Scheduler:
-    """``floor`` is the share of the sent bytes that backfill gets even while live is waiting."""
+    """``floor`` is the share of the sent bytes that backfill gets even while live is waiting.
+
+    Every other byte sent earns backfill a part of one. What it has earned goes before live as
+    soon as it is worth a message, and no more than that: a live record never waits behind a large
+    batch for the sake of the floor.
+    """
 
     def __init__(self, floor: float) -> None:
-        self._floor = floor
-        self._all_bytes = 0.0
-        self._backfill_bytes = 0.0
+        floor = min(floor, _MOST_FLOOR)
+        self._earned_per_byte = floor / (1.0 - floor)
+        self._owed_bytes = 0.0
+
+    @property
+    def owed_bytes(self) -> int:
+        """Bytes of backfill that go before live now; 0 = none."""
+        return int(self._owed_bytes) if self._owed_bytes >= SMALLEST_BYTES else 0
 
     def order(self, *, backfill_allowed: bool, free: int) -> tuple[Choice, ...]:
         """Choices to try, best first. ``free`` places of the window are left."""
-        urgent = (Choice.ALARM, Choice.LIVE)
         if not backfill_allowed or free <= _LIVE_RESERVE:
-            return urgent
-        is_owed = self._backfill_bytes < self._floor * self._all_bytes
-        # A few live messages are no reason to let a large batch of backlog go before the next.
-        if is_owed and self._all_bytes >= LARGEST_BYTES:
+            return (Choice.ALARM, Choice.LIVE)
+        if self.owed_bytes:
             return (Choice.ALARM, Choice.BACKFILL, Choice.LIVE, Choice.BULK)
-        return (*urgent, Choice.BACKFILL, Choice.BULK)
+        return (Choice.ALARM, Choice.LIVE, Choice.BACKFILL, Choice.BULK)
 
     def sent(self, choice: Choice, size_bytes: int) -> None:
-        """Note what was sent; old traffic fades."""
-        fade = 1.0 - 1.0 / _MEMORY
-        self._all_bytes = self._all_bytes * fade + size_bytes
-        more = size_bytes if choice is Choice.BACKFILL else 0
-        self._backfill_bytes = self._backfill_bytes * fade + more
+        """Note what was sent."""
+        if choice is Choice.BACKFILL:
+            self._owed_bytes = max(0.0, self._owed_bytes - size_bytes)
+        else:
+            earned = size_bytes * self._earned_per_byte
+            self._owed_bytes = min(LARGEST_BYTES, self._owed_bytes + earned)
 
     def nothing_to_backfill(self) -> None:
         """There is no backlog: nothing is owed to it."""
-        self._all_bytes = self._backfill_bytes = 0.0
+        self._owed_bytes = 0.0
 
 
 class Pace:

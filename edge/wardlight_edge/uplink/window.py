@@ -104,7 +104,7 @@ class Window:
 
     def give_up_late(self, now_s: float) -> list[int]:
         """Give up batches that have waited too long; returns their open seqs, to be sent again."""
-        late = [b for b in self._batches.values() if now_s - b.sent_s >= self._patience_s]
+        late = [b for b in self._batches.values() if now_s >= b.sent_s + self._patience_s]
         for batch in late:
             del self._batches[batch.number]
         if late:
