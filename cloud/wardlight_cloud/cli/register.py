@@ -9,12 +9,10 @@ from uuid import UUID, uuid4
 
 from wardlight_cloud.cli.tables import show
 from wardlight_cloud.config import Settings
-from wardlight_cloud.security.passwords import hash_password, new_password
-from wardlight_cloud.security.roles import Role
-from wardlight_cloud.security.tokens import new_token, token_hash
 from wardlight_cloud.store.base import Patient, Store
 from wardlight_shared.errors import ConfigError
 
+# Imported late, as in processes.py: hashing and the web framework are not every command's business.
 Action = Callable[[Store, argparse.Namespace], Awaitable[int]]
 _GENDERS = ("male", "female", "other", "unknown")
 
@@ -105,6 +103,8 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 async def _add_gateway(store: Store, options: argparse.Namespace) -> int:
+    from wardlight_cloud.security.roles import Role
+
     if not Role.GATEWAY.accepts(options.gateway):
         raise ConfigError(
             f"{options.gateway!r} is no name of a gateway: 3 to 32 of a-z, 0-9 and '-', "
@@ -187,6 +187,8 @@ async def _list_patients(store: Store, options: argparse.Namespace) -> int:
 
 
 async def _put_user(store: Store, options: argparse.Namespace) -> int:
+    from wardlight_cloud.security.passwords import hash_password, new_password
+
     password = new_password()
     await store.put_user(options.login, await asyncio.to_thread(hash_password, password))
     print(f"password of {options.login}: {password}")
@@ -194,6 +196,8 @@ async def _put_user(store: Store, options: argparse.Namespace) -> int:
 
 
 async def _put_client(store: Store, options: argparse.Namespace) -> int:
+    from wardlight_cloud.security.tokens import new_token, token_hash
+
     token = new_token()
     await store.put_client(options.name, token_hash(token), options.scope or ["system/*.rs"])
     print(f"bearer token of {options.name} (shown once): {token}")
