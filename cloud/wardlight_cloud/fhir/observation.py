@@ -23,6 +23,7 @@ from wardlight_shared.timestamps import ClockQuality
 
 TIME_EXTENSION: Final = "urn:wardlight:fhir:time-provenance"
 RAW_EXTENSION: Final = "urn:wardlight:fhir:value-as-sent"
+FLAG_EXTENSION: Final = "urn:wardlight:fhir:measurement-flag"
 CONTEXT_EXTENSION: Final = "urn:wardlight:fhir:context"
 GATEWAY_EXTENSION: Final = "http://hl7.org/fhir/StructureDefinition/observation-gatewayDevice"
 IDENTIFIER_SYSTEM: Final = "urn:wardlight:observation"
@@ -44,8 +45,22 @@ _DAR_CODE: Final = {
     Absent.UNDER_RANGE: "negative-infinity",
     Absent.INVALID: "error",
 }
+_BADLY_MEASURED: Final = (
+    Flag.QUESTIONABLE
+    | Flag.IMPLAUSIBLE
+    | Flag.BODY_MOVEMENT
+    | Flag.CUFF_LOOSE
+    | Flag.IMPROPER_POSITION
+    | Flag.SENSOR_OFF
+    | Flag.SENSOR_FAULT
+    | Flag.SIGNAL_POOR
+    | Flag.LOW_PERFUSION
+    | Flag.ARTIFACT
+    | Flag.OUT_OF_TRACK
+    | Flag.CONTACT_LOST
+)
 _STATUS_CODE: Final = (
-    (Flag.QUESTIONABLE | Flag.IMPLAUSIBLE, "questionable"),
+    (_BADLY_MEASURED, "questionable"),
     (Flag.CALIBRATING, "calibration-ongoing"),
     (Flag.EARLY, "early-indication"),
     (Flag.DEVICE_ALARM, "in-alarm"),
@@ -137,6 +152,8 @@ def _time_provenance(clock: int, error_ms: int, device_time: str | None) -> byte
     ]
     if error_ms >= 0:
         parts.append({"url": "errorMilliseconds", "valueInteger": error_ms})
+    else:
+        parts.append({"url": "uncertain", "valueBoolean": True})
     if device_time is not None:
         parts.append({"url": "deviceTimeAsSent", "valueString": device_time})
     extension = orjson.dumps([{"url": TIME_EXTENSION, "extension": parts}])
@@ -151,7 +168,7 @@ def _effective(row: ObservationRow) -> bytes:
 
 @lru_cache(maxsize=4096)
 def _extensions(
-    gateway: str, raw: tuple[str, str] | None, context: tuple[tuple[str, str], ...]
+    gateway: str, raw: tuple[str, str] | None, context: tuple[tuple[str, str], ...], flags: int
 ) -> bytes:
     extensions: list[dict[str, Any]] = [
         {"url": GATEWAY_EXTENSION, "valueReference": {"reference": gateway_reference(gateway)}}
@@ -160,6 +177,11 @@ def _extensions(
         extensions.append({"url": RAW_EXTENSION, "valueString": " ".join(raw)})
     extensions += [
         {"url": CONTEXT_EXTENSION, "valueString": f"{name}={value}"} for name, value in context
+    ]
+    extensions += [
+        {"url": FLAG_EXTENSION, "valueCode": str(flag.name).lower().replace("_", "-")}
+        for flag in Flag
+        if flags & flag
     ]
     return orjson.dumps(extensions)
 
@@ -200,7 +222,7 @@ def observation(row: ObservationRow) -> bytes:
             b'"',
             fragments.meta_profile,
             b'},"extension":',
-            _extensions(row.gateway, row.raw, row.context),
+            _extensions(row.gateway, row.raw, row.context, flags),
             b',"identifier":[{"system":"' + IDENTIFIER_SYSTEM.encode() + b'","value":"',
             identity,
             b'"}],"status":"',

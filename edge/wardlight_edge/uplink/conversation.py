@@ -145,8 +145,14 @@ class Conversation:
         self._state.reason = None
         if ack.hello_wanted:
             self._say_hello()
-        if ack.epoch == self._outbox.epoch and _last(ack) > self._outbox.status().highest:
-            # The collector has numbers this file never gave: it was rolled back to an older copy.
+        is_first = not self._state.greeted
+        if (
+            is_first
+            and ack.epoch == self._outbox.epoch
+            and _last(ack) > self._state.highest_at_start
+        ):
+            # The collector has numbers this file had not given when this process began, and we
+            # have sent nothing yet: the file was rolled back to an older copy.
             await self._outbox.renew_epoch("rolled-back")
             self._window.clear()
             self._say_hello()

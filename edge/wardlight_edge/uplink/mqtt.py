@@ -54,7 +54,23 @@ def tls_context(settings: UplinkSettings) -> ssl.SSLContext:
             f"uplink: ca_file, cert_file or key_file cannot be used ({error})"
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _ClosingSocket
     return context
+
+
+class _ClosingSocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails: paho 2.2 would leave it open until it is collected.
+
+    A gateway whose broker is unreachable tries for days.
+    """
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands, or close."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
 
 
 class MqttLink:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class UplinkState:
     """Live counters; times are on the monotonic clock in ms.
 
-    greeted  a collector has answered a hello in this process's life
+    greeted           a collector has answered a hello in this process's life
+    highest_at_start  the newest seq of the outbox when the uplink began
     """
 
     connected: bool = False
@@ -19,4 +20,5 @@ class UplinkState:
     sent_bytes: int = 0
     connections: int = 0
     greeted: bool = False
+    highest_at_start: int = 0
     reason: str | None = None

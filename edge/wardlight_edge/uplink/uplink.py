@@ -54,6 +54,7 @@ class Uplink:
         self._link: Link | None = None
 
     async def __aenter__(self) -> Self:
+        self._state.highest_at_start = self._outbox.status().highest
         self._task = asyncio.create_task(self._run(), name="uplink")
         return self
 

@@ -90,10 +90,8 @@ def absent_bluetooth_devices() -> list[DemoDevice]:
     return bluetooth({"devices": shown})
 
 
-def glucose_devices(folder: DemoFolder, cache: Path | None) -> list[DemoDevice]:
-    """A person's recorded glucose as a replayed device, when its wheel lies in ``cache``."""
-    if cache is None:
-        return []
+def glucose_devices(folder: DemoFolder, cache: Path) -> list[DemoDevice]:
+    """A person's recorded glucose as a replayed device; its wheel is kept in ``cache``."""
     capture = folder.devices / "glucose.jsonl"
     if not capture.exists():
         trace = iglu_traces(cache)[0]

@@ -21,9 +21,10 @@ async def fill(store: Store, kept: Kept, devices: Sequence[DemoDevice]) -> None:
     await store.put_user(USER, hash_password(kept.password))
     await store.put_client(CLIENT, token_hash(kept.token), ("system/*.rs",))
     await store.put_gateway(GATEWAY)
-    for person in PEOPLE:
+    owners = {device.label for device in devices}
+    people = {person.label: person for person in PEOPLE if person.label in owners}
+    for person in people.values():
         await _patient(store, person)
-    people = {person.label: person for person in PEOPLE}
     for device in devices:
         await _assign(store, device, people[device.label])
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from wardlight_cloud.config import load as load_cloud
@@ -25,6 +26,7 @@ from wardlight_lab.broker import NatsServer
 from wardlight_lab.demo import children, register, settings_files
 from wardlight_lab.demo.folder import COLLECTOR, GATEWAY, USER, DemoFolder, Kept, keep
 from wardlight_lab.demo.ward import DemoDevice
+from wardlight_lab.physiology.glucose import GlucoseUnavailableError
 from wardlight_lab.supervise import (
     ChildStatus,
     StopRequested,
@@ -33,6 +35,7 @@ from wardlight_lab.supervise import (
     write_ready_file,
 )
 
+_GLUCOSE_S: Final = 30.0
 _PIDS: Final = ("gateway", "imaging", "broker", "collector", "api", "postgres")
 
 
@@ -59,6 +62,8 @@ class Demo:
     async def run(self) -> int:
         """Start all, wait, stop all; returns the exit code."""
         self._folder.make()
+        if self._options.ready_file is not None:
+            self._options.ready_file.unlink(missing_ok=True)
         try:
             async with AsyncExitStack() as stack:
                 supervisor = await stack.enter_async_context(
@@ -70,9 +75,6 @@ class Demo:
                 _say("Stopping ...")
         except StopRequested:
             _say("Stopped before it was ready.")
-        finally:
-            if self._options.ready_file is not None:
-                self._options.ready_file.unlink(missing_ok=True)
         return 0
 
     async def _start(self, supervisor: Supervisor, stack: AsyncExitStack) -> None:
@@ -110,7 +112,7 @@ class Demo:
         serial = children.serial(self._folder)
         await supervisor.start(serial.child)
         devices = children.serial_devices(serial.ready_file)
-        devices += children.glucose_devices(self._folder, self._options.glucose)
+        devices += await self._glucose()
         if shutil.which("dbus-daemon") is None:
             _say("dbus-daemon is not installed: Bluetooth devices are absent (apt install dbus).")
             absent = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={short / 'no-bus'}"}
@@ -120,6 +122,17 @@ class Demo:
         ready = json.loads(bluez.ready_file.read_text(encoding="utf-8"))
         devices += children.bluetooth_devices(bluez.ready_file)
         return devices, {"DBUS_SYSTEM_BUS_ADDRESS": ready["address"]}
+
+    async def _glucose(self) -> list[DemoDevice]:
+        """A person's recorded glucose; its wheel is fetched once, and the demo goes on without."""
+        cache = self._options.glucose or self._folder.root / "recordings"
+        cache.mkdir(parents=True, exist_ok=True)
+        try:
+            async with asyncio.timeout(_GLUCOSE_S):
+                return await asyncio.to_thread(children.glucose_devices, self._folder, cache)
+        except (GlucoseUnavailableError, TimeoutError) as error:
+            _say(f"No recorded glucose this time: {error or 'the download takes too long'}.")
+            return []
 
     async def _cloud(
         self, supervisor: Supervisor, kept: Kept, dsn: str, devices: list[DemoDevice]
@@ -177,7 +190,7 @@ class Demo:
             f"\nWardlight is ready.\n  dashboard  {http}  (user {USER}, password {kept.password})\n"
             f"  FHIR       {http}/fhir/Observation?category=vital-signs\n"
             f"             Authorization: Bearer {kept.token}\n"
-            f"  gateway    wardlight-edge status --config {self._folder.edge_toml}\n"
+            f"  gateway    wardlight-edge status --config {quote(str(self._folder.edge_toml))}\n"
             f"  data       {self._folder.root}\n"
             "Not a medical device. The patients are invented."
         )

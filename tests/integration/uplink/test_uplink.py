@@ -175,3 +175,40 @@ async def test_rolled_back_outbox_begins_a_new_epoch(
 
             await wait_until(lambda: arrived() >= 10, 60, "all under the new epoch")
         assert all(envelope.epoch != old for envelope in collector.envelopes)
+
+
+async def test_rolled_back_outbox_is_noticed_after_it_has_grown(
+    tmp_path: Path, uplink_settings: SettingsFactory, collector: ScriptedCollector
+) -> None:
+    """The copy held 1..5, the collector has 1..8; four new readings come before the link is up."""
+    async with open_outbox(tmp_path) as outbox:
+        await fill(outbox, 5)
+        old = outbox.epoch
+        collector.stored = {(old, seq): 1 for seq in range(1, 9)}
+        collector.answers_hellos = False
+        async with Uplink(uplink_settings(None), GATEWAY, outbox, CLOCK):
+            await wait_until(lambda: collector.hellos, what="hello")
+            await fill(outbox, 4)
+            collector.answers_hellos = True
+
+            def arrived() -> int:
+                return sum(epoch != old for epoch, _ in collector.stored)
+
+            await wait_until(lambda: arrived() >= 9, 60, "nine records under a new epoch")
+        assert all(envelope.epoch != old for envelope in collector.envelopes)
+
+
+async def test_more_seqs_at_the_collector_later_are_no_rollback(
+    tmp_path: Path, uplink_settings: SettingsFactory, collector: ScriptedCollector
+) -> None:
+    """While the outbox is closed for a moment its highest reads 0: that is no older copy."""
+    async with open_outbox(tmp_path) as outbox:
+        await fill(outbox, 3)
+        epoch = outbox.epoch
+        async with Uplink(uplink_settings(None), GATEWAY, outbox, CLOCK):
+            await until_empty(outbox, collector)
+            collector.stored[(epoch, 4)] = 1
+            collector.ack(epoch, None)
+            await fill(outbox, 2)
+            await wait_until(lambda: (epoch, 5) in collector.stored, what="the next record")
+        assert outbox.epoch == epoch

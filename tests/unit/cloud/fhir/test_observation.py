@@ -137,7 +137,15 @@ def test_time_has_the_local_offset_and_its_provenance() -> None:
 def test_unknown_time_bound_is_left_out() -> None:
     resource = parsed(replace(ROW, error_ms=-1, device_time=None))
     (extension,) = resource["_effectiveDateTime"]["extension"]
-    assert {part["url"] for part in extension["extension"]} == {"method", "clock"}
+    assert {part["url"] for part in extension["extension"]} == {"method", "clock", "uncertain"}
+
+
+@pytest.mark.parametrize("flag", [Flag.CUFF_LOOSE, Flag.BODY_MOVEMENT, Flag.SIGNAL_POOR])
+def test_badly_measured_value_says_so(flag: Flag) -> None:
+    resource = parsed(row("spo2", value("spo2", 97, flags=flag)))
+    assert resource["interpretation"][0]["coding"][0]["code"] == "questionable"
+    codes = [e["valueCode"] for e in resource["extension"] if "valueCode" in e]
+    assert codes == [str(flag.name).lower().replace("_", "-")]
 
 
 def test_early_reading_is_preliminary() -> None:
