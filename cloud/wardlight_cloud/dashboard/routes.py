@@ -161,6 +161,7 @@ class DashboardRoutes:
             gateways=await self._store.gateways(),
             ledger=[views.ledger_line(report) for report in reports],
             letters=await self._store.dead_letters(),
+            aside=[views.aside_line(row) for row in await self._store.quarantined()],
         )
 
 

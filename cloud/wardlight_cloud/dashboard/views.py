@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from wardlight_cloud.store.base import LatestRow, LedgerReport, Patient
+from wardlight_cloud.store.base import LatestRow, LedgerReport, Patient, QuarantinedReading
 from wardlight_shared.codes import BY_WIRE
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import ABSENT_BY_CODE, Flag
@@ -208,6 +208,25 @@ def ledger_line(report: LedgerReport) -> LedgerLine:
         removed=_causes(report.removed.items()),
         losses=_causes(report.losses.items()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AsideLine:
+    """One reading in quarantine; its value is shown nowhere, only that it waits."""
+
+    gateway: str
+    seq: int
+    device: str
+    label: str
+    time: datetime
+    reason: str
+
+
+def aside_line(row: QuarantinedReading) -> AsideLine:
+    """One line of the operations page."""
+    name = BY_WIRE[row.metric].name
+    label = LABELS.get(name, name.replace("_", " ").capitalize())
+    return AsideLine(row.gateway, row.seq, row.device, label, row.time, row.reason)
 
 
 def _causes(items: Iterable[tuple[str, int]]) -> str:

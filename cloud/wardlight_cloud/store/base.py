@@ -61,6 +61,20 @@ class DeadLetter:
 
 
 @dataclass(frozen=True, slots=True)
+class QuarantinedReading:
+    """A reading kept aside (time in the future, other value on a known key), for operators."""
+
+    quarantine_id: int
+    gateway: str
+    seq: int
+    device: str
+    metric: int
+    time: datetime
+    reason: str
+    stored_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Patient:
     """A patient of the register. ``identifiers`` are (system, value)."""
 
@@ -319,6 +333,9 @@ class ReadStore(Protocol):
 
     async def dead_letters(self, *, count: int = 100) -> tuple[DeadLetter, ...]:
         """Newest first, not released ones."""
+
+    async def quarantined(self, *, count: int = 100) -> tuple[QuarantinedReading, ...]:
+        """Readings kept aside, newest first."""
 
     async def commit_seq(self) -> int:
         """The newest visible commit."""

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from support.readings import EPOCH, GATEWAY, BatchMaker, One, Rec
+from support.readings import EPOCH, GATEWAY, BatchMaker, One, Rec, pulse
 from support.served_ward import (
     ANNA,
     BASE,
@@ -245,3 +245,17 @@ async def test_templates_hold_no_inline_script(ward: Ward) -> None:
             text = (await client.get(path)).text
             assert not re.search(r"<script(?![^>]*\bsrc=)", text)
             assert not re.search(r"\bon[a-z]+=", text)
+
+
+async def test_operations_show_a_reading_that_was_kept_aside(ward: Ward) -> None:
+    """Another value for a known moment is neither dropped nor shown as a vital sign."""
+    await ward.store_event(pulse(START, 61, device=CLIP))
+    await ward.store_event(pulse(START, 88, device=CLIP))
+    (aside,) = await ward.store.quarantined()
+    assert (aside.device, aside.time, aside.seq) == (CLIP, START, 2)
+    async with ward.client(token=None) as client:
+        await client.post("/login", data=FORM)
+        text = (await client.get("/operations")).text
+    assert aside.reason in text
+    assert CLIP in text
+    assert ">88<" not in text
