@@ -1,5 +1,6 @@
 """Which records are unfit and why; one unfit record never takes another with it."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -33,7 +34,7 @@ from wardlight_shared.records import (
     TimeMethod,
     WaveformBody,
     encode_body,
-)
+)from wardlight_shared.timestamps import utc_ms_from_datetime
 
 SPO2, PULSE, SYSTOLIC = (entry.key.metric for entry in SERIES[:3])
 GOOD = event({0: "97"})
@@ -126,6 +127,16 @@ class TestEvents:
             Detail(1, 986, -1, when, -5, context),
             Detail(2, None, None, when, -5, context),
         ]
+
+    def test_an_assumed_device_clock_is_local_time_as_it_stands(self) -> None:
+        """2026-09-21 12:00:00 on the device, one hour east of UTC; the age plays no part."""
+        device_s = (datetime(2026, 9, 21, 12) - datetime(2000, 1, 1)) // timedelta(seconds=1)  # noqa: DTZ001 - a device's wall clock
+        body = replace(
+            event({0: "97"}, age_ms=5, method=TimeMethod.DEVICE_ASSUMED), device_time=device_s
+        )
+        expected = utc_ms_from_datetime(datetime(2026, 9, 21, 11, tzinfo=UTC))
+        assert values(only_batch(body)) == [(SPO2, expected, Decimal(97))]
+        assert "before 1970 or after 9999" in reason_of(replace(body, device_time=10**12))
 
     def test_a_reading_that_waited_on_its_device_is_late(self) -> None:
         columns = only_batch(event({0: "97"}, age_ms=299_999), event({0: "97"}, age_ms=10**9))
