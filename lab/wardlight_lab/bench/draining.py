@@ -10,6 +10,7 @@ from wardlight_lab.bench.backlog_file import Backlog
 from wardlight_lab.bench.setting import Unsound
 from wardlight_lab.bench.site import Site, module, spent
 from wardlight_lab.supervise import Child
+from wardlight_lab.supervise.process import log_tail
 
 _POLL_S: Final = 0.1
 _LONGEST_S: Final = 1800.0
@@ -67,5 +68,5 @@ async def drain(
     cpu_s["gateway"] = cpu_s.pop(name)
     report = msgspec.json.decode(report_file.read_bytes(), type=Report)
     if report.failed is not None:
-        raise Unsound(f"the gateway failed with {report.failed}; see {site.log_of(name)}")
+        raise Unsound(f"the gateway failed with {report.failed}: {log_tail(site.log_of(name))}")
     return Drained(report, backlog, cpu_s)

@@ -118,7 +118,7 @@ def main() -> int:
     logs.configure(settings.log)
     try:
         report = asyncio.run(_run(settings, options.live_rate))
-    except Exception as error:  # noqa: BLE001 - told to the measurement, which fails with it
+    except Exception as error:  # told to the measurement, which fails with it
         logging.getLogger(__name__).exception("the gateway has failed")
         report = {"failed": type(error).__name__}
     write_private(options.report, msgspec.json.encode(report).decode())
