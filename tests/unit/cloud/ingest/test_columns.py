@@ -34,7 +34,8 @@ from wardlight_shared.records import (
     TimeMethod,
     WaveformBody,
     encode_body,
-)from wardlight_shared.timestamps import utc_ms_from_datetime
+)
+from wardlight_shared.timestamps import utc_ms_from_datetime
 
 SPO2, PULSE, SYSTOLIC = (entry.key.metric for entry in SERIES[:3])
 GOOD = event({0: "97"})
