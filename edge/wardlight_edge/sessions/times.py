@@ -9,6 +9,7 @@
     a date      | yes, but over a year ago       | DEVICE_CLOCK, no honest bound (it was set since)
     a date      | no; stored, or clock trusted   | DEVICE_ASSUMED: gateway's local time, no bound
     a date      | no, within 5 min of now        | receipt: a live reading
+    a date      | no, past, within a year        | DEVICE_ASSUMED: rather old than falsely fresh
     a date      | no, else                       | receipt, no honest bound
 
 A reading without an honest bound is flagged TIME_UNCERTAIN. A device clock that is more than 24 h
@@ -138,7 +139,11 @@ def _assumed(seconds: int, time: DeviceTime, receipt: Receipt) -> Timing:
 
 
 def _doubted(seconds: int, time: DeviceTime, receipt: Receipt) -> Timing:
-    away_ms = abs(local_device_s(receipt.wall_ms, receipt.offset_min) - seconds) * 1000
+    ago_ms = (local_device_s(receipt.wall_ms, receipt.offset_min) - seconds) * 1000
+    if LIVE_MS < ago_ms <= STORED_MS:
+        # Stored, or live by a slow clock: a stale value must not look fresh.
+        return _assumed(seconds, time, receipt)
+    away_ms = abs(ago_ms)
     far = int(Flag.DEVICE_CLOCK_FAR) if away_ms > FAR_LIMIT_MS else 0
     error_ms = _receipt_error(receipt) if away_ms <= LIVE_MS else None
     sent = _sent(seconds, time)

@@ -133,11 +133,11 @@ def test_an_unread_clock_near_now_is_a_live_reading() -> None:
 
 
 def test_an_unread_clock_an_hour_away_has_no_bound() -> None:
-    """Daylight saving, or memory: nobody can tell, so nobody claims to."""
+    """Daylight saving, or memory: nobody can tell, so it is rather old than falsely fresh."""
     timing = _time(DeviceTime(2026, 8, 1, 11, 0, 0))
-    assert timing.method is TimeMethod.RECEIPT
+    assert timing.method is TimeMethod.DEVICE_ASSUMED
     assert timing.error_ms is None
-    assert timing.flags == Flag.TIME_UNCERTAIN
+    assert timing.flags == Flag.TIME_UNCERTAIN | Flag.LATE
 
 
 def test_an_unread_clock_days_away_is_flagged_far() -> None:
