@@ -256,8 +256,8 @@ class Conversation:
     async def _publish(self, choice: Choice, messages: list[Sealed]) -> None:
         now_s = self._clock.mono_ms() / 1000
         for message in messages:
-            if not message.payload:
-                await self._put_aside(message.seqs[0])
+            if message.fault is not None:
+                await self._put_aside(message.seqs[0], message.fault)
             elif self._window.free() <= 0:
                 await self._outbox.give_back(message.seqs)
             else:
@@ -270,15 +270,15 @@ class Conversation:
                 self._state.sent_records += len(message.seqs)
                 self._state.sent_bytes += size
 
-    async def _put_aside(self, seq: int) -> None:
-        """A record that fits no message: kept aside, and told to the collector as a gap."""
-        _log.error("record is too large to send; it is kept aside", extra={"seq": seq})
-        gap = GapBody(cause="too-large", device=None, count=1, age_ms=0, seqs=[(seq, seq)])
+    async def _put_aside(self, seq: int, fault: str) -> None:
+        """A record that cannot be sent: kept aside, and told to the collector as a gap."""
+        _log.error("record cannot be sent; kept aside", extra={"seq": seq, "fault": fault})
+        gap = GapBody(cause=fault, device=None, count=1, age_ms=0, seqs=[(seq, seq)])
         told = NewRecord(
             Lane.LIVE, None, self._clock.mono_ms(), self._clock.wall_ms(), encode_body(gap)
         )
         await self._outbox.append([told])
-        await self._outbox.settle(upto=0, rejected=[(seq, "too large to send")])
+        await self._outbox.settle(upto=0, rejected=[(seq, fault)])
 
     @staticmethod
     async def _wait(event: asyncio.Event, timeout_s: float) -> None:

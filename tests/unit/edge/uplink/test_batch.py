@@ -83,7 +83,7 @@ async def test_a_record_larger_than_a_message_is_pointed_out(outbox: MemoryOutbo
         encode_body(WaveformBody(number, 1, 0, 0, os.urandom(size))) for size in (10, 70_000, 10)
     ]
     sealed = seal_records(outbox, SENDER, await taken(outbox, bodies))
-    assert [one.seqs for one in sealed if not one.payload] == [[2]]
+    assert [(one.seqs, one.fault) for one in sealed if not one.payload] == [([2], "too-large")]
     assert sorted(seq for one in sealed for seq in one.seqs if one.payload) == [1, 3]
 
 
