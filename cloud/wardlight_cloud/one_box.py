@@ -18,10 +18,12 @@ from typing import Final
 from wardlight_cloud.collect import stop_event
 from wardlight_cloud.config import Settings
 from wardlight_cloud.ingest.backoff import Backoff
-from wardlight_cloud.store.embedded import EmbeddedPostgres
+from wardlight_cloud.ingest.mqtt import tls_context
+from wardlight_cloud.store.embedded import EmbeddedPostgres, PostgresError
 from wardlight_cloud.store.embedded.processes import exited
 from wardlight_cloud.store.embedded.tether import tethered
 from wardlight_cloud.store.open import EMBEDDED_FOLDER, migrate_store
+from wardlight_shared.errors import StorageError
 
 _log = logging.getLogger(__name__)
 _WRONG_SETTINGS: Final = 2
@@ -31,12 +33,19 @@ _STOP_WITHIN_S: Final = 20.0
 
 
 async def run(settings: Settings, config: Path | None) -> int:
-    """Run all until SIGTERM or Ctrl-C; returns the exit code."""
+    """Run all until SIGTERM or Ctrl-C; returns the exit code.
+
+    ConfigError comes before anything is started; StorageError when PostgreSQL does not start.
+    """
+    tls_context(settings.broker)
     stop = stop_event()
     async with AsyncExitStack() as stack:
         if settings.database.dsn is None:
             server = EmbeddedPostgres(settings.data_dir / EMBEDDED_FOLDER)
-            await stack.enter_async_context(server)
+            try:
+                await stack.enter_async_context(server)
+            except PostgresError as error:
+                raise StorageError(str(error)) from error
             keeping = asyncio.create_task(server.keep_running(), name="postgres")
             stack.callback(keeping.cancel)
         await migrate_store(settings)
