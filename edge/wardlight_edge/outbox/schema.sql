@@ -1,4 +1,4 @@
--- The outbox file, version 1. One gateway process owns it (exclusive lock); see docs/decisions/outbox.md.
+-- The outbox file, version 1. One gateway process owns it (exclusive lock); see docs/decisions/009-outbox-file.md.
 -- `body` columns and small-table contents are sealed (cipher.py); what stands in clear says nothing
 -- of a person: order, queue, kind, hour of receipt since boot.
 

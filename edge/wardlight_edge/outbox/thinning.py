@@ -1,4 +1,4 @@
-"""What goes when the outbox is nearly full: the policy of docs/decisions/outbox.md.
+"""What goes when the outbox is nearly full: the policy of docs/decisions/008-thinning.md.
 
 At 95 % the oldest rows of the bulk lane go, then the oldest waveform blocks outside the alarm
 lane, until 90 %; then nothing else, and at 100 % new records are refused. Blob manifests and gap
