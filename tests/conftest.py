@@ -12,7 +12,7 @@ from support.peers import require_peer
 
 ROOT = Path(__file__).parents[1]
 
-pytest_plugins = ["support.postgres"]
+pytest_plugins = ["support.postgres", "support.store"]
 
 # The same examples in each run, and no time limit for one of them: a red test is red for everyone,
 # and a busy machine changes nothing. The campaigns of `make test-long` search further.

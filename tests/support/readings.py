@@ -48,9 +48,7 @@ class One:
 
     @property
     def key(self) -> SeriesKey:
-        return SeriesKey(
-            self.device, wire(self.metric), self.unit, self.user, None, self.raw_unit
-        )
+        return SeriesKey(self.device, wire(self.metric), self.unit, self.user, None, self.raw_unit)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Errors  TransportError: connection refused or lost; ConfigError: certificate fil
 import asyncio
 import contextlib
 import secrets
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
@@ -102,6 +103,7 @@ class MqttLink:
         client.max_inflight_messages_set(_OUTGOING_MAX)
         client.tls_set_context(tls_context(self._settings))
         client.will_set(topics.state(self._gateway), will, qos=1, retain=True)
+        client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -213,3 +215,8 @@ class MqttLink:
 def _settle(future: "asyncio.Future[Any]", result: object) -> None:
     if not future.done():
         future.set_result(result)
+
+
+def _send_at_once(_c: Any, _u: Any, opened: Any) -> None:
+    """A live reading is one small packet: do not let TCP wait for a second (Nagle)."""
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -31,7 +31,7 @@ _SQL: Final = statements("sessions")
 _CONNECT_TIMEOUT_S: Final = 10.0
 _STATEMENTS: Final = 256  # more than this package has, so that none is prepared twice
 _IDLE_S: Final = 300.0
-_GOODBYE_S: Final = 2.0
+_GOODBYE_S: Final = 0.5
 _PROCESSES: Final = 2  # collector and API share a server, each with a pool
 
 
@@ -91,6 +91,12 @@ async def connect(dsn: str, *, command_timeout_s: float) -> Own:
         max_cached_statement_lifetime=0,
         server_settings=server_settings("wardlight"),
     )
+
+
+async def say_goodbye(connection: Own) -> None:
+    """Close a connection, and with it its locks and listeners; a server away cannot be told."""
+    with contextlib.suppress(TimeoutError, OSError, asyncpg.PostgresError):
+        await connection.close(timeout=_GOODBYE_S)
 
 
 class PooledConnections:
@@ -166,9 +172,7 @@ class PooledConnections:
         try:
             yield connection
         finally:
-            # Locks and listeners end with it; a server that is away cannot be told.
-            with contextlib.suppress(TimeoutError, OSError, asyncpg.PostgresError):
-                await connection.close(timeout=_GOODBYE_S)
+            await say_goodbye(connection)
 
 
 class SingleConnection:
@@ -226,5 +230,6 @@ class SingleConnection:
                 await self._connection.remove_listener(channel, on_notice)
 
     async def close(self) -> None:
-        """See Connections."""
+        """See Connections; such a server does not answer a goodbye."""
         self._connection.terminate()
+        await asyncio.sleep(0)  # the loop closes the socket at its next turn

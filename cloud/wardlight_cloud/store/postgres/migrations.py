@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from wardlight_cloud.store.postgres.connections import Connection, connect
+from wardlight_cloud.store.postgres.connections import Connection, connect, say_goodbye
 from wardlight_cloud.store.postgres.engine import (
     Engine,
     Wanted,
@@ -99,7 +99,7 @@ async def migrate(dsn: str, *, engine: Wanted = "auto") -> int:
             await connection.execute(_SQL["lock_migrations"])
             return await _migrate(connection, engine)
         finally:
-            connection.terminate()  # and with it the lock
+            await say_goodbye(connection)  # and with it the lock
 
 
 async def _is_current(connection: Connection, wanted: Wanted) -> bool:

@@ -10,6 +10,7 @@ from wardlight_cloud.store.postgres.connections import (
     SingleConnection,
     connect,
     prepare,
+    say_goodbye,
 )
 from wardlight_cloud.store.postgres.engine import Engine, Wanted, existing_engine
 from wardlight_cloud.store.postgres.errors import storage_errors
@@ -45,7 +46,7 @@ async def open_postgres(
             found = _complete(found, secrets)
             connections = await _connections(first, found, dsn, pool_size, command_timeout_s)
         except BaseException:
-            first.terminate()
+            await say_goodbye(first)
             raise
     _log.info(
         "store opened",
@@ -73,7 +74,7 @@ async def _connections(
     if not engine.server.takes_sessions:
         await prepare(first, readers=1)
         return SingleConnection(first)
-    await first.close()
+    await say_goodbye(first)
     pool = PooledConnections(dsn, size=pool_size, command_timeout_s=command_timeout_s)
     await pool.open()
     return pool

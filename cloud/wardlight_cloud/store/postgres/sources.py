@@ -12,6 +12,7 @@ import numpy as np
 from wardlight_cloud.store.batch import IngestBatch, Rejected
 from wardlight_cloud.store.postgres.dictionary import NO_LEDGER_EPOCH, Dictionary
 from wardlight_cloud.store.postgres.ledgers import (
+    MAX_SEQ,
     LedgerKey,
     Range,
     Settled,
@@ -58,6 +59,7 @@ def spans_of(batches: Sequence[IngestBatch], dictionary: Dictionary) -> dict[Led
     for batch in batches:
         seqs = [int(batch.seqs[0]), int(batch.seqs[-1])] if len(batch.seqs) else []
         seqs += [letter.seq for letter in batch.rejected]
+        seqs = [min(seq, MAX_SEQ) for seq in seqs]
         if batch.epoch == NO_LEDGER_EPOCH:
             continue
         key = dictionary.gateway_id(batch.gateway), batch.epoch
@@ -89,7 +91,9 @@ def split(
 
 
 def _open_letters(batch: IngestBatch, ranges: Sequence[Range]) -> list[Rejected]:
-    by_seq = {letter.seq: letter for letter in reversed(batch.rejected)}
+    by_seq: dict[int, Rejected] = {}
+    for letter in batch.rejected:
+        by_seq.setdefault(letter.seq, letter)
     if batch.epoch == NO_LEDGER_EPOCH or not by_seq:
         return list(by_seq.values())
     seqs = np.array(list(by_seq), np.int64)

@@ -1,0 +1,121 @@
+"""PostgreSQL with TimescaleDB as WebAssembly, for one session at a time; emptied between tests.
+
+scripts/peers installs it from tests/support/timescale. It takes one connection, no COPY, and runs
+no background jobs; a server of your own (WARDLIGHT_TEST_TIMESCALE_DSN) is used instead where named.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import asyncpg
+
+from support.peers import require_peer, require_timescale
+from support.ports import free_port
+from support.waiting import wait_until
+from wardlight_shared.errors import StorageError
+
+T = TypeVar("T")
+
+DSN_VARIABLE: Final = "WARDLIGHT_TEST_TIMESCALE_DSN"
+_READY: Final = b"listening"
+_START_S: Final = 90.0
+_SERVER: Final = Path("node_modules/@electric-sql/pglite-socket/dist/scripts/server.js")
+_EXTENSION: Final = "@electric-sql/pglite/timescaledb:timescaledb"
+_EMPTY: Final = """
+DO $$
+DECLARE
+    names text;
+BEGIN
+    IF to_regclass('reading') IS NULL THEN
+        RETURN;
+    END IF;
+    TRUNCATE rollup_1h;
+    TRUNCATE rollup_1m;
+    TRUNCATE reading;
+    SELECT string_agg(quote_ident(relname), ', ') INTO names
+    FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+        AND relname NOT IN ('reading', 'secret', 'schema_version', 'rollup_progress');
+    EXECUTE 'TRUNCATE ' || names || ' RESTART IDENTITY CASCADE';
+    UPDATE rollup_progress SET commit_seq = 0, series_id = 0, bucket = 'epoch';
+    PERFORM setval('commit_number', 1, false);
+END $$
+"""
+
+
+class WebAssemblyServer:
+    """The server of the session, started on first use; ``with WebAssemblyServer() as server``."""
+
+    def __init__(self) -> None:
+        node = require_peer("node")
+        folder = require_timescale()
+        port = free_port()
+        self.dsn = f"postgresql://postgres:postgres@127.0.0.1:{port}/postgres?sslmode=disable"
+        self._command = [
+            str(node), str(folder / _SERVER), "--db=memory://", f"--port={port}",
+            "--host=127.0.0.1", f"--extensions={_EXTENSION}",
+        ]  # fmt: skip
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self._folder
+        )
+        self._wait_until_ready(self._process)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)  # it has nothing to save
+            self._process.communicate()
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        # Its own words, not a connection: the one it takes would be used up.
+        assert process.stdout is not None
+        end = time.monotonic() + _START_S
+        said = b""
+        while _READY not in said:
+            line = process.stdout.readline()
+            said += line
+            if not line or time.monotonic() > end:
+                process.kill()
+                raise AssertionError(f"the server did not start: {said.decode(errors='replace')}")
+
+    async def empty(self) -> None:
+        """Remove what the test before left; the schema stays."""
+        connection = await when_free(lambda: asyncpg.connect(self.dsn))
+        try:
+            await connection.execute(_EMPTY)
+        finally:
+            connection.terminate()  # this server does not answer a goodbye
+
+
+async def when_free(connect: Callable[[], Awaitable[T]]) -> T:
+    """Connect once the session before has gone; the server drops a second one at once."""
+
+    async def connected() -> tuple[T] | None:
+        try:
+            return (await connect(),)
+        except (StorageError, asyncpg.PostgresConnectionError, OSError):
+            return None
+
+    found: tuple[T] | None = await wait_until(connected, what="the server takes a session")
+    assert found is not None
+    return found[0]
+
+
+def own_server_dsn() -> str | None:
+    """The TimescaleDB that the person running the tests has named."""
+    return os.environ.get(DSN_VARIABLE)
