@@ -96,9 +96,8 @@ async def _timescale_place(started: Callable[[], WebAssemblyServer]) -> AsyncIte
     dsn = own_server_dsn()
     if dsn is None:
         server = started()
-        await server.empty()
+        await server.prepare()
         place = Place(server.dsn, takes_sessions=False)
-        await when_free(lambda: migrate(place.dsn, engine="timescale"))
         yield place
         await place.close()
         return

@@ -18,6 +18,7 @@ import asyncpg
 from support.peers import require_peer, require_timescale
 from support.ports import free_port
 from support.waiting import wait_until
+from wardlight_cloud.store.postgres import migrate
 from wardlight_shared.errors import StorageError
 
 T = TypeVar("T")
@@ -32,9 +33,6 @@ DO $$
 DECLARE
     names text;
 BEGIN
-    IF to_regclass('reading') IS NULL THEN
-        RETURN;
-    END IF;
     TRUNCATE rollup_1h;
     TRUNCATE rollup_1m;
     TRUNCATE reading;
@@ -63,6 +61,7 @@ class WebAssemblyServer:
         ]  # fmt: skip
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_migrated = False
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -93,8 +92,12 @@ class WebAssemblyServer:
                 process.kill()
                 raise AssertionError(f"the server did not start: {said.decode(errors='replace')}")
 
-    async def empty(self) -> None:
-        """Remove what the test before left; the schema stays."""
+    async def prepare(self) -> None:
+        """Make the schema, or remove what the test before left in it."""
+        if not self._is_migrated:
+            await when_free(lambda: migrate(self.dsn, engine="timescale"))
+            self._is_migrated = True
+            return
         connection = await when_free(lambda: asyncpg.connect(self.dsn))
         try:
             await connection.execute(_EMPTY)
