@@ -50,15 +50,27 @@ class Rows:
     def load(self, boot: int, now_ms: int) -> None:
         """Read counts and build the directory: one scan over the file."""
         highest = int(self._database.value("SELECT value FROM meta WHERE name = 'highest'") or 0)
-        self.records = 0
-        for seq, queue, hour in self._database.stream("SELECT seq, queue, hour FROM record"):
-            self._waiting.added(Queue(queue), hour, seq, seq)
-            self.records += 1
-            highest = max(highest, seq)
+        highest = max(highest, self._scan())
         self.next_seq = highest + 1
         self.rejected = int(self._database.value("SELECT count(*) FROM rejected"))
         self._load_live(boot, now_ms)
         self._find_lowest()
+
+    def _scan(self) -> int:
+        """Enter every row in the directory, run by run; return the newest seq."""
+        queue = hour = first = last = 0
+        self.records = 0
+        for chunk in self._database.chunks("SELECT seq, queue, hour FROM record ORDER BY seq"):
+            self.records += len(chunk)
+            for seq, row_queue, row_hour in chunk:
+                if row_queue != queue or row_hour != hour:
+                    if last:
+                        self._waiting.added(Queue(queue), hour, first, last)
+                    queue, hour, first = row_queue, row_hour, seq
+                last = seq
+        if last:
+            self._waiting.added(Queue(queue), hour, first, last)
+        return int(last)
 
     def _load_live(self, boot: int, now_ms: int) -> None:
         """A process that starts again within a boot goes on serving fresh rows first."""

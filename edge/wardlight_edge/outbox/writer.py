@@ -136,6 +136,13 @@ class Writer:
                 more = self._rest()
                 since_rest = 0
         self._engine.close()
+        self._refuse_the_rest()
+
+    def _refuse_the_rest(self) -> None:
+        """Jobs given after the stop, and long ones that it cut short."""
+        while (job := self._next(0.0)) is not None:
+            if not isinstance(job, _Stop):
+                self._hand_over([(job.future, StorageError("the outbox was closed"))])
 
     def _next(self, timeout_s: float) -> _Job | None:
         if self._held is not None:
