@@ -15,9 +15,6 @@ CREATE EXTENSION IF NOT EXISTS timescaledb
 -- name: lock_migrations
 SELECT pg_advisory_lock(5723, 3)
 
--- name: unlock_migrations
-SELECT pg_advisory_unlock(5723, 3)
-
 -- name: has_versions
 SELECT to_regclass('schema_version') IS NOT NULL
 
