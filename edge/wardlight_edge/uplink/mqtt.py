@@ -130,8 +130,12 @@ class MqttLink:
 
     async def close(self) -> None:
         """Say goodbye when still connected, then end the thread."""
-        self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
+        client = self._client
+        client.disconnect()
+        await asyncio.to_thread(client.loop_stop)
+        # Without its way back to us the client is freed, and its sockets closed, when we are.
+        client.on_connect = client.on_disconnect = client.on_subscribe = None
+        client.on_publish = client.on_message = None
         if not self._ended.done():
             self._ended.set_result("closed")
 
