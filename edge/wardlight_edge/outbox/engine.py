@@ -217,7 +217,11 @@ class Engine:
     def _open(self) -> OpenOutbox:
         if self._current is None:
             self._space.hold_reserve()
-            return self._enter(self._lifecycle.open())
+            try:
+                return self._enter(self._lifecycle.open())
+            except DiskFull:
+                self._space.run_out()
+                return self._enter(self._lifecycle.open())
         return self._current
 
     def _enter(self, opened: OpenOutbox) -> OpenOutbox:

@@ -33,6 +33,7 @@ def test_cycles_of_a_full_disk(tmp_path: Path, own_mounts: list[str]) -> None:
     assert done.returncode == 0, done.stderr.decode()
     found = json.loads(done.stdout)
     assert found["same_epoch"]
+    assert found["boot"] == 2
     assert found["levels"] == ["full"] * 4
     assert all(removed > 100 for removed in found["removed"])
     assert found["accepted"] > 1000
