@@ -46,7 +46,7 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
         "second start goes on with the data."
     )
     parser.add_argument("--data-dir", type=Path, default=Path("wardlight-demo"), metavar="D")
-    parser.add_argument("--ready-file", type=Path, metavar="F", help="JSON, written when all is up")
+    parser.add_argument("--ready-file", type=Path, metavar="F", help="JSON while all is up")
     parser.add_argument("--for", dest="for_s", type=float, metavar="S", help="stop after S seconds")
     parser.add_argument("--http-port", type=int, metavar="P", help="0 = any; default 8080 if free")
     parser.add_argument(

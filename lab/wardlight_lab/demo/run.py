@@ -62,8 +62,7 @@ class Demo:
     async def run(self) -> int:
         """Start all, wait, stop all; returns the exit code."""
         self._folder.make()
-        if self._options.ready_file is not None:
-            self._options.ready_file.unlink(missing_ok=True)
+        self._forget_ready_file()
         try:
             async with AsyncExitStack() as stack:
                 supervisor = await stack.enter_async_context(
@@ -75,7 +74,14 @@ class Demo:
                 _say("Stopping ...")
         except StopRequested:
             _say("Stopped before it was ready.")
+        finally:
+            self._forget_ready_file()
         return 0
+
+    def _forget_ready_file(self) -> None:
+        """Whoever waits for the file must never find one of a life that is over."""
+        if self._options.ready_file is not None:
+            self._options.ready_file.unlink(missing_ok=True)
 
     async def _start(self, supervisor: Supervisor, stack: AsyncExitStack) -> None:
         kept, remarks = keep(self._folder, http_port=self._options.http_port)
