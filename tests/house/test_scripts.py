@@ -1,5 +1,6 @@
 """The scripts behind the make targets say what is missing, and keep exit codes."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def test_finder_prints_a_python_that_can_make_environments(tmp_path: Path) -> No
 
 def test_finder_names_the_package_that_brings_venv(tmp_path: Path) -> None:
     (tmp_path / "ensurepip.py").write_text("raise ImportError('as on a bare Debian')")
-    path = _only_pythons(tmp_path / "bin", f'exec {sys.executable} "$@"')
+    path = _only_pythons(tmp_path / "bin", f'exec {shlex.quote(sys.executable)} "$@"')
     result = _run([str(ROOT / "scripts" / "python")], tmp_path, PATH=path, PYTHONPATH=str(tmp_path))
     assert result.returncode == 1
     assert not result.stdout
