@@ -1,6 +1,7 @@
 """New rows on their way into the file: seqs given, places found, bodies sealed."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from wardlight_edge.outbox.base import NewRecord
@@ -8,8 +9,20 @@ from wardlight_edge.outbox.cipher import Cipher
 from wardlight_edge.outbox.queues import Queue, Waiting, hour_of
 from wardlight_shared.records import Lane
 
+_BODY: Final = attrgetter("body")
+_EVENT_ID: Final = attrgetter("event_id")
 COLUMNS: Final = 6  # seq, queue, kind, hour, event_id, body
 _HOUR_MS: Final = 3_600_000
+
+
+def body_bytes(records: Sequence[NewRecord]) -> int:
+    """Bytes of all bodies."""
+    return sum(map(len, map(_BODY, records)))
+
+
+def has_event(records: Sequence[NewRecord]) -> bool:
+    """Whether any record is an event that its device may send again."""
+    return any(map(_EVENT_ID, records))
 
 
 class EventIds:

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import OutboxSettings
 from wardlight_edge.outbox.base import Choice, Level, NewRecord, OutboxStatus
+from wardlight_edge.outbox.batch import body_bytes
 from wardlight_edge.outbox.database import DiskFull
 from wardlight_edge.outbox.dictionary import Dictionary
 from wardlight_edge.outbox.lifecycle import Lifecycle, OpenOutbox
@@ -168,7 +169,7 @@ class Engine:
         self._space.added(now.database, now.rows.appended_bytes)
         for records, result in zip(calls, results, strict=True):
             if isinstance(result, OutboxFull):
-                self._space.refused(sum(len(record.body) for record in records))
+                self._space.refused(body_bytes(records))
         if self._space.wants_thinning:
             self._thin(now)
         return list(results)

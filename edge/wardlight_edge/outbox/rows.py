@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from wardlight_edge.outbox.base import Choice, NewRecord
-from wardlight_edge.outbox.batch import COLUMNS, Batch, EventIds
+from wardlight_edge.outbox.batch import COLUMNS, Batch, EventIds, body_bytes, has_event
 from wardlight_edge.outbox.cipher import OVERHEAD, Cipher, DamagedRow
 from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.dictionary import Dictionary
@@ -93,11 +93,12 @@ class Rows:
         room_bytes: int,
     ) -> list[list[int] | OutboxFull]:
         """Accept calls in one transaction; a call that does not fit is refused as a whole."""
-        ids = self.event_ids(record.event_id for call in calls for record in call)
+        events = [call for call in calls if has_event(call)]
+        ids = self.event_ids(record.event_id for call in events for record in call)
         batch = self.batch(now_ms, ids)
         results: list[list[int] | OutboxFull] = []
         for records in calls:
-            need = sum(len(record.body) for record in records) + OVERHEAD * len(records)
+            need = body_bytes(records) + OVERHEAD * len(records)
             if need > room_bytes and not ids.know_all(record.event_id for record in records):
                 results.append(OutboxFull(f"{need} bytes do not fit {max(0, room_bytes)}"))
                 continue

@@ -11,7 +11,7 @@ from wardlight_edge.outbox.quota import THINNED_ENOUGH, Measure, Reserve, measur
 
 _VACUUM_PAGES: Final = 256
 _SPARE_PAGES: Final = 1024  # free pages left in the file: they are soon used again
-_MEASURE_EVERY: Final = 64 << 10  # bytes appended between two looks at the file system
+_MEASURE_EVERY: Final = 1 << 20  # bytes appended between two looks at the file system
 
 _log = logging.getLogger(__name__)
 

@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
 from wardlight_edge.outbox.base import NewRecord
+from wardlight_edge.outbox.batch import body_bytes, has_event
 from wardlight_edge.outbox.engine import Engine
 from wardlight_shared.errors import StorageError
 from wardlight_shared.records import Lane
@@ -40,9 +41,9 @@ class _Append:
 
     def __init__(self, records: Sequence[NewRecord], future: "asyncio.Future[list[int]]") -> None:
         self.records = records
-        self.bytes = sum(len(one.body) for one in records)
+        self.bytes = body_bytes(records)
         self.future: asyncio.Future[Any] = future
-        self.is_urgent = any(one.event_id is not None or one.lane is Lane.ALARM for one in records)
+        self.is_urgent = has_event(records) or any(one.lane is Lane.ALARM for one in records)
 
 
 class _Call:
