@@ -112,7 +112,7 @@ class PooledConnections:
         """Open the pool; raises what the driver raises."""
         self._pool = await asyncpg.create_pool(
             self._dsn,
-            min_size=1,
+            min_size=0,  # a server that is away is asked for when it is needed, not over and over
             max_size=self._size,
             max_inactive_connection_lifetime=_IDLE_S,
             init=functools.partial(prepare, readers=_PROCESSES * self._size),
