@@ -53,34 +53,33 @@ class Taking:
     def _collect(self, scans: Sequence[Scan], after: int, last: int) -> int:
         """Add rows; return the seq up to which every row was looked at."""
         bounds = {int(scan.queue): (scan.after, scan.last) for scan in scans}
-        may_be_leased = self._leased.overlaps(after + 1, last)
+        leased = self._leased if self._leased.overlaps(after + 1, last) else ()
         reached = after
         for chunk in self._database.chunks(*_query(scans, after, last)):
-            for row in chunk:
-                seq = row[0]
-                low, high = bounds[row[1]]
-                is_wanted = low < seq <= high and not (may_be_leased and seq in self._leased)
-                if is_wanted and not self._add(row):
-                    self.is_full = True
-                    return reached
+            for seq, queue, hidden, sealed in chunk:
+                low, high = bounds[queue]
+                if low < seq <= high and seq not in leased:
+                    if self._would_overflow(len(sealed) - OVERHEAD):
+                        self.is_full = True
+                        return reached
+                    self._add(seq, hidden, sealed)
                 reached = seq
         return last
 
-    def _add(self, row: Row) -> bool:
-        """Add a row; False = it would go over a limit."""
-        seq, _, hidden, sealed = row
-        size = len(sealed) - OVERHEAD
-        if self.records and (len(self.records) >= self._max_records or size > self._room):
-            return False
+    def _would_overflow(self, size: int) -> bool:
+        """Whether a further row goes over a limit; the first never does."""
+        count = len(self.records)
+        return count > 0 and (count >= self._max_records or size > self._room)
+
+    def _add(self, seq: int, hidden: bytes | None, sealed: bytes) -> None:
         try:
             lane, boot, mono_ms, wall_ms, body = self._cipher.open(seq, sealed)
             event_id = None if hidden is None else self._shown(hidden)
         except DamagedRow:
             self.damaged.append(seq)
-            return True
+            return
         self.records.append(Record(seq, _LANES[lane], event_id, boot, mono_ms, wall_ms, body))
-        self._room -= size
-        return True
+        self._room -= len(body)
 
     def _shown(self, hidden: bytes) -> bytes:
         if len(hidden) != ID_BYTES:
