@@ -22,6 +22,7 @@ PACKAGES = {
     "npm": "npm",
     "openssl": "openssl",
     "storescu": "dcmtk",
+    "strace": "strace",
     "systemd-analyze": "systemd",
 }
 
