@@ -64,6 +64,10 @@ class Intake:
         backlog_turn = self._taken % _BACKLOG_EVERY == 0 and self._backlog
         return (self._backlog if backlog_turn or not self._live else self._live).popleft()
 
+    def take_live(self) -> Arrival | None:
+        """The next alarm or live envelope, None when there is none."""
+        return self._live.popleft() if self._live else None
+
     async def wait(self) -> None:
         """Return when there is an envelope."""
         while not len(self):

@@ -66,6 +66,12 @@ def live(seq: int) -> bytes:
     return sealed([record(seq, event({0: "97"}))])
 
 
+def large(seqs: list[int]) -> bytes:
+    """A message of blocks, two of which fill a group."""
+    samples = block([97] * (3 * MAX_BATCH_ROWS // 5), period_ms=1)
+    return sealed([record(seq, samples) for seq in seqs])
+
+
 def seqs(group: list[Prepared]) -> list[int]:
     return [seq for prepared in group for seq in prepared.batch.seqs.tolist()]
 
@@ -89,15 +95,44 @@ async def test_a_lone_envelope_waits_no_longer_than_the_linger() -> None:
 
 
 async def test_a_group_is_bounded_in_rows(bench: Bench) -> None:
-    """A message with many samples comes in parts, and a live reading goes in between."""
-    samples = block([97] * (3 * MAX_BATCH_ROWS // 5), period_ms=1)
-    bench.offer(sealed([record(seq, samples) for seq in (1, 2, 3, 4, 5)]))
+    """A message with many samples comes in parts, and live readings go before the next part."""
+    bench.offer(large([1, 2, 3, 4, 5]), Lane.BACKFILL)
     first = await bench.next_group()
     assert seqs(first) == [1, 2]
     assert sum(len(each.batch.readings) for each in first) >= MAX_BATCH_ROWS
     assert seqs(await bench.next_group()) == [3, 4]
     bench.offer(live(77))
-    assert seqs(await bench.next_group()) == [5, 77]
+    assert seqs(await bench.next_group()) == [77, 5]
+
+
+async def test_live_does_not_wait_for_the_end_of_a_large_message(bench: Bench) -> None:
+    bench.offer(large([1, 2, 3, 4, 5, 6]), Lane.BACKFILL)
+    assert seqs(await bench.next_group()) == [1, 2]
+    bench.offer(live(77))
+    assert seqs(await bench.next_group()) == [77, 3, 4]
+    assert seqs(await bench.next_group()) == [5, 6]
+    assert bench.rooms == 2
+
+
+async def test_no_flood_of_live_keeps_a_large_message_from_going_on(bench: Bench) -> None:
+    bench.offer(large([1, 2, 3, 4, 5, 6]), Lane.BACKFILL)
+    assert seqs(await bench.next_group()) == [1, 2]
+    bench.offer(large([71, 72, 73, 74]))
+    for seq in range(81, 90):
+        bench.offer(live(seq))
+    assert seqs(await bench.next_group()) == [71, 72, 3, 4]
+    assert seqs(await bench.next_group()) == [73, 74, 5, 6]
+    assert seqs(await bench.next_group()) == [81, 82, 83, 84]
+
+
+async def test_nothing_is_left_behind_of_what_went_first(bench: Bench) -> None:
+    bench.offer(large([1, 2, 3]), Lane.BACKFILL)
+    assert seqs(await bench.next_group()) == [1, 2]
+    bench.offer(large([71, 72, 73]))
+    taken: list[int] = []
+    while len(taken) < 4:
+        taken += seqs(await bench.next_group())
+    assert sorted(taken) == [3, 71, 72, 73]
 
 
 async def test_gateways_that_are_not_enabled_go_no_further(bench: Bench) -> None:
