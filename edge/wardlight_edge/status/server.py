@@ -53,7 +53,9 @@ class StatusServer:
                 "set [status] port, 0 takes a free one"
             ) from error
         self.port = int(self._server.sockets[0].getsockname()[1])
-        self._port_file.write_text(f"{self.port}\n", encoding="ascii")
+        fresh = self._port_file.with_suffix(".new")
+        fresh.write_text(f"{self.port}\n", encoding="ascii")
+        fresh.replace(self._port_file)  # in one step: readers poll for it
         return self
 
     async def __aexit__(
