@@ -100,6 +100,7 @@ async def test_a_page_opens_only_the_days_it_needs(native_place: Place) -> None:
     await native_place.execute("ANALYZE")
 
     async def touched(query: ObservationQuery) -> int:
+        await native_place.execute("SELECT pg_stat_force_next_flush()")
         await native_place.execute("SELECT pg_stat_reset()")
         await store.observations(query)
         await native_place.execute("SELECT pg_stat_force_next_flush()")
