@@ -8,6 +8,7 @@ PYTHON_CODE := shared edge cloud lab tests
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
+TEST_WORKERS ?= -n logical --maxprocesses 8 --dist loadfile
 CHAOS_ARGS ?= --rounds 100 --seed 20260801 --json
 
 .DEFAULT_GOAL := help
@@ -26,10 +27,10 @@ check: ## format, lint, types over product and tests, import contracts
 	$(BIN)/mypy $(PYTHON_CODE)
 	$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
-test: ## install the system peers where possible, then run all tests but the campaigns (TEST_ARGS)
+test: ## install the system peers where possible, then run all tests but the campaigns, on all cores (TEST_ARGS)
 	@scripts/venv dev
 	@scripts/peers
-	@$(BIN)/python -m pytest $(TEST_ARGS)
+	@$(BIN)/python -m pytest $(TEST_WORKERS) $(TEST_ARGS)
 
 demo: ## run everything with emulated devices (DEMO_ARGS, see `wardlight demo --help`)
 	@scripts/venv lab
