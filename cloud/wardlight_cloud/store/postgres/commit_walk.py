@@ -142,10 +142,11 @@ async def _steps(
     first, last = commits
     if after is not None:
         first = max(first, after[0])
-    size = limit
+    size = limit * width([Stretch(span) for span in spans])
     while first <= last:
         brought, horizon = await _brought(connection, spans, (first, last), size)
-        steps = [*_of_rows(brought), *_of_assignments(spans, (first, horizon))]
+        steps = [*_of_rows(brought)]
+        steps += await _of_assignments(connection, spans, (first, horizon))
         for step in sorted(steps, key=lambda each: each.position):
             yield step
         # A commit that fills the whole answer is asked for again with a larger one.
@@ -196,14 +197,24 @@ def _of_rows(brought: Sequence[_Brought]) -> Iterator[_Step]:
             yield _Step(position, stretches, sum(part.row["readings"] for part in parts))
 
 
-def _of_assignments(spans: Sequence[Span], commits: tuple[int, int]) -> Iterator[_Step]:
+async def _of_assignments(
+    connection: Connection, spans: Sequence[Span], commits: tuple[int, int]
+) -> list[_Step]:
+    """Assignments made by these commits, of series that had rows by then: most have none."""
     first, last = commits
-    assigned = sorted(
-        (span for span in spans if first <= span.assigned_seq <= last),
-        key=lambda span: span.assigned_seq,
+    assigned = [span for span in spans if first <= span.assigned_seq <= last]
+    if not assigned:
+        return []
+    rows = await connection.fetch(
+        _SQL["stored_before"],
+        [span.series_id for span in assigned],
+        [span.assigned_seq for span in assigned],
     )
-    for position, group in groupby(assigned, key=lambda span: span.assigned_seq):
-        yield _Step(position, tuple(Stretch(span, position, 0, position) for span in group), 0)
+    held = sorted((assigned[row["place"] - 1] for row in rows), key=lambda span: span.assigned_seq)
+    return [
+        _Step(position, tuple(Stretch(span, position, 0, position) for span in group), 0)
+        for position, group in groupby(held, key=lambda span: span.assigned_seq)
+    ]
 
 
 ALL_COMMITS: Final = (0, SEQ_MAX)

@@ -8,8 +8,11 @@ SELECT * FROM assigned_series WHERE device_id = ANY($1::uuid[])
 
 -- name: spans_of_anchors
 SELECT a.*
-FROM unnest($1::int[]) AS k (anchor)
-INNER JOIN series AS s ON s.series_id = k.anchor OR s.panel_series_id = k.anchor
+FROM (
+    SELECT series_id FROM series WHERE series_id = ANY($1::int[])
+    UNION ALL
+    SELECT series_id FROM series WHERE panel_series_id = ANY($1::int[])
+) AS s
 INNER JOIN assigned_series AS a USING (series_id)
 
 -- name: spans
@@ -66,6 +69,15 @@ CROSS JOIN LATERAL (
 ) AS c
 ORDER BY c.commit_seq
 LIMIT $3
+
+-- name: stored_before
+-- Places of series that had clinical rows before they were assigned.
+SELECT k.place
+FROM unnest($1::int[], $2::bigint[]) WITH ORDINALITY AS k (series_id, assigned_seq, place)
+WHERE EXISTS (
+    SELECT FROM series_commit AS c
+    WHERE c.series_id = k.series_id AND c.commit_seq <= k.assigned_seq
+)
 
 -- name: commits
 -- The same for all series, where there are too many to name them.
