@@ -70,6 +70,7 @@ class Flag(IntFlag):
     BATTERY_LOW = 1 << 29
     USER_UNKNOWN = 1 << 30  # the device says user 255
     TIME_UNCERTAIN = 1 << 31  # no honest error bound could be given
+    RELEASED = 1 << 32  # a person let it out of quarantine; only the cloud sets it
 
 
 NOT_CLINICAL = Flag.DEMO | Flag.TEST | Flag.CALIBRATING

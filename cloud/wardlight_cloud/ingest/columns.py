@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from wardlight_cloud.ingest.blocks import BlockRows, Chunk
 from wardlight_cloud.ingest.events import FUTURE, EventRows
 from wardlight_cloud.store.batch import Quarantined, ReadingColumns
+from wardlight_shared.model import Flag
 
 
 def reading_columns(
@@ -18,14 +19,21 @@ def reading_columns(
 ) -> tuple[ReadingColumns, list[Quarantined]]:
     """One array per field, and what lies beyond ``future_ms`` (UTC), which stands aside."""
     if not blocks.chunks:
-        return _event_columns(events), []
+        return _as_sent(_event_columns(events)), []
     columns = _block_columns(blocks)
     if events.series:
         columns = _joined(_event_columns(events), columns)
+    columns = _as_sent(columns)
     future = columns.time_us > future_ms * 1000
     if not future.any():
         return columns, []
     return _without(columns, future), _aside(columns, future)
+
+
+def _as_sent(columns: ReadingColumns) -> ReadingColumns:
+    """Without the flag that no gateway may set."""
+    np.bitwise_and(columns.flags, ~int(Flag.RELEASED), out=columns.flags)
+    return columns
 
 
 def _event_columns(events: EventRows) -> ReadingColumns:
@@ -104,9 +112,11 @@ def _without(columns: ReadingColumns, left_out: NDArray[np.bool_]) -> ReadingCol
 
 def _aside(columns: ReadingColumns, future: NDArray[np.bool_]) -> list[Quarantined]:
     """Rows that are kept aside; they come last among the rows, so that details keep their place."""
-    names = ("record_of_row", "series", "time_us", "ord", "mantissa", "scale", "absent")
-    picked = [getattr(columns, name)[future].tolist() for name in names]
+    names = (
+        "series", "time_us", "ord", "mantissa", "scale", "absent", "flags", "clock", "error_ms",
+    )  # fmt: skip
+    picked = [getattr(columns, name)[future].tolist() for name in ("record_of_row", *names)]
     return [
-        Quarantined(record, series, time_us, ord_, mantissa, scale, absent, FUTURE)
-        for record, series, time_us, ord_, mantissa, scale, absent in zip(*picked, strict=True)
+        Quarantined(record, **dict(zip(names, values, strict=True)), reason=FUTURE)
+        for record, *values in zip(*picked, strict=True)
     ]

@@ -5,8 +5,8 @@ Out     parallel lists, one place per reading; Details for what only some readin
 Errors  EnvelopeError: nothing of that event was taken
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from wardlight_cloud.ingest.dictionary import SeriesDictionary, has_nul
 from wardlight_cloud.ingest.moments import LATE_AFTER_MS, Moment, checked_ms, flags_of_bound
@@ -66,16 +66,20 @@ class EventRows:
         device_time = _device_time(body)
         # From here on nothing fails, so that an unfit event leaves nothing behind.
         series = [self._dictionary.place(number) for number in body.series]
+        flags = [each | common for each in body.flags or [0] * len(series)]
         if time_ms > self._future_ms:
-            self._keep_aside(record, time_ms, (series, ords, mantissas, body.scales, absents))
+            columns = (series, ords, mantissas, body.scales, absents, flags)
+            details: list[Any] = [*_details(body, device_time, 0)] or [None] * len(series)
+            how = moment.how(body.method), bound
+            self._keep_aside(record, time_ms * 1000, how, zip(*columns, details, strict=True))
             return
-        self._detail(body, device_time)
+        self.details += _details(body, device_time, len(self.series))
         self.series += series
         self.ord += ords
         self.mantissa += mantissas
         self.scale += body.scales
         self.absent += absents
-        self.flags += [flags | common for flags in body.flags or [0] * len(series)]
+        self.flags += flags
         self.counts.append(len(series))
         self.time_ms.append(time_ms)
         self.clock.append(moment.how(body.method))
@@ -93,22 +97,27 @@ class EventRows:
             return checked_ms(local_ms - self._offset_ms, "device_time")
         return checked_ms(moment.time_ms - body.age_ms, "age_ms")
 
-    def _keep_aside(self, record: int, time_ms: int, columns: Sequence[Sequence[int]]) -> None:
-        for series, ord_, mantissa, scale, absent in zip(*columns, strict=True):
-            self.quarantined.append(
-                Quarantined(record, series, time_ms * 1000, ord_, mantissa, scale, absent, FUTURE)
+    def _keep_aside(
+        self, record: int, time_us: int, how: tuple[int, int], rows: Iterable[tuple[Any, ...]]
+    ) -> None:
+        self.quarantined += [
+            Quarantined(
+                record, series, time_us, ord_, mantissa, scale, absent, FUTURE, flags, *how, detail
             )
+            for series, ord_, mantissa, scale, absent, flags, detail in rows
+        ]
 
-    def _detail(self, body: EventBody, device_time: str | None) -> None:
-        if not (body.raws or body.context or device_time or body.skew_s is not None):
-            return
-        context = tuple(body.context or ())
-        first = len(self.series)
-        for place, raw in enumerate(body.raws or [None] * len(body.series)):
-            mantissa, scale = raw or (None, None)
-            self.details.append(
-                Detail(first + place, mantissa, scale, device_time, body.skew_s, context)
-            )
+
+def _details(body: EventBody, device_time: str | None, first: int) -> list[Detail]:
+    """One for each reading, or none at all; ``first`` is the place of the first reading."""
+    if not (body.raws or body.context or device_time or body.skew_s is not None):
+        return []
+    context = tuple(body.context or ())
+    raws = [raw or (None, None) for raw in body.raws or [None] * len(body.series)]
+    return [
+        Detail(first + place, mantissa, scale, device_time, body.skew_s, context)
+        for place, (mantissa, scale) in enumerate(raws)
+    ]
 
 
 def _check_lengths(body: EventBody) -> None:

@@ -104,7 +104,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A reading kept aside and shown (future time, other value on the same key)."""
+    """A reading kept aside and shown (future time, other value on the same key).
+
+    ``flags``, ``clock``, ``error_ms`` and ``detail`` (whose ``row`` says nothing here) are what the
+    row would have: a person may release it.
+    """
 
     record: int
     series: int
@@ -114,6 +118,10 @@ class Quarantined:
     scale: int
     absent: int
     reason: str
+    flags: int = 0
+    clock: int = 0
+    error_ms: int = -1
+    detail: Detail | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ FLAG_BITS = [
     "BATTERY_LOW",
     "USER_UNKNOWN",
     "TIME_UNCERTAIN",
+    "RELEASED",
 ]
 
 

@@ -118,11 +118,21 @@ CREATE TABLE assignment (
 CREATE INDEX assignment_device ON assignment (device_id);
 CREATE INDEX assignment_patient ON assignment (patient_id);
 CREATE INDEX assignment_commit ON assignment (commit_seq);
+CREATE INDEX assignment_from ON assignment (valid_from);
 
 CREATE TABLE app_user (
     login text PRIMARY KEY,
     password_hash text NOT NULL
 );
+
+-- Dashboard sessions, kept so that they can be ended; only the hash of what the browser shows.
+CREATE TABLE app_session (
+    token_sha256 bytea PRIMARY KEY,
+    login text NOT NULL REFERENCES app_user ON DELETE CASCADE,
+    started_at timestamptz NOT NULL DEFAULT now(),
+    until timestamptz NOT NULL
+);
+CREATE INDEX app_session_login ON app_session (login);
 
 CREATE TABLE api_client (
     name text PRIMARY KEY,
@@ -208,6 +218,8 @@ CREATE INDEX dead_letter_open ON dead_letter (letter_id) WHERE released_at IS NU
 
 -- Kept aside and shown: a reading from the future, another value on the key of a stored one.
 -- time_us may lie outside what a timestamptz holds. body: samples of a waveform block.
+-- event_id: of a record that left nothing but lines here. Such an event is not in event_seen, so
+-- that a later copy of it is taken. detail: what belongs into reading_detail after a release.
 CREATE TABLE quarantine (
     quarantine_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     gateway_id int NOT NULL,
@@ -221,7 +233,31 @@ CREATE TABLE quarantine (
     absent smallint NOT NULL,
     reason text NOT NULL,
     body bytea,
-    stored_at timestamptz NOT NULL DEFAULT clock_timestamp()
+    stored_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    event_id bytea,
+    flags bigint NOT NULL DEFAULT 0,
+    error_ms int NOT NULL DEFAULT -1,
+    offset_min smallint NOT NULL DEFAULT 0,
+    clock smallint NOT NULL DEFAULT 0,
+    detail jsonb,
+    is_open boolean NOT NULL DEFAULT true
+);
+CREATE INDEX quarantine_open ON quarantine (quarantine_id) WHERE is_open;
+CREATE INDEX quarantine_record ON quarantine (gateway_id, epoch, seq);
+CREATE INDEX quarantine_event ON quarantine (event_id) WHERE event_id IS NOT NULL;
+
+-- Lines are only added: one that was discarded may be released later, and both stay on record.
+-- superseded: a later copy of the same event came instead.
+CREATE TABLE quarantine_decision (
+    quarantine_id bigint NOT NULL REFERENCES quarantine,
+    decision text NOT NULL CHECK (decision IN ('released', 'discarded', 'superseded')),
+    decided_by text NOT NULL,
+    reason text NOT NULL,
+    decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    commit_seq bigint,
+    time timestamptz,
+    ord int,
+    PRIMARY KEY (quarantine_id, decision)
 );
 
 -- Events that a device may send again, remembered for a stated time.
