@@ -1,9 +1,10 @@
 """One device's stream on its way to blocks: how long they are, on which lane, and what is missing.
 
 A block lasts as long as the profile says (60 s); 1 s while somebody watches or while a value is
-near an alarm limit and for a minute after. What is not in a block yet is not accepted yet: a kill
-loses at most one running block, a graceful stop nothing. The loss is named with the first sample
-that follows it (``gap_record``).
+near an alarm limit and for a minute after. Waveform blocks end with the blocks of the numbers, so
+that one moment tells up to where the whole stream is stored. What is not in a block yet is not
+accepted yet: a kill loses at most one running block, a graceful stop nothing. The loss is named
+with the first sample that follows it (``gap_record``); from that sample on the next one counts.
 """
 
 from collections.abc import Callable
@@ -54,7 +55,7 @@ class StreamLog:
         self._near_until_ms: int | None = None
         self._last_ms: int | None = None
         self._gap: tuple[str, int] | None = None
-        self._finished: Block | None = None
+        self._accounted: tuple[int, int] | None = None
 
     @property
     def due_ms(self) -> int | None:
@@ -74,7 +75,7 @@ class StreamLog:
         if self._limits.is_near(values.readings):
             self._near_until_ms = mono_ms + NEAR_MS
         done = self._folder.add(values.readings, mono_ms, wall_ms, arrival.age_ms)
-        made += self._records(done)
+        made += self._ended(done)
         self._is_alarm = self._is_alarm or self._limits.is_alarm(values.readings)
         made += self._waves(values, arrival)
         return made + self.tick(mono_ms, wall_ms)
@@ -83,7 +84,7 @@ class StreamLog:
         """Flush the running block when its time has come."""
         self._folder.shorten(self._is_short(mono_ms, wall_ms))
         due = self._folder.due_ms
-        return self._records(self._folder.flush()) if due is not None and mono_ms >= due else []
+        return self._ended(self._folder.flush()) if due is not None and mono_ms >= due else []
 
     def interrupted(self, cause: str) -> list[NewRecord]:
         """The stream has stopped: flush, and name the gap when it goes on."""
@@ -93,17 +94,13 @@ class StreamLog:
 
     def flush(self) -> list[NewRecord]:
         """End every running block."""
-        made = self._records(self._folder.flush())
-        for folder in self._waveforms.values():
-            made += [waveform_record(self._device, each, self._number) for each in folder.flush()]
-        return made
+        return self._records(self._folder.flush()) + self._ended_waves()
 
     def accepted(self) -> None:
         """The records given out so far are in the outbox."""
-        block, self._finished = self._finished, None
-        if block is not None:
-            wall_ms = block.wall_ms + block.end_mono_ms - block.mono_ms
-            self._open_streams.accepted(self._device, block.end_mono_ms, wall_ms)
+        accounted, self._accounted = self._accounted, None
+        if accounted is not None:
+            self._open_streams.account(self._device, *accounted)
 
     def _is_short(self, mono_ms: int, wall_ms: int) -> bool:
         live_until = self._live_until()
@@ -114,19 +111,35 @@ class StreamLog:
     def _gap_before(self, mono_ms: int, wall_ms: int) -> list[NewRecord]:
         if self._last_ms is None:
             since = self._open_streams.lost_since_ms(self._device, mono_ms, wall_ms)
+            if since is None:
+                # Nothing to name yet, but a kill from here on takes this sample along.
+                self._open_streams.account(self._device, mono_ms, wall_ms)
             self._gap = None if since is None else (RESTART, since)
         if self._gap is None:
             return []
         cause, since_ms = self._gap
         self._gap = None
+        self._accounted = (mono_ms, wall_ms)
         return [gap_record(self._device, cause, 0, since_ms, mono_ms, wall_ms)]
+
+    def _ended(self, blocks: list[Block]) -> list[NewRecord]:
+        """Records of these blocks, and of the waveforms that ran beside them."""
+        return self._records(blocks) + self._ended_waves() if blocks else []
+
+    def _ended_waves(self) -> list[NewRecord]:
+        return [
+            waveform_record(self._device, each, self._number)
+            for folder in self._waveforms.values()
+            for each in folder.flush()
+        ]
 
     def _records(self, blocks: list[Block]) -> list[NewRecord]:
         made: list[NewRecord] = []
         for block in blocks:
             made.append(block_record(block, Lane.ALARM if self._is_alarm else Lane.LIVE))
             self._is_alarm = False
-            self._finished = block
+            end_ms = block.end_mono_ms
+            self._accounted = (end_ms, block.wall_ms + end_ms - block.mono_ms)
         return made
 
     def _waves(self, values: Values, arrival: Octets) -> list[NewRecord]:

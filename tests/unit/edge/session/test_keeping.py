@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wardlight_edge.sessions.open_streams import REFRESH_MS, OpenStreams
+from wardlight_edge.sessions.open_streams import SLOT_BYTES, OpenStreams
 from wardlight_edge.sessions.quarantine import MOST_FILES, MOST_NEW, Quarantine
 from wardlight_edge.sessions.sealing import Sealer
 from wardlight_shared.errors import StorageError
@@ -74,32 +74,59 @@ def test_a_stream_of_an_earlier_process_is_remembered(tmp_path: Path) -> None:
     file = tmp_path / "streams.json"
     first = OpenStreams(file, lambda: "boot-1")
     assert first.lost_since_ms(DEVICE, 1000, 50_000) is None
-    first.accepted(DEVICE, 20_000, 70_000)
+    first.account(DEVICE, 20_000, 70_000)
     second = OpenStreams(file, lambda: "boot-1")
     assert second.lost_since_ms(DEVICE, 90_000, 140_000) == 20_000
 
 
 def test_over_a_reboot_the_wall_clock_bridges(tmp_path: Path) -> None:
     file = tmp_path / "streams.json"
-    OpenStreams(file, lambda: "boot-1").accepted(DEVICE, 900_000, 1_000_000)
+    OpenStreams(file, lambda: "boot-1").account(DEVICE, 900_000, 1_000_000)
     after = OpenStreams(file, lambda: "boot-2")
     assert after.lost_since_ms(DEVICE, 5_000, 1_030_000) == 5_000 - 30_000
 
 
-def test_the_file_is_written_seldom_and_at_the_end(tmp_path: Path) -> None:
+def test_the_file_tells_the_newest_moment_of_each_stream_at_once(tmp_path: Path) -> None:
     file = tmp_path / "streams.json"
     streams = OpenStreams(file, lambda: "boot-1")
-    streams.accepted(DEVICE, 0, 0)
-    before = file.read_bytes()
-    streams.accepted(DEVICE, REFRESH_MS - 1, 0)
-    assert file.read_bytes() == before
-    streams.close()
-    assert file.read_bytes() != before
+    others = [f"serial:{'x' * 60}-{place}" for place in range(20)]
+    for moment, device in enumerate([DEVICE, *others, DEVICE, others[7]]):
+        streams.account(device, moment, 0)
+    after = OpenStreams(file, lambda: "boot-1")
+    assert after.lost_since_ms(DEVICE, 100, 0) == 21
+    assert [after.lost_since_ms(device, 100, 0) for device in others[6:9]] == [7, 22, 9]
     assert file.stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_size == 21 * SLOT_BYTES
+    streams.close()
+    assert OpenStreams(file, lambda: "boot-1").lost_since_ms(DEVICE, 100, 0) == 21
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff", b'{"ble:x": {}}'])
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff", b'{"ble:x": {}}', b"\0" * SLOT_BYTES])
 def test_a_damaged_file_costs_a_name_not_the_start(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "streams.json"
     file.write_bytes(content)
     assert OpenStreams(file, lambda: "b").lost_since_ms(DEVICE, 1, 1) is None
+
+
+def test_a_damaged_line_costs_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "streams.json"
+    before = OpenStreams(file, lambda: "b")
+    for moment, device in enumerate(["serial:a", "serial:b", "serial:c"]):
+        before.account(device, moment, 0)
+    content = bytearray(file.read_bytes())
+    content[SLOT_BYTES : SLOT_BYTES + 40] = b"\xff" * 40
+    file.write_bytes(content)
+    after = OpenStreams(file, lambda: "b")
+    assert after.lost_since_ms("serial:b", 9, 0) is None
+    after.account("serial:b", 5, 0)
+    again = OpenStreams(file, lambda: "b")
+    found = [again.lost_since_ms(f"serial:{name}", 9, 0) for name in "abc"]
+    assert found == [0, 5, 2]
+
+
+def test_a_disk_in_trouble_ends_no_stream(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    streams = OpenStreams(tmp_path / "file" / "streams.json", lambda: "b")
+    streams.account(DEVICE, 5, 5)
+    assert streams.lost_since_ms(DEVICE, 9, 9) == 5
+    streams.close()
