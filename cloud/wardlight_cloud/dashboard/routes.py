@@ -20,6 +20,7 @@ from wardlight_cloud.dashboard import views
 from wardlight_cloud.security.passwords import PasswordChecker
 from wardlight_cloud.security.sessions import Sessions
 from wardlight_cloud.store.base import LatestRow, Patient, ReadStore, RegisterStore
+from wardlight_cloud.store.quarantine import QuarantineStore
 from wardlight_shared.errors import StorageError
 
 _STATIC: Final = Path(__file__).parent / "static"
@@ -28,7 +29,7 @@ _FORM_MAX: Final = 8 * 1024
 _Page = Callable[[Request], Awaitable[Response]]
 
 
-class DashboardStore(ReadStore, RegisterStore, Protocol):
+class DashboardStore(ReadStore, RegisterStore, QuarantineStore, Protocol):
     """What the pages need of the store."""
 
 

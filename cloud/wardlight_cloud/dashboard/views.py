@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from wardlight_cloud.store.base import LatestRow, LedgerReport, Patient, QuarantinedReading
+from wardlight_cloud.store.base import LatestRow, LedgerReport, Patient
+from wardlight_cloud.store.quarantine import QuarantinedReading
 from wardlight_shared.codes import BY_WIRE
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import ABSENT_BY_CODE, Flag

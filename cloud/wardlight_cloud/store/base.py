@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from wardlight_cloud.store.batch import IngestBatch, IngestResult, LedgerState
+from wardlight_cloud.store.quarantine import QuarantineStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +59,6 @@ class DeadLetter:
     size_bytes: int
     stored_at: datetime
     released: bool
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedReading:
-    """A reading kept aside (time in the future, other value on a known key), for operators."""
-
-    quarantine_id: int
-    gateway: str
-    seq: int
-    device: str
-    metric: int
-    time: datetime
-    reason: str
-    stored_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,9 +321,6 @@ class ReadStore(Protocol):
     async def dead_letters(self, *, count: int = 100) -> tuple[DeadLetter, ...]:
         """Newest first, not released ones."""
 
-    async def quarantined(self, *, count: int = 100) -> tuple[QuarantinedReading, ...]:
-        """Readings kept aside, newest first."""
-
     async def commit_seq(self) -> int:
         """The newest visible commit."""
 
@@ -392,7 +376,15 @@ class RegisterStore(Protocol):
         """An operator has dealt with it; the gateway may drop its copy."""
 
 
-class Store(IngestStore, LeaseStore, MaintenanceStore, ReadStore, RegisterStore, Protocol):
+class Store(
+    IngestStore,
+    LeaseStore,
+    MaintenanceStore,
+    ReadStore,
+    RegisterStore,
+    QuarantineStore,
+    Protocol,
+):
     """Everything, as the composition root holds it."""
 
     async def close(self) -> None:

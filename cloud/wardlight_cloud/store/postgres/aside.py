@@ -6,12 +6,12 @@ its order; None = there is nothing to write. Only new records count.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
-from wardlight_cloud.store.batch import WaveformRow
+from wardlight_cloud.store.batch import Detail, WaveformRow
 from wardlight_cloud.store.postgres.dictionary import Dictionary
 from wardlight_cloud.store.postgres.ledgers import MAX_SEQ
 from wardlight_cloud.store.postgres.rows import Rows
@@ -37,7 +37,7 @@ DroppedRow = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """One line of the table quarantine."""
+    """One line of the table quarantine. ``event_id``: of a record that left nothing else."""
 
     batch: int
     record: int
@@ -48,7 +48,13 @@ class Aside:
     scale: int
     absent: int
     reason: str
+    flags: int
+    error_ms: int
+    offset_min: int
+    clock: int
+    detail: str | None  # JSON object
     body: bytes | None = None
+    event_id: bytes | None = None
 
 
 def dead_letters(records: Sequence[Records]) -> Columns | None:
@@ -115,12 +121,18 @@ def given_aside(records: Sequence[Records], dictionary: Dictionary) -> Iterator[
             if each.is_new[row.record]:
                 yield Aside(
                     place, row.record, series_ids[row.series], row.time_us, row.ord,
-                    row.mantissa, row.scale, row.absent, row.reason,
+                    row.mantissa, row.scale, row.absent, row.reason, row.flags, row.error_ms,
+                    each.batch.offset_min, row.clock, _detail_json(row.detail),
                 )  # fmt: skip
 
 
 def rows_aside(rows: Rows, records: Sequence[Records], reason: str) -> list[Aside]:
     """Rows that go to quarantine; they are few, so they may become objects."""
+    details = {
+        (batch, detail.row): detail
+        for batch in set(rows.batch.tolist())
+        for detail in records[batch].batch.details
+    }
     return [
         Aside(
             batch=int(rows.batch[i]),
@@ -134,9 +146,20 @@ def rows_aside(rows: Rows, records: Sequence[Records], reason: str) -> list[Asid
             scale=int(rows.scale[i]),
             absent=int(rows.absent[i]),
             reason=reason,
+            flags=int(rows.flags[i]),
+            error_ms=int(rows.error_ms[i]),
+            offset_min=int(rows.offset_min[i]),
+            clock=int(rows.clock[i]),
+            detail=_detail_json(details.get((int(rows.batch[i]), int(rows.place[i])))),
         )
         for i in range(len(rows))
     ]
+
+
+def _detail_json(detail: Detail | None) -> str | None:
+    if detail is None:
+        return None
+    return json.dumps({name: value for name, value in asdict(detail).items() if name != "row"})
 
 
 def quarantine(lines: Iterable[Aside], records: Sequence[Records]) -> Columns | None:
@@ -146,6 +169,7 @@ def quarantine(lines: Iterable[Aside], records: Sequence[Records]) -> Columns | 
             records[line.batch].gateway_id, records[line.batch].batch.epoch,
             int(records[line.batch].batch.seqs[line.record]), line.series_id, line.time_us,
             line.ord, line.mantissa, line.scale, line.absent, line.reason, line.body,
+            line.event_id, line.flags, line.error_ms, line.offset_min, line.clock, line.detail,
         )
         for line in lines
     )  # fmt: skip
@@ -216,7 +240,7 @@ def waveform_aside(batch: int, row: WaveformRow, series_id: int) -> Aside:
     """A block on the key of another one."""
     return Aside(
         batch, row.record, series_id, row.time_us, 0, row.origin, row.scale, 0, OTHER_WAVEFORM,
-        row.samples,
+        0, row.error_ms, 0, 0, json.dumps({"rate_mhz": row.rate_mhz}), row.samples,
     )  # fmt: skip
 
 

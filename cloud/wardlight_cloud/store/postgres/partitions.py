@@ -35,12 +35,13 @@ class Partitions:
     async def prepare(self, batches: Sequence[IngestBatch], now_us: int) -> None:
         """Make what ``batches`` need; days that no row may have are left out."""
         days = {
-            day
-            for batch in batches
-            for day in np.unique(batch.readings.time_us // DAY_US).tolist()
-            if 0 <= day <= now_us // DAY_US + 1
+            day for batch in batches for day in np.unique(batch.readings.time_us // DAY_US).tolist()
         }
-        missing = sorted(days - self._known)
+        await self.prepare_days(days, now_us)
+
+    async def prepare_days(self, days: set[int], now_us: int) -> None:
+        """Make what rows of these days (counted from 1970) need."""
+        missing = sorted(day for day in days - self._known if 0 <= day <= now_us // DAY_US + 1)
         for start in range(0, len(missing), _AT_A_TIME):
             part = missing[start : start + _AT_A_TIME]
             async with self._connections.transaction() as connection:

@@ -14,7 +14,6 @@ from wardlight_cloud.store.base import (
     LatestRow,
     LedgerReport,
     Patient,
-    QuarantinedReading,
 )
 from wardlight_cloud.store.postgres.dictionary import NO_LEDGER_EPOCH
 from wardlight_cloud.store.postgres.errors import storage_call
@@ -142,13 +141,6 @@ class ReadsPart(Part):
         async with self._connections.acquire() as connection:
             rows = await connection.fetch(_GATEWAYS["dead_letters"], count)
         return tuple(DeadLetter(**dict(row)) for row in rows)
-
-    @storage_call
-    async def quarantined(self, *, count: int = 100) -> tuple[QuarantinedReading, ...]:
-        """See ReadStore."""
-        async with self._connections.acquire() as connection:
-            rows = await connection.fetch(_GATEWAYS["quarantined"], count)
-        return tuple(QuarantinedReading(**dict(row)) for row in rows)
 
     @storage_call
     async def commit_seq(self) -> int:

@@ -116,16 +116,24 @@ def _union(ranges: list[Range]) -> list[Range]:
 
 
 def leave_out_repeated_events(records: Sequence[Records]) -> set[bytes]:
-    """Of records with one event id keep the first; returns all event ids that are left."""
-    found: set[bytes] = set()
-    for each in records:
+    """Of records with one event id keep the first; returns all event ids that are left.
+
+    A copy that goes to quarantine makes room for one that does not.
+    """
+    kept: dict[bytes, tuple[int, int]] = {}
+    aside = {(n, row.record) for n, each in enumerate(records) for row in each.batch.quarantined}
+    for n, each in enumerate(records):
         for place, event_id in enumerate(each.batch.event_ids):
             if event_id is None or not each.is_new[place]:
                 continue
-            if event_id in found:
-                each.is_new[place] = False
-            found.add(event_id)
-    return found
+            first = kept.setdefault(event_id, (n, place))
+            if first == (n, place):
+                continue
+            is_better = first in aside and (n, place) not in aside
+            other, other_place = first if is_better else (n, place)
+            records[other].is_new[other_place] = False
+            kept[event_id] = (n, place) if is_better else first
+    return set(kept)
 
 
 def leave_out_known_events(records: Sequence[Records], known: set[bytes]) -> None:

@@ -6,6 +6,7 @@ from wardlight_cloud.store.postgres.leases import LeasesPart
 from wardlight_cloud.store.postgres.maintenance import MaintenancePart
 from wardlight_cloud.store.postgres.observations import ObservationsPart
 from wardlight_cloud.store.postgres.part import Database
+from wardlight_cloud.store.postgres.quarantine import QuarantinePart
 from wardlight_cloud.store.postgres.reads import ReadsPart
 from wardlight_cloud.store.postgres.register import RegisterPart
 from wardlight_cloud.store.postgres.trends import TrendsPart
@@ -20,6 +21,7 @@ class PostgresStore(
     TrendsPart,
     ChangesPart,
     RegisterPart,
+    QuarantinePart,
 ):
     """Implements Store; ``opening.open_postgres`` makes it."""
 

@@ -10,7 +10,7 @@ the keys under the commit lock, where no other writer can add one.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from wardlight_cloud.store.batch import IngestBatch, IngestResult, LedgerState
 from wardlight_cloud.store.postgres import aside
 from wardlight_cloud.store.postgres.aside import Aside
+from wardlight_cloud.store.postgres.aside_events import RecordPlace, told_before, wholly_aside
 from wardlight_cloud.store.postgres.bulk_load import BulkLoad
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.dictionary import Dictionary
 from wardlight_cloud.store.postgres.ledgers import LedgerKey, Range, inclusive, state
+from wardlight_cloud.store.postgres.ready_rows import ReadyRows
 from wardlight_cloud.store.postgres.rows import (
     BoolMask,
     Rows,
-    clinical,
     gather,
-    marks,
     out_of_range,
     repeats,
     repeats_differ,
@@ -67,6 +67,8 @@ class IngestTransaction:
         self._aside: list[Aside] = []
         self._known: NDArray[np.int64] = np.zeros(0, np.int64)  # rows by batch
         self._dropped: set[aside.DroppedRow] = set()
+        self._known_records: set[RecordPlace] = set()  # those with rows that are there already
+        self._events_aside: set[bytes] = set()  # events of this call with a copy in quarantine
 
     async def run(self, batches: Sequence[IngestBatch]) -> list[IngestResult]:
         """Do everything but BEGIN and COMMIT."""
@@ -81,15 +83,15 @@ class IngestTransaction:
         settled = await self._settle(records)
         await self._write_before_lock(records)
         rows = self._rows(records)
-        ready = _Ready(rows, self._bulk_load)
+        ready = ReadyRows(rows, self._bulk_load)
         commit = await self._connection.fetchrow(_SQL["take_commit"])
         assert commit is not None  # noqa: S101 - the function returns one row or raises
         commit_seq, stored_at = commit["commit_seq"], commit["stored_at"]
         if self._careful:
             rows = await self._without_taken_keys(rows, records)
-            ready = _Ready(rows, self._bulk_load)
+            ready = ReadyRows(rows, self._bulk_load)
         await ready.store(self._connection, commit_seq, stored_at)
-        await self._write_under_lock(records, commit_seq)
+        await self._write_under_lock(records, rows, commit_seq)
         states = await self._states(batches, settled)
         stored = np.bincount(rows.batch, minlength=len(records))
         return self._results(records, states, commit_seq, stored)
@@ -114,6 +116,7 @@ class IngestTransaction:
         if events:
             rows = await self._connection.fetch(_SQL["remember_events"], list(events))
             leave_out_known_events(records, events - {row["event_id"] for row in rows})
+            self._events_aside = {row["event_id"] for row in rows if row["is_aside"]}
 
     async def _settle(self, records: Sequence[Records]) -> dict[LedgerKey, Any]:
         settled = settlement(records)
@@ -166,6 +169,10 @@ class IngestTransaction:
         known = rows.take(taken & ~differs)
         self._known += np.bincount(known.batch, minlength=len(records))
         self._dropped |= _places(known)
+        self._known_records |= {
+            (batch, int(records[batch].batch.readings.record_of_row[place]))
+            for batch, place in _places(known)
+        }
         self._leave_out(rows, records, differs, aside.OTHER_VALUE)
         return rows.take(~taken)
 
@@ -176,14 +183,40 @@ class IngestTransaction:
         self._aside += aside.rows_aside(left_out, records, reason)
         self._dropped |= _places(left_out)
 
-    async def _write_under_lock(self, records: Sequence[Records], commit_seq: int) -> None:
+    async def _write_under_lock(
+        self, records: Sequence[Records], rows: Rows, commit_seq: int
+    ) -> None:
         details = aside.details(records, self._dictionary, frozenset(self._dropped))
         await self._write("add_details", details)
         await self._store_waveforms(records, commit_seq)
         told = aside.told(records, self._dictionary)
         if told is not None:
             await self._connection.execute(_SQL["tell_devices"], *told, commit_seq)
+        if self._aside or self._events_aside:
+            await self._keep_aside(records, rows, commit_seq)
+
+    async def _keep_aside(self, records: Sequence[Records], rows: Rows, commit_seq: int) -> None:
+        events = wholly_aside(self._aside, records, rows, self._known_records)
+        replaced = set(self._events_aside)
+        if events:
+            ids = sorted(set(events.values()))
+            await self._connection.execute(_SQL["forget_events"], ids)
+            copies = await self._connection.fetch(_SQL["events_aside"], ids)
+            told = told_before(events, self._aside, copies)
+            self._leave_out_told(events, told)
+            replaced = (replaced | {row["event_id"] for row in copies}) - told
+        if replaced:
+            await self._connection.execute(_SQL["supersede_events"], sorted(replaced), commit_seq)
         await self._write("add_quarantined", aside.quarantine(self._aside, records))
+
+    def _leave_out_told(self, events: Mapping[RecordPlace, bytes], told: set[bytes]) -> None:
+        lines, self._aside = self._aside, []
+        for line in lines:
+            event_id = events.get((line.batch, line.record))
+            if event_id in told:
+                self._known[line.batch] += 1
+            else:
+                self._aside.append(replace(line, event_id=event_id))
 
     async def _store_waveforms(self, records: Sequence[Records], commit_seq: int) -> None:
         blocks, others = aside.waveforms(records, self._dictionary)
@@ -249,32 +282,6 @@ class IngestTransaction:
             )
             for place, each in enumerate(records)
         ]
-
-
-class _Ready:
-    """Rows and what they leave behind, made before the commit lock."""
-
-    def __init__(self, rows: Rows, bulk_load: BulkLoad) -> None:
-        self._load = bulk_load(rows) if len(rows) else None
-        vitals = clinical(rows)
-        self._marks = _mark_columns(vitals) if len(vitals) else None
-
-    async def store(self, connection: Connection, commit_seq: int, stored_at: datetime) -> None:
-        if self._load is not None:
-            await self._load.send(connection, commit_seq)
-        if self._marks is not None:
-            await connection.execute(_SQL["mark_series"], commit_seq, stored_at, *self._marks)
-
-
-def _mark_columns(vitals: Rows) -> list[list[Any]]:
-    """Arguments of mark_series after the commit."""
-    made = marks(vitals)
-    newest = made.newest
-    columns: tuple[NDArray[Any], ...] = (
-        newest.series_id, newest.time_us, newest.mantissa, newest.flags, newest.ord,
-        newest.error_ms, newest.scale, newest.absent, *made.days, *made.hours,
-    )  # fmt: skip
-    return [column.tolist() for column in columns]
 
 
 def _places(rows: Rows) -> set[aside.DroppedRow]:

@@ -99,20 +99,3 @@ LIMIT $1
 -- name: release_dead_letter
 UPDATE dead_letter SET released_at = coalesce(released_at, now()) WHERE letter_id = $1
 RETURNING letter_id
-
--- name: quarantined
-SELECT
-    q.quarantine_id,
-    g.gateway,
-    q.seq,
-    d.identity AS device,
-    s.metric,
-    timestamptz 'epoch' + q.time_us * interval '1 microsecond' AS time,
-    q.reason,
-    q.stored_at
-FROM quarantine AS q
-INNER JOIN gateway AS g USING (gateway_id)
-INNER JOIN series AS s USING (series_id)
-INNER JOIN device AS d USING (device_id)
-ORDER BY q.quarantine_id DESC
-LIMIT $1

@@ -10,10 +10,36 @@ ORDER BY l.gateway_id, l.epoch
 FOR UPDATE OF l
 
 -- name: remember_events
-INSERT INTO event_seen (event_id, seen_at)
-SELECT event_id, now() FROM unnest($1::bytea[]) AS event_id ORDER BY event_id
-ON CONFLICT DO NOTHING
-RETURNING event_id
+-- Returns those that are new, and whether a copy of them is in quarantine.
+WITH added AS (
+    INSERT INTO event_seen (event_id, seen_at)
+    SELECT event_id, now() FROM unnest($1::bytea[]) AS event_id ORDER BY event_id
+    ON CONFLICT DO NOTHING
+    RETURNING event_id
+)
+SELECT
+    event_id,
+    EXISTS (SELECT FROM quarantine AS q WHERE q.event_id = added.event_id AND q.is_open) AS is_aside
+FROM added
+
+-- name: forget_events
+-- Of events that left nothing but lines in quarantine: a later copy is taken.
+DELETE FROM event_seen WHERE event_id = ANY($1::bytea[])
+
+-- name: events_aside
+SELECT q.event_id, q.gateway_id, q.epoch, q.seq, q.series_id, q.mantissa, q.scale, q.absent
+FROM quarantine AS q
+WHERE q.event_id = ANY($1::bytea[])
+
+-- name: supersede_events
+WITH closed AS (
+    UPDATE quarantine SET is_open = false
+    WHERE event_id = ANY($1::bytea[]) AND is_open
+    RETURNING quarantine_id
+)
+INSERT INTO quarantine_decision (quarantine_id, decision, decided_by, reason, commit_seq)
+SELECT quarantine_id, 'superseded', 'collector', 'another copy of the event came', $2
+FROM closed
 
 -- name: settle
 -- kind: 0 stored, 1 rejected, 2 removed
@@ -82,11 +108,20 @@ FROM unnest($1::int[], $2::bigint[], $3::bigint[], $4::bigint[], $5::uuid[], $6:
     AS k (gateway_id, epoch, seq, time_us, device_id, name, data)
 
 -- name: add_quarantined
-INSERT INTO quarantine
-    (gateway_id, epoch, seq, series_id, time_us, ord, mantissa, scale, absent, reason, body)
-SELECT * FROM unnest(
+INSERT INTO quarantine (
+    gateway_id, epoch, seq, series_id, time_us, ord, mantissa, scale, absent, reason, body,
+    event_id, flags, error_ms, offset_min, clock, detail
+)
+SELECT
+    gateway_id, epoch, seq, series_id, time_us, ord, mantissa, scale, absent, reason, body,
+    event_id, flags, error_ms, offset_min, clock, detail::jsonb
+FROM unnest(
     $1::int[], $2::bigint[], $3::bigint[], $4::int[], $5::bigint[], $6::int[], $7::bigint[],
-    $8::smallint[], $9::smallint[], $10::text[], $11::bytea[]
+    $8::smallint[], $9::smallint[], $10::text[], $11::bytea[], $12::bytea[], $13::bigint[],
+    $14::int[], $15::smallint[], $16::smallint[], $17::text[]
+) AS k (
+    gateway_id, epoch, seq, series_id, time_us, ord, mantissa, scale, absent, reason, body,
+    event_id, flags, error_ms, offset_min, clock, detail
 )
 
 -- name: take_commit
