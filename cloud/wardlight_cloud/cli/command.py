@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wardlight_cloud.cli.processes import add_commands as add_processes
+from wardlight_cloud.cli.quarantine import add_commands as add_quarantine
 from wardlight_cloud.cli.register import add_commands as add_register
 from wardlight_cloud.config import load
 from wardlight_cloud.logs import configure
@@ -46,4 +47,5 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     add_processes(commands, config)
     add_register(commands, config)
+    add_quarantine(commands, config)
     return parser

@@ -2,18 +2,16 @@
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from wardlight_cloud.cli.on_store import command, moment
 from wardlight_cloud.cli.tables import show
-from wardlight_cloud.config import Settings
 from wardlight_cloud.store.base import Patient, Store
 from wardlight_shared.errors import ConfigError
 
 # Imported late, as in processes.py: hashing and the web framework are not every command's business.
-Action = Callable[[Store, argparse.Namespace], Awaitable[int]]
 _GENDERS = ("male", "female", "other", "unknown")
 
 
@@ -21,16 +19,16 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
     """Add the parsers of these commands."""
     _gateway(commands, config)
     _patient(commands, config)
-    user = _command(commands, config, "user", "add a dashboard user, or give one a new password")
+    user = command(commands, config, "user", "add a dashboard user, or give one a new password")
     user.add_argument("login")
     user.set_defaults(action=_put_user)
-    client = _command(commands, config, "client", "add an API client, or give one a new token")
+    client = command(commands, config, "client", "add an API client, or give one a new token")
     client.add_argument("name")
     client.add_argument(
         "--scope", action="append", metavar="SCOPE", help="default: system/*.rs (read all)"
     )
     client.set_defaults(action=_put_client)
-    ledger = _command(
+    ledger = command(
         commands,
         config,
         "ledger",
@@ -51,55 +49,30 @@ def _gateway(commands: Any, config: argparse.ArgumentParser) -> None:
         ("add", "let a gateway in (its certificate has this name)", _add_gateway),
         ("disable", "refuse a gateway from now on", _disable_gateway),
     ):
-        step = _command(steps, config, name, text)
+        step = command(steps, config, name, text)
         step.add_argument("gateway", help="3 to 32 of a-z, 0-9 and '-'")
         step.set_defaults(action=action)
-    _command(steps, config, "list", "all gateways").set_defaults(action=_list_gateways)
-    _command(steps, config, "devices", "all devices").set_defaults(action=_list_devices)
-    assign = _command(steps, config, "assign", "say whose readings a device takes")
+    command(steps, config, "list", "all gateways").set_defaults(action=_list_gateways)
+    command(steps, config, "devices", "all devices").set_defaults(action=_list_devices)
+    assign = command(steps, config, "assign", "say whose readings a device takes")
     assign.add_argument("device", help="identity, as `gateway devices` shows it")
     assign.add_argument("patient", type=UUID, help="id, as `patient list` shows it")
     assign.add_argument("--user", type=int, metavar="N", help="user index of the device")
-    assign.add_argument("--since", type=_moment, metavar="ISO", help="with offset; default: now")
+    assign.add_argument("--since", type=moment, metavar="ISO", help="with offset; default: now")
     assign.set_defaults(action=_assign)
 
 
 def _patient(commands: Any, config: argparse.ArgumentParser) -> None:
     patient = commands.add_parser("patient", help="add and list patients")
     steps = patient.add_subparsers(metavar="STEP", required=True)
-    add = _command(steps, config, "add", "add a patient; prints the id")
+    add = command(steps, config, "add", "add a patient; prints the id")
     add.add_argument("--family", required=True)
     add.add_argument("--given", required=True)
     add.add_argument("--birth-date", type=date.fromisoformat, metavar="YYYY-MM-DD")
     add.add_argument("--gender", choices=_GENDERS, default="unknown")
     add.add_argument("--identifier", nargs=2, action="append", metavar=("SYSTEM", "VALUE"))
     add.set_defaults(action=_add_patient)
-    _command(steps, config, "list", "all patients").set_defaults(action=_list_patients)
-
-
-def _command(
-    commands: Any, config: argparse.ArgumentParser, name: str, text: str
-) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, parents=[config], help=text, description=text
-    )
-    parser.set_defaults(command=_with_store)
-    return parser
-
-
-def _with_store(settings: Settings, options: argparse.Namespace) -> int:
-    return asyncio.run(_run(settings, options))
-
-
-async def _run(settings: Settings, options: argparse.Namespace) -> int:
-    from wardlight_cloud.store.open import open_store
-
-    store = await open_store(settings)
-    try:
-        action: Action = options.action
-        return await action(store, options)
-    finally:
-        await store.close()
+    command(steps, config, "list", "all patients").set_defaults(action=_list_patients)
 
 
 async def _add_gateway(store: Store, options: argparse.Namespace) -> int:
@@ -242,10 +215,3 @@ async def _ledger(store: Store, options: argparse.Namespace) -> int:
 
 def _causes(counts: Any) -> str:
     return ", ".join(f"{count} {cause}" for cause, count in sorted(counts.items())) or "0"
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise argparse.ArgumentTypeError("needs an offset, such as 2026-01-31T08:00+01:00")
-    return moment

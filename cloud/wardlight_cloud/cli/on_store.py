@@ -1,0 +1,47 @@
+"""Commands that do one thing on an opened store."""
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from wardlight_cloud.config import Settings
+from wardlight_cloud.store.base import Store
+
+Action = Callable[[Store, argparse.Namespace], Awaitable[int]]
+
+
+def command(
+    commands: Any, config: argparse.ArgumentParser, name: str, text: str
+) -> argparse.ArgumentParser:
+    """Add a command; its ``action`` is an Action and gets the store and the options."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, parents=[config], help=text, description=text
+    )
+    parser.set_defaults(command=_with_store)
+    return parser
+
+
+def moment(text: str) -> datetime:
+    """The type of an argument that is an instant."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise argparse.ArgumentTypeError("needs an offset, such as 2026-01-31T08:00+01:00")
+    return found
+
+
+def _with_store(settings: Settings, options: argparse.Namespace) -> int:
+    return asyncio.run(_run(settings, options))
+
+
+async def _run(settings: Settings, options: argparse.Namespace) -> int:
+    # Imported late, as in processes.py.
+    from wardlight_cloud.store.open import open_store
+
+    store = await open_store(settings)
+    try:
+        action: Action = options.action
+        return await action(store, options)
+    finally:
+        await store.close()
