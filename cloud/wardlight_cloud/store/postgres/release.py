@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from wardlight_cloud.store.postgres.rows import Rows
+from wardlight_shared.errors import StorageError
 from wardlight_shared.model import Flag
 
 _LARGEST_ORD: Final = (1 << 31) - 1
@@ -73,7 +74,10 @@ def stored_values(found: Iterable[Any]) -> Stored:
 
 
 def placed(lines: Sequence[Line], stored: Stored) -> list[Line]:
-    """Lines with an ord that is free; values of one time move together, for they are one panel."""
+    """Lines with an ord that is free; values of one time move together, for they are one panel.
+
+    StorageError when there is no such place.
+    """
     return [
         line
         for _, group in groupby(lines, key=lambda line: line.time_us)
@@ -89,12 +93,15 @@ def _placed(group: list[Line], stored: Stored) -> list[Line]:
             replace(line, is_stored=value is not None)
             for line, value in zip(group, found, strict=True)
         ]
-    shift = next(
+    shifts = (
         shift
         for size in range(1, _MOST_SHIFT)
         for shift in (size, -size)
         if all(_is_free(line.ord + shift, at) for line, at in zip(group, taken, strict=True))
     )
+    shift = next(shifts, None)
+    if shift is None:
+        raise StorageError("release_quarantined: no place is free beside the stored values")
     return [replace(line, ord=line.ord + shift) for line in group]
 
 
