@@ -22,7 +22,7 @@ from wardlight_cloud.live.hub import LiveHub
 from wardlight_cloud.live.routes import LiveRoutes
 from wardlight_cloud.security.headers import SecurityHeaders
 from wardlight_cloud.security.passwords import PasswordChecker
-from wardlight_cloud.security.sessions import Sessions, session_key
+from wardlight_cloud.security.sessions import Sessions
 from wardlight_cloud.security.tokens import TokenAuthenticator
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.open import open_store
@@ -60,12 +60,10 @@ def from_environment() -> FastAPI:
 
 def _mount(app: FastAPI, settings: Settings, store: Store, hub: LiveHub) -> None:
     tokens = TokenAuthenticator(store)
-    sessions = Sessions(
-        session_key(settings.data_dir / "session.key"), secure=settings.http.cookie_secure
-    )
+    sessions = Sessions(store, secure=settings.http.cookie_secure)
 
     async def session_or_token(request: HTTPConnection) -> object:
-        return sessions.login(request) or await tokens.client(request)
+        return await sessions.login(request) or await tokens.client(request)
 
     fhir = FhirFace(store, tokens.client, base_url=settings.http.base_url)
     live = LiveRoutes(store, hub, session_or_token)

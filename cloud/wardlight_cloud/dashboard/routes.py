@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from wardlight_cloud.dashboard import views
-from wardlight_cloud.security.passwords import PasswordChecker
+from wardlight_cloud.security.passwords import PasswordChecker, TooManyLogins
 from wardlight_cloud.security.sessions import Sessions
 from wardlight_cloud.store.base import LatestRow, Patient, ReadStore, RegisterStore
 from wardlight_cloud.store.quarantine import QuarantineStore
@@ -75,7 +75,8 @@ class DashboardRoutes:
 
     def _signed_in(self, page: _Page) -> _Page:
         async def guarded(request: Request) -> Response:
-            if self._sessions.login(request) is None:
+            request.state.login = await self._sessions.login(request)
+            if request.state.login is None:
                 target = quote(request.url.path, safe="/")
                 return RedirectResponse(f"/login?next={target}", 303)
             return await page(request)
@@ -86,7 +87,7 @@ class DashboardRoutes:
         self, request: Request, template: str, status: int = 200, **values: object
     ) -> Response:
         page = self._templates.get_template(template).render(
-            login=self._sessions.login(request),
+            login=getattr(request.state, "login", None),
             path=request.url.path,
             now=datetime.now(UTC),
             **values,
@@ -104,9 +105,12 @@ class DashboardRoutes:
         if form is None:
             return self._message(request, 403, "Not from this page", "Sign in on /login.")
         login, password = form.get("login", ""), form.get("password", "")
-        if await self._passwords.check(login, password):
-            response = RedirectResponse(_next(request), 303)
-            self._sessions.start(response, login)
+        try:
+            verified = await self._passwords.check(login, password)
+        except TooManyLogins:
+            return self._message(request, 503, "Many people sign in just now", "Try again soon.")
+        response = RedirectResponse(_next(request), 303)
+        if verified and await self._sessions.start(request, response, login, verified):
             return response
         wait_s = self._passwords.wait_s(login)
         error = (
@@ -122,7 +126,7 @@ class DashboardRoutes:
         if await _form(request) is None:
             return self._message(request, 403, "Not from this page", "Use the sign-out button.")
         response = RedirectResponse("/login", 303)
-        self._sessions.end(response)
+        await self._sessions.end(request, response)
         return response
 
     async def _patients(self, request: Request) -> Response:

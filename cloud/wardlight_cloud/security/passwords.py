@@ -18,6 +18,8 @@ from wardlight_cloud.store.base import RegisterStore
 _FREE_TRIES: Final = 5
 _WAIT_MAX_S: Final = 300.0
 _LOGINS_MAX: Final = 10_000
+_AT_ONCE: Final = 2  # a check takes 64 MB and a core for a moment
+_WAITING_MAX: Final = 32
 _hasher: Final = PasswordHasher()
 
 
@@ -46,8 +48,15 @@ def _matches(stored: str | None, password: str) -> bool:
         return False
 
 
+class TooManyLogins(Exception):
+    """More sign-ins wait to be checked than this process takes; try again in a moment."""
+
+
 class PasswordChecker:
-    """Checks a login; after five failures in a row a login must wait, doubling up to 5 minutes."""
+    """Checks a login; after five failures in a row a login must wait, doubling up to 5 minutes.
+
+    Each API process counts for itself, in memory.
+    """
 
     def __init__(
         self, register: RegisterStore, *, clock: Callable[[], float] = time.monotonic
@@ -55,6 +64,8 @@ class PasswordChecker:
         self._register = register
         self._clock = clock
         self._failures: dict[str, tuple[int, float]] = {}
+        self._turn = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
 
     def wait_s(self, login: str) -> float:
         """Seconds until this login may be tried again."""
@@ -64,17 +75,33 @@ class PasswordChecker:
         pause = min(_WAIT_MAX_S, 2.0 ** (count - _FREE_TRIES))
         return max(0.0, last + pause - self._clock())
 
-    async def check(self, login: str, password: str) -> bool:
-        """True when login and password belong together and the login need not wait."""
+    async def check(self, login: str, password: str) -> str | None:
+        """The stored hash when login and password belong together and the login need not wait.
+
+        Raises TooManyLogins.
+        """
         if self.wait_s(login) > 0:
-            return False
+            return None
+        if self._waiting >= _WAITING_MAX:
+            raise TooManyLogins
         # Counted before it is checked: many tries at once are many tries.
         self._count_failure(login)
-        stored = await self._register.password_hash(login)
-        if not await asyncio.to_thread(_matches, stored, password):
-            return False
+        self._waiting += 1
+        try:
+            async with self._turn:
+                stored = await self._register.password_hash(login)
+                if not await asyncio.to_thread(_matches, stored, password):
+                    self._start_pause(login)
+                    return None
+        finally:
+            self._waiting -= 1
         self._failures.pop(login, None)
-        return True
+        return stored
+
+    def _start_pause(self, login: str) -> None:
+        """The pause begins when the answer is known, however long that took."""
+        if login in self._failures:
+            self._failures[login] = self._failures[login][0], self._clock()
 
     def _count_failure(self, login: str) -> None:
         count, _ = self._failures.pop(login, (0, 0.0))

@@ -1,90 +1,105 @@
-"""Dashboard sessions: a signed cookie, no server state, the same for all API workers.
+"""Dashboard sessions: a random cookie, kept in the database as a hash, the same for all workers.
 
-Cookie  base64url(json {login, until}) "." base64url(HMAC-SHA256); HttpOnly, SameSite=Strict
-Key     ``data_dir``/session.key, 32 random bytes, mode 0600, made at the first start
+Cookie  32 random bytes, base64url; HttpOnly, SameSite=Strict; made anew at each sign-in, so that
+        nobody can be given a session beforehand
+Ends    at sign-out, LIFETIME_S after its start, and when the user's password changes; a worker
+        that has just asked the database may take up to REMEMBER_S to notice
 """
 
 import base64
-import binascii
-import contextlib
 import hashlib
-import hmac
-import os
+import re
 import secrets
-import stat
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
-import orjson
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from wardlight_shared.errors import ConfigError
+from wardlight_cloud.store.sessions import SessionStore
 
 COOKIE: Final = "wardlight_session"
-_LIFETIME_S: Final = 12 * 3600
-_KEY_BYTES: Final = 32
-
-
-def session_key(path: Path) -> bytes:
-    """Read or make the key. Several workers may start at once: the first to link the file wins."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(fresh)
-        fresh.unlink()
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise ConfigError(f"{path}: others may read this key; chmod 600 {path}")
-    key = path.read_bytes()
-    if len(key) != _KEY_BYTES:
-        raise ConfigError(f"{path}: not a session key of {_KEY_BYTES} bytes; delete the file")
-    return key
+LIFETIME_S: Final = 12 * 3600
+REMEMBER_S: Final = 5.0
+_TOKEN_BYTES: Final = 32
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_MOST: Final = 1024  # sessions remembered
 
 
 class Sessions:
-    """Makes and checks session cookies."""
+    """Starts, finds and ends sessions."""
 
-    def __init__(self, key: bytes, *, secure: bool, clock: Callable[[], float] = time.time) -> None:
-        self._key = key
+    def __init__(
+        self,
+        store: SessionStore,
+        *,
+        secure: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
         self._secure = secure
         self._clock = clock
+        self._known: dict[bytes, tuple[float, str]] = {}
 
-    def start(self, response: Response, login: str) -> None:
-        """Set the cookie of a fresh session."""
-        until = int(self._clock()) + _LIFETIME_S
-        payload = _text(orjson.dumps({"login": login, "until": until}))
-        value = f"{payload}.{self._signature(payload)}"
+    async def start(
+        self, request: HTTPConnection, response: Response, login: str, password_hash: str
+    ) -> bool:
+        """Begin a session and set its cookie; False when the password was changed just now.
+
+        A session that the browser still shows is ended.
+        """
+        await self._forget(request)
+        token = base64.urlsafe_b64encode(secrets.token_bytes(_TOKEN_BYTES)).decode().rstrip("=")
+        if not await self._store.start_session(
+            _digest(token), login, password_hash, lifetime_s=LIFETIME_S
+        ):
+            return False
         response.set_cookie(
-            COOKIE, value, max_age=_LIFETIME_S, httponly=True, samesite="strict",
+            COOKIE, token, max_age=LIFETIME_S, httponly=True, samesite="strict",
             secure=self._secure, path="/",
         )  # fmt: skip
+        return True
 
-    def end(self, response: Response) -> None:
-        """Remove the cookie."""
-        response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    async def end(self, request: HTTPConnection, response: Response) -> None:
+        """End the session, here and in the browser."""
+        await self._forget(request)
+        response.delete_cookie(
+            COOKIE, path="/", httponly=True, samesite="strict", secure=self._secure
+        )
 
-    def login(self, request: HTTPConnection) -> str | None:
-        """The login of a valid, unexpired session, else None."""
-        payload, _, signature = request.cookies.get(COOKIE, "").partition(".")
-        if not hmac.compare_digest(self._signature(payload).encode(), signature.encode()):
+    async def login(self, request: HTTPConnection) -> str | None:
+        """The login of the session that a request shows, else None."""
+        digest = _shown(request)
+        if digest is None:
             return None
-        try:
-            session = orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        except (binascii.Error, orjson.JSONDecodeError):
-            return None
-        return str(session["login"]) if session["until"] > self._clock() else None
+        now = self._clock()
+        asked_at, login = self._known.get(digest, (float("-inf"), ""))
+        if now - asked_at < REMEMBER_S:
+            return login
+        self._known.pop(digest, None)
+        found = await self._store.session_login(digest)
+        if found is not None:
+            if len(self._known) >= _MOST:
+                del self._known[next(iter(self._known))]  # the one asked for longest ago
+            self._known[digest] = now, found
+        return found
 
-    def _signature(self, payload: str) -> str:
-        return _text(hmac.digest(self._key, payload.encode(), hashlib.sha256))
+    async def _forget(self, request: HTTPConnection) -> None:
+        digest = _shown(request)
+        if digest is not None:
+            self._known.pop(digest, None)
+            await self._store.end_session(digest)
 
 
-def _text(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).decode().rstrip("=")
+def _shown(request: HTTPConnection) -> bytes | None:
+    token = request.cookies.get(COOKIE, "")
+    return _digest(token) if _TOKEN.fullmatch(token) else None
+
+
+def _digest(token: str) -> bytes:
+    """What the database keeps: whoever reads it there cannot show it. 256 random bits need no more.
+
+    The lookup by hash also tells nothing by its timing.
+    """
+    return hashlib.sha256(token.encode()).digest()

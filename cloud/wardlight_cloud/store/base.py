@@ -12,12 +12,17 @@ a reader that has seen n has seen everything below n.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Literal, Protocol
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, Literal, Protocol
 from uuid import UUID
+
+import msgspec
 
 from wardlight_cloud.store.batch import IngestBatch, IngestResult, LedgerState
 from wardlight_cloud.store.quarantine import QuarantineStore
+from wardlight_cloud.store.sessions import SessionStore
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,7 @@ class Assignment:
     valid_to: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(msgspec.Struct, frozen=True, gc=False):
     """One stored number of an Observation. ``absent`` is a wire code, 0 = present."""
 
     metric: int  # wire number of the code table
@@ -114,22 +118,31 @@ class Value:
     flags: int
 
 
-@dataclass(frozen=True, slots=True)
-class ObservationRow:
+class Origin(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
+    """What all Observations of a series have in common while one patient has the device.
+
+    ``metric`` is the panel's number for a panel.
+    """
+
+    metric: int
+    patient_id: UUID
+    device_id: UUID
+    user: int | None
+    site: str | None
+
+
+class ObservationRow(msgspec.Struct, frozen=True, gc=False):
     """One Observation: a single value, or a panel (blood pressure) with its components.
 
-    observation_id is opaque and stable. ``metric`` is the panel's number for a panel.
+    observation_id is opaque and stable. A page has many of these: hence Structs, which are made
+    ten times faster than dataclasses, and a time in microseconds since 1970.
     """
 
     observation_id: str
-    metric: int
+    origin: Origin
     values: tuple[Value, ...]
-    patient_id: UUID
-    device_id: UUID
     gateway: str
-    user: int | None
-    site: str | None
-    time: datetime
+    time_us: int
     offset_min: int
     clock: int  # ClockQuality | TimeMethod << 4
     error_ms: int  # -1 = no honest bound
@@ -138,6 +151,11 @@ class ObservationRow:
     context: tuple[tuple[str, str], ...]
     commit_seq: int
     stored_at: datetime
+
+    @property
+    def time(self) -> datetime:
+        """``time_us`` as an instant."""
+        return _EPOCH + timedelta(microseconds=self.time_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +376,7 @@ class RegisterStore(Protocol):
         """All assignments, or those of one device."""
 
     async def put_user(self, login: str, password_hash: str) -> None:
-        """Create or replace a dashboard user."""
+        """Create a dashboard user, or give one a new password: its sessions end."""
 
     async def password_hash(self, login: str) -> str | None:
         """Stored hash, None = no such user."""
@@ -383,6 +401,7 @@ class Store(
     ReadStore,
     RegisterStore,
     QuarantineStore,
+    SessionStore,
     Protocol,
 ):
     """Everything, as the composition root holds it."""

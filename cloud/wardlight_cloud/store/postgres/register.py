@@ -1,4 +1,4 @@
-"""RegisterStore: patients, devices, assignments, gateways, users and API clients."""
+"""RegisterStore: patients, devices, assignments, gateways and API clients."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -114,19 +114,6 @@ class RegisterPart(Part):
         async with self._connections.acquire() as connection:
             rows = await connection.fetch(_SQL["assignments"], device_id)
         return tuple(_assignment(row) for row in rows)
-
-    @storage_call
-    async def put_user(self, login: str, password_hash: str) -> None:
-        """See RegisterStore."""
-        async with self._connections.acquire() as connection:
-            await connection.execute(_SQL["put_user"], login, password_hash)
-
-    @storage_call
-    async def password_hash(self, login: str) -> str | None:
-        """See RegisterStore."""
-        async with self._connections.acquire() as connection:
-            found: str | None = await connection.fetchval(_SQL["password_hash"], login)
-        return found
 
     @storage_call
     async def put_client(self, name: str, token_sha256: bytes, scopes: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from wardlight_cloud.store.postgres.changes import ChangesPart
 from wardlight_cloud.store.postgres.ingest import IngestPart
 from wardlight_cloud.store.postgres.leases import LeasesPart
+from wardlight_cloud.store.postgres.logins import LoginsPart
 from wardlight_cloud.store.postgres.maintenance import MaintenancePart
 from wardlight_cloud.store.postgres.observations import ObservationsPart
 from wardlight_cloud.store.postgres.part import Database
@@ -22,6 +23,7 @@ class PostgresStore(
     ChangesPart,
     RegisterPart,
     QuarantinePart,
+    LoginsPart,
 ):
     """Implements Store; ``opening.open_postgres`` makes it."""
 

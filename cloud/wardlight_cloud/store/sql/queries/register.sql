@@ -1,4 +1,4 @@
--- Patients, devices, assignments, users and API clients.
+-- Patients, devices, assignments and API clients.
 
 -- name: put_patient
 INSERT INTO patient (patient_id, family, given, birth_date, gender, commit_seq, updated_at)
@@ -161,13 +161,6 @@ UPDATE assignment SET valid_to = $2 WHERE assignment_id = $1
 
 -- name: remove_assignment
 DELETE FROM assignment WHERE assignment_id = $1
-
--- name: put_user
-INSERT INTO app_user (login, password_hash) VALUES ($1, $2)
-ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash
-
--- name: password_hash
-SELECT password_hash FROM app_user WHERE login = $1
 
 -- name: put_client
 INSERT INTO api_client (name, token_sha256, scopes) VALUES ($1, $2, $3)
