@@ -70,7 +70,7 @@ class DeviceSettings(_Strict, frozen=True, kw_only=True):
     port           serial: a stable path (/dev/serial/by-id/..., by-path/...)
     file           replay: a capture
     speed          replay: 1.0 = as recorded, 0 = as fast as accepted
-    serial_number  BLE: must equal Device Information, else the device is quarantined
+    serial_number  BLE: what Device Information must say (docs/decisions/010)
     """
 
     identity: Annotated[

@@ -16,7 +16,10 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class DeviceSnapshot(msgspec.Struct, frozen=True):
-    """One enrolled device. ``state`` is a word of docs/operations.md, ``reason`` says why."""
+    """One enrolled device. ``state`` is a word of docs/operations.md, ``reason`` says why.
+
+    waiting  readings that wait until the device is known
+    """
 
     identity: str
     profile: str
@@ -27,6 +30,7 @@ class DeviceSnapshot(msgspec.Struct, frozen=True):
     readings: int
     decode_errors: int
     lost: int
+    waiting: int = 0
 
 
 class UplinkSnapshot(msgspec.Struct, frozen=True):
@@ -102,7 +106,8 @@ def _uplink_trouble(uplink: UplinkSnapshot, outbox: OutboxStatus) -> str:
 def _device_trouble(device: DeviceSnapshot) -> str | None:
     if device.reason is None:
         return None
-    return f"{device.identity}: {device.state}: {device.reason}"
+    waiting = f" ({device.waiting} readings wait)" if device.waiting else ""
+    return f"{device.identity}: {device.state}: {device.reason}{waiting}"
 
 
 def health_body(snapshot: Snapshot) -> StatusBody:

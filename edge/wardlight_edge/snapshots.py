@@ -83,4 +83,5 @@ def _device(status: DeviceStatus, now_ms: int) -> DeviceSnapshot:
         readings=status.counts.readings,
         decode_errors=status.counts.decode_errors,
         lost=status.counts.lost,
+        waiting=status.waiting,
     )

@@ -191,12 +191,12 @@ async def test_a_refusing_receiver_gets_nothing_a_device_can_keep(bench: Bench) 
     if not bench.keeps:
         pytest.skip("a line keeps nothing")
     receiver = KeepingReceiver()
-    receiver.is_refusing = True
+    receiver.refuses = True
     async with _run(bench, receiver):
         await bench.send()
-        await asyncio.sleep(0.3)  # time in which an eager transport would have delivered
+        await wait_until(lambda: receiver.asked >= 3, what="it asks, and is refused")
         assert not receiver.values()
-        receiver.is_refusing = False
+        receiver.refuses = False
         await bench.send()
         await wait_until(receiver.values)
 

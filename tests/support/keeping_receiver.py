@@ -11,12 +11,19 @@ _A = TypeVar("_A")
 class KeepingReceiver:
     """Implements ``transports.base.Receiver``.
 
-    is_refusing  set it to make the transport leave its device alone
+    refuses  set it to make the transport leave its device alone
+    asked    how often a transport wanted to know whether it may go on
     """
 
     def __init__(self) -> None:
         self.arrivals: list[Arrival] = []
-        self.is_refusing = False
+        self.refuses = False
+        self.asked = 0
+
+    @property
+    def is_refusing(self) -> bool:
+        self.asked += 1
+        return self.refuses
 
     def offer(self, arrival: Arrival) -> bool:
         self.arrivals.append(arrival)

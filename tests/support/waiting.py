@@ -37,6 +37,12 @@ async def wait_until(
         await asyncio.sleep(INTERVAL_S)
 
 
+async def let_run(turns: int = 20) -> None:
+    """Let other tasks run until all of them wait, for what needs no more than the loop itself."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
 def wait_until_sync(
     condition: Callable[[], T], deadline_s: float = DEADLINE_S, what: str = ""
 ) -> T:

@@ -18,13 +18,16 @@ from wardlight_edge.devices._base import (
     Options,
     Samples,
     SerialDecoder,
+    SitedDecoder,
 )
 from wardlight_edge.devices._event import event_id
 from wardlight_edge.devices._plausible import flag_implausible
+from wardlight_edge.devices._units import ConversionError, convert
 from wardlight_shared.errors import ConfigError
 
 __all__ = [
     "COMPANIONS",
+    "ConversionError",
     "Decoder",
     "Frame",
     "Framer",
@@ -33,6 +36,8 @@ __all__ = [
     "Options",
     "Samples",
     "SerialDecoder",
+    "SitedDecoder",
+    "convert",
     "event_id",
     "flag_implausible",
     "load",

@@ -6,7 +6,7 @@ framing of one line. DecodeError is the only error that bytes can cause.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -33,6 +33,24 @@ class GattDecoder(Protocol):
 
         A value without a reading to store (an intermediate cuff pressure) gives ().
         """
+        ...
+
+
+@runtime_checkable
+class SitedDecoder(Protocol):
+    """A GattDecoder of a device that may say once, beside its values, where it measures."""
+
+    @property
+    def SITE_CHARACTERISTIC(self) -> str:
+        """The characteristic that says it."""
+        ...
+
+    def body_site(self, value: bytes) -> str | None:
+        """Decode it: the site's name, None for one that means nothing. May raise DecodeError."""
+        ...
+
+    def at_site(self, readings: tuple[Reading, ...], site: str | None) -> tuple[Reading, ...]:
+        """Give ``site`` to the readings that name none."""
         ...
 
 

@@ -13,7 +13,7 @@ Source  Bluetooth HTS 1.0, 3.1 to 3.3; GSS Temperature Measurement, Temperature 
 Vectors tests/vectors/health_thermometer.toml
 
 A thermometer whose measurements carry no type may say it once in Temperature Type 0x2A1D:
-``body_site`` reads it, ``at_site`` applies it.
+``body_site`` reads it, ``at_site`` applies it (HTS 1.0, 3.2).
 """
 
 from collections.abc import Callable, Mapping
@@ -32,6 +32,7 @@ from wardlight_edge.devices._gatt import (
 from wardlight_shared.floats import float_from_word
 from wardlight_shared.model import Flag, Reading
 
+SITE_CHARACTERISTIC: Final = "0x2A1D"
 _HEAD: Final = Struct("<BI")
 _HAS_TIME: Final = 0b010
 _HAS_TYPE: Final = 0b100
@@ -86,7 +87,7 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
 
 def body_site(value: bytes) -> str | None:
     """Decode Temperature Type 0x2A1D (1 byte): the site's name, None for a reserved type."""
-    check_length("0x2A1D", value, 1)
+    check_length(SITE_CHARACTERISTIC, value, 1)
     return _site(value[0])
 
 

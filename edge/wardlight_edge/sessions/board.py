@@ -39,9 +39,10 @@ class Counts(msgspec.Struct, frozen=True):
 class DeviceStatus(msgspec.Struct, frozen=True):
     """One device.
 
-    state         a word of docs/operations.md: a LinkState, or silent, wrong-device, outbox-full,
-                  storage-error, failed
+    state         a word of docs/operations.md: a LinkState, or silent, unverified, wrong-device,
+                  outbox-full, storage-error, failed
     reason        a sentence for a person when something is wrong, else None
+    waiting       readings that wait for what dates or identifies them
     last_error    the newest trouble, also when it is over
     """
 
@@ -57,6 +58,7 @@ class DeviceStatus(msgspec.Struct, frozen=True):
     clock_skew_s: int | None
     counts: Counts
     last_error: str | None
+    waiting: int = 0
 
 
 @dataclass
@@ -73,6 +75,7 @@ class DeviceEntry:
     info: DeviceInfo = field(default_factory=DeviceInfo)
     clock_skew_s: int | None = None
     last_error: str | None = None
+    waiting: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
     def set_state(self, state: str, reason: str | None, wall_ms: int) -> bool:
@@ -109,6 +112,7 @@ class DeviceEntry:
             clock_skew_s=self.clock_skew_s,
             counts=Counts(**self.counts),
             last_error=self.last_error,
+            waiting=self.waiting,
         )
 
 

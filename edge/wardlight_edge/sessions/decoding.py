@@ -9,7 +9,7 @@ from typing import Protocol, cast
 import msgspec
 
 from wardlight_edge import devices
-from wardlight_edge.devices import Frame, Samples, current_time
+from wardlight_edge.devices import Frame, Samples, SitedDecoder, current_time
 from wardlight_edge.sessions.records import check_numbers
 from wardlight_edge.transports.base import Octets
 from wardlight_shared.model import DeviceInfo, Reading
@@ -18,6 +18,9 @@ from wardlight_shared.timestamps import DeviceClock, device_seconds
 
 CAPTURED = "readings"
 """Channel of readings that a capture holds in decoded form."""
+
+SERIAL_NUMBER = "0x2A25"
+_CLOCKS = frozenset({"0x2A08", "0x2A2B"})
 
 OWN_OPTIONS = frozenset({"waveform", "trust_clock"})
 """Options of a profile that are the session's, not the decoder's."""
@@ -34,13 +37,17 @@ class Values(msgspec.Struct, frozen=True):
 class Told(msgspec.Struct, frozen=True):
     """What a device says of itself; None = nothing about that.
 
-    is_clock  it has shown its clock; ``clock`` is None when that is not set
+    is_clock          it has shown its clock; ``clock`` is None when that is not set
+    is_serial_number  it has shown its serial number; ``info`` lacks it when it is empty
+    is_site           it has shown where it measures
     """
 
     info: DeviceInfo | None = None
     battery_percent: int | None = None
     clock: DeviceClock | None = None
     is_clock: bool = False
+    is_serial_number: bool = False
+    is_site: bool = False
 
 
 Meaning = Values | Told
@@ -51,6 +58,9 @@ class Decoding(Protocol):
 
     def decode(self, arrival: Octets) -> Sequence[Meaning]:
         """Everything these octets complete; () when more must come or nothing is to be kept."""
+
+    def is_about_device(self, channel: str) -> bool:
+        """Whether a channel tells of the device itself and not of a patient."""
 
     def restart(self) -> None:
         """A new link: forget unfinished frames."""
@@ -66,13 +76,15 @@ def decoding_of(profile: Profile) -> Decoding:
     return GattDecoding(profile)
 
 
-def clock_channel(profile: Profile) -> str | None:
-    """The characteristic that shows this device's clock, None when it has none to read."""
+def needs_of(profile: Profile) -> frozenset[str]:
+    """What a link has to tell before its readings are taken: of "clock" and "site"."""
     ble = profile.transport.ble
     if ble is None:
-        return None
-    clocks = [channel for channel in ble.read_once if channel in {"0x2A08", "0x2A2B"}]
-    return ble.set_clock or next(iter(clocks), None)
+        return frozenset()
+    decoder = devices.load_gatt(profile.decoder)
+    is_sited = isinstance(decoder, SitedDecoder) and decoder.SITE_CHARACTERISTIC in ble.read_once
+    shows_clock = ble.set_clock is not None or not _CLOCKS.isdisjoint(ble.read_once)
+    return frozenset({"clock"} if shows_clock else ()) | frozenset({"site"} if is_sited else ())
 
 
 class GattDecoding:
@@ -83,12 +95,19 @@ class GattDecoding:
         ble = profile.transport.ble
         is_stream = profile.stream is not None and ble is not None
         self._streamed = frozenset(ble.notify) if ble is not None and is_stream else frozenset()
+        self._sited = self._decoder if isinstance(self._decoder, SitedDecoder) else None
+        self._site: str | None = None
+
+    def is_about_device(self, channel: str) -> bool:
+        """A companion that is not what this decoder measures, or where it measures."""
+        if self._sited is not None and channel == self._sited.SITE_CHARACTERISTIC:
+            return True
+        return channel in devices.COMPANIONS and channel not in self._decoder.CHARACTERISTICS
 
     def decode(self, arrival: Octets) -> Sequence[Meaning]:
         """Decode one value."""
-        companion = devices.COMPANIONS.get(arrival.channel)
-        if companion is not None and arrival.channel not in self._decoder.CHARACTERISTICS:
-            return [_told(companion, arrival)]
+        if self.is_about_device(arrival.channel):
+            return [self._told(arrival)]
         readings = self._readings(arrival)
         check_numbers(readings)
         if not readings:
@@ -99,7 +118,7 @@ class GattDecoding:
         return [Values(readings, is_stream)]
 
     def restart(self) -> None:
-        """Nothing is kept between values."""
+        """Nothing is kept between values but the site, which is a device's for its life."""
 
     def take_damaged(self) -> int:
         """A GATT value is whole or a DecodeError."""
@@ -108,7 +127,14 @@ class GattDecoding:
     def _readings(self, arrival: Octets) -> tuple[Reading, ...]:
         if arrival.channel == CAPTURED:
             return devices.load_gatt("replayed_readings").decode(CAPTURED, arrival.octets)
-        return self._decoder.decode(arrival.channel, arrival.octets)
+        readings = self._decoder.decode(arrival.channel, arrival.octets)
+        return readings if self._sited is None else self._sited.at_site(readings, self._site)
+
+    def _told(self, arrival: Octets) -> Told:
+        if self._sited is not None and arrival.channel == self._sited.SITE_CHARACTERISTIC:
+            self._site = self._sited.body_site(arrival.octets)
+            return Told(is_site=True)
+        return _told(devices.COMPANIONS[arrival.channel], arrival)
 
 
 class SerialDecoding:
@@ -127,6 +153,11 @@ class SerialDecoding:
     def decode(self, arrival: Octets) -> Sequence[Meaning]:
         """Feed the framer."""
         return [self._values(frame) for frame in self._framer.feed(arrival.octets)]
+
+    def is_about_device(self, channel: str) -> bool:
+        """A line has one channel."""
+        del channel
+        return False
 
     def restart(self) -> None:
         """Begin with a new framer."""
@@ -150,7 +181,8 @@ def _told(companion: str, arrival: Octets) -> Told:
     module = devices.load(companion)
     if companion == "device_information":
         # The module's decode gives DeviceInfo, the one kind of decoder that gives no Readings.
-        return Told(info=cast(_InfoDecoder, module).decode(arrival.channel, arrival.octets))
+        info = cast(_InfoDecoder, module).decode(arrival.channel, arrival.octets)
+        return Told(info=info, is_serial_number=arrival.channel == SERIAL_NUMBER)
     readings = cast(devices.GattDecoder, module).decode(arrival.channel, arrival.octets)
     return Told(battery_percent=_percent(readings))
 

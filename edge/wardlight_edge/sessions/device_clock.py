@@ -8,6 +8,8 @@ came after the write, is not before the moment written and not ahead of the cloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
+
 from wardlight_edge.clock import Clock
 from wardlight_edge.devices import current_time
 from wardlight_edge.sessions.times import local_device_s
@@ -23,6 +25,29 @@ def is_after_release(clock: Clock) -> bool:
     return clock.wall_ms() >= PLAUSIBLE_MS
 
 
+class LinkClock(msgspec.Struct, frozen=True):
+    """The clock of a device as one link knows it.
+
+    read     what it showed, before it was set; None = not read, or not set
+    written  what it was set to; None = it was left alone
+    """
+
+    read: DeviceClock | None = None
+    written: DeviceClock | None = None
+
+    def clock_for(self, device_s: int | None, receipt_mono_ms: int) -> DeviceClock | None:
+        """The clock that dates a stamp of ``device_s`` received at ``receipt_mono_ms``."""
+        clock = self.written
+        if clock is None or device_s is None or receipt_mono_ms < clock.mono_ms:
+            return self.read
+        now_s = clock.device_s + (receipt_mono_ms - clock.mono_ms) // 1000
+        return clock if clock.device_s <= device_s <= now_s + TOLERATED_S else self.read
+
+    def moved(self, by_ms: int) -> "LinkClock":
+        """The same clock on a monotonic clock that is ahead by so much."""
+        return LinkClock(_moved(self.read, by_ms), _moved(self.written, by_ms))
+
+
 class DeviceClockKeeper:
     """Implements ``transports.base.DeviceClockSetter``.
 
@@ -32,24 +57,21 @@ class DeviceClockKeeper:
     def __init__(self, clock: Clock, is_trusted: Callable[[], bool]) -> None:
         self._clock = clock
         self._is_trusted = is_trusted
-        self._read: DeviceClock | None = None
-        self._set: DeviceClock | None = None
+        self.on_link = LinkClock()
+        """What the running link knows, or the one that ended last."""
 
-    def link_up(self) -> None:
-        """A new link: nothing is known of the device's clock."""
-        self._read = self._set = None
+    def link_up(self, mono_ms: int) -> None:
+        """A link came up at this moment: nothing is known of the device's clock.
+
+        The session learns of it later than the transport, which may have set the clock meanwhile.
+        """
+        written = self.on_link.written
+        is_of_this_link = written is not None and written.mono_ms >= mono_ms
+        self.on_link = LinkClock(written=written if is_of_this_link else None)
 
     def shown(self, clock: DeviceClock) -> None:
         """The clock was read, before it was set."""
-        self._read = clock
-
-    def clock_for(self, device_s: int | None, receipt_mono_ms: int) -> DeviceClock | None:
-        """The clock that dates a stamp of ``device_s`` received at ``receipt_mono_ms``."""
-        clock = self._set
-        if clock is None or device_s is None or receipt_mono_ms < clock.mono_ms:
-            return self._read
-        now_s = clock.device_s + (receipt_mono_ms - clock.mono_ms) // 1000
-        return clock if clock.device_s <= device_s <= now_s + TOLERATED_S else self._read
+        self.on_link = msgspec.structs.replace(self.on_link, read=clock)
 
     def octets_for(self, channel: str, shown: bytes | None) -> bytes | None:
         """Octets that set the clock to the gateway's local time; None when it is right."""
@@ -67,7 +89,12 @@ class DeviceClockKeeper:
         """The device has taken the octets."""
         del channel
         seconds = local_device_s(self._clock.wall_ms(), self._clock.offset_min())
-        self._set = DeviceClock(seconds, self._clock.mono_ms())
+        clock = DeviceClock(seconds, self._clock.mono_ms())
+        self.on_link = msgspec.structs.replace(self.on_link, written=clock)
+
+
+def _moved(clock: DeviceClock | None, by_ms: int) -> DeviceClock | None:
+    return None if clock is None else DeviceClock(clock.device_s, clock.mono_ms + by_ms)
 
 
 def _seconds(channel: str, shown: bytes | None) -> int | None:

@@ -1,17 +1,35 @@
 """Device events as records: time, lane and identity of what a device sends once."""
 
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
 from wardlight_edge.devices import event_id
 from wardlight_edge.outbox.base import NewRecord
-from wardlight_edge.sessions.device_clock import DeviceClockKeeper
+from wardlight_edge.sessions.device_clock import LinkClock
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.limits import AlarmLimits
 from wardlight_edge.sessions.records import event_record
-from wardlight_edge.sessions.times import Policy, Receipt, timing_of
+from wardlight_edge.sessions.times import Policy, Receipt, Timing, timing_of
 from wardlight_edge.transports.base import Octets
 from wardlight_shared.model import Flag, Reading
 from wardlight_shared.profile import Profile
 from wardlight_shared.records import Lane
 from wardlight_shared.timestamps import device_seconds
+
+_NAME_OCTETS: Final = 16
+
+
+class Waited(msgspec.Struct, frozen=True):
+    """How a reading waited before it was taken.
+
+    token               differs for each reading that ever waited on this gateway
+    is_of_earlier_boot  its age was bridged by the wall clock, which may have been wrong
+    """
+
+    token: bytes
+    is_of_earlier_boot: bool
 
 
 class EventLog:
@@ -28,28 +46,39 @@ class EventLog:
         profile: Profile,
         gateway: Gateway,
         limits: AlarmLimits,
-        device_clock: DeviceClockKeeper,
     ) -> None:
         self._device = device
         self._gateway = gateway
         self._limits = limits
-        self._device_clock = device_clock
         self._is_stream = profile.stream is not None
         trusted = device.startswith("replay:") or bool(profile.options.get("trust_clock"))
         self._policy = Policy.TRUSTED if trusted else Policy.DOUBTED
 
-    def record(self, readings: tuple[Reading, ...], arrival: Octets) -> NewRecord:
-        """One event; its readings have one device time."""
+    def record(
+        self,
+        readings: tuple[Reading, ...],
+        arrival: Octets,
+        link_clock: LinkClock,
+        waited: Waited | None = None,
+    ) -> NewRecord:
+        """One event; its readings have one device time.
+
+        waited  given for a reading that waited on the disk
+        """
         time = next((each.time for each in readings if each.time is not None), None)
         seconds = None if time is None else device_seconds(time)
-        clock = self._device_clock.clock_for(seconds, arrival.mono_ms)
+        clock = link_clock.clock_for(seconds, arrival.mono_ms)
         timing = timing_of(readings, self.receipt(arrival), clock, self._policy)
+        name = event_id(self._device, readings, arrival.octets)
+        if waited is not None:
+            name = name or _name_of_waiting(self._device, waited.token, arrival.octets)
+            timing = _without_bound(timing) if waited.is_of_earlier_boot else timing
         return event_record(
             self._device,
             readings,
             timing,
             lane=self._lane(readings, timing.flags),
-            event_id=event_id(self._device, readings, arrival.octets),
+            event_id=name,
             mono_ms=arrival.mono_ms,
             wall_ms=arrival.wall_ms,
             number=self._gateway.outbox.series_number,
@@ -66,3 +95,17 @@ class EventLog:
         if self._limits.is_alarm(readings):
             return Lane.ALARM
         return Lane.BACKFILL if flags & Flag.LATE else Lane.LIVE
+
+
+def _name_of_waiting(device: str, token: bytes, raw: bytes) -> bytes:
+    """An id for what has none of its own: a kill at the wrong moment brings it twice."""
+    digest = blake2b(digest_size=_NAME_OCTETS, person=b"wardlight-waited")
+    for part in (device.encode(), token, raw):
+        digest.update(len(part).to_bytes(4, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+def _without_bound(timing: Timing) -> Timing:
+    flags = timing.flags | int(Flag.TIME_UNCERTAIN)
+    return msgspec.structs.replace(timing, error_ms=None, flags=flags)

@@ -8,6 +8,7 @@ from wardlight_edge.clock import Clock
 from wardlight_edge.outbox.base import Outbox
 from wardlight_edge.sessions.open_streams import OpenStreams
 from wardlight_edge.sessions.quarantine import Quarantine
+from wardlight_edge.sessions.waiting_room import Vault
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -16,6 +17,7 @@ class Gateway(msgspec.Struct, frozen=True):
     live_until        UTC ms until which somebody watches, or None
     is_clock_trusted  whether a device may be set by the gateway's wall clock
     retry_s           pause before the outbox is asked again after it refused
+    vault             where readings of devices in doubt outlive the process; None = nowhere
     """
 
     outbox: Outbox
@@ -25,3 +27,4 @@ class Gateway(msgspec.Struct, frozen=True):
     live_until: Callable[[], int | None]
     is_clock_trusted: Callable[[], bool]
     retry_s: float = 5.0
+    vault: Vault | None = None

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from wardlight_edge.devices._units import ConversionError, convert
+from wardlight_edge.devices import ConversionError, convert
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import NOT_CLINICAL, Flag, Reading
 from wardlight_shared.profile import MetricSection, Profile

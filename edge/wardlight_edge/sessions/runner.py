@@ -13,7 +13,7 @@ from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
 from wardlight_edge.outbox.base import Outbox
 from wardlight_edge.sessions.board import DeviceBoard
-from wardlight_edge.sessions.decoding import decoding_of
+from wardlight_edge.sessions.decoding import SERIAL_NUMBER, decoding_of
 from wardlight_edge.sessions.device_clock import is_after_release
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.open_streams import OpenStreams
@@ -21,6 +21,7 @@ from wardlight_edge.sessions.quarantine import Quarantine
 from wardlight_edge.sessions.radio_news import RadioNews
 from wardlight_edge.sessions.sealing import Sealer
 from wardlight_edge.sessions.session import Session
+from wardlight_edge.sessions.waiting_room import Vault
 from wardlight_edge.transports.backoff import Backoff
 from wardlight_edge.transports.base import LinkChange, LinkState, Receiver, Transport
 from wardlight_shared.errors import ConfigError
@@ -40,7 +41,8 @@ class DeviceRunner:
 
     profiles          by name; at least those the settings name
     live_until        UTC ms until which somebody watches, or None
-    key               the gateway's key, for what the quarantine keeps; None = keep only hashes
+    key               the gateway's key, for what is kept beside the outbox: quarantined octets
+                      and readings of devices in doubt; None = keep only hashes
     is_clock_trusted  whether devices may be set by the wall clock; None = when it can be right
     passkey           asks an operator for the digits a device shows; None = no such devices
     Errors            ConfigError: a device that cannot be run as the settings say
@@ -65,12 +67,14 @@ class DeviceRunner:
         self.board = DeviceBoard([(each.identity, each.profile) for each in settings.devices])
         data_dir = settings.data_dir
         self._open_streams = OpenStreams(data_dir / "streams.json", clock.boot_id)
+        sealer = None if key is None else Sealer(key)
         self._gateway = Gateway(
             outbox=outbox,
             clock=clock,
-            quarantine=Quarantine(
-                data_dir / "quarantine", None if key is None else Sealer(key).seal
-            ),
+            quarantine=Quarantine(data_dir / "quarantine", None if sealer is None else sealer.seal),
+            vault=None
+            if sealer is None
+            else Vault(data_dir / "waiting", sealer.seal, sealer.open_sealed),
             open_streams=self._open_streams,
             live_until=live_until,
             is_clock_trusted=is_clock_trusted or (lambda: is_after_release(clock)),
@@ -182,7 +186,15 @@ class DeviceRunner:
             return _SwitchedOff(self._clock)
         from wardlight_edge.transports.ble_device import BleTransport
 
-        return BleTransport(identity, profile, self._stack, session.device_clock, self._clock)
+        must_read = () if device.serial_number is None else (SERIAL_NUMBER,)
+        return BleTransport(
+            identity,
+            profile,
+            self._stack,
+            session.device_clock,
+            self._clock,
+            must_read=must_read,
+        )
 
     def _ble_stack(self, devices: list[DeviceSettings]) -> "BleStack":
         from wardlight_edge.transports.ble_bonds import Bonds

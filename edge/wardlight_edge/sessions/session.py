@@ -1,30 +1,30 @@
 """One device's session: what its transport brings becomes records in the outbox.
 
-    arrival -> wait for its clock -> decode -> flag implausible -> event or block
+    arrival -> wait for what dates and identifies it -> decode -> flag implausible -> event or block
             -> append (returns after COMMIT) -> tell the transport what was accepted
 
 One consumer, in order of arrival. Octets that cannot be decoded go to quarantine and the session
 goes on; only a bug ends it.
 """
 
+import asyncio
+
 import msgspec
 
 from wardlight_edge.config import DeviceSettings
-from wardlight_edge.devices import device_information, flag_implausible
+from wardlight_edge.devices import flag_implausible
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.acceptance import Acceptance
+from wardlight_edge.sessions.admission import NO_ROOM, OTHER, UNVERIFIED, Admission, Answer
 from wardlight_edge.sessions.board import DeviceEntry
-from wardlight_edge.sessions.decoding import Told, Values, clock_channel, decoding_of
-from wardlight_edge.sessions.device_clock import DeviceClockKeeper
-from wardlight_edge.sessions.events import EventLog
-from wardlight_edge.sessions.gate import Gate
+from wardlight_edge.sessions.decoding import SERIAL_NUMBER, Told, Values, decoding_of
+from wardlight_edge.sessions.device_clock import DeviceClockKeeper, LinkClock
+from wardlight_edge.sessions.events import EventLog, Waited
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.inbox import Inbox, Lost
 from wardlight_edge.sessions.limits import AlarmLimits
-from wardlight_edge.sessions.records import Data, gap_record
-from wardlight_edge.sessions.statuses import Statuses
-from wardlight_edge.sessions.stream import StreamLog
-from wardlight_edge.sessions.times import skew_s
+from wardlight_edge.sessions.report import Report
+from wardlight_edge.sessions.stream import RESTART, StreamLog
 from wardlight_edge.transports.base import (
     Arrival,
     LinkChange,
@@ -35,11 +35,11 @@ from wardlight_edge.transports.base import (
     Unreadable,
 )
 from wardlight_shared.errors import DecodeError
-from wardlight_shared.model import DeviceInfo
 from wardlight_shared.profile import Profile
 
-MOST_HELD = 256
 TICK_S = 1.0
+FRESH_MS = 3000
+"""A stream that has just begun is shown at once, in short blocks, as if somebody watched."""
 
 
 class Session:
@@ -48,29 +48,28 @@ class Session:
     def __init__(
         self, device: DeviceSettings, profile: Profile, gateway: Gateway, entry: DeviceEntry
     ) -> None:
-        self._identity = device.identity
         self._profile = profile
         self._gateway = gateway
         self._entry = entry
+        self._report = Report(device.identity, gateway, entry)
         self._acceptance = Acceptance(gateway, entry)
         self.inbox = Inbox(self._acceptance.is_full)
         self.device_clock = DeviceClockKeeper(gateway.clock, gateway.is_clock_trusted)
         self._decoding = decoding_of(profile)
         self._limits = AlarmLimits(profile)
-        self._statuses = Statuses(device.identity)
-        is_ble = device.identity.startswith("ble:")
-        self._gate = Gate(
-            needs_clock=is_ble and clock_channel(profile) is not None,
-            serial_number=device.serial_number if is_ble else None,
+        self._events = EventLog(device.identity, profile, gateway, self._limits)
+        self._stream = self._stream_log(device.identity)
+        self._fresh_until_ms: int | None = None
+        self._admission = Admission(
+            device, profile, self.device_clock, gateway.clock, gateway.vault
         )
-        self._events = EventLog(device.identity, profile, gateway, self._limits, self.device_clock)
-        self._stream = self._stream_log()
+        self._gate = self._admission.gate
         self._link = LinkChange(LinkState.WAITING, 0)
         self._is_silent = False
         self._valid_ms = 0
-        self._held: list[Octets] = []
         self._token: int | None = None
         self._records: list[NewRecord] = []
+        self._entry.waiting = self._admission.waiting
 
     async def run(self, transport: Transport) -> None:
         """Consume until the inbox is closed and empty; then all of it is in the outbox."""
@@ -79,44 +78,53 @@ class Session:
                 self._take(arrival)
             self._tick()
             await self._accept(transport)
-        self._release()
-        if self._stream is not None:
-            self._records += self._stream.flush()
-        await self._accept(transport)
+        await self._end(transport)
 
-    def _stream_log(self) -> StreamLog | None:
+    def _stream_log(self, identity: str) -> StreamLog | None:
         if self._profile.stream is None:
             return None
         return StreamLog(
-            self._identity,
+            identity,
             self._profile.stream,
             self._limits,
             self._gateway.outbox.series_number,
             self._gateway.open_streams,
-            self._gateway.live_until,
+            self._live_until,
         )
+
+    def _live_until(self) -> int | None:
+        moments = (self._gateway.live_until(), self._fresh_until_ms)
+        return max((each for each in moments if each is not None), default=None)
 
     async def _accept(self, transport: Transport) -> None:
         """Append what was made; return when it is committed."""
         lost = self.inbox.take_lost()
         if lost is not None:
-            self._records.append(self._gap_of(lost))
+            self._records += self._report.lost(lost)
         while self._records:
             records, self._records = self._records, []
             await self._acceptance.append(records)
             self._show()
         if self._stream is not None:
             self._stream.accepted()
+        # After the append: a kill between the two brings a reading twice, never not at all.
+        await asyncio.to_thread(self._admission.save)
         if self._token is not None and (self._stream is None or self._stream.is_empty):
             transport.accepted(self._token)
             self._token = None
 
-    def _gap_of(self, lost: Lost) -> NewRecord:
-        self._entry.count("lost", lost.count)
-        clock = self._gateway.clock
-        wall_ms = clock.wall_ms() - clock.mono_ms() + lost.until_ms
-        since_ms, until_ms = lost.since_ms, lost.until_ms
-        return gap_record(self._identity, lost.cause, lost.count, since_ms, until_ms, wall_ms)
+    async def _end(self, transport: Transport) -> None:
+        """The gateway stops: only what is in doubt, and safe on the disk, waits on."""
+        self._gate.reads_done()
+        self._admission.link_down()
+        self._settle(self._gateway.clock.mono_ms())
+        if not await asyncio.to_thread(self._admission.save):
+            left = self._admission.give_up()
+            lost = Lost(RESTART, len(left), left[0].mono_ms, left[-1].mono_ms)
+            self._records += self._report.lost(lost)
+        if self._stream is not None:
+            self._records += self._stream.flush()
+        await self._accept(transport)
 
     # -- arrivals
 
@@ -127,30 +135,44 @@ class Session:
             case LinkChange():
                 self._change_link(arrival)
             case ReadsDone():
+                if SERIAL_NUMBER in arrival.absent:
+                    self._gate.told(None)
                 self._reads_done()
             case Unreadable():
                 self._reject(arrival.octets, arrival.reason, arrival.mono_ms)
                 self._token = arrival.token
-        if self._held and (self._gate.is_open(arrival.mono_ms) or self._gate.is_refusing):
-            self._release()
+        self._settle(arrival.mono_ms)
 
     def _take_octets(self, arrival: Octets) -> None:
-        if arrival.is_read or self._gate.is_open(arrival.mono_ms):
-            self._decode(arrival)
-        elif self._gate.is_refusing or len(self._held) >= MOST_HELD:
-            self._reject(arrival.octets, "not the enrolled device", arrival.mono_ms)
-        else:
-            self._held.append(arrival)
-        self._token = arrival.token
+        self._token = self._token if arrival.token is None else arrival.token
+        if arrival.is_read and self._decoding.is_about_device(arrival.channel):
+            self._decode(arrival, self.device_clock.on_link)
+            return
+        match self._admission.ask(arrival):
+            case Answer.TAKEN:
+                self._decode(arrival, self.device_clock.on_link)
+            case Answer.REFUSED:
+                self._reject(arrival.octets, OTHER, arrival.mono_ms)
+            case Answer.NO_ROOM:
+                self._reject(arrival.octets, NO_ROOM, arrival.mono_ms)
+                lost = Lost(UNVERIFIED, 1, arrival.mono_ms, arrival.mono_ms)
+                self._records += self._report.lost(lost)
+            case Answer.WAITS:
+                self._entry.waiting = self._admission.waiting
 
-    def _release(self) -> None:
-        """Decode what waited; of a device that is not the enrolled one nothing is taken."""
-        held, self._held = self._held, []
-        for arrival in held:
-            if self._gate.is_refusing:
-                self._reject(arrival.octets, "not the enrolled device", arrival.mono_ms)
+    def _settle(self, mono_ms: int) -> None:
+        """Decode what waited, if that can be decided now; of another device nothing is taken."""
+        decided = self._admission.decided(mono_ms)
+        for each in decided:
+            if each.is_after_break and self._stream is not None:
+                self._records += self._stream.interrupted("link-lost")
+            if each.is_refused:
+                self._reject(each.arrival.octets, OTHER, each.arrival.mono_ms)
             else:
-                self._decode(arrival)
+                self._decode(each.arrival, each.clock, each.waited)
+        if decided:
+            self._entry.waiting = 0
+            self._show()
 
     def _change_link(self, change: LinkChange) -> None:
         was_up = self._link.state is LinkState.CONNECTED
@@ -160,11 +182,12 @@ class Session:
             self._valid_ms = change.mono_ms
             self._is_silent = False
             self._decoding.restart()
-            self.device_clock.link_up()
-            self._gate.link_up(change.mono_ms)
+            self._fresh_until_ms = None
+            self._admission.link_up(change.mono_ms)
         elif was_up:
             self._reads_done()
-            self._release()
+            self._settle(change.mono_ms)
+            self._admission.link_down()
             if change.state is not LinkState.ENDED:
                 self._interrupt("link-lost")
             elif self._stream is not None:
@@ -174,10 +197,10 @@ class Session:
     def _reads_done(self) -> None:
         """Nothing more will be read on this link: say at once what the device is."""
         self._gate.reads_done()
-        if self._entry.info != DeviceInfo():
-            clock = self._gateway.clock
-            info = self._entry.info
-            self._records += self._statuses.info(info, clock.mono_ms(), clock.wall_ms())
+        self._records += self._report.info()
+        if self._admission.is_bound:
+            self._records += self._report.identity(self._gate.identity)
+        self._show()
 
     def _interrupt(self, cause: str) -> None:
         if self._stream is not None:
@@ -186,7 +209,7 @@ class Session:
 
     # -- values
 
-    def _decode(self, arrival: Octets) -> None:
+    def _decode(self, arrival: Octets, clock: LinkClock, waited: Waited | None = None) -> None:
         try:
             meanings = self._decoding.decode(arrival)
         except DecodeError as error:
@@ -198,9 +221,11 @@ class Session:
                 case Told():
                     self._told(meaning, arrival)
                 case Values():
-                    self._values(meaning, arrival)
+                    self._values(meaning, arrival, clock, waited)
 
-    def _values(self, values: Values, arrival: Octets) -> None:
+    def _values(
+        self, values: Values, arrival: Octets, clock: LinkClock, waited: Waited | None
+    ) -> None:
         readings = flag_implausible(values.readings, self._profile)
         self._entry.count("readings", len(readings))
         self._entry.saw_data(arrival.mono_ms, arrival.wall_ms)
@@ -209,54 +234,39 @@ class Session:
             self._is_silent = False
             self._show()
         if values.is_stream and self._stream is not None:
+            if self._fresh_until_ms is None and arrival.age_ms == 0:
+                self._fresh_until_ms = arrival.wall_ms + FRESH_MS
             flagged = msgspec.structs.replace(values, readings=readings)
             self._records += self._stream.add(flagged, arrival)
         else:
-            self._records.append(self._events.record(readings, arrival))
+            self._records.append(self._events.record(readings, arrival, clock, waited))
 
     def _told(self, told: Told, arrival: Octets) -> None:
-        mono_ms, wall_ms = arrival.mono_ms, arrival.wall_ms
         if told.clock is not None:
             self.device_clock.shown(told.clock)
-            skew = skew_s(told.clock, self._events.receipt(arrival))
-            self._entry.clock_skew_s = skew
-            self._records += self._statuses.clock(skew, mono_ms, wall_ms)
-        if told.is_clock:
-            self._gate.clock_known()
-        if told.battery_percent is not None:
-            self._entry.battery_percent = told.battery_percent
-            data = {"percent": told.battery_percent}
-            self._records += self._statuses.changed("battery", data, mono_ms, wall_ms)
-        if told.info is not None:
-            self._gate.told(told.info)
-            self._entry.info = device_information.merge(self._entry.info, told.info)
-            self._show()
+        self._records += self._report.told(told, self._events.receipt(arrival))
+        for need, is_known in (("clock", told.is_clock), ("site", told.is_site)):
+            if is_known:
+                self._gate.known(need)
+        if told.is_serial_number:
+            self._gate.told(None if told.info is None else told.info.serial_number)
+        self._show()
 
     def _reject(self, octets: bytes, reason: str, mono_ms: int) -> None:
-        self._entry.count("decode_errors")
-        self._entry.last_error = reason
-        name = self._gateway.quarantine.put(self._identity, octets, reason, mono_ms)
-        data: Data = {
-            "count": self._entry.status().counts.decode_errors,
-            "octets": len(octets),
-            "hash": name,
-            "reason": reason[:256],
-        }
-        wall_ms = self._gateway.clock.wall_ms()
-        self._records += self._statuses.quarantine(data, mono_ms, wall_ms)
+        self._records += self._report.rejected(octets, reason, mono_ms)
 
     # -- time
 
     def _wait_s(self) -> float | None:
         """How long nothing can happen by itself; None = until something arrives."""
         is_serial = self._profile.transport.serial is not None
-        waits = self._held or is_serial or (self._stream is not None and not self._stream.is_empty)
-        return TICK_S if waits else None
+        is_block_open = self._stream is not None and not self._stream.is_empty
+        is_held = self._admission.waiting and not self._gate.is_in_doubt
+        return TICK_S if is_held or is_serial or is_block_open else None
 
     def _tick(self) -> None:
         mono_ms, wall_ms = self._gateway.clock.mono_ms(), self._gateway.clock.wall_ms()
-        if self._held and self._gate.is_open(mono_ms):
-            self._release()
+        self._settle(mono_ms)
         serial = self._profile.transport.serial
         is_up = self._link.state is LinkState.CONNECTED and not self._is_silent
         if serial is not None and is_up and mono_ms - self._valid_ms > serial.silence_s * 1000:
@@ -267,19 +277,17 @@ class Session:
             self._records += self._stream.tick(mono_ms, wall_ms)
 
     def _show(self) -> None:
-        """Put the state on the board, and a change of the link into a record."""
         state, reason = self._state()
-        mono_ms, wall_ms = self._gateway.clock.mono_ms(), self._gateway.clock.wall_ms()
-        self._entry.set_state(state, reason, wall_ms)
-        if self._acceptance.trouble is None:
-            is_stream = self._stream is not None
-            self._records += self._statuses.link(state, reason, is_stream, mono_ms, wall_ms)
+        is_taking = self._acceptance.trouble is None
+        self._records += self._report.link(
+            state, reason, is_stream=self._stream is not None, is_record=is_taking
+        )
 
     def _state(self) -> tuple[str, str | None]:
         if self._acceptance.trouble is not None:
             return self._acceptance.trouble
-        if self._gate.is_refusing:
-            return "wrong-device", "its serial number is not the one in the settings"
+        if self._admission.trouble is not None:
+            return self._admission.trouble
         if self._is_silent:
             return "silent", "the line is open but no valid frame comes: is the device on?"
         return self._link.state, self._link.reason

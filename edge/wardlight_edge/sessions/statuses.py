@@ -1,6 +1,7 @@
 """Status changes of one device as records: each name only when what it says has changed."""
 
 from wardlight_edge.outbox.base import NewRecord
+from wardlight_edge.sessions.gate import Identity
 from wardlight_edge.sessions.records import Data, status_record
 from wardlight_edge.transports.base import TROUBLE, LinkState
 from wardlight_shared.model import DeviceInfo
@@ -46,6 +47,11 @@ class Statuses:
         stated = {name: value[:256] for name, value in data.items() if value is not None}
         return self.changed("info", stated, mono_ms, wall_ms)
 
+    def identity(self, identity: Identity, mono_ms: int, wall_ms: int) -> list[NewRecord]:
+        """By what a device is known that the settings bind to a serial number."""
+        data = {"known_by": _KNOWN_BY[identity]}
+        return self.changed("identity", data, mono_ms, wall_ms)
+
     def clock(self, skew_s: int, mono_ms: int, wall_ms: int) -> list[NewRecord]:
         """How far the device's clock is from the gateway's local time."""
         before = self._said.get("clock", {}).get("skew_s")
@@ -62,5 +68,11 @@ class Statuses:
         return self.changed("quarantine", data, mono_ms, wall_ms)
 
 
+_KNOWN_BY = {
+    Identity.ENROLLED: "serial-number",
+    Identity.BY_ADDRESS: "address",
+    Identity.OTHER: None,
+    Identity.UNKNOWN: None,
+}
 _PASSING = frozenset({LinkState.WAITING, LinkState.CONNECTING})
-_BAD = TROUBLE | {"wrong-device", "failed"}
+_BAD = TROUBLE | {"wrong-device", "unverified", "failed"}

@@ -74,9 +74,13 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 class ReadsDone(msgspec.Struct, frozen=True):
-    """All that the transport reads by itself on this link has been delivered."""
+    """All that the transport reads by itself on this link has been delivered.
+
+    absent  what the device does not offer, of what was to be read
+    """
 
     mono_ms: int
+    absent: frozenset[str] = frozenset()
 
 
 Arrival = LinkChange | Octets | Unreadable | ReadsDone

@@ -61,7 +61,10 @@ def address_from_identity(identity: str) -> str:
 
 
 class BleTransport:
-    """The way to one BLE device."""
+    """The way to one BLE device.
+
+    must_read  characteristics that each visit reads first, and again when that fails
+    """
 
     def __init__(
         self,
@@ -71,6 +74,7 @@ class BleTransport:
         clock_setter: DeviceClockSetter,
         moments: Moments,
         *,
+        must_read: tuple[str, ...] = (),
         repair_s: float = REPAIR_S,
     ) -> None:
         if profile.transport.ble is None:
@@ -81,6 +85,7 @@ class BleTransport:
         self._watch = stack.watch(self._address)
         self._clock_setter = clock_setter
         self._moments = moments
+        self._must_read = must_read
         self._repair_s = repair_s
         self._backoff = Backoff(1.0, LONGEST_S)
         self._early_drops = 0
@@ -144,7 +149,7 @@ class BleTransport:
 
     async def _visit(self, heard: Heard, receiver: Receiver) -> float:
         """Connect and stay as long as the profile says; return the seconds to rest after it."""
-        visit = Visit(self._plan, receiver, self._clock_setter, self._moments)
+        visit = Visit(self._plan, receiver, self._clock_setter, self._moments, self._must_read)
         try:
             await self._connect_and_stay(heard, receiver, visit)
         except BleError as error:

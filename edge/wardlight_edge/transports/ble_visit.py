@@ -3,7 +3,8 @@
 The order is the one that loses nothing. A bonded cuff indicates within milliseconds of the
 connection, bluetoothd confirms it at once, and what comes before our StartNotify is gone for ever:
 so all measurement characteristics are subscribed first, in the order of the profile, with nothing
-in between. Then the clock is read, and only then set; then the rest.
+in between. Then what the session waits for: whatever must be read, and the clock, which is read
+before it is set; then the rest.
 """
 
 import asyncio
@@ -25,12 +26,17 @@ from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_shared.profile import TransportBle
 
 CLOCKS: Final = ("0x2A2B", "0x2A08")
+MUST_READ_TRIES: Final = 3
+MUST_READ_PAUSE_S: Final = 0.5
 _CHECK_S: Final = 1.0
 _logger = logging.getLogger(__name__)
 
 
 class Visit:
-    """What happens on one link; ``values`` counts what the device sent by itself."""
+    """What happens on one link; ``values`` counts what the device sent by itself.
+
+    must_read  what is read first, and tried again when that fails
+    """
 
     def __init__(
         self,
@@ -38,8 +44,10 @@ class Visit:
         receiver: Receiver,
         clock_setter: DeviceClockSetter,
         moments: Moments,
+        must_read: tuple[str, ...] = (),
     ) -> None:
         self._plan = plan
+        self._must_read = must_read
         self._receiver = receiver
         self._clock_setter = clock_setter
         self._moments = moments
@@ -59,7 +67,9 @@ class Visit:
         self._last_ms = self._moments.mono_ms()
 
     async def read(self, link: Link) -> None:
-        """Read the clock, set it, read what else the profile wants; a refusal skips one value."""
+        """Read what the session waits for, set the clock, read the rest; a refusal skips one."""
+        for channel in self._must_read:
+            await self._read_surely(link, channel)
         target = self._plan.set_clock
         clocks = [target] if target else []
         clocks += [channel for channel in self._plan.read_once if channel in CLOCKS]
@@ -68,9 +78,11 @@ class Visit:
             if channel == target:
                 await self._set_clock(link, channel, shown)
         for channel in self._plan.read_once:
-            if channel not in CLOCKS:
+            if channel not in (*CLOCKS, *self._must_read):
                 await self._read_one(link, channel)
-        self._receiver.offer(ReadsDone(self._moments.mono_ms()))
+        wanted = (*self._must_read, *self._plan.read_once)
+        absent = frozenset(channel for channel in wanted if not link.offers(channel))
+        self._receiver.offer(ReadsDone(self._moments.mono_ms(), absent))
 
     async def stay(self, link: Link) -> None:
         """Until the link ends, nothing came for the profile's time, or nothing can be accepted."""
@@ -84,6 +96,21 @@ class Visit:
                     await link.wait_lost()
             except TimeoutError:
                 continue
+
+    async def _read_surely(self, link: Link, channel: str) -> None:
+        """Read a value, again after a pause when that fails; a link that ends says so."""
+        for attempt in range(MUST_READ_TRIES):
+            if attempt:
+                await self._pause(link)
+            if not link.offers(channel) or await self._read_one(link, channel) is not None:
+                return
+
+    async def _pause(self, link: Link) -> None:
+        try:
+            async with asyncio.timeout(MUST_READ_PAUSE_S):
+                await link.wait_lost()
+        except TimeoutError:
+            return
 
     async def _read_one(self, link: Link, channel: str) -> bytes | None:
         if not link.offers(channel):

@@ -1,8 +1,7 @@
 """From the radio to the outbox: the device runner against the fake BlueZ."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +13,7 @@ from support.ble_visits import CUFF, WatchedCuff, changed
 from support.block_reader import samples
 from support.edge_settings import settings_for
 from support.recording_outbox import RecordingOutbox
+from support.running_gateway import running_gateway
 from support.waiting import wait_until
 from wardlight_edge.clock import SystemClock
 from wardlight_edge.config import DeviceSettings
@@ -25,7 +25,7 @@ from wardlight_lab.devices.pulse_oximeter import PulseOximeter
 from wardlight_lab.serialport.pty_port import PtyPort
 from wardlight_shared.codes import BY_WIRE
 from wardlight_shared.model import Flag
-from wardlight_shared.profile import Profile, parse
+from wardlight_shared.profile import parse
 from wardlight_shared.records import BlockBody, Lane, TimeMethod
 
 pytestmark = pytest.mark.dbus
@@ -62,35 +62,6 @@ name = "spo2"
 )
 
 
-class Running:
-    """A runner with what it writes to."""
-
-    def __init__(self, runner: DeviceRunner, outbox: RecordingOutbox) -> None:
-        self.runner = runner
-        self.outbox = outbox
-
-    def state(self, place: int = 0) -> str:
-        """The state of a device on the board."""
-        return self.runner.board.devices()[place].state
-
-
-@asynccontextmanager
-async def _running(
-    folder: Path, profiles: dict[str, Profile], *devices: DeviceSettings
-) -> AsyncIterator[Running]:
-    outbox = RecordingOutbox()
-    settings = settings_for(folder, *devices)
-    runner = DeviceRunner(settings, profiles, outbox, SystemClock(), lambda: None, key=bytes(32))
-    task = asyncio.create_task(runner.run(), name="runner")
-    try:
-        yield Running(runner, outbox)
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.result()
-
-
 async def test_a_stored_reading_is_dated_by_the_clock_of_its_device(
     bluez: FakeBluez, cuff: WatchedCuff, tmp_path: Path
 ) -> None:
@@ -98,8 +69,9 @@ async def test_a_stored_reading_is_dated_by_the_clock_of_its_device(
     del bluez
     cuff.clock.skew = timedelta(hours=-1)
     measured = cuff.clock.now() - timedelta(minutes=6)
+    cuff.habit.linger = 5  # long enough for all that is read
     device = DeviceSettings(identity=cuff.identity_text, profile="cuff")
-    async with _running(tmp_path, {"cuff": CUFF}, device) as run:
+    async with running_gateway(tmp_path, {"cuff": CUFF}, device) as run:
         record = cuff.take_record(measured)
         cuff.store(record)
         await wait_until(lambda: run.outbox.events())
@@ -133,7 +105,7 @@ async def test_what_a_device_sends_twice_is_stored_once(
     cuff.faults.drop_after.append(1)
     cuff.faults.acknowledge_last = False
     device = DeviceSettings(identity=cuff.identity_text, profile="cuff")
-    async with _running(tmp_path, {"cuff": CUFF}, device) as run:
+    async with running_gateway(tmp_path, {"cuff": CUFF}, device) as run:
         cuff.record(3)
         await wait_until(lambda: not cuff.pending)
         await wait_until(lambda: len(run.outbox.events()) == 3)
@@ -148,7 +120,7 @@ async def test_another_device_under_the_same_address_is_quarantined(
     device = DeviceSettings(
         identity=cuff.identity_text, profile="cuff", serial_number="SOMEONE-ELSE"
     )
-    async with _running(tmp_path, {"cuff": CUFF}, device) as run:
+    async with running_gateway(tmp_path, {"cuff": CUFF}, device) as run:
         cuff.record()
         await wait_until(lambda: run.runner.board.devices()[0].counts.decode_errors == 1)
         await wait_until(lambda: run.outbox.statuses("quarantine"))
@@ -166,7 +138,7 @@ async def test_the_enrolled_serial_number_is_accepted(
     device = DeviceSettings(
         identity=cuff.identity_text, profile="cuff", serial_number=cuff.identity.serial
     )
-    async with _running(tmp_path, {"cuff": CUFF}, device) as run:
+    async with running_gateway(tmp_path, {"cuff": CUFF}, device) as run:
         cuff.record(2)
         await wait_until(lambda: len(run.outbox.events()) == 2)
 
@@ -176,7 +148,7 @@ async def test_a_full_outbox_is_waited_for_and_nothing_is_lost(
 ) -> None:
     del bluez
     device = DeviceSettings(identity=cuff.identity_text, profile="cuff")
-    async with _running(tmp_path, {"cuff": CUFF}, device) as run:
+    async with running_gateway(tmp_path, {"cuff": CUFF}, device) as run:
         run.outbox.is_full = True
         cuff.record(2)
         board = run.runner.board
@@ -192,7 +164,7 @@ async def test_a_stream_is_folded_and_its_loss_is_named(bluez: FakeBluez, tmp_pa
     bluez.add(oximeter)
     identity = "ble:" + oximeter.address.replace(":", "")
     device = DeviceSettings(identity=identity, profile="oximeter")
-    async with _running(tmp_path, {"oximeter": OXIMETER}, device) as run:
+    async with running_gateway(tmp_path, {"oximeter": OXIMETER}, device) as run:
         await wait_until(lambda: len(run.outbox.blocks()) >= 1)
         assert oximeter.link is not None
         await oximeter.link.hang_up()
@@ -224,7 +196,7 @@ async def test_without_bluetooth_serial_devices_go_on(
             DeviceSettings(identity="serial:bed", profile="serial", port=str(port.path)),
         )
         profiles = {"cuff": CUFF, "serial": SERIAL}
-        async with _running(tmp_path, profiles, *devices) as run:
+        async with running_gateway(tmp_path, profiles, *devices) as run:
             await wait_until(lambda: run.state(0) == "absent" and run.state(1) == "connected")
             absent, _ = run.runner.board.devices()
             assert absent.reason == "no system D-Bus"
@@ -252,7 +224,7 @@ async def test_an_operator_repairs_by_identity(
 ) -> None:
     device = DeviceSettings(identity=cuff.identity_text, profile="cuff")
     profiles = {"cuff": changed(CUFF, idle_timeout_s=5)}
-    async with _running(tmp_path, profiles, device) as run:
+    async with running_gateway(tmp_path, profiles, device) as run:
         cuff.record()
         await wait_until(lambda: len(run.outbox.events()) == 1)
         await wait_until(lambda: run.state() == "waiting")

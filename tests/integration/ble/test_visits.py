@@ -214,13 +214,14 @@ async def test_a_full_gateway_leaves_the_readings_on_their_device(
 ) -> None:
     del bluez
     async with visiting(tmp_path, cuff.identity_text) as visit:
-        visit.receiver.is_refusing = True
+        visit.receiver.refuses = True
         cuff.record(2)
         radio = visit.stack.radio("hci0")
         await wait_until(lambda: radio.state.last_advertisement_mono_ms)
-        await asyncio.sleep(0.3)  # several advertisements pass
+        asked = visit.receiver.asked
+        await wait_until(lambda: visit.receiver.asked >= asked + 3, what="it is heard again")
         assert cuff.done == []
-        visit.receiver.is_refusing = False
+        visit.receiver.refuses = False
         await wait_until(lambda: len(visit.receiver.values()) == 2)
     assert not cuff.pending
 
@@ -233,7 +234,7 @@ async def test_a_gateway_that_fills_up_hangs_up(
     async with visiting(tmp_path, cuff.identity_text) as visit:
         cuff.record()
         await wait_until(lambda: visit.receiver.of(ReadsDone))
-        visit.receiver.is_refusing = True
+        visit.receiver.refuses = True
         await wait_until(lambda: visit.receiver.last().state is LinkState.WAITING)
     assert cuff.link is None
 

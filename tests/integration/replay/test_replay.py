@@ -234,12 +234,12 @@ async def test_a_missing_capture_is_named(tmp_path: Path) -> None:
 
 async def test_a_refusing_gateway_stops_the_replay(tmp_path: Path) -> None:
     file, receiver = _write(tmp_path / "trace.jsonl", _glucose(3)), KeepingReceiver()
-    receiver.is_refusing = True
+    receiver.refuses = True
     transport = ReplayTransport("replay:x", file, 0, tmp_path / "state", SystemClock())
     task = asyncio.create_task(transport.run(receiver))
     await wait_until(lambda: receiver.states() == [LinkState.CONNECTED])
     assert not receiver.values()
-    receiver.is_refusing = False
+    receiver.refuses = False
     await asyncio.wait_for(task, 30)
     assert len(receiver.values()) == 3
     assert not receiver.of(Unreadable)

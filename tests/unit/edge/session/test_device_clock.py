@@ -65,21 +65,32 @@ def test_memory_is_dated_by_the_old_clock_and_what_follows_by_the_new() -> None:
     keeper, clock = _keeper()
     read = DeviceClock(RIGHT_S - 3600, clock.mono_ms())
     keeper.shown(read)
-    assert keeper.clock_for(RIGHT_S - 3700, clock.mono_ms()) is read
+    assert keeper.on_link.clock_for(RIGHT_S - 3700, clock.mono_ms()) is read
     clock.advance(500)
     keeper.written("0x2A2B")
     clock.advance(60_000)
-    assert keeper.clock_for(RIGHT_S - 3700, clock.mono_ms()) is read, "stored before"
-    after = keeper.clock_for(RIGHT_S + 50, clock.mono_ms())
+    assert keeper.on_link.clock_for(RIGHT_S - 3700, clock.mono_ms()) is read, "stored before"
+    after = keeper.on_link.clock_for(RIGHT_S + 50, clock.mono_ms())
     assert after is not None
     assert after.device_s == RIGHT_S, "measured after"
-    assert keeper.clock_for(RIGHT_S + 500, clock.mono_ms()) is read, "ahead of the clock set"
-    assert keeper.clock_for(None, clock.mono_ms()) is read
+    assert keeper.on_link.clock_for(RIGHT_S + 500, clock.mono_ms()) is read, (
+        "ahead of the clock set"
+    )
+    assert keeper.on_link.clock_for(None, clock.mono_ms()) is read
 
 
 def test_a_new_link_knows_nothing() -> None:
     keeper, clock = _keeper()
     keeper.shown(DeviceClock(1, 1))
     keeper.written("0x2A2B")
-    keeper.link_up()
-    assert keeper.clock_for(RIGHT_S, clock.mono_ms()) is None
+    keeper.link_up(clock.mono_ms() + 1)
+    assert keeper.on_link.clock_for(RIGHT_S, clock.mono_ms()) is None
+
+
+def test_a_clock_set_before_the_session_has_heard_of_the_link_counts_for_it() -> None:
+    keeper, clock = _keeper()
+    connected_ms = clock.mono_ms()
+    clock.advance(100)
+    keeper.written("0x2A2B")
+    keeper.link_up(connected_ms)
+    assert keeper.on_link.clock_for(RIGHT_S + 1, clock.mono_ms() + 1000) is not None

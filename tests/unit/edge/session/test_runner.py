@@ -8,7 +8,7 @@ import pytest
 from support.edge_settings import settings_for
 from support.manual_clock import ManualClock
 from support.recording_outbox import RecordingOutbox
-from support.waiting import wait_until
+from support.waiting import let_run, wait_until
 from wardlight_edge.clock import SystemClock
 from wardlight_edge.config import DeviceSettings
 from wardlight_edge.sessions.gateway import Gateway
@@ -105,7 +105,7 @@ async def test_a_fault_of_one_device_is_shown_tried_again_and_stays_alone(
 async def test_a_gateway_without_devices_runs_until_it_is_stopped(tmp_path: Path) -> None:
     runner, _ = _runner(tmp_path)
     task = asyncio.create_task(runner.run())
-    await asyncio.sleep(0.05)
+    await let_run()
     assert not task.done()
     assert runner.board.devices() == ()
     assert runner.board.radios() == ()

@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 
+from support.waiting import let_run
 from wardlight_edge.clock import SystemClock
 from wardlight_edge.config import BleSettings
 from wardlight_edge.transports.ble_radio import Radio
@@ -46,7 +47,7 @@ async def test_connects_are_made_one_at_a_time() -> None:
     radio = _radio(max_links=4)
     async with radio.connecting():
         second = asyncio.create_task(_connect(radio))
-        await asyncio.sleep(0.05)
+        await let_run()
         assert not second.done()
     await asyncio.wait_for(second, 10)
 

@@ -1,0 +1,139 @@
+"""Whether a value is taken now, waits or is refused: the gate and the room before it.
+
+Values are taken in order of arrival: while one waits, those behind it wait too.
+"""
+
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from wardlight_edge.clock import Clock
+from wardlight_edge.config import DeviceSettings
+from wardlight_edge.sessions.decoding import needs_of
+from wardlight_edge.sessions.device_clock import DeviceClockKeeper, LinkClock
+from wardlight_edge.sessions.events import Waited
+from wardlight_edge.sessions.gate import Gate
+from wardlight_edge.sessions.waiting_room import CAPACITY, Vault, Waiting, WaitingRoom
+from wardlight_edge.transports.base import Octets
+from wardlight_shared.profile import Profile
+
+UNVERIFIED: Final = "unverified"
+"""State of a device in doubt, and cause of the gap when more came than can wait."""
+
+OTHER: Final = "not the enrolled device: its serial number is not the one in the settings"
+IN_DOUBT: Final = (
+    "its serial number could not be read: readings wait until it can be compared with the "
+    "settings; it is tried on every link"
+)
+NO_ROOM: Final = f"{CAPACITY} readings wait already for the device's serial number"
+
+
+class Answer(Enum):
+    """What becomes of a value that has just arrived."""
+
+    TAKEN = auto()
+    WAITS = auto()
+    REFUSED = auto()
+    NO_ROOM = auto()
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A value that waited and is decided now.
+
+    clock           what its link knew of the device's clock
+    waited          given when it waited beyond its link
+    is_refused      another device sent it
+    is_after_break  it came over another link than the one before it
+    """
+
+    arrival: Octets
+    clock: LinkClock
+    waited: Waited | None
+    is_refused: bool
+    is_after_break: bool
+
+
+class Admission:
+    """Decides about one device's values.
+
+    vault  where what waits beyond a link is kept; None = in memory alone
+    """
+
+    def __init__(
+        self,
+        device: DeviceSettings,
+        profile: Profile,
+        device_clock: DeviceClockKeeper,
+        clock: Clock,
+        vault: Vault | None,
+    ) -> None:
+        is_ble = device.identity.startswith("ble:")
+        self.is_bound = is_ble and device.serial_number is not None
+        """Whether the settings ask for more than the address."""
+        self.gate = Gate(
+            needs=needs_of(profile) if is_ble else frozenset(),
+            serial_number=device.serial_number if is_ble else None,
+        )
+        # The samples of a stream that are in no block yet are never kept over a restart.
+        is_kept = self.is_bound and profile.stream is None
+        self._room = WaitingRoom(device.identity, clock, vault if is_kept else None)
+        self._device_clock = device_clock
+        self._clock = clock
+
+    @property
+    def waiting(self) -> int:
+        """How many values wait."""
+        return len(self._room)
+
+    @property
+    def trouble(self) -> tuple[str, str] | None:
+        """State and reason while the device is not taken for the enrolled one."""
+        if self.gate.is_refusing:
+            return "wrong-device", "its serial number is not the one in the settings"
+        return (UNVERIFIED, IN_DOUBT) if self.gate.is_in_doubt else None
+
+    def ask(self, arrival: Octets) -> Answer:
+        """Decide about a value; one that waits is kept here."""
+        if self.gate.is_refusing:
+            return Answer.REFUSED
+        if self.gate.is_open(arrival.mono_ms) and not self._room:
+            return Answer.TAKEN
+        return Answer.WAITS if self._room.put(arrival) else Answer.NO_ROOM
+
+    def link_up(self, mono_ms: int) -> None:
+        """A link has come up."""
+        self._device_clock.link_up(mono_ms)
+        self.gate.link_up(mono_ms)
+
+    def link_down(self) -> None:
+        """The link is over; what still waits is dated by what was known on it."""
+        self._room.link_down(self._device_clock.on_link)
+
+    def decided(self, mono_ms: int) -> list[Admitted]:
+        """What waited, once it can be decided."""
+        if not self._room or not (self.gate.is_open(mono_ms) or self.gate.is_refusing):
+            return []
+        waiting = self._room.take()
+        return [
+            self._admitted(each, place > 0 and each.clock is not waiting[place - 1].clock)
+            for place, each in enumerate(waiting)
+        ]
+
+    def save(self) -> bool:
+        """Bring the disk up to date where that matters; False: what waits is in memory alone."""
+        return self._room.save() if self.gate.is_in_doubt or not self._room else True
+
+    def give_up(self) -> list[Octets]:
+        """Take out what waits: it could not be kept."""
+        return [each.arrival(self._clock) for each in self._room.take()]
+
+    def _admitted(self, waiting: Waiting, is_after_break: bool) -> Admitted:
+        arrival = waiting.arrival(self._clock)
+        is_refused = self.gate.is_refusing
+        if waiting.clock is None:
+            clock = self._device_clock.on_link
+            return Admitted(arrival, clock, None, is_refused, is_after_break)
+        clock = waiting.clock.moved(arrival.mono_ms - waiting.mono_ms)
+        waited = Waited(waiting.token, waiting.boot != self._clock.boot_id())
+        return Admitted(arrival, clock, waited, is_refused, is_after_break)

@@ -1,0 +1,170 @@
+"""Readings whose device is in doubt: they wait here, bounded, and on the disk.
+
+A cuff counts a reading as sent once bluetoothd has confirmed it, and forgets it; the answer to who
+it was may come with its next measurement, tomorrow. So what waits longer than a link is written to
+``<device>.sealed``, mode 0600, sealed as the quarantine's files are, and found again after a
+restart. It is removed after its readings are in the outbox; a kill between the two brings them a
+second time, with the same event ids.
+
+Errors  none: a disk in trouble is logged, and what waits then waits in memory alone
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from wardlight_edge.clock import Clock
+from wardlight_edge.sessions.device_clock import LinkClock
+from wardlight_edge.transports.base import Octets
+from wardlight_shared.errors import StorageError
+
+CAPACITY: Final = 256
+_logger = logging.getLogger(__name__)
+
+
+class Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """One value.
+
+    clock  what its link knew of the device's clock; None = that link still stands
+    boot   the boot whose monotonic clock the moments are of
+    """
+
+    channel: str
+    octets: bytes
+    mono_ms: int
+    wall_ms: int
+    boot: str
+    clock: LinkClock | None = None
+
+    @property
+    def token(self) -> bytes:
+        """Names this arrival among all of its device."""
+        return f"{self.boot} {self.mono_ms}".encode()
+
+    def arrival(self, now: Clock) -> Octets:
+        """The value as if this boot had received it: an earlier boot makes it old instead."""
+        if self.boot == now.boot_id():
+            return Octets(self.channel, self.octets, self.mono_ms, self.wall_ms)
+        mono_ms, wall_ms = now.mono_ms(), now.wall_ms()
+        age_ms = max(wall_ms - self.wall_ms, 0)
+        return Octets(self.channel, self.octets, mono_ms, wall_ms, age_ms=age_ms)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Waiting]).decode
+
+
+class Vault:
+    """Where the rooms of all devices keep what must outlive the process.
+
+    seal, unseal  the gateway's cipher; ``unseal`` raises StorageError
+    """
+
+    def __init__(
+        self, folder: Path, seal: Callable[[bytes], bytes], unseal: Callable[[bytes], bytes]
+    ) -> None:
+        self._folder = folder
+        self._seal = seal
+        self._unseal = unseal
+
+    def read(self, device: str) -> list[Waiting]:
+        """What waited for this device when it was written last."""
+        try:
+            return _decode(self._unseal(self._file(device).read_bytes()))
+        except FileNotFoundError:
+            return []
+        except (OSError, StorageError, msgspec.DecodeError) as error:
+            _logger.warning(
+                "waiting readings not read",
+                extra={"device": device, "error": type(error).__name__},
+            )
+            return []
+
+    def write(self, device: str, waiting: list[Waiting]) -> bool:
+        """Replace what waits for this device, durably; False = the disk is in trouble."""
+        file = self._file(device)
+        try:
+            if waiting:
+                self._replace(file, self._seal(_encode(waiting)))
+            else:
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            extra = {"device": device, "error": str(error.strerror)}
+            _logger.warning("waiting readings not written", extra=extra)
+            return False
+        return True
+
+    def _replace(self, file: Path, sealed: bytes) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = file.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(sealed)
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(file)
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _file(self, device: str) -> Path:
+        safe = re.sub(r"[^\w.-]", "-", device)
+        return self._folder / f"{safe}.sealed"
+
+
+class WaitingRoom:
+    """What waits for one device, in order of arrival.
+
+    vault  None = in memory alone (a stream, whose open samples a restart loses anyway)
+    """
+
+    def __init__(self, device: str, clock: Clock, vault: Vault | None) -> None:
+        self._device = device
+        self._clock = clock
+        self._vault = vault
+        self._waiting = [] if vault is None else vault.read(device)
+        self._is_written = True
+        self._is_on_disk = bool(self._waiting)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, arrival: Octets) -> bool:
+        """Let a value wait; False: there is no room."""
+        if len(self._waiting) >= CAPACITY:
+            return False
+        boot = self._clock.boot_id()
+        self._waiting.append(
+            Waiting(arrival.channel, arrival.octets, arrival.mono_ms, arrival.wall_ms, boot)
+        )
+        self._is_written = False
+        return True
+
+    def link_down(self, clock: LinkClock) -> None:
+        """The link is over: what came over it is dated by what was known of its clock."""
+        for place, each in enumerate(self._waiting):
+            if each.clock is None:
+                self._waiting[place] = msgspec.structs.replace(each, clock=clock)
+                self._is_written = False
+
+    def take(self) -> list[Waiting]:
+        """Everything that waits; ``save`` makes the disk forget it."""
+        taken, self._waiting = self._waiting, []
+        self._is_written = not self._is_on_disk
+        return taken
+
+    def save(self) -> bool:
+        """Bring the disk up to date; blocks for a flush. False: what waits is in memory alone."""
+        if self._vault is None:
+            return not self._waiting
+        if not self._is_written:
+            self._is_written = self._vault.write(self._device, self._waiting)
+            self._is_on_disk = bool(self._waiting) or not self._is_written
+        return self._is_written
