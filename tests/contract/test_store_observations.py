@@ -70,8 +70,7 @@ async def test_an_id_is_stable_opaque_and_found_again(store: PostgresStore) -> N
 
 @pytest.mark.parametrize(
     "name",
-    ["", "a" * 26, "0" * 26, "../../x", "A" * 26, "é" * 26, "a" * 25 + "b"]
-    + ["7ac3b477-1543-4878-87a9-da3fa1decf2a"],
+    ["", "a" * 26, "0" * 26, "../../x", "A" * 26, "é" * 26, "a" * 25 + "b", "7ac3b477-1543-4878"],
 )
 async def test_a_foreign_id_finds_nothing(store: PostgresStore, name: str) -> None:
     await admit(store)
