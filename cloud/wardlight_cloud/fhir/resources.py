@@ -34,12 +34,19 @@ def patient_resource(patient: Patient) -> dict[str, Any]:
         "meta": _meta(patient.commit_seq, instant(patient.updated_at)),
         "identifier": [{"system": s, "value": v} for s, v in patient.identifiers],
         "active": True,
-        "name": [{"use": "official", "family": patient.family, "given": [patient.given]}],
+        "name": _names(patient),
         "gender": patient.gender,
     }
     if patient.birth_date is not None:
         resource["birthDate"] = patient.birth_date.isoformat()
     return {key: value for key, value in resource.items() if value != []}
+
+
+def _names(patient: Patient) -> list[dict[str, Any]]:
+    # FHIR has no empty strings: what is not known is left out.
+    family = {"family": patient.family} if patient.family else {}
+    given = {"given": [patient.given]} if patient.given else {}
+    return [{"use": "official", **family, **given}] if family or given else []
 
 
 def _dashed(octets: str) -> str:
@@ -84,7 +91,7 @@ def device_resource(device: DeviceRow, patient_id: str | None = None) -> dict[st
         "version": versions,
         "patient": {"reference": f"Patient/{patient_id}"} if patient_id else None,
     }
-    return {key: value for key, value in resource.items() if value not in (None, [])}
+    return {key: value for key, value in resource.items() if value not in (None, "", [])}
 
 
 def gateway_resource(gateway: Gateway) -> dict[str, Any]:

@@ -73,17 +73,25 @@ def _also(metric: Metric) -> list[dict[str, str]]:
     ]
 
 
+def _in_moles(metric: Metric) -> list[dict[str, str]]:
+    """The code of the same quantity as an amount of substance; none where the table has only mass."""
+    found = (code for code, display in metric.loinc_also if "moles" in display.lower())
+    return [_coding(LOINC, code, "") for code in found]
+
+
 def code_of(metric: Metric, *, moles: bool = False) -> dict[str, Any]:
     """CodeableConcept of a metric: LOINC first, further LOINC, then MDC."""
     codings: list[dict[str, str]] = []
-    if moles and metric.loinc_also:
-        codings.append(_coding(LOINC, metric.loinc_also[0][0], ""))
+    text = metric.loinc_display or metric.mdc_refid or metric.name
+    if moles and "Mass/volume" in text:
+        codings += _in_moles(metric)
+        text = text.replace("Mass/volume", "Moles/volume")
     elif metric.loinc:
         codings.append(_coding(LOINC, metric.loinc, metric.loinc_display))
         codings += _also(metric)
     if metric.mdc is not None:
         codings.append(_coding(MDC, str(metric.mdc), metric.mdc_refid))
-    return {"coding": codings, "text": metric.loinc_display or metric.mdc_refid or metric.name}
+    return {"coding": codings, "text": text}
 
 
 def _categories(metric: Metric) -> list[dict[str, Any]]:
