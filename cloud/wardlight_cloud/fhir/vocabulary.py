@@ -74,7 +74,7 @@ def _also(metric: Metric) -> list[dict[str, str]]:
 
 
 def _in_moles(metric: Metric) -> list[dict[str, str]]:
-    """The code of the same quantity as an amount of substance; none where the table has only mass."""
+    """The code of the same quantity in moles; none where the table has only mass."""
     found = (code for code, display in metric.loinc_also if "moles" in display.lower())
     return [_coding(LOINC, code, "") for code in found]
 
