@@ -50,6 +50,20 @@ def test_finder_names_the_package_that_brings_venv(tmp_path: Path) -> None:
     assert f"apt install python{version}-venv" in result.stderr
 
 
+def test_finder_takes_no_empty_folder_for_the_package(tmp_path: Path) -> None:
+    """Removing python3-venv may leave the folder of its compiled files behind."""
+    hide = (
+        "import sys; sys.meta_path.insert(0, type('Hide', (), {'find_spec': staticmethod("
+        "lambda name, path=None, target=None: __import__('importlib.machinery')"
+        ".machinery.ModuleSpec(name, None, is_package=True) if name == 'ensurepip' else None)}))"
+    )
+    (tmp_path / "sitecustomize.py").write_text(hide)
+    path = _only_pythons(tmp_path / "bin", f'exec {shlex.quote(sys.executable)} "$@"')
+    result = _run([str(ROOT / "scripts" / "python")], tmp_path, PATH=path, PYTHONPATH=str(tmp_path))
+    assert result.returncode == 1
+    assert "-venv" in result.stderr
+
+
 def test_finder_refuses_an_old_python(tmp_path: Path) -> None:
     path = _only_pythons(tmp_path / "bin", "echo")  # what the question prints before 3.11
     result = _run([str(ROOT / "scripts" / "python")], tmp_path, PATH=path)
