@@ -10,7 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from wardlight_lab.chaos.faults import schedule, strike
+from wardlight_lab.chaos.faults import schedule
+from wardlight_lab.chaos.striking import Striker
 from wardlight_lab.chaos.verdict import Verdict
 from wardlight_lab.chaos.world import World
 
@@ -29,7 +30,7 @@ class Outcome:
 def run(*, rounds: int, seed: int, rate: float, data_dir: Path | None, as_json: bool) -> int:
     """Run a campaign and print its verdict; 0 when the claim held."""
     folder = data_dir or Path(tempfile.mkdtemp(prefix="wardlight-chaos-"))
-    outcome = asyncio.run(campaign(folder, rounds=rounds, seed=seed, rate=rate, quiet=as_json))
+    outcome = asyncio.run(campaign(folder, rounds=rounds, seed=seed, rate=rate))
     good = outcome.verdict.is_good
     if as_json:
         fields = {**dataclasses.asdict(outcome), "good": good}
@@ -43,32 +44,43 @@ def run(*, rounds: int, seed: int, rate: float, data_dir: Path | None, as_json: 
     return 0 if good else 1
 
 
-async def campaign(
-    folder: Path, *, rounds: int, seed: int, rate: float, quiet: bool = True
-) -> Outcome:
-    """One campaign in ``folder``."""
+async def campaign(folder: Path, *, rounds: int, seed: int, rate: float) -> Outcome:
+    """One campaign in ``folder``; tells each fault on standard error."""
     started = time.monotonic()
     strikes: collections.Counter[str] = collections.Counter()
     async with World(folder, rate) as world:
+        striker = Striker(world)
         for number, fault in enumerate(schedule(rounds, seed), 1):
-            if not quiet:
-                what = "cut" if fault.is_cut else "kill -9"
-                sys.stdout.write(f"{number}/{rounds}: {what} {fault.target}\n")
-                sys.stdout.flush()
-            await strike(world, fault)
-            strikes[fault.target] += 1
+            lasting = f" for {fault.duration_s:.1f} s" if fault.duration_s else ""
+            _say(f"{number}/{rounds}: {fault.name}{lasting}")
+            await striker.strike(fault)
+            strikes[fault.name] += 1
+        await striker.end()
+        _say("waiting until everything is settled")
         verdict = await world.verdict()
     return Outcome(rounds, seed, round(time.monotonic() - started, 1), dict(strikes), verdict)
 
 
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
 def _text(outcome: Outcome) -> str:
-    verdict = outcome.verdict
+    verdict, streams = outcome.verdict, outcome.verdict.streams
     strikes = ", ".join(f"{count} x {name}" for name, count in sorted(outcome.strikes.items()))
+    gaps = ", ".join(f"{count} x {cause}" for cause, count in sorted(streams.gaps.items()))
     lines = [
         f"{outcome.rounds} faults, seed {outcome.seed}, {outcome.seconds} s: {strikes}",
-        f"accepted {verdict.accepted}, stored {verdict.stored}",
-        f"lost {verdict.lost}, double {verdict.double}, missing records {verdict.missing_records}, "
-        f"rejected {verdict.rejected}, accepted in the moment of a kill {verdict.unknown}",
-        "GOOD" if verdict.is_good else f"BAD: first lost {verdict.first_lost}",
+        f"records   accepted {verdict.accepted}, stored {verdict.stored}, lost {verdict.lost}, "
+        f"double {verdict.double}, missing {verdict.missing_records}, rejected {verdict.rejected}, "
+        f"quarantined {verdict.quarantined}, accepted in the moment of a kill {verdict.unknown}",
+        f"streams   packets sent {streams.sent}, stored {streams.stored}, "
+        f"in named gaps {streams.in_named_gaps}, unexplained {streams.unexplained}; "
+        f"samples {streams.samples}, double {streams.double}, mistimed {streams.mistimed}",
+        f"gaps      {gaps or 'none'}; over stored samples {streams.covered}, "
+        f"overlapping {streams.overlapping}; kills {streams.kills}, "
+        f"without gap {streams.kills_without_gap}",
+        "GOOD" if verdict.is_good else f"BAD: {verdict.first_lost} {streams.first_wrong}",
     ]
     return "\n".join(lines) + "\n"

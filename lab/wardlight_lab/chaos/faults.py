@@ -1,55 +1,78 @@
-"""The faults and when they strike: a random schedule that follows from the seed alone."""
+"""The faults and when they strike: a random schedule that follows from the seed alone.
 
-import asyncio
+kill     SIGKILL of a process; the supervisor starts it again
+cut      a link is closed in both directions and refuses connections for a while
+stall    bytes stop for a while, nothing is closed; "deaf" and "mute" stop one direction only
+slow     a link carries a few thousand bytes a second for a while
+freeze   a collector is stopped for longer than its lease and then wakes up
+
+Faults that last go on while the next ones strike.
+"""
+
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from wardlight_lab.chaos.world import World
-
-_KILLS: Final = ("gateway", "broker", "collector-a", "collector-b", "postgres")
-_CUTS: Final = ("gateway link", "collector link")
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: wait, then strike; a cut lasts ``duration_s``."""
+    """One fault: wait, then strike; what lasts ends after ``duration_s``."""
 
     wait_s: float
+    kind: str
     target: str
     duration_s: float
 
     @property
-    def is_cut(self) -> bool:
-        """A link is cut, a process is killed."""
-        return self.target in _CUTS
+    def name(self) -> str:
+        """``kind target``."""
+        return f"{self.kind} {self.target}"
+
+
+# Each once before any comes again; the daemon, which alone has streams, twice.
+DECK: Final = (
+    ("kill", "gateway"),
+    ("kill", "daemon"),
+    ("kill", "daemon"),
+    ("kill", "broker"),
+    ("kill", "collector-a"),
+    ("kill", "collector-b"),
+    ("kill", "postgres"),
+    ("cut", "gateway link"),
+    ("cut", "daemon link"),
+    ("cut", "collector link"),
+    ("stall", "gateway link"),
+    ("stall", "collector link"),
+    ("mute", "daemon link"),
+    ("deaf", "gateway link"),
+    ("slow", "collector link"),
+    ("freeze", "collector-a"),
+    ("freeze", "collector-b"),
+)
+_SECONDS: Final = {
+    "kill": (0.0, 0.0),
+    "cut": (0.2, 4.0),
+    "stall": (1.0, 12.0),
+    "mute": (1.0, 12.0),
+    "deaf": (1.0, 12.0),
+    "slow": (2.0, 8.0),
+    "freeze": (3.5, 7.0),  # a lease of the world lasts 3 s
+}
 
 
 def schedule(rounds: int, seed: int) -> Iterator[Fault]:
-    """``rounds`` faults; every target comes up once before any comes up again."""
+    """``rounds`` faults; every card of the deck comes up before any comes up again."""
     random_numbers = random.Random(seed)
-    deck: list[str] = []
+    deck: list[tuple[str, str]] = []
     for _ in range(rounds):
         if not deck:
-            deck = [*_KILLS, *_CUTS]
+            deck = list(DECK)
             random_numbers.shuffle(deck)
+        kind, target = deck.pop()
         yield Fault(
             wait_s=random_numbers.uniform(0.05, 2.5),
-            target=deck.pop(),
-            duration_s=random_numbers.uniform(0.2, 4.0),
+            kind=kind,
+            target=target,
+            duration_s=random_numbers.uniform(*_SECONDS[kind]),
         )
-
-
-async def strike(world: World, fault: Fault) -> None:
-    """Wait and strike. A process that is down already is struck when it is up again."""
-    await asyncio.sleep(fault.wait_s)
-    if fault.is_cut:
-        link = world.links[fault.target]
-        link.cut()
-        await asyncio.sleep(fault.duration_s)
-        link.mend()
-        return
-    async with asyncio.timeout(60):
-        while world.supervisor.kill(fault.target) is None:  # noqa: ASYNC110 - no event tells it
-            await asyncio.sleep(0.05)

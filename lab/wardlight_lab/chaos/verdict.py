@@ -1,4 +1,4 @@
-"""Compares what was accepted (the harness's own ledger) with what the store holds.
+"""Compares what was accepted and sent (the harness's own ledgers) with what the store holds.
 
 lost      accepted numbers that the store does not have
 double    numbers that the store has more than once
@@ -9,14 +9,7 @@ unknown   stored numbers that no ledger line names: accepted in the moment of a 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import asyncpg
-
-# Reads the tables directly: the judge must not rest on the code it judges.
-_STORED = """
-select r.mantissa as number, count(*) as times
-from reading r join series s using (series_id) join device d using (device_id)
-where d.identity = any($1::text[]) group by r.mantissa
-"""
+from wardlight_lab.chaos.streams import StreamVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +23,25 @@ class Verdict:
     unknown: int
     missing_records: int
     rejected: int
+    quarantined: int
     first_lost: tuple[int, ...]
+    streams: StreamVerdict
 
     @property
     def is_good(self) -> bool:
-        """0 lost, 0 double, every record accounted for."""
-        return not (self.lost or self.double or self.missing_records or self.rejected)
-
-
-async def stored_numbers(dsn: str, devices: Iterable[str]) -> dict[int, int]:
-    """Number -> how often it is stored."""
-    connection = await asyncpg.connect(dsn, timeout=30)
-    try:
-        rows = await connection.fetch(_STORED, list(devices), timeout=120)
-    finally:
-        await connection.close()
-    return {row["number"]: row["times"] for row in rows}
+        """0 lost, 0 double, every record accounted for, every gap of the streams named."""
+        wrong = (self.lost, self.double, self.missing_records, self.rejected, self.quarantined)
+        return not any(wrong) and self.streams.is_good
 
 
 def judge(
     accepted: Iterable[tuple[int, int]],
     stored: dict[int, int],
+    streams: StreamVerdict,
     *,
     missing_records: int,
     rejected: int,
+    quarantined: int,
 ) -> Verdict:
     """Compare ledger ranges with stored numbers."""
     wanted = {number for first, last in accepted for number in range(first, last + 1)}
@@ -66,5 +54,7 @@ def judge(
         unknown=len(stored.keys() - wanted),
         missing_records=missing_records,
         rejected=rejected,
+        quarantined=quarantined,
         first_lost=tuple(lost[:5]),
+        streams=streams,
     )

@@ -1,7 +1,8 @@
-"""The world under chaos: PostgreSQL, broker, two collectors, one loaded gateway, cuttable links.
+"""The world under chaos: PostgreSQL, broker, two collectors, two gateways, faulty links.
 
-The same product processes as in production; only the gateway's devices are replaced by numbered
-records (load.py). Everything runs durably (fsync on) in one data folder.
+The same product processes as in production. One gateway is the daemon with oximeters on its serial
+ports (daemon.py); in the other, outbox and uplink are loaded with numbered records (load.py).
+Everything runs durably (fsync on) in one data folder.
 """
 
 import asyncio
@@ -20,16 +21,26 @@ from wardlight_cloud.store.base import LedgerReport, Store
 from wardlight_cloud.store.embedded import EmbeddedPostgres
 from wardlight_cloud.store.open import open_store
 from wardlight_lab.broker import NatsServer
+from wardlight_lab.chaos.bedside import Bedside
+from wardlight_lab.chaos.daemon import GATEWAY as BEDSIDE_GATEWAY
+from wardlight_lab.chaos.daemon import BedsideGateway
 from wardlight_lab.chaos.load import DEVICE, STREAM, ledger_ranges
-from wardlight_lab.chaos.proxy import CuttableLink
-from wardlight_lab.chaos.verdict import Verdict, judge, stored_numbers
+from wardlight_lab.chaos.proxy import FaultyLink
+from wardlight_lab.chaos.tables import Tables
+from wardlight_lab.chaos.verdict import Verdict, judge
 from wardlight_lab.demo.settings_files import cloud_settings, gateway_settings
 from wardlight_lab.supervise import Child, Supervisor, postgres_child
+from wardlight_shared.errors import StorageError
 
 GATEWAY: Final = "gw-chaos"
 COLLECTORS: Final = ("collector-a", "collector-b")
+LINKS: Final = ("gateway link", "daemon link", "collector link")
+_LEASE: Final = "lease_ttl_s = 3\n"  # the default of 5 s would only make freezing slower
+_LISTEN_S: Final = 60.0
+_RECOVERY_S: Final = 120.0
 _DRAIN_S: Final = 240.0
 _POLL_S: Final = 0.5
+_QUIET_S: Final = 6.0
 
 
 class World:
@@ -40,9 +51,11 @@ class World:
         self._rate = rate
         self._stack = AsyncExitStack()
         self.supervisor = Supervisor(self._folder, handle_signals=False)
-        self.links: dict[str, CuttableLink] = {}
+        self.links: dict[str, FaultyLink] = {}
         self.ledger_file = self._folder / "accepted.ledger"
         self._dsn = ""
+        self.bedside = Bedside(self._folder / "serial")
+        self.daemon = BedsideGateway(self._folder / "bedside", self.bedside)
 
     async def __aenter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -67,28 +80,34 @@ class World:
         self._stack.callback(server.release)
         self._dsn = server.dsn
         authority = await asyncio.to_thread(CertificateAuthority.open, self._folder / "pki")
-        permissions = BrokerPermissions(gateways=[GATEWAY], collectors=COLLECTORS)
+        permissions = BrokerPermissions(gateways=[GATEWAY, BEDSIDE_GATEWAY], collectors=COLLECTORS)
         broker = NatsServer(self._folder / "broker", authority, permissions)
         await asyncio.to_thread(broker.prepare)
-        for name in ("gateway link", "collector link"):
-            link = CuttableLink("127.0.0.1", broker.port)
+        for name in LINKS:
+            link = FaultyLink("127.0.0.1", broker.port)
             self.links[name] = await self._stack.enter_async_context(link)
+        await self._stack.enter_async_context(self.bedside)
         await self._stack.enter_async_context(self.supervisor)
         await self.supervisor.start(postgres_child(server))
         await self.supervisor.start(broker.child())
         for name in COLLECTORS:
             await self._start_collector(name, authority)
         await self._start_gateway(authority)
+        credentials = authority.ensure_client(BEDSIDE_GATEWAY, Role.GATEWAY)
+        self.daemon.prepare(self.links["daemon link"].port, credentials)
+        await self.supervisor.start(self.daemon.child())
+        await self.daemon.listening(_LISTEN_S)
 
     async def _start_collector(self, name: str, authority: CertificateAuthority) -> None:
         file = self._folder / f"{name}.toml"
         credentials = authority.ensure_client(name, Role.COLLECTOR)
         port = self.links["collector link"].port
         text = cloud_settings(name, self._folder, self._dsn, port, 0, credentials)
-        write_private(file, text)
+        write_private(file, text.replace("[http]\n", f"{_LEASE}[http]\n"))
         if name == COLLECTORS[0]:
             store = await open_store(load_cloud(file))
             await store.put_gateway(GATEWAY)
+            await store.put_gateway(BEDSIDE_GATEWAY)
             await store.close()
         await self.supervisor.start(
             Child(name=name, command=_module("wardlight_cloud", "collect", "--config", file))
@@ -107,22 +126,37 @@ class World:
         await self.supervisor.start(Child(name="gateway", command=command, stop_within_s=30.0))
 
     async def verdict(self) -> Verdict:
-        """Stop the load, wait until everything accepted is settled, compare."""
+        """Stop load and devices, wait until everything accepted is settled, compare."""
         for link in self.links.values():
             link.mend()
+        # The daemon names what its last kill took with the first sample that follows.
+        await self.daemon.listening(_LISTEN_S)
+        await self.bedside.stop()
         self.ledger_file.with_suffix(".pause").touch()
-        store = await open_store(load_cloud(self._folder / f"{COLLECTORS[0]}.toml"))
+        store = await self._opened_store()
         try:
             report = await self._settled(store)
         finally:
             await store.close()
-        stored = await stored_numbers(self._dsn, (DEVICE, STREAM))
-        return judge(
-            ledger_ranges(self.ledger_file),
-            stored,
-            missing_records=sum(last - first + 1 for r in report for first, last in r.missing),
-            rejected=sum(r.rejected for r in report),
-        )
+        async with Tables(self._dsn) as tables:
+            return judge(
+                ledger_ranges(self.ledger_file),
+                await tables.numbers((DEVICE, STREAM)),
+                await self.daemon.verdict(tables),
+                missing_records=sum(last - first + 1 for r in report for first, last in r.missing),
+                rejected=sum(r.rejected for r in report),
+                quarantined=await tables.quarantined(),
+            )
+
+    async def _opened_store(self) -> Store:
+        """The store; a database that was killed last needs a while to recover."""
+        settings = load_cloud(self._folder / f"{COLLECTORS[0]}.toml")
+        async with asyncio.timeout(_RECOVERY_S):
+            while True:
+                try:
+                    return await open_store(settings)
+                except StorageError:
+                    await asyncio.sleep(_POLL_S)
 
     async def _settled(self, store: Store) -> tuple[LedgerReport, ...]:
         """The report once nothing is missing and the numbers stand still; or the last one."""
@@ -131,12 +165,14 @@ class World:
         quiet = 0
         for _ in range(int(_DRAIN_S / _POLL_S)):
             await asyncio.sleep(_POLL_S)
-            report = await store.ledger_report(GATEWAY)
+            report = await store.ledger_report()
             now = [(r.epoch, r.recorded, r.stored) for r in report]
             is_whole = bool(report) and not any(r.missing for r in report)
             quiet = quiet + 1 if is_whole and now == before else 0
             before = now
-            if quiet * _POLL_S >= 3 and self._outbox_is_empty():
+            # Longer than a line is silent before its running block is ended.
+            is_quiet = quiet * _POLL_S >= _QUIET_S
+            if is_quiet and self._outbox_is_empty() and await self.daemon.is_empty():
                 break
         return report
 

@@ -26,12 +26,13 @@ def gateway_settings(
     credentials: Credentials,
     devices: Sequence[DemoDevice],
     adapters: Sequence[str],
+    profiles: Path = PROFILES,
 ) -> str:
     """Text of edge.toml."""
     lines = [
         f"gateway = {_text(gateway)}",
         'data_dir = "data"',
-        f"profiles_dir = {_text(PROFILES)}",
+        f"profiles_dir = {_text(profiles)}",
         "health_s = 30",
         "[uplink]",
         'host = "127.0.0.1"',

@@ -1,0 +1,198 @@
+"""Judging the streams of the real gateway: what was sent against samples and gaps in the store.
+
+A stored sample stands for the three packets of its second. Every packet that was sent must be in a
+stored sample or lie in a named gap; no gap may cover a stored sample, and each kill of the gateway
+must lie in a gap of cause "restart".
+
+Not judged  packets before the gateway could know the stream (two seconds of hearing it), and those
+            after the last whole second of a line that was stopped
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from wardlight_lab.chaos.bedside import PACKETS_A_SAMPLE, BedSpec, Packet
+
+SAMPLE_MS: Final = 1000
+_FIRST_HEARD: Final = 2 * PACKETS_A_SAMPLE
+_CLOCK_MS: Final = 300  # of the kill's own time, and of a gap's resolved time
+_CAUSE_OF_A_KILL: Final = "restart"
+
+
+class Stored(NamedTuple):
+    """One sample of the store."""
+
+    time_ms: float
+    spo2: int
+    pulse: int
+    error_ms: float
+
+
+class Gap(NamedTuple):
+    """One named gap of the store."""
+
+    cause: str
+    from_ms: float
+    to_ms: float
+
+    def covers(self, time_ms: float, slack_ms: float) -> bool:
+        """Whether a moment lies in it, or at most ``slack_ms`` outside."""
+        return self.from_ms - slack_ms <= time_ms <= self.to_ms + slack_ms
+
+
+@dataclass(slots=True)
+class StreamVerdict:
+    """One or more streams. Packets: a third of a second each; samples: a second each.
+
+    sent            packets sent while the gateway could know the stream
+    stored          of these, in a stored sample
+    in_named_gaps   of these, in a gap
+    unexplained     of these, in neither
+    samples         rows of the store
+    double          samples that the store has twice, or that no packet told
+    mistimed        samples further from their sending than their error bound says
+    gaps            gaps by cause
+    covered         stored samples that a gap covers by more than one sample
+    overlapping     gaps that cover more than one sample of another gap
+    kills           kills of the gateway while the stream ran
+    kills_without_gap   of these, not in a gap of cause "restart"
+    """
+
+    sent: int = 0
+    stored: int = 0
+    in_named_gaps: int = 0
+    unexplained: int = 0
+    samples: int = 0
+    double: int = 0
+    mistimed: int = 0
+    gaps: dict[str, int] = field(default_factory=dict)
+    covered: int = 0
+    overlapping: int = 0
+    kills: int = 0
+    kills_without_gap: int = 0
+    first_wrong: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        """Every sample is stored once or named, every kill is named, nothing is named in vain."""
+        return self.samples > 0 and not (
+            self.unexplained
+            or self.double
+            or self.mistimed
+            or self.covered
+            or self.overlapping
+            or self.kills_without_gap
+        )
+
+    def add(self, other: "StreamVerdict") -> None:
+        """Sum two verdicts."""
+        for name in StreamVerdict.__slots__:
+            mine, its = getattr(self, name), getattr(other, name)
+            if isinstance(mine, dict):
+                setattr(self, name, dict(Counter(mine) + Counter(its)))
+            else:
+                setattr(self, name, mine + its)
+
+
+def judge_bed(
+    spec: BedSpec,
+    packets: Sequence[Packet],
+    stored: Sequence[Stored],
+    gaps: Sequence[Gap],
+    kills_ms: Sequence[float],
+) -> StreamVerdict:
+    """Compare one oximeter's account with the store."""
+    verdict = StreamVerdict(samples=len(stored), gaps=dict(Counter(gap.cause for gap in gaps)))
+    told = _told(spec, packets, stored, verdict)
+    first = _first_known(packets)
+    covered_by = {number - back for number in told for back in range(PACKETS_A_SAMPLE)}
+    last = max(told, default=-1)
+    for place, packet in enumerate(packets):
+        if place < first or last < packet.number <= last + PACKETS_A_SAMPLE:
+            continue
+        verdict.sent += 1
+        if packet.number in covered_by:
+            verdict.stored += 1
+        elif any(gap.covers(packet.wall_ms, SAMPLE_MS) for gap in gaps):
+            verdict.in_named_gaps += 1
+        else:
+            verdict.unexplained += 1
+            _wrong(verdict, spec, f"packet {packet.number} at {packet.wall_ms} unexplained")
+    _judge_gaps(spec, stored, gaps, verdict)
+    if first < len(packets):
+        _judge_kills(spec, packets[first].wall_ms, gaps, kills_ms, verdict)
+    return verdict
+
+
+def _first_known(packets: Sequence[Packet]) -> int:
+    """Place after which the gateway must have decoded a sample."""
+    row = 0
+    for place, packet in enumerate(packets):
+        row = row + 1 if packet.is_heard else 0
+        if row == _FIRST_HEARD:
+            return place + 1
+    return len(packets)
+
+
+def _told(
+    spec: BedSpec, packets: Sequence[Packet], stored: Sequence[Stored], verdict: StreamVerdict
+) -> set[int]:
+    """The numbers of the packets whose values are stored; judges doubles and times."""
+    by_values: dict[tuple[int, int], list[Packet]] = {}
+    for packet in packets:
+        by_values.setdefault(spec.values(packet.number), []).append(packet)
+    told: set[int] = set()
+    for sample in stored:
+        candidates = by_values.get((sample.spo2, sample.pulse), [])
+        nearest = min(candidates, key=lambda one: abs(one.wall_ms - sample.time_ms), default=None)
+        if nearest is None or nearest.number in told:
+            verdict.double += 1
+            _wrong(verdict, spec, f"sample at {sample.time_ms} told by no packet or twice")
+            continue
+        told.add(nearest.number)
+        away_ms = abs(sample.time_ms - nearest.wall_ms)
+        if away_ms > sample.error_ms:
+            verdict.mistimed += 1
+            _wrong(
+                verdict, spec, f"sample at {sample.time_ms}: {away_ms} ms off, {sample.error_ms}"
+            )
+    return told
+
+
+def _judge_gaps(
+    spec: BedSpec, stored: Sequence[Stored], gaps: Sequence[Gap], verdict: StreamVerdict
+) -> None:
+    for sample in stored:
+        for gap in gaps:
+            if gap.covers(sample.time_ms, -SAMPLE_MS - _CLOCK_MS):
+                verdict.covered += 1
+                _wrong(verdict, spec, f"sample at {sample.time_ms} lies in {gap}")
+    for earlier, later in pairwise(sorted(gaps, key=lambda gap: gap.from_ms)):
+        if later.from_ms < earlier.to_ms - SAMPLE_MS - _CLOCK_MS:
+            verdict.overlapping += 1
+            _wrong(verdict, spec, f"{later} overlaps {earlier}")
+
+
+def _judge_kills(
+    spec: BedSpec,
+    known_from_ms: float,
+    gaps: Sequence[Gap],
+    kills_ms: Sequence[float],
+    verdict: StreamVerdict,
+) -> None:
+    restarts = [gap for gap in gaps if gap.cause == _CAUSE_OF_A_KILL]
+    for kill_ms in kills_ms:
+        if kill_ms < known_from_ms:
+            continue
+        verdict.kills += 1
+        if not any(gap.covers(kill_ms, _CLOCK_MS) for gap in restarts):
+            verdict.kills_without_gap += 1
+            _wrong(verdict, spec, f"kill at {kill_ms} in no gap")
+
+
+def _wrong(verdict: StreamVerdict, spec: BedSpec, what: str) -> None:
+    if len(verdict.first_wrong) < 5:
+        verdict.first_wrong.append(f"{spec.name}: {what}")

@@ -1,0 +1,97 @@
+"""Reads the store's tables directly: the judge must not rest on the code it judges."""
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import asyncpg
+
+from wardlight_lab.chaos.streams import Gap, Stored
+from wardlight_shared.codes import METRICS
+
+_NUMBERS: Final = """
+select r.mantissa as number, count(*) as times
+from reading r join series s using (series_id) join device d using (device_id)
+where d.identity = any($1::text[]) group by r.mantissa
+"""
+_SAMPLES: Final = """
+select extract(epoch from r.time) * 1000 as time_ms, s.metric, r.mantissa, r.absent, r.error_ms
+from reading r join series s using (series_id) join device d using (device_id)
+where d.identity = $1 order by r.time
+"""
+_GAPS: Final = """
+select cause, extract(epoch from started_at) * 1000 as from_ms,
+    extract(epoch from ended_at) * 1000 as to_ms
+from gap join gateway using (gateway_id)
+where gateway = $1 and device is not distinct from $2 order by started_at
+"""
+_LOSSES: Final = """
+select cause, readings from gap join gateway using (gateway_id)
+where gateway = $1 and device is null and not is_removal
+"""
+_QUARANTINED: Final = "select count(*) from quarantine"
+_TIMEOUT_S: Final = 120.0
+
+
+class Tables:
+    """``async with Tables(dsn) as tables``."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._connection: Any = None
+
+    async def __aenter__(self) -> Self:
+        self._connection = await asyncpg.connect(self._dsn, timeout=30)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._connection.close()
+
+    async def numbers(self, devices: Iterable[str]) -> dict[int, int]:
+        """Number -> how often it is stored."""
+        rows = await self._fetch(_NUMBERS, list(devices))
+        return {row["number"]: row["times"] for row in rows}
+
+    async def samples(self, device: str) -> list[Stored]:
+        """The samples of an oximeter; -1 where one of its two numbers is not there."""
+        pulse = METRICS["pulse_rate_oximeter"].wire
+        found: dict[float, dict[int, Any]] = {}
+        for row in await self._fetch(_SAMPLES, device):
+            found.setdefault(float(row["time_ms"]), {})[row["metric"]] = row
+        return [
+            Stored(time_ms, _number(rows, METRICS["spo2"].wire), _number(rows, pulse), _error(rows))
+            for time_ms, rows in found.items()
+        ]
+
+    async def gaps(self, gateway: str, device: str | None) -> list[Gap]:
+        """The named gaps of a device; None = those that name no device."""
+        rows = await self._fetch(_GAPS, gateway, device)
+        return [Gap(row["cause"], float(row["from_ms"]), float(row["to_ms"])) for row in rows]
+
+    async def losses(self, gateway: str) -> list[tuple[str, int]]:
+        """(cause, records; 0 = not known) of the losses of a gateway that name no device."""
+        return [(row["cause"], row["readings"]) for row in await self._fetch(_LOSSES, gateway)]
+
+    async def quarantined(self) -> int:
+        """Readings put aside."""
+        return int(await self._connection.fetchval(_QUARANTINED, timeout=_TIMEOUT_S))
+
+    async def _fetch(self, sql: str, *values: object) -> list[Any]:
+        rows: list[Any] = await self._connection.fetch(sql, *values, timeout=_TIMEOUT_S)
+        return rows
+
+
+def _number(rows: dict[int, Any], metric: int) -> int:
+    row = rows.get(metric)
+    return -1 if row is None or row["absent"] else int(row["mantissa"])
+
+
+def _error(rows: dict[int, Any]) -> float:
+    """The bound of a sample's time; -1 in the table says that there is none."""
+    bounds = [int(row["error_ms"]) for row in rows.values()]
+    return float("inf") if min(bounds) < 0 else max(bounds)
