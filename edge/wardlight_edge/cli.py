@@ -50,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
         )  # fmt: skip
         if name == "status":
             sub.add_argument("--json", action="store_true", help="print JSON")
+            sub.add_argument(
+                "--alive", action="store_true",
+                help="exit code 0 when the gateway answers, also when something is wrong",
+            )  # fmt: skip
         sub.set_defaults(command=command)
     return parser
 
@@ -71,7 +75,7 @@ def _status(options: argparse.Namespace) -> int:
     octets = client.fetch(_port(settings), settings.status.host)
     snapshot = client.parse(octets)
     sys.stdout.write(octets.decode() + "\n" if options.json else views.text(snapshot))
-    return 1 if snapshot.trouble else 0
+    return 1 if snapshot.trouble and not options.alive else 0
 
 
 def _port(settings: Settings) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.faces import keys, settings, subcommands
+from support.faces import keys, options, settings, subcommands
 from support.tree import ROOT, relative
 
 GATEWAY = ROOT / "firmware-configs" / "gateway"
@@ -46,6 +46,82 @@ def _environment_keys() -> set[str]:
 def test_container_runs_a_command_that_exists(name: str) -> None:
     program = str(OURS[name]["image"])
     assert OURS[name]["command"][0] in subcommands(program)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_container_command_s_options_exist(name: str) -> None:
+    program, (command, *rest) = str(OURS[name]["image"]), OURS[name]["command"]
+    assert {each for each in rest if each.startswith("--")} <= options(program, command)
+
+
+def _targets(name: str) -> list[str]:
+    return [
+        re.sub(r"\$\{\w+:-[^}]*\}", "x", mount).split(":")[1]
+        for mount in SERVICES[name].get("volumes", [])
+    ]
+
+
+def test_container_finds_each_file_it_is_told_of() -> None:
+    """Keys of a process that talks to the broker are mounted where its settings look."""
+    told = {
+        value
+        for key, value in OURS["collector"]["environment"].items()
+        if key.startswith("WARDLIGHT_BROKER__") and key.endswith("_FILE")
+    }
+    assert told <= set(_targets("collector"))
+    edge = tomllib.loads((GATEWAY / "edge.container.toml").read_text(encoding="utf-8"))
+    told = {value for key, value in edge["uplink"].items() if key.endswith("_file")}
+    assert told <= set(_targets("gateway"))
+    assert OURS["gateway"]["command"][-1] in _targets("gateway")
+    broker = (GATEWAY / "mosquitto.conf").read_text(encoding="utf-8")
+    told = set(re.findall(r"^\w*file (\S+)$", broker, re.MULTILINE))
+    assert told
+    assert told <= set(_targets("broker"))
+
+
+def test_containers_reach_each_other_by_names_and_ports_that_exist() -> None:
+    environment = OURS["collector"]["environment"]
+    assert environment["WARDLIGHT_BROKER__HOST"] in SERVICES
+    assert re.search(r"@(\w+)/", environment["WARDLIGHT_DATABASE__DSN"])[1] in SERVICES  # type: ignore[index]
+    edge = tomllib.loads((GATEWAY / "edge.container.toml").read_text(encoding="utf-8"))
+    assert edge["uplink"]["host"] in SERVICES
+    broker = (GATEWAY / "mosquitto.conf").read_text(encoding="utf-8")
+    (listener,) = re.findall(r"^listener (\d+)$", broker, re.MULTILINE)
+    assert edge["uplink"]["port"] == int(listener)
+    inner = {name: SERVICES[name]["ports"][0].rpartition(":")[2] for name in ("broker", "api")}
+    api_port = settings("cloud").model_fields["http"].default.port
+    assert inner == {"broker": listener, "api": str(api_port)}
+
+
+def test_health_checks_ask_what_is_served() -> None:
+    """Each address in a health check is one the process answers, on the port it is told."""
+    command = OURS["collector"]["command"]
+    port = command[command.index("--metrics-port") + 1]
+    assert f"http://127.0.0.1:{port}/metrics" in OURS["collector"]["healthcheck"]["test"][-1]
+    text = (ROOT / "cloud" / "Dockerfile").read_text(encoding="utf-8")
+    assert "WARDLIGHT_HTTP__PORT" in _environment_keys()
+    assert "'/healthz'" in text
+    text = (ROOT / "edge" / "Dockerfile").read_text(encoding="utf-8")
+    asked = re.search(r'CMD \["wardlight-edge", "(\w+)", "(--\w+)"', text)
+    assert asked
+    assert asked[2] in options("wardlight-edge", asked[1])
+
+
+@pytest.mark.parametrize("side", ["edge", "cloud"])
+def test_data_lies_on_the_volume(side: str) -> None:
+    """A folder below the volume, so that the process may make it with mode 0700."""
+    text = (ROOT / side / "Dockerfile").read_text(encoding="utf-8")
+    volume = re.search(r"^VOLUME (\S+)$", text, re.MULTILINE)
+    assert volume
+    for name in ("gateway",) if side == "edge" else ("collector", "api"):
+        assert volume[1] in _targets(name)
+    config = (GATEWAY / "edge.container.toml").read_text(encoding="utf-8")
+    data = (
+        tomllib.loads(config)["data_dir"]
+        if side == "edge"
+        else re.search(r"WARDLIGHT_DATA_DIR=(\S+)", text)[1]  # type: ignore[index]
+    )
+    assert Path(data).parent == Path(volume[1])
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -116,6 +192,27 @@ def test_unit_starts_a_command_that_exists(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_unit_reads_settings_that_are_shipped(unit: Path) -> None:
+    (command,) = [value for _, key, value in _unit(unit) if key == "ExecStart"]
+    file = Path(command.split()[-1])
+    assert file.parent == Path("/etc/wardlight")
+    assert (GATEWAY / file.name).is_file()
+
+
+def test_gateway_unit_and_its_settings_name_the_same_files() -> None:
+    unit = _unit(GATEWAY / "wardlight-edge.service")
+    loaded = {value.partition(":")[0] for _, key, value in unit if key == "LoadCredential"}
+    edge = tomllib.loads((GATEWAY / "edge.toml").read_text(encoding="utf-8"))
+    key_file = Path(edge["uplink"]["key_file"])
+    assert key_file.parent == Path("/run/credentials/wardlight-edge.service")
+    assert key_file.name in loaded
+    (outbox_key,) = [value for _, key, value in unit if value.startswith("WARDLIGHT_KEY_FILE=")]
+    assert outbox_key.rpartition("/")[2] in loaded
+    (state,) = [value for _, key, value in unit if key == "StateDirectory"]
+    assert Path(edge["data_dir"]) == Path("/var/lib") / state
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
 def test_unit_environment_is_settings(unit: Path) -> None:
     named = {value.partition("=")[0] for _, key, value in _unit(unit) if key == "Environment"} - {
         "WARDLIGHT_KEY_FILE"
@@ -160,6 +257,27 @@ def test_systemd_accepts_the_unit(unit: Path) -> None:
         line for line in result.stderr.splitlines() if not line.endswith(not_installed_here)
     ]
     assert not complaints
+
+
+def test_unit_of_a_collector_names_files_that_its_readme_makes() -> None:
+    unit = _unit(GATEWAY / "wardlight-cloud-collect@.service")
+    readme = (GATEWAY / "README.md").read_text(encoding="utf-8")
+    named = " ".join(value for _, key, value in unit if key in {"Environment", "LoadCredential"})
+    for file in re.findall(r"/etc/wardlight/pki/([\w%-]+\.\w+)", named.replace("%i", "1")):
+        assert file in readme
+
+
+def test_example_settings_of_a_server_are_valid() -> None:
+    from wardlight_cloud import config
+
+    parsed = config.load(GATEWAY / "cloud.toml")
+    assert parsed.data_dir == Path("/var/lib/wardlight")
+    assert parsed.broker.ca_file == Path("/etc/wardlight/pki/ca.pem")
+    assert parsed.http.cookie_secure
+    for unit in UNITS:
+        for section, key, value in _unit(unit):
+            if (section, key) == ("Service", "StateDirectory"):
+                assert Path("/var/lib") / value == parsed.data_dir
 
 
 @pytest.mark.parametrize("name", ["edge.toml", "edge.container.toml"])

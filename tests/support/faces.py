@@ -38,6 +38,22 @@ def subcommands(program: str) -> tuple[str, ...]:
     return tuple(listed[1].split(","))
 
 
+@cache
+def options(program: str, command: str) -> frozenset[str]:
+    """The long options that `program command --help` lists."""
+    module = PROGRAMS[program]
+    code = f"from {module} import main; raise SystemExit(main())"
+    result = subprocess.run(
+        [sys.executable, "-c", code, command, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=ROOT,
+    )
+    assert result.returncode == 0, result.stderr
+    return frozenset(re.findall(r"--[a-z][a-z-]+", result.stdout))
+
+
 def settings(side: str) -> type[Any]:
     """The Settings type of "edge" or "cloud"; loaded late, so that a broken one fails alone."""
     kind: type[Any] = importlib.import_module(f"wardlight_{side}.config").Settings

@@ -200,3 +200,10 @@ def test_a_page_of_another_version_says_so(config: Path, served: list[bytes]) ->
     result = run("status", "--config", config)
     assert result.returncode == 1
     assert "another version" in result.stderr
+
+
+def test_a_gateway_in_trouble_is_alive(config: Path, served: list[bytes]) -> None:
+    """A container's health check must not call a gateway ill because its link is down."""
+    served.append(msgspec.json.encode(snapshot("Not connected to the broker.")))
+    assert run("status", "--config", config).returncode == 1
+    assert run("status", "--alive", "--config", config).returncode == 0
