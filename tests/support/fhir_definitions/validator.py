@@ -3,8 +3,8 @@
 Checked: unknown elements, cardinality, lists, types and choices, primitives, fixed and pattern
 values, slices, required bindings, codes and displays of the code systems in the package, UCUM,
 targets of references, extensions, and all constraints of severity error.
-Not checked: extensible and weaker bindings, codes of systems the package lacks (LOINC, MDC),
-whether a reference leads anywhere, profiles the package lacks (see ``unknown_profiles``).
+Not checked: extensible and weaker bindings, codes of systems the package lacks (LOINC, MDC, MIME
+types), whether a reference leads anywhere, profiles the package lacks (``unknown_profiles``).
 
 Source  R4 4.0.1 StructureDefinition, ElementDefinition, 2.6.2 (JSON), 2.5 (extensibility)
 """
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from support.fhir_definitions.constraints import holds
+from support.fhir_definitions.contents import Contents
 from support.fhir_definitions.package import Definitions
 from support.fhir_definitions.primitives import problem
-from support.fhir_definitions.slicing import Slicer, equals, has_pattern, reach
-from support.fhir_definitions.structure import Element, Rule, Structure, TypeRef
-from support.fhir_definitions.terminology import UCUM, Terminology, is_ucum
+from support.fhir_definitions.slicing import Slicer, equals, has_pattern
+from support.fhir_definitions.structure import Element, Rule, Structure
+from support.fhir_definitions.terminology import Terminology
 from support.fhir_definitions.values import Instance, choice_names, instances
 
 Json = Any
 _INLINE: Final = frozenset({"BackboneElement", "Element"})  # their children stand in the snapshot
-_PRIMITIVES: Final = frozenset({"code", "uri", "string"})  # their ValueSet says the system
 _CORE: Final = "http://hl7.org/fhir/StructureDefinition/"
 
 
@@ -46,8 +46,9 @@ class Validator:
         self, definitions: Definitions, *, own_extensions: frozenset[str] = frozenset()
     ) -> None:
         self.definitions = definitions
-        self.terminology = Terminology(definitions)
-        self.slicer = Slicer(definitions, self.terminology)
+        terminology = Terminology(definitions)
+        self.contents = Contents(definitions, terminology)
+        self.slicer = Slicer(definitions, terminology)
         self.own_extensions = own_extensions
 
     def issues(self, resource: Json) -> list[Issue]:
@@ -201,9 +202,11 @@ class _Walk:
             case "Extension":
                 yield from self._extension(instance, element.path.rpartition(".")[0])
             case "Coding":
-                yield from self._coding(instance)
+                found = self.validator.contents.coding(instance.value)
+                yield from (Issue(instance.path, "coding", text) for text in found)
             case "Quantity":
-                yield from self._quantity(instance)
+                found = self.validator.contents.quantity(instance.value)
+                yield from (Issue(instance.path, "ucum", text) for text in found)
 
     def _extension(self, instance: Instance, parent: str) -> Iterator[Issue]:
         """An extension: defined for this place, or one of our own with an absolute url."""
@@ -223,23 +226,6 @@ class _Walk:
             instance.value, definition, instance.path
         )
 
-    def _coding(self, instance: Instance) -> Iterator[Issue]:
-        system, code, display = _texts(instance.value, "system", "code", "display")
-        if system is not None and ":" not in system:
-            yield Issue(instance.path, "coding", f"{system} is no absolute uri")
-        displays = self.validator.terminology.displays(str(system))
-        if displays is None or code is None:
-            return
-        if code not in displays:
-            yield Issue(instance.path, "coding", f"{system} has no {code}")
-        elif display is not None and display.lower() not in displays[code]:
-            yield Issue(instance.path, "coding", f"{display!r} is not {code}")
-
-    def _quantity(self, instance: Instance) -> Iterator[Issue]:
-        system, code = _texts(instance.value, "system", "code")
-        if system == UCUM and code is not None and not is_ucum(code):
-            yield Issue(instance.path, "ucum", f"UCUM has no {code}")
-
     def _additions(self, instance: Instance, element: Element, kind: Structure) -> Iterator[Issue]:
         """What an element asks beyond its type."""
         value, path = instance.value, instance.path
@@ -249,45 +235,13 @@ class _Walk:
             if not all(has_pattern(value, pattern) for pattern in element.pattern):
                 yield Issue(path, "pattern", f"{value!r} lacks {element.pattern[0]!r}")
             if element.required_binding is not None:
-                yield from self._binding(element.required_binding, value, kind.type, path)
+                texts = self.validator.contents.binding(element.required_binding, value, kind.type)
+                yield from (Issue(path, "binding", text) for text in texts)
             if kind.type == "Reference":
-                yield from self._targets(value, instance.type, path)
+                texts = self.validator.contents.targets(value, instance.type)
+                yield from (Issue(path, "reference", text) for text in texts)
             base = element.path if kind.type in _INLINE else kind.type
             yield from self._rules(element.rules, value, base, path)
-
-    def _binding(self, value_set: str, value: Json, kind: str, path: str) -> Iterator[Issue]:
-        match kind:
-            case "CodeableConcept":
-                codings = reach(value, ["coding"])
-                codes = [_texts(each, "system", "code") for each in codings]
-            case "Coding" | "Quantity":
-                codes = [_texts(value, "system", "code")]
-            case _ if kind in _PRIMITIVES:
-                codes = [(None, str(value))]
-            case _:
-                return
-        contains = self.validator.terminology.contains
-        for system, code in codes:
-            whose = system if kind in _PRIMITIVES else system or ""
-            if code is not None and contains(value_set, whose, code) is not False:
-                return
-        yield Issue(path, "binding", f"{codes} is not in {value_set}")
-
-    def _targets(self, value: Json, kind: TypeRef, path: str) -> Iterator[Issue]:
-        reference = value.get("reference")
-        if not isinstance(reference, str) or reference.startswith(("#", "urn:")):
-            return
-        parts = reference.partition("/_history/")[0].split("/")
-        target = parts[-2] if len(parts) > 1 else ""
-        structure = self.validator.definitions.structure(target) if target else None
-        if structure is None or structure.kind != "resource":
-            yield Issue(path, "reference", f"{reference} names no resource type")
-        elif kind.targets and not self._types_of(kind.targets) & {target, "Resource"}:
-            yield Issue(path, "reference", f"{target} is none of {sorted(kind.targets)}")
-
-    def _types_of(self, profiles: tuple[str, ...]) -> set[str]:
-        found = ((url, self.validator.definitions.structure(url)) for url in profiles)
-        return {url.rpartition("/")[2] if each is None else each.type for url, each in found}
 
     def _rules(self, rules: tuple[Rule, ...], value: Json, base: str, path: str) -> Iterator[Issue]:
         for rule in rules:
@@ -307,12 +261,6 @@ def _cardinality(count: int, element: Element, path: str) -> Iterator[Issue]:
         yield Issue(path, "minimum", f"{count} of at least {element.minimum}")
     if element.maximum is not None and count > element.maximum:
         yield Issue(path, "maximum", f"{count} of at most {element.maximum}")
-
-
-def _texts(value: Json, *names: str) -> tuple[str | None, ...]:
-    """Members that are text; None where one is missing or something else."""
-    found = (value.get(name) if isinstance(value, dict) else None for name in names)
-    return tuple(each if isinstance(each, str) else None for each in found)
 
 
 def _plain(path: str) -> str:
