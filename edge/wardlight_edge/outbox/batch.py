@@ -1,17 +1,25 @@
-"""New rows on their way into the file: seqs given, places found, bodies sealed."""
+"""New rows on their way into the file: seqs given, places found, bodies sealed.
 
-from collections.abc import Iterable, Mapping, Sequence
+What neighbours share is worked out once for all of them: see Run.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, count, groupby, repeat
 from operator import attrgetter
 from typing import Final
 
 from wardlight_edge.outbox.base import NewRecord
-from wardlight_edge.outbox.cipher import Cipher
+from wardlight_edge.outbox.cipher import OVERHEAD, Cipher
+from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.queues import Queue, Waiting, hour_of
 from wardlight_shared.records import Lane
 
 _BODY: Final = attrgetter("body")
 _EVENT_ID: Final = attrgetter("event_id")
-COLUMNS: Final = 6  # seq, queue, kind, hour, event_id, body
+_INSERT: Final = {
+    False: "INSERT INTO record (seq, queue, kind, hour, body) VALUES ",
+    True: "INSERT INTO record (seq, queue, kind, hour, body, event_id) VALUES ",
+}
 _HOUR_MS: Final = 3_600_000
 
 
@@ -47,34 +55,57 @@ class EventIds:
         return hidden
 
 
-class _Run:
-    """Rows in sequence that share lane, queue and hour; ``low`` <= receipt < ``high``."""
+class Run:
+    """Rows with consecutive seqs of one boot, lane, queue and hour, all or none with an event id.
 
-    __slots__ = ("first", "high", "hour", "lane", "last", "low", "newest_ms", "queue")
+    low, high  low <= receipt < high: a record outside has another hour or queue
+    hidden     event ids as they stand in the file
+    """
 
-    def __init__(self, lane: Lane, queue: Queue, hour: int, seq: int) -> None:
+    __slots__ = ("boot", "first", "hidden", "high", "hour", "lane", "low", "queue", "records")
+
+    def __init__(self, lane: Lane, queue: Queue, boot: int, hour: int, first: int) -> None:
         self.lane = lane
         self.queue = queue
+        self.boot = boot
         self.hour = hour
+        self.first = first
         self.low = self.high = 0
-        self.first = self.last = seq
-        self.newest_ms = 0
+        self.records: list[NewRecord] = []
+        self.hidden: list[bytes] = []
+
+    @property
+    def last(self) -> int:
+        """The newest seq."""
+        return self.first + len(self.records) - 1
+
+    @property
+    def newest_ms(self) -> int:
+        """The latest receipt."""
+        return max(record.mono_ms for record in self.records)
+
+    def values(self, cipher: Cipher) -> Iterator[object]:
+        """Seal the rows; their columns, one row after the other."""
+        sealed = cipher.seal_run(self.first, int(self.lane), self.boot, self.records)
+        kinds = map(_kind, map(_BODY, self.records))
+        # A plain int: sqlite3 takes it several times faster than a member of IntEnum.
+        columns = [count(self.first), repeat(int(self.queue)), kinds, repeat(self.hour), sealed]
+        if self.hidden:
+            columns.append(map(bytearray, self.hidden))
+        return chain.from_iterable(zip(*columns, strict=False))
 
 
 class Batch:
     """Rows for one transaction; ``enter`` tells the directory once they are committed."""
 
-    def __init__(
-        self, cipher: Cipher, waiting: Waiting, next_seq: int, now_ms: int, ids: EventIds
-    ) -> None:
-        self._cipher = cipher
+    def __init__(self, waiting: Waiting, next_seq: int, now_ms: int, ids: EventIds) -> None:
         self._waiting = waiting
         self._now_ms = now_ms
         self._ids = ids
-        self._runs: list[_Run] = []
-        self.next_seq = next_seq
+        self._adding_for = (0, False)
         self._first_seq = next_seq
-        self.values: list[object] = []  # COLUMNS of each row, one after the other
+        self.next_seq = next_seq
+        self.runs: list[Run] = []
         self.bytes = 0
 
     @property
@@ -87,47 +118,53 @@ class Batch:
 
         ``is_past``: records of an earlier time, never served as live.
         """
-        seal, values = self._cipher.seal, self.values
+        run = self.runs[-1] if self._adding_for == (boot, is_past) else None
+        self._adding_for = (boot, is_past)
         seqs: list[int] = []
-        run: _Run | None = None
-        queue = lane = 0
+        seq = self.next_seq
         for record in records:
             hidden = None
-            seq = self.next_seq
             if record.event_id is not None:
                 old = self._ids.seq(record.event_id)
                 if old is not None:
                     seqs.append(old)
                     continue
                 hidden = self._ids.give(record.event_id, seq)
-            mono_ms, body = record.mono_ms, record.body
-            if run is None or record.lane is not run.lane or not run.low <= mono_ms < run.high:
-                run = self._start(record, boot, is_past=is_past)
-                # sqlite3 and struct take plain ints several times faster than IntEnum members.
-                queue, lane = int(run.queue), int(run.lane)
-            sealed = seal(seq, lane, boot, mono_ms, record.wall_ms, body)
-            values += (seq, queue, _kind(body), run.hour, hidden, sealed)
-            self.bytes += len(sealed)
+            if (
+                run is None
+                or record.lane is not run.lane
+                or not run.low <= record.mono_ms < run.high
+                or (hidden is None) is bool(run.hidden)
+            ):
+                run = self._start(record, boot, seq, is_past=is_past)
+            run.records.append(record)
+            if hidden is not None:
+                run.hidden.append(hidden)
+            self.bytes += len(record.body) + OVERHEAD
             seqs.append(seq)
-            run.last = seq
-            if mono_ms > run.newest_ms:
-                run.newest_ms = mono_ms
-            self.next_seq = seq + 1
+            seq += 1
+        self.next_seq = seq
         return seqs
+
+    def write(self, database: Database, cipher: Cipher) -> None:
+        """Seal and insert the rows (inside a transaction)."""
+        for has_id, runs in groupby(self.runs, key=lambda run: bool(run.hidden)):
+            values = list(chain.from_iterable(run.values(cipher) for run in runs))
+            database.insert_flat(_INSERT[has_id], 5 + has_id, values)
 
     def enter(self, waiting: Waiting) -> None:
         """Tell the directory where the rows are."""
-        for run in self._runs:
+        for run in self.runs:
             waiting.added(run.queue, run.hour, run.first, run.last)
             if run.queue is Queue.LIVE:
                 waiting.added_live(min(run.newest_ms, self._now_ms), run.first, run.last)
 
-    def _start(self, record: NewRecord, boot: int, *, is_past: bool) -> _Run:
+    def _start(self, record: NewRecord, boot: int, seq: int, *, is_past: bool) -> Run:
         lane, mono_ms = record.lane, record.mono_ms
         queue = self._waiting.queue_of(lane, mono_ms, self._now_ms)
         if is_past and queue is Queue.LIVE:
             queue = Queue.BACKFILL
-        run = _Run(lane, queue, hour_of(boot, mono_ms), self.next_seq)
+        run = Run(lane, queue, boot, hour_of(boot, mono_ms), seq)
         run.low = mono_ms - mono_ms % _HOUR_MS
         run.high = run.low + _HOUR_MS
         fresh_from = self._now_ms - self._waiting.live_ms
@@ -135,7 +172,7 @@ class Batch:
             run.low = fresh_from
         elif mono_ms < fresh_from < run.high:
             run.high = fresh_from
-        self._runs.append(run)
+        self.runs.append(run)
         return run
 
 

@@ -15,6 +15,8 @@ That two of a million starts of less than 2**32 rows meet has a chance of 2**-25
 """
 
 import os
+from collections.abc import Sequence
+from itertools import count
 from struct import Struct
 from typing import Final
 
@@ -25,6 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from wardlight_edge.outbox.base import NewRecord
 from wardlight_shared.errors import StorageError
 
 NONCE_BYTES: Final = 12
@@ -55,13 +58,17 @@ class Cipher:
         self._show = hiding.decryptor()
         self._next_nonce = int.from_bytes(os.urandom(8), "big") << 32
 
-    def seal(
-        self, seq: int, lane: int, boot: int, mono_ms: int, wall_ms: int, body: bytes
-    ) -> bytes:
-        """Seal one row."""
-        nonce = self._nonce()
-        content = _HEADER.pack(lane, boot, mono_ms, wall_ms) + body
-        return nonce + self._encrypt(nonce, content, _PLACE.pack(seq))
+    def seal_run(
+        self, first: int, lane: int, boot: int, records: Sequence[NewRecord]
+    ) -> list[bytearray]:
+        """Seal records of one lane and boot whose seqs are first, first + 1, ..."""
+        encrypt, header, place = self._encrypt, _HEADER.pack, _PLACE.pack
+        sealed: list[bytearray] = []
+        for seq, number, record in zip(count(first), self._nonces(len(records)), records):
+            nonce = number.to_bytes(NONCE_BYTES, "big")
+            content = header(lane, boot, record.mono_ms, record.wall_ms) + record.body
+            sealed.append(bytearray(nonce) + encrypt(nonce, content, place(seq)))
+        return sealed
 
     def open(self, seq: int, sealed: bytes) -> tuple[int, int, int, int, bytes]:
         """Return (lane, boot, mono_ms, wall_ms, body) of one row."""
@@ -74,7 +81,7 @@ class Cipher:
 
     def seal_entry(self, table: bytes, number: int, content: bytes) -> bytes:
         """Seal an entry of a small table (at most 8 letters of name)."""
-        nonce = self._nonce()
+        nonce = self._nonces(1)[0].to_bytes(NONCE_BYTES, "big")
         return nonce + self._encrypt(nonce, content, _NAMED_PLACE.pack(table, number))
 
     def open_entry(self, table: bytes, number: int, sealed: bytes) -> bytes:
@@ -98,10 +105,11 @@ class Cipher:
         """Undo ``hide_ids``."""
         return _blocks(self._show.update(b"".join(hidden)))
 
-    def _nonce(self) -> bytes:
-        number = self._next_nonce
-        self._next_nonce = (number + 1) % _NONCE_END
-        return number.to_bytes(NONCE_BYTES, "big")
+    def _nonces(self, many: int) -> range:
+        """Numbers never given before; set aside first, so that a failure gives none twice."""
+        first = self._next_nonce if self._next_nonce + many <= _NONCE_END else 0
+        self._next_nonce = first + many
+        return range(first, first + many)
 
 
 def _derive(key: bytes, epoch: int, purpose: bytes) -> bytes:

@@ -55,7 +55,8 @@ class Dictionary:
     def write_new(self, database: Database, cipher: Cipher) -> int:
         """Insert what waits (inside a transaction); pass the result to ``written`` after COMMIT."""
         waiting = len(self._new)
-        self._write(database, cipher, [self._new[place] for place in range(waiting)])
+        if waiting:
+            self._write(database, cipher, [self._new[place] for place in range(waiting)])
         return waiting
 
     def write_all(self, database: Database, cipher: Cipher) -> None:

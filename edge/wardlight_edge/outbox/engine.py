@@ -30,6 +30,7 @@ from wardlight_shared.timestamps import Anchor
 
 _T = TypeVar("_T")
 _Results = list[list[int] | StorageError]
+_LOG_BYTES: Final = 3 << 20
 _CLOSED: Final = OutboxStatus(0, 0, 0, 0, 0, 0, 0, None, 0, 0, 0, Level.NORMAL, 0, 0, 0, 0, False)
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class Engine:
             path, key, settings, clock, live_age_ms=live_age_ms, dictionary=dictionary
         )
         self._space = Space(path, settings)
+        # On a full disk a checkpoint writes into what the reserve gives back.
+        self._log_bytes = min(_LOG_BYTES, settings.quota_bytes // 16, settings.reserve_bytes // 2)
         self._current: OpenOutbox | None = None
         self._appended = self._refused = self._settled = self._thinned = 0
         self.epoch = self.boot = 0
@@ -228,6 +231,7 @@ class Engine:
     def _enter(self, opened: OpenOutbox) -> OpenOutbox:
         self._current = opened
         self.epoch, self.boot = opened.file.epoch, opened.file.boot
+        opened.database.allow_log(self._log_bytes)
         self._space.measure(opened.database)
         return opened
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from wardlight_edge.outbox.base import Choice, NewRecord
-from wardlight_edge.outbox.batch import COLUMNS, Batch, EventIds, body_bytes, has_event
+from wardlight_edge.outbox.batch import Batch, EventIds, body_bytes, has_event
 from wardlight_edge.outbox.cipher import OVERHEAD, Cipher, DamagedRow
 from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.dictionary import Dictionary
@@ -17,7 +17,6 @@ from wardlight_edge.outbox.taking import Taking
 from wardlight_shared.errors import OutboxFull, StorageError
 from wardlight_shared.records import Record
 
-_INSERT: Final = "INSERT INTO record VALUES "
 _REJECT: Final = (
     "INSERT OR IGNORE INTO rejected SELECT seq, ?, event_id, body FROM record WHERE seq = ?"
 )
@@ -111,7 +110,7 @@ class Rows:
 
     def batch(self, now_ms: int, ids: EventIds | None = None) -> Batch:
         """An empty batch of new rows."""
-        return Batch(self._cipher, self._waiting, self.next_seq, now_ms, ids or EventIds({}, {}))
+        return Batch(self._waiting, self.next_seq, now_ms, ids or EventIds({}, {}))
 
     def event_ids(self, event_ids: Iterable[bytes | None]) -> EventIds:
         """Hide ids and look up those still in the file."""
@@ -125,7 +124,7 @@ class Rows:
             marks = ",".join("?" * len(part))
             for table in ("record", "rejected"):
                 sql = f"SELECT event_id, seq FROM {table} WHERE event_id IN ({marks})"  # noqa: S608 - two fixed names and marks
-                known.update(self._database.rows(sql, part))
+                known.update(self._database.rows(sql, list(map(bytearray, part))))
         return EventIds(dict(zip(wanted, hidden, strict=True)), known)
 
     def _commit(self, batch: Batch) -> None:
@@ -146,7 +145,7 @@ class Rows:
     def write(self, batch: Batch) -> int:
         """Insert a batch (inside a transaction); give the result to ``committed`` after COMMIT."""
         series = self._dictionary.write_new(self._database, self._cipher)
-        self._database.insert_flat(_INSERT, COLUMNS, batch.values)
+        batch.write(self._database, self._cipher)
         return series
 
     def committed(self, batch: Batch, series: int) -> None:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
+from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
 
@@ -32,6 +33,8 @@ _REST_S: Final = 2.0
 _JOBS_BETWEEN_RESTS: Final = 50  # a busy outbox still salvages and thins
 _MOST_WAITING: Final = 256  # appends in the queue; further callers wait their turn
 
+_LANE: Final = attrgetter("lane")
+
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ class _Append:
         self.records = records
         self.bytes = body_bytes(records)
         self.future: asyncio.Future[Any] = future
-        self.is_urgent = has_event(records) or any(one.lane is Lane.ALARM for one in records)
+        self.is_urgent = has_event(records) or Lane.ALARM in map(_LANE, records)
 
 
 class _Call:

@@ -7,9 +7,21 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.outbox.cipher import OVERHEAD, Cipher, DamagedRow
+from wardlight_shared.records import Lane
 
 KEY = bytes(range(32))
+
+
+def seal(
+    cipher: Cipher, seq: int, lane: int, boot: int, mono_ms: int, wall_ms: int, body: bytes
+) -> bytes:
+    record = NewRecord(Lane(lane), None, mono_ms, wall_ms, body)
+    [sealed] = cipher.seal_run(seq, lane, boot, [record])
+    return bytes(sealed)
+
+
 int64 = st.integers(-(1 << 63), (1 << 63) - 1)
 
 
@@ -25,14 +37,14 @@ def test_a_row_comes_back(
     seq: int, lane: int, boot: int, mono_ms: int, wall_ms: int, body: bytes
 ) -> None:
     cipher = Cipher(KEY, 99)
-    sealed = cipher.seal(seq, lane, boot, mono_ms, wall_ms, body)
+    sealed = seal(cipher, seq, lane, boot, mono_ms, wall_ms, body)
     assert len(sealed) == len(body) + OVERHEAD
     assert Cipher(KEY, 99).open(seq, sealed) == (lane, boot, mono_ms, wall_ms, body)
 
 
 def test_the_construction_is_aes_256_gcm_under_hkdf() -> None:
     """Opened here by the primitives alone (SP 800-38D, RFC 5869), not by our own decoder."""
-    sealed = Cipher(KEY, 7).seal(5, 1, 2, 3, 4, b"body")
+    sealed = seal(Cipher(KEY, 7), 5, 1, 2, 3, 4, b"body")
     salt = (7).to_bytes(8, "big")
     key = HKDF(SHA256(), 32, salt=salt, info=b"wardlight outbox 1 rows").derive(KEY)
     content = AESGCM(key).decrypt(sealed[:12], sealed[12:], (5).to_bytes(8, "big"))
@@ -40,7 +52,7 @@ def test_the_construction_is_aes_256_gcm_under_hkdf() -> None:
 
 
 def test_a_row_of_another_place_key_or_epoch_does_not_open() -> None:
-    sealed = Cipher(KEY, 1).seal(5, 1, 1, 0, 0, b"body")
+    sealed = seal(Cipher(KEY, 1), 5, 1, 1, 0, 0, b"body")
     for cipher, seq in (
         (Cipher(KEY, 1), 6),
         (Cipher(KEY, 2), 5),
@@ -53,7 +65,7 @@ def test_a_row_of_another_place_key_or_epoch_does_not_open() -> None:
 @given(st.integers(0, OVERHEAD + 3), st.integers(0, 7))
 def test_every_changed_bit_is_noticed(place: int, bit: int) -> None:
     cipher = Cipher(KEY, 1)
-    sealed = bytearray(cipher.seal(5, 1, 1, 0, 0, b"body"))
+    sealed = bytearray(seal(cipher, 5, 1, 1, 0, 0, b"body"))
     sealed[place] ^= 1 << bit
     with pytest.raises(DamagedRow):
         cipher.open(5, bytes(sealed))
@@ -70,8 +82,17 @@ def test_any_bytes_open_or_are_damaged(octets: bytes) -> None:
 def test_nonces_differ_also_between_openings() -> None:
     """Two Ciphers of one key and epoch are two starts of the gateway on one file."""
     ciphers = [Cipher(KEY, 1) for _ in range(50)]
-    nonces = {cipher.seal(1, 0, 0, 0, 0, b"")[:12] for cipher in ciphers for _ in range(50)}
+    nonces = {seal(cipher, 1, 0, 0, 0, 0, b"")[:12] for cipher in ciphers for _ in range(50)}
     assert len(nonces) == 2500
+
+
+def test_the_rows_of_a_run_have_consecutive_seqs_and_nonces_of_their_own() -> None:
+    cipher = Cipher(KEY, 1)
+    records = [NewRecord(Lane.LIVE, None, 7, 8, bytes([number])) for number in range(100)]
+    sealed = [bytes(row) for row in cipher.seal_run(40, 1, 2, records)]
+    opened = [cipher.open(seq, row) for seq, row in enumerate(sealed, 40)]
+    assert opened == [(1, 2, 7, 8, bytes([number])) for number in range(100)]
+    assert len({row[:12] for row in sealed}) == 100
 
 
 def test_entries_are_bound_to_table_and_number() -> None:

@@ -155,3 +155,20 @@ def test_errors_of_sqlite_have_a_meaning(tmp_path: Path) -> None:
     (tmp_path / "noise.db").write_bytes(b"not a database at all" * 500)
     with pytest.raises(OutboxCorrupt):
         Database(tmp_path / "noise.db").is_empty()
+
+
+@pytest.mark.parametrize(
+    ("reserve_bytes", "least", "most"), [(0, 400_000, 1 << 20), (8 << 20, 2 << 20, 4 << 20)]
+)
+def test_the_log_grows_only_as_far_as_the_reserve_could_take_it(
+    tmp_path: Path, reserve_bytes: int, least: int, most: int
+) -> None:
+    clock = ManualClock()
+    outbox = engine(tmp_path / "outbox.db", clock, reserve_bytes=reserve_bytes)
+    log = tmp_path / "outbox.db-wal"
+    largest = 0
+    for _ in range(30):
+        outbox.append([[record(clock, 1)] * 1000])
+        largest = max(largest, log.stat().st_size)
+    assert least < largest < most
+    outbox.close()
