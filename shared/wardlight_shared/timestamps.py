@@ -32,13 +32,17 @@ class ClockQuality(IntEnum):
 
 
 class Anchor(msgspec.Struct, frozen=True, array_like=True):
-    """At ``mono_ms`` of ``boot`` it was ``utc_ms``, within +- ``error_ms`` (None = no bound)."""
+    """At ``mono_ms`` of ``boot`` it was ``utc_ms``, within +- ``error_ms`` (None = no bound).
+
+    is_turn  the gateway's line from monotonic clock to UTC turns here (set when it is kept)
+    """
 
     boot: int
     mono_ms: int
     utc_ms: int
     error_ms: int | None
     quality: ClockQuality
+    is_turn: bool = False
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -127,12 +131,15 @@ def _bound(resolved: Resolved) -> float:
 def anchor_from_server(
     boot: int, sent_mono_ms: int, received_mono_ms: int, server_time_ms: int
 ) -> Anchor | None:
-    """Anchor from one round trip: server time belongs to its middle, the bound is half of it."""
+    """Anchor from one round trip: server time belongs to its middle, the bound is half of it.
+
+    It stands at the receipt: what was before has been timed without it.
+    """
     trip = received_mono_ms - sent_mono_ms
     if trip < 0:
         return None
-    middle = sent_mono_ms + trip // 2
-    return Anchor(boot, middle, server_time_ms, trip - trip // 2, ClockQuality.SERVER)
+    half = trip - trip // 2
+    return Anchor(boot, received_mono_ms, server_time_ms + half, half, ClockQuality.SERVER)
 
 
 def is_future(measured_ms: int, now_ms: int) -> bool:

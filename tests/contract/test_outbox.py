@@ -254,7 +254,7 @@ async def test_anchors_are_kept_few_and_good(outbox: Outbox) -> None:
     await outbox.add_anchor(best)
     anchors = outbox.anchors()
     assert best in anchors
-    assert len(anchors) <= 16
+    assert len(anchors) <= 32
 
 
 async def test_waiting_for_records_is_coalesced(outbox: Outbox, clock: ManualClock) -> None:

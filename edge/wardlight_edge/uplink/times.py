@@ -1,9 +1,10 @@
-"""UTC for the records of a batch, by the best anchor of each; pure.
+"""UTC for the records of a batch: the line of their boot, bounded by the best anchor; pure.
 
 The bound of every anchor grows alike with distance, so where one anchor is best at both ends of a
 stretch it is best in between, and on either side of the anchor the bound only grows: a stretch
-whose ends agree needs no look at its middle. This finds the same times and the same rounded
-bounds as asking ``resolve`` for each record, with some dozens of questions per thousand.
+on which the line is straight and whose ends agree needs no look at its middle. This finds the same
+times and the same rounded bounds as asking for each record, with some dozens of questions per
+thousand.
 """
 
 from collections.abc import Sequence
@@ -11,9 +12,10 @@ from typing import Final
 
 import msgspec
 
+from wardlight_edge.outbox.timeline import Timeline
 from wardlight_shared.envelope import Clock
 from wardlight_shared.records import Record
-from wardlight_shared.timestamps import Anchor, ClockQuality, Resolved, resolve
+from wardlight_shared.timestamps import Anchor, ClockQuality
 
 _STEPS: Final = (1, 2, 5)
 # No anchor was ever had in that boot: the wall clock of then, without a bound.
@@ -66,25 +68,26 @@ class _Finder:
         if not anchors:
             self._assign(places, [self._records[place].wall_ms for place in places], _UNANCHORED)
             return
+        line = _Line(anchors)
         stretches = [places]
         while stretches:
             stretch = stretches.pop()
-            if not self._enter_stretch(stretch, anchors):
+            if not self._enter_stretch(stretch, line):
                 middle = len(stretch) // 2
                 stretches += (stretch[:middle], stretch[middle:])
 
-    def _enter_stretch(self, places: Sequence[int], anchors: Sequence[Anchor]) -> bool:
+    def _enter_stretch(self, places: Sequence[int], line: "_Line") -> bool:
         """Enter a stretch whose ends agree; False = it must be cut."""
         first_ms = self._records[places[0]].mono_ms
         last_ms = self._records[places[-1]].mono_ms
-        anchor = _best(first_ms, anchors)
-        if len(places) > 1 and _best(last_ms, anchors) != anchor:
-            return False
-        clock = _clock(_resolved(first_ms, anchor))
-        is_one_sided = not first_ms < anchor.mono_ms < last_ms
-        if not is_one_sided or _clock(_resolved(last_ms, anchor)) != clock:
-            return False
-        offset_ms = anchor.utc_ms - anchor.mono_ms
+        anchor = line.best(first_ms)
+        clock = line.clock(first_ms, anchor)
+        if len(places) > 1:
+            if not line.time.is_straight(first_ms, last_ms) or line.best(last_ms) != anchor:
+                return False
+            if first_ms < anchor.mono_ms < last_ms or line.clock(last_ms, anchor) != clock:
+                return False
+        offset_ms = line.time.offset_ms(first_ms)
         self._assign(places, [self._records[place].mono_ms + offset_ms for place in places], clock)
         return True
 
@@ -95,23 +98,19 @@ class _Finder:
             self._clock_of[place] = index
 
 
-def _best(mono_ms: int, anchors: Sequence[Anchor]) -> Anchor:
-    """The anchor that ``resolve`` would use: the smallest bound here, the last of equals."""
+class _Line:
+    """The line of one boot, and how well the anchors vouch for it."""
 
-    def bound(anchor: Anchor) -> float:
-        error_ms = _resolved(mono_ms, anchor).error_ms
-        return float("inf") if error_ms is None else error_ms
+    def __init__(self, anchors: Sequence[Anchor]) -> None:
+        self.time = Timeline(anchors)
+        self._anchors = anchors
 
-    return min(reversed(anchors), key=bound)
+    def best(self, mono_ms: int) -> Anchor:
+        """The anchor with the smallest bound here, the last of equals."""
+        return min(reversed(self._anchors), key=lambda one: self.time.bound_ms(mono_ms, one))
 
-
-def _resolved(mono_ms: int, anchor: Anchor) -> Resolved:
-    found = resolve(anchor.boot, mono_ms, (anchor,))
-    if found is None:
-        raise AssertionError("an anchor resolves moments of its own boot")
-    return found
-
-
-def _clock(found: Resolved) -> Clock:
-    error_ms = None if found.error_ms is None else rounded_up(found.error_ms)
-    return Clock(int(found.quality), error_ms)
+    def clock(self, mono_ms: int, anchor: Anchor) -> Clock:
+        """Quality and rounded bound of the line here, by an anchor."""
+        if anchor.error_ms is None:
+            return Clock(int(anchor.quality), None)
+        return Clock(int(anchor.quality), rounded_up(int(self.time.bound_ms(mono_ms, anchor))))

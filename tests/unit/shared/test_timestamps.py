@@ -113,7 +113,7 @@ def test_a_guess_has_no_bound() -> None:
 
 def test_server_time_belongs_to_the_middle_of_the_trip() -> None:
     assert anchor_from_server(1, 1000, 1101, 5_000_000) == Anchor(
-        1, 1050, 5_000_000, 51, ClockQuality.SERVER
+        1, 1101, 5_000_051, 51, ClockQuality.SERVER
     )
 
 
