@@ -41,7 +41,6 @@ DEVICE: Final = "ble:C0FFEE000001"
 STREAM: Final = "serial:chaos"
 _BLOCK: Final = 30
 _AGAIN_EVERY: Final = 7
-_STREAMS: Final = 64
 
 
 class Numbers:
@@ -81,13 +80,10 @@ class Load:
         self._numbers = Numbers(ledger)
         self._descriptor = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._event = outbox.series_number(SeriesKey(DEVICE, METRICS["body_weight"].wire))
-        # Many streams in turn: blocks of one series stay seconds apart, so that a better clock
-        # anchor between two sendings cannot move one onto another.
-        metric = METRICS["spo2"].wire
-        self._streams = [
-            outbox.series_number(SeriesKey(STREAM, metric, user=user)) for user in range(_STREAMS)
-        ]
+        # One series for all blocks, 20 ms between them: none may be moved onto its neighbour.
+        self._stream = outbox.series_number(SeriesKey(STREAM, METRICS["spo2"].wire))
         self._turn = 0
+        self._block_ms = 0
         self._pause = ledger.with_suffix(".pause")
         self._waiting = ledger.with_suffix(".waiting")
 
@@ -123,16 +119,15 @@ class Load:
             device_time=None, skew_s=None, series=[self._event], mantissas=[number], scales=[-3],
         )  # fmt: skip
         lane = Lane.ALARM if number % 5 == 0 else Lane.LIVE
-        return self._record(lane, event_id, encode_body(body))
+        mono_ms, wall_ms = self._clock.mono_ms(), self._clock.wall_ms()
+        return NewRecord(lane, event_id, mono_ms, wall_ms, encode_body(body))
 
     def _block(self, first: int) -> NewRecord:
-        column = Column(self._streams[self._turn % _STREAMS], -3, first, 1, b"\x01" * (_BLOCK - 1))
+        column = Column(self._stream, -3, first, 1, b"\x01" * (_BLOCK - 1))
         group = Group(0, 1, 1, _BLOCK, 1, b"", [column])
-        body = BlockBody(TimeMethod.SAMPLE_COUNT, 0, [group])
-        return self._record(Lane.LIVE, None, encode_body(body))
-
-    def _record(self, lane: Lane, event_id: bytes | None, body: bytes) -> NewRecord:
-        return NewRecord(lane, event_id, self._clock.mono_ms(), self._clock.wall_ms(), body)
+        body = encode_body(BlockBody(TimeMethod.SAMPLE_COUNT, 0, [group]))
+        self._block_ms = max(self._clock.mono_ms(), self._block_ms + _BLOCK + 1)
+        return NewRecord(Lane.LIVE, None, self._block_ms, self._clock.wall_ms(), body)
 
 
 async def _run(settings: Settings, ledger: Path, rate: float) -> None:
