@@ -48,6 +48,7 @@ class Ack(msgspec.Struct, frozen=True, array_like=True):
     server_time_ms  collector UTC when it answered
     echo_mono_ms    ``mono_ms`` of the hello this answers, else None
     hello_wanted    True: please send a hello (a collector took over the shard)
+    reads           the newest envelope version that this collector reads
     """
 
     version: int
@@ -58,6 +59,7 @@ class Ack(msgspec.Struct, frozen=True, array_like=True):
     server_time_ms: _UInt63
     echo_mono_ms: _UInt63 | None = None
     hello_wanted: bool = False
+    reads: Annotated[int, Meta(ge=1)] = 1
 
 
 class GatewayConfig(msgspec.Struct, frozen=True, array_like=True):

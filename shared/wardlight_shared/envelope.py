@@ -13,12 +13,26 @@ import zstandard
 from msgspec import Meta
 
 from wardlight_shared.errors import EnvelopeError, VersionError
-from wardlight_shared.records import MALFORMED, Body, Record, SeriesKey
+from wardlight_shared.records import (
+    MALFORMED,
+    Body,
+    Origin,
+    Record,
+    SeriesKey,
+    without_trailing_nils,
+)
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""The newest version this program reads. A message carries the oldest that reads it rightly."""
+
+VERSION_WITH_ORIGINS: Final = 2
+"""Of a message with origins: a reader that passes over them would store records twice."""
+
+_PLAIN_VERSION: Final = 1
 MAX_BYTES: Final = 64 * 1024
 MAX_OPEN_BYTES: Final = 4 * 1024 * 1024
 MAX_RECORDS: Final = 10_000
+MAX_ORIGIN_EPOCHS: Final = 64  # in one message; an outbox is not replaced that often
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878 3.1.1; never the first bytes of an array
 _WORTH_COMPRESSING: Final = 128
 
@@ -28,6 +42,7 @@ _Int64 = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _UInt63 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 _GatewayId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{2,31}\Z")]
 _EventId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+_Origins = list[tuple[_UInt63, _UInt63] | None] | None
 
 
 class Clock(msgspec.Struct, frozen=True, array_like=True):
@@ -62,7 +77,7 @@ class _Header(msgspec.Struct, frozen=True, array_like=True):
 class Envelope(_Header, frozen=True, array_like=True):
     """One opened envelope.
 
-    version     VERSION
+    version     1, or 2 with origins
     gateway     gateway id; must equal the topic's
     epoch       random 63-bit number of the outbox file
     batch       number of this sending, for logs only
@@ -74,13 +89,16 @@ class Envelope(_Header, frozen=True, array_like=True):
     times_ms    receipt UTC in ms, resolved at sending: first absolute, then differences
     event_ids   16 bytes or None each; None = none has one
     bodies      one per seq
+    origins     (epoch, seq) or None each; None = none has one
     """
 
     bodies: list[Body]
+    origins: _Origins = None
 
 
 class _RawEnvelope(_Header, frozen=True, array_like=True):
     bodies: list[msgspec.Raw]
+    origins: _Origins = None
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -113,8 +131,10 @@ def seal(
     The result may exceed MAX_BYTES: the caller cuts the batch smaller and calls again.
     """
     event_ids = [record.event_id for record in records]
+    origins = [record.origin for record in records]
+    has_origins = any(origins)
     envelope = _RawEnvelope(
-        version=VERSION,
+        version=VERSION_WITH_ORIGINS if has_origins else _PLAIN_VERSION,
         gateway=header.gateway,
         epoch=header.epoch,
         batch=header.batch,
@@ -127,8 +147,9 @@ def seal(
         clock_of=None if clock_of is None else list(clock_of),
         event_ids=event_ids if any(event_ids) else None,
         bodies=[msgspec.Raw(record.body) for record in records],
+        origins=origins if has_origins else None,
     )
-    return shrink(_encoder.encode(envelope))
+    return shrink(without_trailing_nils(_encoder.encode(envelope), envelope))
 
 
 def open_envelope(message: bytes) -> Envelope:
@@ -141,6 +162,14 @@ def open_envelope(message: bytes) -> Envelope:
         raise EnvelopeError(str(error)) from error
     _check(envelope, len(envelope.bodies))
     return envelope
+
+
+def origins_of(envelope: Envelope) -> dict[int, Origin]:
+    """Origin by seq, of the records that have one."""
+    if envelope.origins is None:
+        return {}
+    pairs = zip(sums(envelope.seqs), envelope.origins, strict=True)
+    return {seq: origin for seq, origin in pairs if origin is not None}
 
 
 def open_leniently(message: bytes) -> tuple[Envelope, dict[int, str]]:
@@ -173,6 +202,8 @@ def _without_bad_bodies(raw: _RawEnvelope) -> tuple[Envelope, dict[int, str]]:
         fields["clock_of"] = [raw.clock_of[place] for place in kept]
     if raw.event_ids is not None:
         fields["event_ids"] = [raw.event_ids[place] for place in kept]
+    if raw.origins is not None:
+        fields["origins"] = [raw.origins[place] for place in kept]
     return Envelope(**fields, bodies=bodies), rejected
 
 
@@ -214,14 +245,21 @@ def _differences(values: Sequence[int]) -> list[int]:
     return coded
 
 
-def _check(envelope: _Header, bodies: int) -> None:
-    if envelope.version != VERSION:
+def _check(envelope: Envelope | _RawEnvelope, bodies: int) -> None:
+    if envelope.version > VERSION:
         raise VersionError(envelope.version, VERSION)
+    if envelope.version < _PLAIN_VERSION:
+        raise EnvelopeError(f"no version {envelope.version}", where="$[0]")
     lengths = {"times_ms": len(envelope.times_ms), "bodies": bodies}
     if envelope.clock_of is not None:
         lengths["clock_of"] = len(envelope.clock_of)
     if envelope.event_ids is not None:
         lengths["event_ids"] = len(envelope.event_ids)
+    if envelope.origins is not None:
+        lengths["origins"] = len(envelope.origins)
+        epochs = {origin[0] for origin in envelope.origins if origin is not None}
+        if len(epochs) > MAX_ORIGIN_EPOCHS or 0 in epochs or envelope.epoch in epochs:
+            raise EnvelopeError("origins of the same, of no or of too many epochs", where="$[13]")
     for name, length in lengths.items():
         if length != len(envelope.seqs):
             raise EnvelopeError(f"{name} has {length} places, seqs {len(envelope.seqs)}")

@@ -87,6 +87,7 @@ class EventBody(msgspec.Struct, frozen=True, array_like=True, tag=int(Kind.EVENT
     flags        OR of Flag each; None = all 0
     raws         [mantissa, scale] before a unit conversion, or None each; None = none converted
     context      (name, value) pairs that hold for the event
+    offset_min   the gateway's local offset from UTC at receipt, in minutes; None = not known
     """
 
     age_ms: _Int64
@@ -102,6 +103,7 @@ class EventBody(msgspec.Struct, frozen=True, array_like=True, tag=int(Kind.EVENT
     flags: list[_Flags] | None = None
     raws: list[tuple[_Int64, _Scale] | None] | None = None
     context: list[tuple[_Text, _Text]] | None = None
+    offset_min: Annotated[int, Meta(ge=-16 * 60, le=16 * 60)] | None = None
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):
@@ -173,8 +175,9 @@ class StatusBody(msgspec.Struct, frozen=True, array_like=True, tag=int(Kind.STAT
 class GapBody(msgspec.Struct, frozen=True, array_like=True, tag=int(Kind.GAP)):
     """A named loss: ``count`` readings or records, over [record time - age_ms, record time].
 
-    cause    a name of docs/wire-format.md ("link-lost", "outbox-full", "thinned", "salvaged", ...)
-    seqs     (first, last) of records removed on purpose, for the ledger; None = they had no seq
+    cause    a name of docs/wire-format.md ("link-lost", "outbox-full", "thinned", "corrupt", ...)
+    seqs     (first, last) of records that will not come, for the ledger; None = they had no seq.
+             They are numbers of the epoch of the record's origin, if it has one
     """
 
     cause: _Text
@@ -189,13 +192,31 @@ Body = EventBody | BlockBody | WaveformBody | StatusBody | GapBody
 MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no message; RecursionError: arrays nested too deep."""
 
+_FIXARRAY: Final = 0x90  # MessagePack: array of up to 15, the count in the low 4 bits
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final[msgspec.msgpack.Decoder[Body]] = msgspec.msgpack.Decoder(Body)
 
 
 def encode_body(body: Body) -> bytes:
     """Encode one body."""
-    return _encoder.encode(body)
+    return without_trailing_nils(_encoder.encode(body), body)
+
+
+def without_trailing_nils(octets: bytes, message: msgspec.Struct) -> bytes:
+    """Leave out the last positions of an encoded array where they are nil: readers fill them in.
+
+    A message of at most 15 positions; a longer one is returned as it is.
+    """
+    first = octets[0]
+    if first & 0xF0 != _FIXARRAY:
+        return octets
+    nils = 0
+    for name in reversed(message.__struct_fields__):
+        if getattr(message, name) is not None:
+            break
+        nils += 1
+    nils = min(nils, len(message.__struct_defaults__))
+    return bytes([first - nils]) + octets[1 : len(octets) - nils] if nils else octets
 
 
 def decode_body(octets: bytes | msgspec.Raw) -> Body:
@@ -204,6 +225,13 @@ def decode_body(octets: bytes | msgspec.Raw) -> Body:
         return _decoder.decode(octets)
     except MALFORMED as error:
         raise EnvelopeError(str(error)) from error
+
+
+Origin = tuple[int, int]
+"""(epoch, seq) under which a record was accepted first, where its outbox file was replaced since.
+
+seq 0: a record that tells of that epoch but was accepted after it had ended.
+"""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -215,6 +243,7 @@ class Record(msgspec.Struct, frozen=True):
     mono_ms    monotonic clock at receipt, within that boot
     wall_ms    the gateway's wall clock at receipt, trusted or not
     body       encoded body
+    origin     None = accepted first under this seq and epoch
     """
 
     seq: int
@@ -224,6 +253,7 @@ class Record(msgspec.Struct, frozen=True):
     mono_ms: int
     wall_ms: int
     body: bytes
+    origin: Origin | None = None
 
 
 def event_ord(record: int | None, event_id: bytes | None) -> int:

@@ -1,7 +1,7 @@
 """A store in memory for tests of the collector's own logic; says no on demand.
 
 It keeps the promises of store.base that ingest leans on: one call is one transaction, records are
-known by ledger and event id, and rejected ones are settled too. Real stores are proved elsewhere.
+known by ledger, origin and event id, and rejected ones are settled too. Real stores are proved elsewhere.
 """
 
 import asyncio
@@ -53,7 +53,11 @@ class MemoryStore:
         known = rows = 0
         for place, seq in enumerate(batch.seqs.tolist()):
             event_id = batch.event_ids[place]
-            if seq in stored or seq in letters or (event_id and event_id in self.event_ids):
+            epoch, first = batch.origins.get(seq, (0, 0))
+            firsts = self.stored.setdefault((batch.gateway, epoch), set()) if first else set()
+            is_known = seq in stored or seq in letters or first in firsts
+            firsts.add(first)
+            if is_known or (event_id and event_id in self.event_ids):
                 known += 1
             else:
                 rows += int((batch.readings.record_of_row == place).sum())

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from wardlight_cloud.store.batch import LedgerState
+from wardlight_shared import envelope
 from wardlight_shared.control import MAX_RANGES, VERSION, Ack, Receipt
 
 _T = TypeVar("_T")
+_READS: Final = envelope.VERSION
 _MAX_REASON: Final = 256  # characters, of up to 4 bytes
 _REJECTED_PER_ACK: Final = 60  # with the longest reasons still below control.MAX_BYTES
 _SEQS_PER_RECEIPT: Final = 4096
@@ -36,7 +38,7 @@ def acks(state: LedgerState, first: int, last: int, now_ms: int) -> list[Ack]:
 
 def hello_wanted(epoch: int, now_ms: int) -> Ack:
     """Settles nothing, asks for a hello."""
-    return Ack(VERSION, epoch, 0, [], [], now_ms, None, hello_wanted=True)
+    return Ack(VERSION, epoch, 0, [], [], now_ms, None, hello_wanted=True, reads=_READS)
 
 
 def receipts(epoch: int, released: Sequence[int]) -> list[Receipt]:
@@ -53,10 +55,14 @@ def _acks(
 ) -> list[Ack]:
     named = [(seq, reason[:_MAX_REASON]) for seq, reason in rejected]
     *names_first, names_last = _parts(named, _REJECTED_PER_ACK) or [[]]
-    told = [Ack(VERSION, state.epoch, 0, [], list(part), now_ms) for part in names_first]
+    told = [
+        Ack(VERSION, state.epoch, 0, [], list(part), now_ms, reads=_READS) for part in names_first
+    ]
     for place, part in enumerate(_parts(ranges, MAX_RANGES) or [[]]):
         names, echo = (list(names_last), echo_mono_ms) if place == 0 else ([], None)
-        told.append(Ack(VERSION, state.epoch, state.upto, list(part), names, now_ms, echo))
+        told.append(
+            Ack(VERSION, state.epoch, state.upto, list(part), names, now_ms, echo, reads=_READS)
+        )
     return told
 
 

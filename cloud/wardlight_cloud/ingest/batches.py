@@ -7,7 +7,7 @@ Rules   a record that cannot be stored becomes Rejected with its reason, the oth
 Errors  EnvelopeError: sequence numbers that cannot be told apart (header unfit)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,13 +24,14 @@ from wardlight_cloud.store.batch import (
     StatusRow,
     WaveformRow,
 )
-from wardlight_shared.envelope import Envelope, sums
+from wardlight_shared.envelope import Envelope, origins_of, sums
 from wardlight_shared.errors import EnvelopeError
 from wardlight_shared.records import (
     BlockBody,
     Body,
     EventBody,
     GapBody,
+    Origin,
     StatusBody,
     WaveformBody,
     encode_body,
@@ -55,15 +56,16 @@ def _batches(envelope: Envelope, seqs: list[int], now_ms: int) -> Iterator[Inges
     times_ms = sums(envelope.times_ms)
     event_ids = envelope.event_ids or [None] * len(seqs)
     clock_of = envelope.clock_of or [0] * len(seqs)
+    origins = origins_of(envelope)
     batch = _BatchBuilder(envelope, now_ms)
     for place, body in enumerate(envelope.bodies):
         moment = Moment(times_ms[place], envelope.clocks[clock_of[place]])
         batch.add(seqs[place], event_ids[place], body, moment)
         if batch.is_full():
-            yield batch.finish()
+            yield batch.finish(origins)
             batch = _BatchBuilder(envelope, now_ms, batch.dictionary)
     if not batch.is_empty():
-        yield batch.finish()
+        yield batch.finish(origins)
 
 
 def _checked_seqs(envelope: Envelope) -> list[int]:
@@ -113,7 +115,7 @@ class _BatchBuilder:
         self._seqs.append(seq)
         self._event_ids.append(event_id)
 
-    def finish(self) -> IngestBatch:
+    def finish(self, origins: Mapping[int, Origin]) -> IngestBatch:
         readings, future = reading_columns(self._events, self._blocks, self._future_ms)
         return IngestBatch(
             gateway=self._envelope.gateway,
@@ -129,6 +131,7 @@ class _BatchBuilder:
             gaps=self._gaps,
             rejected=self._rejected,
             quarantined=self._events.quarantined + future,
+            origins=_of(origins, [*self._seqs, *(letter.seq for letter in self._rejected)]),
         )
 
     def _waveform(self, record: int, body: WaveformBody, moment: Moment) -> None:
@@ -181,7 +184,16 @@ class _BatchBuilder:
         )
 
 
-def letters_batch(gateway: str, epoch: int, letters: list[Rejected]) -> IngestBatch:
+def _of(origins: Mapping[int, Origin], seqs: Sequence[int]) -> Mapping[int, Origin]:
+    return {seq: origins[seq] for seq in seqs if seq in origins} if origins else origins
+
+
+def letters_batch(
+    gateway: str,
+    epoch: int,
+    letters: list[Rejected],
+    origins: Mapping[int, Origin] | None = None,
+) -> IngestBatch:
     """A batch of dead letters and nothing else."""
     nothing = SeriesDictionary(())
     return IngestBatch(
@@ -193,6 +205,7 @@ def letters_batch(gateway: str, epoch: int, letters: list[Rejected]) -> IngestBa
         event_ids=[],
         readings=reading_columns(EventRows(nothing, 0), BlockRows(nothing), 0)[0],
         rejected=letters,
+        origins=_of(origins or {}, [letter.seq for letter in letters]),
     )
 
 

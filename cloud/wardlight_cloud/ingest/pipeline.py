@@ -25,12 +25,14 @@ from wardlight_shared.envelope import (
     sums,
 )
 from wardlight_shared.errors import EnvelopeError, VersionError
+from wardlight_shared.records import Origin
 
 UNREADABLE_EPOCH: Final = 0
 """Dead letters of messages without a readable header stand under this epoch; never acknowledged."""
 
 _SEQS: Final = 8  # positions of the envelope, docs/wire-format.md
 _BODIES: Final = 12
+_ORIGINS: Final = 13
 
 
 def open_message(gateway: str, message: bytes, now_ms: int) -> Iterator[IngestBatch]:
@@ -39,7 +41,7 @@ def open_message(gateway: str, message: bytes, now_ms: int) -> Iterator[IngestBa
     Raises VersionError and EnvelopeError, as the module says.
     """
     envelope, letters = _opened(gateway, message)
-    return _batches(envelope, letters, now_ms)
+    return _batches(envelope, letters, message, now_ms)
 
 
 def open_part(
@@ -48,7 +50,7 @@ def open_part(
     """As ``open_message``, but only some records: to find the one that a store refuses."""
     envelope, letters = _opened(gateway, message)
     wanted = [letter for letter in letters if letter.seq in seqs]
-    return _batches(_only(envelope, seqs), wanted, now_ms)
+    return _batches(_only(envelope, seqs), wanted, message, now_ms)
 
 
 def seqs_of(batch: IngestBatch) -> list[int]:
@@ -60,7 +62,7 @@ def refused(batch: IngestBatch, message: bytes, reason: str) -> IngestBatch:
     """The same records as dead letters: what is left when a store refuses their values."""
     bodies = _raw_bodies(message)
     letters = [rejected(seq, reason, bodies[seq]) for seq in seqs_of(batch)]
-    return letters_batch(batch.gateway, batch.epoch, letters)
+    return letters_batch(batch.gateway, batch.epoch, letters, batch.origins)
 
 
 def dead_letter(gateway: str, message: bytes, reason: str) -> IngestBatch:
@@ -73,11 +75,14 @@ def dead_letter(gateway: str, message: bytes, reason: str) -> IngestBatch:
     return letters_batch(gateway, UNREADABLE_EPOCH, [letter])
 
 
-def _batches(envelope: Envelope, letters: list[Rejected], now_ms: int) -> Iterator[IngestBatch]:
+def _batches(
+    envelope: Envelope, letters: list[Rejected], message: bytes, now_ms: int
+) -> Iterator[IngestBatch]:
     sound = batches(envelope, now_ms)
     if not letters:
         return sound
-    return chain(sound, [letters_batch(envelope.gateway, envelope.epoch, letters)])
+    origins = _raw_origins(message)
+    return chain(sound, [letters_batch(envelope.gateway, envelope.epoch, letters, origins)])
 
 
 def _opened(gateway: str, message: bytes) -> tuple[Envelope, list[Rejected]]:
@@ -104,10 +109,21 @@ def _raw_bodies(message: bytes) -> dict[int, bytes]:
     return {seq: bytes(body) for seq, body in zip(seqs, bodies, strict=True)}
 
 
+def _raw_origins(message: bytes) -> dict[int, Origin]:
+    """Origins by sequence number, also those of bad bodies, of a message whose header is sound."""
+    parts = msgspec.msgpack.decode(expand(message), type=list[msgspec.Raw])
+    if len(parts) <= _ORIGINS:
+        return {}
+    seqs = sums(msgspec.msgpack.decode(parts[_SEQS], type=list[int]))
+    origins = msgspec.msgpack.decode(parts[_ORIGINS], type=list[Origin | None] | None) or []
+    return {seq: origin for seq, origin in zip(seqs, origins, strict=False) if origin is not None}
+
+
 def _only(envelope: Envelope, wanted: Collection[int]) -> Envelope:
     seqs, times_ms = sums(envelope.seqs), sums(envelope.times_ms)
     kept = [place for place, seq in enumerate(seqs) if seq in wanted]
     clock_of, event_ids = envelope.clock_of, envelope.event_ids
+    origins = envelope.origins
     return msgspec.structs.replace(
         envelope,
         seqs=_differences([seqs[place] for place in kept]),
@@ -115,6 +131,7 @@ def _only(envelope: Envelope, wanted: Collection[int]) -> Envelope:
         clock_of=None if clock_of is None else [clock_of[place] for place in kept],
         event_ids=None if event_ids is None else [event_ids[place] for place in kept],
         bodies=[envelope.bodies[place] for place in kept],
+        origins=None if origins is None else [origins[place] for place in kept],
     )
 
 

@@ -4,12 +4,13 @@ Arrays are numpy, one place per reading; ``record_of_row`` ties each row to its 
 the store can leave out records it already has without touching single rows in Python.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wardlight_shared.records import SeriesKey
+from wardlight_shared.records import Origin, SeriesKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,12 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class IngestBatch:
-    """One envelope, validated. ``seqs`` ascend; ``event_ids`` are parallel (16 bytes or None)."""
+    """One envelope, validated. ``seqs`` ascend; ``event_ids`` are parallel (16 bytes or None).
+
+    origins  by seq, of records whose outbox file was replaced since they were accepted: the (epoch,
+             seq) of their first number, which counts as another name of the record. seq 0: it only
+             tells of that epoch. The seqs of a gap are numbers of its origin's epoch.
+    """
 
     gateway: str
     epoch: int
@@ -141,6 +147,12 @@ class IngestBatch:
     gaps: list[GapRow] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
+    origins: Mapping[int, Origin] = field(default_factory=dict)
+
+    def epoch_of_gap(self, gap: GapRow) -> int:
+        """The epoch whose numbers the seqs of a gap are."""
+        origin = self.origins.get(int(self.seqs[gap.record]))
+        return self.epoch if origin is None else origin[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,10 +123,13 @@ class Outbox(Protocol):
         upto: int,
         ranges: Sequence[tuple[int, int]] = (),
         rejected: Sequence[tuple[int, str]] = (),
+        epoch: int | None = None,
     ) -> int:
         """Remove what the collector has committed; keep rejected records aside. Idempotent.
 
         ``rejected`` seqs may lie at or below ``upto``: they are kept until ``forget``.
+        ``epoch``: the one that the seqs belong to, None = the present one; nothing is removed when
+        it is over.
         Returns the number of records removed.
         """
 

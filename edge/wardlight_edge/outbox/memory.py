@@ -108,8 +108,11 @@ class MemoryOutbox:
         upto: int,
         ranges: Sequence[tuple[int, int]] = (),
         rejected: Sequence[tuple[int, str]] = (),
+        epoch: int | None = None,
     ) -> int:
         """Remove what was committed, keep rejected records aside."""
+        if epoch is not None and epoch != self.epoch:
+            return 0
         for seq, _ in rejected:
             if seq in self._rows:
                 self._rejected[seq] = self._rows.pop(seq)

@@ -3,12 +3,20 @@
 Each portion is one transaction of the new file: the rows under new seqs, and how far we are, so
 that a kill at any point repeats and forgets nothing. A row keeps its event id, times, boot number
 and body; its series numbers still mean the same, because the new file took over the dictionary.
-The end is a status record "outbox-replaced" (old epoch, highest old seq, recovered, lost) and,
-when something was lost, a gap record with the cause.
+It also keeps its origin, the epoch and seq under which it was accepted first: the collector looks
+there too, so a row that it had received already is not stored again (docs/decisions/010).
+
+A portion with losses brings a gap record that names the old seqs which did not come back, as
+numbers of the old epoch: what the collector holds of them it goes on holding, the others are lost.
+The end is a status record "outbox-replaced" (old epoch, highest old seq, recovered, lost).
+
+A file that was rolled back gives its rows no origin: after a roll-back it gave out numbers that
+the collector holds for other records, and an origin would drop the row.
 """
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,20 +27,34 @@ from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.outbox.batch import Batch
 from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.dictionary import Dictionary
+from wardlight_edge.outbox.origin import framed
 from wardlight_edge.outbox.queues import Moment
 from wardlight_edge.outbox.rows import Rows
 from wardlight_edge.outbox.used_series import used_series
-from wardlight_edge.outbox.wreck import OldRow, Wreck
+from wardlight_edge.outbox.wreck import OldRow, Portion, Wreck
 from wardlight_shared.errors import EnvelopeError, StorageError
-from wardlight_shared.records import GapBody, Lane, StatusBody, encode_body
+from wardlight_shared.records import (
+    GapBody,
+    Kind,
+    Lane,
+    Origin,
+    StatusBody,
+    decode_body,
+    encode_body,
+)
 
 _PORTION: Final = 200
 _LANES: Final = tuple(Lane)
 _FINISHED: Final = -1  # value of next_seq when only the file itself is left to remove
 UNKNOWN: Final = -1
+ROLLED_BACK: Final = "rolled-back"
+_END: Final = (1 << 62) - 1  # of the numbers of an epoch; no outbox counts so far
 _MOST_COUNT: Final = (1 << 31) - 1
 
 _log = logging.getLogger(__name__)
+
+
+NewBody = tuple[GapBody | StatusBody, Origin | None]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -42,8 +64,8 @@ class Progress(msgspec.Struct, frozen=True):
     next_seq  old seq to go on with
     highest   newest old seq, as far as it is known
     expected  records the old file held when it was set aside; UNKNOWN after a start
-    lost      records that could not be read; estimated while ``expected`` is UNKNOWN, and UNKNOWN
-              when nothing of the file can be read
+    lost      records that could not be read, as far as gaps have told of them; UNKNOWN when
+              nothing of the file can be read
     """
 
     file: str
@@ -63,12 +85,35 @@ class Progress(msgspec.Struct, frozen=True):
 
     def unreadable(self) -> "Progress":
         """Progress when nothing more of the file can be read."""
-        return msgspec.structs.replace(self, lost=UNKNOWN)
+        return msgspec.structs.replace(self, lost=UNKNOWN, next_seq=_FINISHED)
 
     def finished(self) -> "Progress":
         """Progress when the last portion was read."""
         lost = self.lost if self.expected == UNKNOWN else max(0, self.expected - self.recovered)
         return msgspec.structs.replace(self, lost=lost, next_seq=_FINISHED)
+
+    @property
+    def has_origins(self) -> bool:
+        """Whether the old epoch's numbers mean the same to the collector as to the file."""
+        return self.cause != ROLLED_BACK and self.epoch > 0
+
+    def gap(self, count: int, seqs: list[tuple[int, int]]) -> NewBody:
+        """A loss, and which old seqs it may have taken."""
+        count = min(max(0, count), _MOST_COUNT)
+        if not self.has_origins:
+            return GapBody(self.cause, None, count, 0), None
+        return GapBody(self.cause, None, count, 0, seqs), (self.epoch, 0)
+
+    def report(self) -> NewBody:
+        """How it ended."""
+        data: dict[str, str | int | bool | None] = {
+            "cause": self.cause,
+            "epoch": self.epoch,
+            "highest": self.highest,
+            "recovered": self.recovered,
+            "lost": None if self.lost == UNKNOWN else self.lost,
+        }
+        return StatusBody(None, "outbox-replaced", data), None
 
 
 class Salvage:
@@ -100,16 +145,19 @@ class Salvage:
             return
         wreck = self._open(progress, path)
         if wreck is None:
-            self._finish(progress.unreadable(), self._rows.batch(now.mono_ms), now)
+            done = progress.unreadable()
+            gap = done.gap(0, [(progress.next_seq, _END)])
+            self._finish(done, [], [gap], now)
             return
-        portion = wreck.read(progress.next_seq, progress.highest, _PORTION)
-        usable, unusable = self._usable(portion.rows)
-        done = progress.after(len(usable), portion.lost + unusable, portion.next_seq)
+        portion = self._usable(wreck.read(progress.next_seq, progress.highest, _PORTION))
+        done = progress.after(len(portion.rows), portion.lost, portion.next_seq)
         if portion.is_last:
-            rejected, _ = self._usable(wreck.rejected())
-            self._finish(done, self._batch([*usable, *rejected], now), now)
+            self._last(progress, done, portion, now)
         else:
-            self._store(self._batch(usable, now), done)
+            gaps = []
+            if portion.lost:
+                gaps.append(done.gap(portion.lost, portion.without(progress.next_seq)))
+            self._store(self._batch(portion.rows, gaps, done, now), done)
 
     def close(self) -> None:
         """Close the old file; the work goes on with the next start."""
@@ -134,21 +182,42 @@ class Salvage:
         self._wreck_file = progress.file
         return self._wreck
 
-    def _finish(self, progress: Progress, batch: Batch, now: Moment) -> None:
-        """The last portion: with it go the records that tell how it ended."""
-        done = progress.finished()
-        batch.add(_reports(done, now), now.boot)
-        self._store(batch, done)
+    def _last(self, before: Progress, done: Progress, portion: Portion, now: Moment) -> None:
+        """The last portion. The numbers behind it may be of rows that nothing tells of."""
+        gaps = []
+        finished = done.finished()
+        untold = finished.lost - before.lost
+        if portion.lost or untold > 0:
+            seqs = [*portion.without(before.next_seq), (portion.next_seq, _END)]
+            gaps.append(finished.gap(untold, seqs))
+        rows = portion.rows
+        if self._wreck is not None:
+            rejected = Portion(self._wreck.rejected(), portion.next_seq, 0, is_last=True)
+            rows = [*rows, *self._usable(rejected).rows]
+        self._finish(finished, rows, gaps, now)
+
+    def _finish(
+        self, done: Progress, rows: Sequence[OldRow], gaps: Sequence[NewBody], now: Moment
+    ) -> None:
+        """With the last rows go the records that tell how it ended."""
+        self._store(self._batch(rows, [*gaps, done.report()], done, now), done)
         _log.warning(
             "old outbox worked through",
             extra={"file": done.file, "recovered": done.recovered, "lost": done.lost},
         )
 
-    def _batch(self, rows: Sequence[OldRow], now: Moment) -> Batch:
+    def _batch(
+        self, rows: Sequence[OldRow], told: Sequence[NewBody], progress: Progress, now: Moment
+    ) -> Batch:
         batch = self._rows.batch(now.mono_ms, self._rows.event_ids(row.event_id for row in rows))
         for row in rows:
-            record = NewRecord(_LANES[row.lane], row.event_id, row.mono_ms, row.wall_ms, row.body)
+            body, origin = _moved(row, progress)
+            held = framed(body, origin)
+            record = NewRecord(_LANES[row.lane], row.event_id, row.mono_ms, row.wall_ms, held)
             batch.add([record], row.boot, is_past=True)
+        for news, origin in told:
+            held = framed(encode_body(news), origin)
+            batch.add([NewRecord(Lane.LIVE, None, now.mono_ms, now.wall_ms, held)], now.boot)
         return batch
 
     def _store(self, batch: Batch, done: Progress) -> None:
@@ -170,10 +239,11 @@ class Salvage:
         self._database.execute("DELETE FROM salvage WHERE file = ?", (progress.file,))
         del self._queue[0]
 
-    def _usable(self, rows: Sequence[OldRow]) -> tuple[list[OldRow], int]:
+    def _usable(self, portion: Portion) -> Portion:
         """Leave out bodies whose series are not in the dictionary: nobody could read them."""
-        usable = [row for row in rows if self._is_readable(row)]
-        return usable, len(rows) - len(usable)
+        usable = [row for row in portion.rows if self._is_readable(row)]
+        lost = portion.lost + len(portion.rows) - len(usable)
+        return msgspec.structs.replace(portion, rows=usable, lost=lost)
 
     def _is_readable(self, row: OldRow) -> bool:
         try:
@@ -182,16 +252,16 @@ class Salvage:
             return False
 
 
-def _reports(progress: Progress, now: Moment) -> list[NewRecord]:
-    data: dict[str, str | int | bool | None] = {
-        "cause": progress.cause,
-        "epoch": progress.epoch,
-        "highest": progress.highest,
-        "recovered": progress.recovered,
-        "lost": None if progress.lost == UNKNOWN else progress.lost,
-    }
-    bodies = [encode_body(StatusBody(None, "outbox-replaced", data))]
-    if progress.lost:
-        count = min(max(0, progress.lost), _MOST_COUNT)
-        bodies.append(encode_body(GapBody(progress.cause, None, count, 0)))
-    return [NewRecord(Lane.LIVE, None, now.mono_ms, now.wall_ms, body) for body in bodies]
+def _moved(row: OldRow, progress: Progress) -> tuple[bytes, Origin | None]:
+    """Body and origin of a row under a new epoch.
+
+    Without origin the seqs that a gap names would be read as numbers of the new epoch.
+    """
+    if row.origin[0] != progress.epoch or progress.has_origins:
+        return row.body, row.origin
+    if row.body[1:2] == bytes([Kind.GAP]):
+        with suppress(EnvelopeError):  # the collector refuses it, seqs and all
+            gap = decode_body(row.body)
+            if isinstance(gap, GapBody):
+                return encode_body(msgspec.structs.replace(gap, seqs=None)), None
+    return row.body, None

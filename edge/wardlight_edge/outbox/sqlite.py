@@ -105,12 +105,14 @@ class SqliteOutbox:
         upto: int,
         ranges: Sequence[tuple[int, int]] = (),
         rejected: Sequence[tuple[int, str]] = (),
+        epoch: int | None = None,
     ) -> int:
-        """Remove what the collector has committed under the present epoch."""
-        epoch, what = self.epoch, Settlement([(1, upto), *ranges], rejected)
+        """Remove what the collector has committed under ``epoch``."""
+        of = self.epoch if epoch is None else epoch
+        what = Settlement([(1, upto), *ranges], rejected)
 
         def step() -> int | More:
-            removed = self._engine.settle(epoch, what)
+            removed = self._engine.settle(of, what)
             return MORE if removed is None else removed
 
         return await self._writer.call(step)

@@ -5,6 +5,7 @@ from typing import Final
 
 from wardlight_edge.outbox.cipher import ID_BYTES, OVERHEAD, Cipher, DamagedRow
 from wardlight_edge.outbox.database import Database, Row
+from wardlight_edge.outbox.origin import unframed
 from wardlight_edge.outbox.queues import Queue, Scan
 from wardlight_edge.outbox.ranges import RangeSet
 from wardlight_shared.records import Lane, Record
@@ -78,7 +79,10 @@ class Taking:
         except DamagedRow:
             self.damaged.append(seq)
             return
-        self.records.append(Record(seq, _LANES[lane], event_id, boot, mono_ms, wall_ms, body))
+        body, origin = unframed(body)
+        self.records.append(
+            Record(seq, _LANES[lane], event_id, boot, mono_ms, wall_ms, body, origin)
+        )
         self._room -= len(body)
 
     def _shown(self, hidden: bytes) -> bytes:

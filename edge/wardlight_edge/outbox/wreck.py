@@ -20,8 +20,9 @@ from wardlight_edge.outbox.database import PAGE_BYTES, Database, Row
 from wardlight_edge.outbox.dictionary import read_series
 from wardlight_edge.outbox.file import carry_over, read_epoch
 from wardlight_edge.outbox.leaves import LeafRow, Leaves
+from wardlight_edge.outbox.origin import unframed
 from wardlight_shared.errors import OutboxCorrupt, StorageError
-from wardlight_shared.records import SeriesKey
+from wardlight_shared.records import Origin, SeriesKey
 from wardlight_shared.timestamps import Anchor
 
 _SIZE_OFFSET: Final = 28  # SQLite file format 1.3.7, in-header database size
@@ -38,7 +39,7 @@ _COUNT_TABLES: Final = "SELECT count(*) FROM sqlite_schema WHERE name IN ('recor
 
 
 class OldRow(msgspec.Struct, frozen=True):
-    """One row of an old file, opened."""
+    """One row of an old file, opened; ``origin``: where it was accepted first."""
 
     seq: int
     lane: int
@@ -47,6 +48,7 @@ class OldRow(msgspec.Struct, frozen=True):
     mono_ms: int
     wall_ms: int
     body: bytes
+    origin: Origin
 
 
 class Portion(msgspec.Struct, frozen=True):
@@ -59,6 +61,17 @@ class Portion(msgspec.Struct, frozen=True):
     next_seq: int
     lost: int
     is_last: bool
+
+    def without(self, first: int) -> list[tuple[int, int]]:
+        """Runs of seqs from ``first`` to the end of the portion that ``rows`` do not hold."""
+        found: list[tuple[int, int]] = []
+        for row in self.rows:
+            if row.seq > first:
+                found.append((first, row.seq - 1))
+            first = row.seq + 1
+        if first < self.next_seq:
+            found.append((first, self.next_seq - 1))
+        return found
 
 
 class Wreck:
@@ -186,7 +199,9 @@ class Wreck:
             event_id = None
             if isinstance(hidden, bytes) and len(hidden) == ID_BYTES:
                 event_id = self.cipher.show_ids([hidden])[0]
-            rows.append(OldRow(seq, lane, event_id, boot, mono_ms, wall_ms, body))
+            body, origin = unframed(body)
+            origin = origin or (self.epoch, seq)
+            rows.append(OldRow(seq, lane, event_id, boot, mono_ms, wall_ms, body, origin))
         return rows, lost
 
 

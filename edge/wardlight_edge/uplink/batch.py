@@ -24,9 +24,10 @@ class Sealed(msgspec.Struct, frozen=True):
 
 
 class Sender(msgspec.Struct, frozen=True):
-    """What all envelopes of a moment share."""
+    """What all envelopes of a moment share; ``epoch``: of the file that the records came from."""
 
     gateway: str
+    epoch: int
     batch: int
     sent_at_ms: int
     offset_min: int
@@ -73,7 +74,7 @@ def _seal(outbox: Outbox, sender: Sender, records: Sequence[Record]) -> bytes:
     times = times_of(ordered, outbox.anchors())
     header = SendHeader(
         gateway=sender.gateway,
-        epoch=outbox.epoch,
+        epoch=sender.epoch,
         batch=sender.batch,
         sent_at_ms=sender.sent_at_ms,
         offset_min=sender.offset_min,

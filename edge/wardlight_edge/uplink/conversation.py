@@ -4,11 +4,16 @@ The first link of a process sends nothing before its hello is answered: only the
 whether the outbox was rolled back to an older copy, whose next seqs would repeat known numbers. On
 later links alarm and live records go at once; the backlog waits for the answer, so that what the
 collector has already is not sent again.
+
+The outbox may begin a new epoch at any moment (its file was damaged). Records are sent under the
+epoch of the file they were taken from, or not at all, and an ack settles only its own epoch.
+Records with an origin wait until the collector says that it reads origins: another would store
+them twice.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from wardlight_edge.clock import Clock
@@ -20,10 +25,11 @@ from wardlight_edge.uplink.batch import Sealed, Sender, seal_records
 from wardlight_edge.uplink.lanes import LARGEST_BYTES, Pace, Scheduler
 from wardlight_edge.uplink.status import UplinkState
 from wardlight_edge.uplink.window import Window
+from wardlight_edge.uplink.withheld import Withheld
 from wardlight_shared import __version__, control, topics
 from wardlight_shared.control import Ack, GatewayConfig, Hello, Receipt
 from wardlight_shared.errors import EnvelopeError
-from wardlight_shared.records import GapBody, Lane, encode_body
+from wardlight_shared.records import GapBody, Lane, Record, encode_body
 from wardlight_shared.timestamps import anchor_from_server
 
 _log = logging.getLogger(__name__)
@@ -74,6 +80,9 @@ class Conversation:
         self._was_answered = False
         self._hello_mono_ms = 0
         self._wake = asyncio.Event()
+        self._epoch = outbox.epoch
+        self._withheld = Withheld()
+        self._withheld.heard(state.collector_reads)
 
     async def run(self) -> None:
         """Until the link ends (TransportError) or the task is cancelled."""
@@ -85,7 +94,7 @@ class Conversation:
                 group.create_task(self._send(), name="uplink sends")
         finally:
             self._window.clear()
-            self._state.in_flight = 0
+            self._state.in_flight = self._state.withheld = 0
             await self._outbox.give_back()
 
     # -- hello
@@ -143,6 +152,7 @@ class Conversation:
         now_ms = self._clock.mono_ms()
         self._state.last_ack_mono_ms = now_ms
         self._state.reason = None
+        await self._note_version(ack.reads)
         if ack.hello_wanted:
             self._say_hello()
         is_first = not self._state.greeted
@@ -159,11 +169,21 @@ class Conversation:
             return
         if ack.echo_mono_ms is not None and ack.echo_mono_ms == self._hello_mono_ms:
             await self._answer_to_hello(ack, now_ms)
-        if ack.epoch == self._outbox.epoch:
+        if ack.epoch == self._epoch:
             await self._settle(ack, now_ms)
 
+    async def _note_version(self, reads: int) -> None:
+        """Another collector may have taken over, an older or a newer one."""
+        self._state.collector_reads = reads
+        for freed in self._withheld.heard(reads):
+            await self._outbox.give_back(freed)
+            self._wake.set()
+        self._state.withheld = self._withheld.count
+
     async def _settle(self, ack: Ack, now_ms: int) -> None:
-        await self._outbox.settle(upto=ack.upto, ranges=ack.ranges, rejected=ack.rejected)
+        await self._outbox.settle(
+            upto=ack.upto, ranges=ack.ranges, rejected=ack.rejected, epoch=ack.epoch
+        )
         refused = [seq for seq, _ in ack.rejected]
         for done in self._window.acked(ack.upto, ack.ranges, refused, now_ms / 1000):
             if done.choice in _BACKLOG:
@@ -190,6 +210,7 @@ class Conversation:
     async def _send(self) -> None:
         while True:
             self._wake.clear()
+            self._note_epoch()
             await self._give_up_late()
             while await self._send_one():
                 pass
@@ -200,6 +221,14 @@ class Conversation:
             if deadline_s is not None:
                 pause_s = min(pause_s, max(0.01, deadline_s - now_s))
             await self._wait(self._wake, pause_s)
+
+    def _note_epoch(self) -> None:
+        """A new epoch: what is on its way is of the old one, and is sent again under the new."""
+        if self._epoch != self._outbox.epoch:
+            self._epoch = self._outbox.epoch
+            self._window.clear()
+            self._withheld.forget()
+            self._say_hello()
 
     async def _give_up_late(self) -> None:
         late = self._window.give_up_late(self._clock.mono_ms() / 1000)
@@ -227,12 +256,22 @@ class Conversation:
                 max_bytes=room * _RAW_PER_WIRE,
             )
             if records:
-                sealed = seal_records(self._outbox, self._sender(), records)
-                await self._publish(choice, sealed)
+                await self._send_taken(choice, records)
                 return True
             if choice is Choice.BACKFILL:
                 self._scheduler.nothing_to_backfill()
         return False
+
+    async def _send_taken(self, choice: Choice, records: Sequence[Record]) -> None:
+        if self._epoch != self._outbox.epoch:
+            # From which file these came cannot be told: they are taken again.
+            await self._outbox.give_back([record.seq for record in records])
+            self._note_epoch()
+            return
+        records = self._withheld.sendable(records)
+        self._state.withheld = self._withheld.count
+        if records:
+            await self._publish(choice, seal_records(self._outbox, self._sender(), records))
 
     def _room(self, choice: Choice) -> int:
         """Bytes that may be sent for a choice now."""
@@ -248,6 +287,7 @@ class Conversation:
     def _sender(self) -> Sender:
         return Sender(
             gateway=self._gateway,
+            epoch=self._epoch,
             batch=self._window.next_number(),
             sent_at_ms=self._clock.wall_ms(),
             offset_min=self._clock.offset_min(),
@@ -278,7 +318,7 @@ class Conversation:
             Lane.LIVE, None, self._clock.mono_ms(), self._clock.wall_ms(), encode_body(gap)
         )
         await self._outbox.append([told])
-        await self._outbox.settle(upto=0, rejected=[(seq, fault)])
+        await self._outbox.settle(upto=0, rejected=[(seq, fault)], epoch=self._epoch)
 
     @staticmethod
     async def _wait(event: asyncio.Event, timeout_s: float) -> None:

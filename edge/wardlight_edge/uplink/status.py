@@ -9,6 +9,8 @@ class UplinkState:
 
     greeted           a collector has answered a hello in this process's life
     highest_at_start  the newest seq of the outbox when the uplink began
+    collector_reads   the newest envelope version that the collector reads, as it last said
+    withheld          records that wait for a collector of a newer version
     """
 
     connected: bool = False
@@ -21,4 +23,6 @@ class UplinkState:
     connections: int = 0
     greeted: bool = False
     highest_at_start: int = 0
+    collector_reads: int = 1
+    withheld: int = 0
     reason: str | None = None

@@ -128,6 +128,6 @@ def _temperature(outbox: SqliteOutbox, mono_ms: int, wall_ms: int) -> Recorded:
 def _sent_bytes(
     outbox: SqliteOutbox, clock: AgedClock, records: Sequence[Record], lane: Lane
 ) -> int:
-    sender = Sender(GATEWAY, 1, clock.wall_ms(), clock.offset_min())
+    sender = Sender(GATEWAY, outbox.epoch, 1, clock.wall_ms(), clock.offset_min())
     sealed = seal_records(outbox, sender, records)
     return sum(publish_bytes(topics.up(GATEWAY, lane), one.payload) for one in sealed)

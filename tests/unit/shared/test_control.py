@@ -7,9 +7,9 @@ from wardlight_shared import control
 from wardlight_shared.control import Ack, Control, GatewayConfig, GatewayState, Hello, Receipt
 from wardlight_shared.errors import EnvelopeError, VersionError
 
-# fixarray 8 | 1 | epoch 7 | upto 40 | [[42, 45]] | [[41, "no unit"]] | server time | nil | true
-ACK_BYTES = bytes.fromhex("98 01 07 28 91922A2D 91 92 29 A76E6F20756E6974 CD03E8 C0 C3")
-ACK = Ack(1, 7, 40, [(42, 45)], [(41, "no unit")], 1000, None, True)
+# fixarray 9 | 1 | epoch 7 | upto 40 | [[42, 45]] | [[41, "no unit"]] | server time | nil | true | 2
+ACK_BYTES = bytes.fromhex("99 01 07 28 91922A2D 91 92 29 A76E6F20756E6974 CD03E8 C0 C3 02")
+ACK = Ack(1, 7, 40, [(42, 45)], [(41, "no unit")], 1000, None, True, 2)
 
 MESSAGES: list[Control] = [
     ACK,
@@ -40,7 +40,7 @@ def test_each_message_both_ways(message: Control) -> None:
         (b"\xc0", "array"),
         (ACK_BYTES[:-1], "truncated"),
         (b"\x91" * 60_000, "length"),
-        (b"\x99" + ACK_BYTES[1:] + b"\x91" * 60_000, "recursion"),
+        (b"\x9a" + ACK_BYTES[1:] + b"\x91" * 60_000, "recursion"),
         (msgspec.msgpack.encode([1, -1, 0, [], [], 0]), "$[1]"),
         (msgspec.msgpack.encode([1, 0, 0, [[1, 2, 3]], [], 0]), "$[3][0]"),
         (msgspec.msgpack.encode([1, 0, 0, [[1, 2]] * 65, [], 0]), "$[3]"),
@@ -52,6 +52,13 @@ def test_a_wrong_ack_is_refused(octets: bytes, where: str) -> None:
     with pytest.raises(EnvelopeError) as raised:
         control.decode(octets, Ack)
     assert where in str(raised.value)
+
+
+def test_an_older_collector_s_ack_says_what_it_reads_by_saying_nothing() -> None:
+    older = b"\x98" + ACK_BYTES[1:-1]
+    assert control.decode(older, Ack) == Ack(
+        1, 7, 40, [(42, 45)], [(41, "no unit")], 1000, None, True, 1
+    )
 
 
 def test_at_most_64_ranges_fit() -> None:

@@ -7,8 +7,10 @@ import zstandard
 from wardlight_shared.envelope import (
     MAX_BYTES,
     MAX_OPEN_BYTES,
+    MAX_ORIGIN_EPOCHS,
     MAX_RECORDS,
     VERSION,
+    VERSION_WITH_ORIGINS,
     Clock,
     Envelope,
     SendHeader,
@@ -16,6 +18,7 @@ from wardlight_shared.envelope import (
     expand,
     open_envelope,
     open_leniently,
+    origins_of,
     seal,
     shrink,
     sums,
@@ -25,6 +28,7 @@ from wardlight_shared.records import (
     EventBody,
     GapBody,
     Lane,
+    Origin,
     Record,
     SeriesKey,
     TimeMethod,
@@ -51,7 +55,7 @@ BY_HAND = bytes.fromhex(
     "91 CF 000001901CC2BD00"  # time
     "C0"  # clock_of
     "C0"  # event_ids
-    "91 9E 01 00 00 C0 00 C0 C0 91 00 91 CD016D 91 FF C0 C0 C0 C0"  # one body
+    "91 9A 01 00 00 C0 00 C0 C0 91 00 91 CD016D 91 FF"  # one body, without nil at its end
 )
 
 
@@ -61,7 +65,7 @@ def _record(seq: int, body: bytes | None = None, event_id: bytes | None = None) 
 
 def _positions(**changes: object) -> list[object]:
     values: dict[str, object] = {
-        "version": VERSION,
+        "version": 1,
         "gateway": "gw-1",
         "epoch": 7,
         "batch": 1,
@@ -74,6 +78,7 @@ def _positions(**changes: object) -> list[object]:
         "clock_of": None,
         "event_ids": None,
         "bodies": [msgspec.Raw(encode_body(EVENT))] * 2,
+        "origins": None,
     }
     assert set(changes) <= set(values)
     return list({**values, **changes}.values())
@@ -173,6 +178,11 @@ def test_small_and_random_messages_are_not_compressed() -> None:
         ({"bodies": []}, "bodies has 0 places"),
         ({"bodies": [[1], [1]]}, "$[12][0]"),
         ({"bodies": [[9], [9]]}, "$[12][0]"),
+        ({"origins": [None]}, "origins has 1 places"),
+        ({"origins": [None, [6]]}, "$[13][1]"),
+        ({"origins": [None, [6, -1]]}, "$[13][1][1]"),
+        ({"origins": [None, [7, 1]]}, "$[13]: origins of the same"),
+        ({"origins": [None, [0, 1]]}, "$[13]: origins of the same, of no"),
     ],
 )
 def test_a_wrong_position_is_named(changes: dict[str, object], where: str) -> None:
@@ -200,7 +210,7 @@ def test_a_wrong_header_is_refused_leniently_too(name: str) -> None:
         BY_HAND[:-1],
         BY_HAND + b"\x00",
         b"\x91" * 60_000,
-        b"\x9e" + BY_HAND[1:] + b"\x91" * 60_000,  # a position more, nested without end
+        b"\x9f" + BY_HAND[1:] + b"\xc0" + b"\x91" * 60_000,  # a position more, nested without end
         b"\xdd\xff\xff\xff\xff",  # an array of 4294967295
         b"\x9d\x01\xdb\xff\xff\xff\xff",  # a text of 4 GiB
         b"\x9d\x01\xa2\xff\xff",  # a text that is not UTF-8
@@ -218,8 +228,8 @@ def test_other_bytes_are_refused(opener: object, message: bytes) -> None:
     "newer",
     [
         _message(version=VERSION + 1),
-        msgspec.msgpack.encode([2]),
-        msgspec.msgpack.encode([2, {"another": "form"}, [[[]]]]),
+        msgspec.msgpack.encode([VERSION + 1]),
+        msgspec.msgpack.encode([VERSION + 1, {"another": "form"}, [[[]]]]),
         shrink(msgspec.msgpack.encode([9, "x" * 1000])),
     ],
 )
@@ -230,10 +240,40 @@ def test_a_newer_version_is_named_whatever_follows(opener: object, newer: bytes)
     assert raised.value.version > VERSION
 
 
+def _salvaged(seq: int, origin: Origin | None) -> Record:
+    return Record(seq, Lane.BACKFILL, None, 1, 0, 0, encode_body(EVENT), origin)
+
+
+def test_records_with_an_origin_need_a_reader_that_knows_origins() -> None:
+    """Position 0 says so: a collector that reads version 1 only keeps silent."""
+    plain = open_envelope(seal(HEADER, SERIES, [_salvaged(1, None)], [0]))
+    assert (plain.version, plain.origins, origins_of(plain)) == (1, None, {})
+    message = seal(HEADER, SERIES, [_salvaged(3, None), _salvaged(5, (6, 40))], [0, 0])
+    opened = open_envelope(message)
+    assert (opened.version, opened.origins) == (VERSION_WITH_ORIGINS, [None, (6, 40)])
+    assert origins_of(opened) == {5: (6, 40)}
+    assert msgspec.msgpack.decode(expand(message))[13] == [None, [6, 40]]
+
+
+def test_a_bad_body_takes_its_own_origin_along_and_no_other() -> None:
+    message = _message(bodies=[[9], msgspec.Raw(encode_body(EVENT))], origins=[[6, 1], [6, 2]])
+    opened, rejected = open_leniently(message)
+    assert (set(rejected), origins_of(opened)) == ({5}, {6: (6, 2)})
+
+
+def test_an_envelope_names_few_epochs() -> None:
+    count = MAX_ORIGIN_EPOCHS + 1
+    records = [_salvaged(place + 1, (100 + place, 1)) for place in range(count)]
+    open_envelope(seal(HEADER, SERIES, records[1:], [0] * (count - 1)))
+    with pytest.raises(EnvelopeError, match="too many epochs"):
+        open_envelope(seal(HEADER, SERIES, records, [0] * count))
+
+
 @pytest.mark.parametrize("version", [0, -1])
-def test_an_older_version_is_named(version: int) -> None:
-    with pytest.raises(VersionError):
+def test_no_version_is_that_old(version: int) -> None:
+    with pytest.raises(EnvelopeError, match=r"\$\[0\]") as raised:
         open_envelope(_message(version=version))
+    assert not isinstance(raised.value, VersionError)
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ EVENT = EventBody(
     mantissas=[365],
     scales=[-1],
 )
-# array of 14: kind, age, method, nil error, ord, nil, nil, [0], [365], [-1], four times nil
-EVENT_BYTES = bytes.fromhex("9E 01 00 00 C0 00 C0 C0 91 00 91 CD016D 91 FF C0 C0 C0 C0")
+# array of 10: kind, age, method, nil error, ord, nil, nil, [0], [365], [-1]
+EVENT_BYTES = bytes.fromhex("9A 01 00 00 C0 00 C0 C0 91 00 91 CD016D 91 FF")
 
 BODIES: list[Body] = [
     EVENT,
@@ -69,8 +69,18 @@ def test_an_event_has_the_bytes_of_its_description() -> None:
     assert decode_body(EVENT_BYTES) == EVENT
 
 
-def test_trailing_defaults_may_be_left_out() -> None:
-    assert decode_body(b"\x9a" + EVENT_BYTES[1:-4]) == EVENT
+def test_trailing_defaults_may_be_left_out_or_not() -> None:
+    """Older gateways send them."""
+    assert decode_body(b"\x9e" + EVENT_BYTES[1:] + b"\xc0" * 4) == EVENT
+
+
+def test_only_what_is_nil_at_the_end_is_left_out() -> None:
+    body = msgspec.structs.replace(EVENT, flags=[1])
+    assert encode_body(body) == b"\x9c" + EVENT_BYTES[1:] + bytes.fromhex("C0 91 01")
+    with_offset = msgspec.structs.replace(EVENT, offset_min=-210)
+    assert encode_body(with_offset) == b"\x9f" + EVENT_BYTES[1:] + bytes.fromhex("C0C0C0C0 D1FF2E")
+    positions_that_must_stand = StatusBody(None, "radio", {})
+    assert encode_body(positions_that_must_stand) == bytes.fromhex("94 04 C0 A5 726164696F 80")
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: type(body).__name__)

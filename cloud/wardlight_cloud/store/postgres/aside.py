@@ -80,7 +80,7 @@ def gaps(records: Sequence[Records]) -> Columns | None:
 def removals(records: Sequence[Records]) -> Columns | None:
     """Arguments of add_removals."""
     return _columns(
-        (each.gateway_id, each.batch.epoch, gap.cause, first, min(last, MAX_SEQ))
+        (each.gateway_id, each.batch.epoch_of_gap(gap), gap.cause, first, min(last, MAX_SEQ))
         for each, gap in _new(records, lambda records: records.batch.gaps)
         for first, last in gap.seqs
         if first <= MAX_SEQ

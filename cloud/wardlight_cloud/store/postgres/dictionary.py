@@ -98,6 +98,9 @@ class Dictionary:
         ledgers = {
             (batch.gateway, batch.epoch) for batch in batches if batch.epoch != NO_LEDGER_EPOCH
         }
+        ledgers |= {
+            (batch.gateway, epoch) for batch in batches for epoch, _ in batch.origins.values()
+        }
         series = {
             (batch.gateway, key)
             for batch in batches

@@ -22,7 +22,7 @@ def fits(told: list[Ack]) -> bool:
 
 def test_an_ordinary_commit_is_one_short_message() -> None:
     told = acks(state(upto=90, ranges=((95, 99),)), 95, 99, NOW_MS)
-    assert told == [Ack(1, 7, 90, [(95, 99)], [], NOW_MS)]
+    assert told == [Ack(1, 7, 90, [(95, 99)], [], NOW_MS, reads=2)]
     assert len(control.encode(told[0])) < 40
 
 
@@ -36,7 +36,7 @@ def test_the_answer_to_a_hello_carries_its_clock_once() -> None:
 
 
 def test_nothing_known_is_an_answer_too() -> None:
-    assert answer(state(), NOW_MS, 1) == [Ack(1, 7, 0, [], [], NOW_MS, 1)]
+    assert answer(state(), NOW_MS, 1) == [Ack(1, 7, 0, [], [], NOW_MS, 1, reads=2)]
 
 
 def test_no_rejected_record_is_settled_before_it_is_named() -> None:

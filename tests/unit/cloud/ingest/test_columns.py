@@ -20,7 +20,7 @@ from support.envelopes import (
 from wardlight_cloud.ingest.pipeline import dead_letter, open_message, open_part, refused
 from wardlight_cloud.store.batch import Detail, GapRow, IngestBatch, StatusRow
 from wardlight_shared.codes import METRICS
-from wardlight_shared.envelope import Clock, SeriesEntry, expand
+from wardlight_shared.envelope import VERSION, Clock, SeriesEntry, expand
 from wardlight_shared.errors import EnvelopeError, VersionError
 from wardlight_shared.model import Flag
 from wardlight_shared.records import (
@@ -293,7 +293,7 @@ class TestDictionary:
 class TestHeaders:
     def test_a_newer_version_is_neither_stored_nor_rejected(self) -> None:
         parts = msgspec.msgpack.decode(expand(sealed([record(1, GOOD)])))
-        message = msgspec.msgpack.encode([2, *parts[1:], "new"])
+        message = msgspec.msgpack.encode([VERSION + 1, *parts[1:], None, "new"])
         with pytest.raises(VersionError):
             open_message(GATEWAY, message, NOW_MS)
 

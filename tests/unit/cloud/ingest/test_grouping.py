@@ -18,7 +18,7 @@ from wardlight_cloud.ingest.intake import Intake
 from wardlight_cloud.ingest.leases import Leases
 from wardlight_cloud.ingest.pipeline import UNREADABLE_EPOCH, open_message
 from wardlight_shared import topics
-from wardlight_shared.envelope import expand
+from wardlight_shared.envelope import VERSION, expand
 from wardlight_shared.records import Lane
 
 
@@ -176,7 +176,7 @@ async def test_unreadable_messages_become_letters_within_a_budget(
 
 async def test_a_newer_version_leaves_no_trace_but_a_count(bench: Bench) -> None:
     parts = msgspec.msgpack.decode(expand(live(1)))
-    bench.offer(msgspec.msgpack.encode([2, *parts[1:]]))
+    bench.offer(msgspec.msgpack.encode([VERSION + 1, *parts[1:]]))
     bench.offer(live(2))
     group = await bench.next_group()
     assert seqs(group) == [2]

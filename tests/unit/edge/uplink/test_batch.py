@@ -21,7 +21,7 @@ from wardlight_shared.records import (
     encode_body,
 )
 
-SENDER = Sender("gw-batch", 9, 1_780_000_000_000, 120)
+SENDER = Sender("gw-batch", 77, 9, 1_780_000_000_000, 120)
 
 
 def opened(sealed: list[Sealed]) -> list[Envelope]:
@@ -47,7 +47,7 @@ async def test_an_envelope_says_whence_and_what(outbox: MemoryOutbox) -> None:
     body = EventBody(0, TimeMethod.RECEIPT, None, 0, None, None, numbers[1:], [1, 2], [0, 0])
     [sealed] = seal_records(outbox, SENDER, await taken(outbox, [encode_body(body)] * 3))
     [envelope] = opened([sealed])
-    assert (envelope.gateway, envelope.epoch, envelope.batch) == ("gw-batch", outbox.epoch, 9)
+    assert (envelope.gateway, envelope.epoch, envelope.batch) == ("gw-batch", 77, 9)
     assert (envelope.sent_at_ms, envelope.offset_min) == (1_780_000_000_000, 120)
     assert [entry.key for entry in envelope.series] == keys[1:]  # those that are used, once
     assert sealed.seqs == sums(envelope.seqs) == [1, 2, 3]

@@ -64,16 +64,30 @@ FROM gateway AS g
 ORDER BY g.gateway
 
 -- name: ledgers
+-- A range that ends beyond 2^61 has no end: its gateway did not know how far the epoch had got.
 SELECT
     g.gateway, l.gateway_id, l.epoch, l.stored, l.rejected,
-    l.removed - l.stored - l.rejected AS removed, l.recorded
+    l.removed
+    - CASE
+        WHEN upper(l.removed) > 1::bigint << 61 THEN int8multirange(int8range(l.recorded + 1, NULL))
+        ELSE '{}'
+    END
+    - l.stored - l.rejected AS removed,
+    l.recorded
 FROM ledger AS l
 INNER JOIN gateway AS g USING (gateway_id)
 WHERE $1::text IS NULL OR g.gateway = $1
 ORDER BY g.gateway, l.epoch
 
 -- name: removals
-SELECT r.gateway_id, r.epoch, r.cause, r.seqs - l.stored - l.rejected AS seqs
+SELECT
+    r.gateway_id, r.epoch, r.cause,
+    r.seqs
+    - CASE
+        WHEN upper(r.seqs) > 1::bigint << 61 THEN int8multirange(int8range(l.recorded + 1, NULL))
+        ELSE '{}'
+    END
+    - l.stored - l.rejected AS seqs
 FROM removal AS r
 INNER JOIN ledger AS l USING (gateway_id, epoch)
 WHERE r.gateway_id = ANY($1::int[])
