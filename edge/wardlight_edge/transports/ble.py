@@ -156,9 +156,13 @@ class Link:
                 await self._client.write_gatt_char(characteristic, octets, response=True)
 
     def _find(self, channel: str) -> BleakGATTCharacteristic | None:
-        # Order and handles differ from link to link: the UUID is the only name.
+        # Order and handles differ from link to link: the UUID is the only name. Where a device has
+        # it twice (two batteries), bleak's own search by UUID raises; the first of them counts.
+        uuid = full_uuid(channel).lower()
         with _as_ble_error(channel):
-            return self._client.services.get_characteristic(full_uuid(channel).lower())
+            offered = self._client.services.characteristics.values()
+            alike = [each for each in offered if each.uuid == uuid]
+            return min(alike, key=lambda each: each.handle, default=None)
 
     def _characteristic(self, channel: str) -> BleakGATTCharacteristic:
         found = self._find(channel)

@@ -20,9 +20,11 @@ pytestmark = pytest.mark.dbus
 async def _bonded(cuff: WatchedCuff, folder: Path) -> None:
     """Bond the cuff with a gateway of this folder, then leave."""
     async with visiting(folder, cuff.identity_text) as visit:
+        cuff.habit.linger = 2  # long enough for all that is read
         cuff.record()
         await wait_until(lambda: visit.receiver.of(ReadsDone))
         await wait_until(lambda: visit.receiver.last().state is LinkState.WAITING)
+    cuff.habit.linger = 0.05
 
 
 async def test_a_device_that_wants_a_bond_the_profile_does_not_ask_for_is_left_alone(

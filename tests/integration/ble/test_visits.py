@@ -55,6 +55,7 @@ async def test_nothing_comes_between_connecting_and_subscribing(
     """A bonded cuff that sends as soon as the link is encrypted loses what came before."""
     del bluez
     async with visiting(tmp_path, cuff.identity_text) as visit:
+        cuff.habit.linger = 2  # long enough for all that is read
         cuff.record()
         await wait_until(lambda: len(visit.receiver.of(ReadsDone)) == 1)
     assert cuff.done[:2] == ["connected", "subscribed 2a35"]
@@ -67,6 +68,7 @@ async def test_a_clock_is_read_before_it_is_set(
     cuff.clock.skew = timedelta(hours=-1)
     keeper = DeviceClockKeeper(SystemClock(), lambda: True)
     async with visiting(tmp_path, cuff.identity_text, setter=keeper) as visit:
+        cuff.habit.linger = 2  # long enough for all that is read
         cuff.record()
         await wait_until(lambda: visit.receiver.of(ReadsDone))
     first = [each for each in cuff.done if "2a2b" in each]
@@ -83,6 +85,7 @@ async def test_a_clock_that_cannot_be_set_costs_nothing_else(
     cuff.faults.fail_gatt(uuid16(0x2A2B), Operation.WRITE, 0x80)
     keeper = DeviceClockKeeper(SystemClock(), lambda: True)
     async with visiting(tmp_path, cuff.identity_text, setter=keeper) as visit:
+        cuff.habit.linger = 2  # long enough for all that is read
         cuff.record()
         await wait_until(lambda: visit.receiver.of(ReadsDone))
     assert cuff.clock.skew == timedelta(hours=-1)
@@ -97,6 +100,7 @@ async def test_a_vendor_clock_is_set_too(bluez: FakeBluez, tmp_path: Path) -> No
     keeper = DeviceClockKeeper(SystemClock(), lambda: True)
     profile = changed(CUFF, set_clock="0x2A08", read_once=("0x2A24",))
     async with visiting(tmp_path, cuff.identity_text, profile, setter=keeper) as visit:
+        cuff.habit.linger = 2  # long enough for all that is read
         cuff.record()
         await wait_until(lambda: visit.receiver.of(ReadsDone))
     assert visit.receiver.reads() == ["0x2A08", "0x2A24"]
@@ -165,6 +169,7 @@ async def test_a_refused_read_costs_only_that_value(
     del bluez
     cuff.faults.fail_gatt(uuid16(0x2A24), Operation.READ, 0x80)
     async with visiting(tmp_path, cuff.identity_text) as visit:
+        cuff.habit.linger = 2  # long enough for all that is read
         cuff.record()
         await wait_until(lambda: visit.receiver.of(ReadsDone))
         await wait_until(lambda: visit.receiver.last().state is LinkState.WAITING)

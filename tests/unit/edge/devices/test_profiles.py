@@ -30,7 +30,11 @@ def test_the_decoder_reads_what_the_profile_subscribes(file: Path) -> None:
     subscribed = {*parsed.transport.ble.indicate, *parsed.transport.ble.notify}
     assert subscribed
     assert subscribed <= set(readable)
-    assert set(parsed.transport.ble.read_once) <= set(devices.COMPANIONS)
+    read = set(parsed.transport.ble.read_once)
+    decoder = devices.load_gatt(parsed.decoder)
+    site = {decoder.SITE_CHARACTERISTIC} if isinstance(decoder, devices.SitedDecoder) else set()
+    assert read <= set(devices.COMPANIONS) | site
+    assert not read & subscribed, "bluetoothd delivers a read of a subscribed value twice"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
