@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from wardlight_cloud.ingest.backoff import Backoff
-from wardlight_cloud.store.base import MaintenanceStore
+from wardlight_cloud.store.maintenance import MaintenanceStore
 from wardlight_shared.errors import StorageError
 
 _log = logging.getLogger(__name__)

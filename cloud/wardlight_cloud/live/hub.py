@@ -3,8 +3,9 @@
 A subscriber holds only the newest unsent row of each series, so a slow browser gets fewer
 updates, never old ones, and memory stays bounded by the number of series.
 
-Each subscriber knows for itself what it has: the patients asked for change between deliveries, so
-no commit sequence of the hub could say what a subscriber has seen.
+A delivery reads what changed since the one before, for the patients somebody listens to. Whoever
+subscribes joins first and reads all of its own rows then, so nothing falls between the two; each
+subscriber knows for itself what it has, and is told nothing twice.
 """
 
 import asyncio
@@ -21,6 +22,12 @@ from wardlight_shared.errors import StorageError
 _log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 _PAUSE_S: Final = 0.1  # commits closer together than this share one delivery
+_MOST: Final = 500  # subscribers of one worker
+_LONGEST_ABSENCE: Final = 5000  # commits; who missed more gets everything anew
+
+
+class TooManySubscribers(Exception):
+    """This worker serves as many live connections as it may."""
 
 
 class Subscription:
@@ -102,15 +109,32 @@ class LiveHub:
                 await self._task
 
     @contextlib.asynccontextmanager
-    async def subscribe(self, patient: UUID | None) -> AsyncIterator[Subscription]:
-        """A subscription that starts with the newest rows of now."""
+    async def subscribe(
+        self, patient: UUID | None, *, since: int | None = None
+    ) -> AsyncIterator[Subscription]:
+        """A subscription that starts with the newest rows of now.
+
+        ``since``: with those that changed after this commit, for who has the others; a commit of
+        long ago or of another database counts as none. Raises TooManySubscribers.
+        """
+        if self.is_full:
+            raise TooManySubscribers
         subscription = Subscription(patient)
         self._subscriptions.add(subscription)
         try:
-            subscription.offer(await self._store.latest(None if patient is None else (patient,)))
+            if since is not None:
+                missed = await self._store.commit_seq() - since
+                since = since if 0 <= missed <= _LONGEST_ABSENCE else None
+            patients = None if patient is None else (patient,)
+            subscription.offer(await self._store.latest(patients, since=since))
             yield subscription
         finally:
             self._subscriptions.discard(subscription)
+
+    @property
+    def is_full(self) -> bool:
+        """No further subscriber is taken."""
+        return len(self._subscriptions) >= _MOST
 
     async def _run(self) -> None:
         while True:
@@ -130,17 +154,21 @@ class LiveHub:
     async def _listen(self) -> None:
         async with self._store.changes() as changes:
             # Whatever came while we were not listening is caught up first.
-            await self._deliver()
+            seen = await self._store.commit_seq()
+            await self._deliver(None)
             self._listening.set()
-            async for _ in changes:
-                await self._deliver()
+            async for change in changes:
+                await self._deliver(seen)
+                # Visible before it was read; what came meanwhile is read again next time.
+                seen = change.commit_seq
                 await asyncio.sleep(_PAUSE_S)
 
-    async def _deliver(self) -> None:
+    async def _deliver(self, since: int | None) -> None:
         wanted = _patients(self._subscriptions)
         if wanted is not None and not wanted:
             return
-        rows = await self._store.latest(None if wanted is None else tuple(wanted))
+        patients = None if wanted is None else tuple(wanted)
+        rows = await self._store.latest(patients, since=since)
         for subscription in self._subscriptions:
             subscription.offer(rows)
 

@@ -4,8 +4,10 @@ Both answer a dashboard session or a bearer token. An open live connection for o
 that patient watched, so that gateways send 1 s blocks. Every RENEW_S an open connection shows its
 session or token again; one that has ended closes it.
 
-Events   ``latest``: JSON list of rows; ``id`` is the commit sequence.
+Events   ``latest``: JSON list of rows; ``id`` is the commit sequence. The first event holds the
+         newest rows of now; with Last-Event-ID (or ``?since=``) those that changed after it.
          ``alive``: every HEARTBEAT_S without rows, so that a dead connection is noticed.
+         Who takes nothing for TAKE_S is disconnected.
 A trend holds what was measured while the device belonged to the patient, and nothing else.
 
 Errors   401, 404 (unknown patient or series), 400 (bad parameter), 503 (no database), each as
@@ -13,6 +15,7 @@ Errors   401, 404 (unknown patient or series), 400 (bad parameter), 503 (no data
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -24,9 +27,9 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from wardlight_cloud.live.hub import LiveHub
+from wardlight_cloud.live.hub import LiveHub, TooManySubscribers
 from wardlight_cloud.live.spans import spans
 from wardlight_cloud.store.base import LatestRow, ReadStore, RegisterStore, TrendPoint
 from wardlight_shared.codes import BY_WIRE
@@ -38,7 +41,10 @@ _log = logging.getLogger(__name__)
 HEARTBEAT_S: Final = 10.0
 RENEW_S: Final = 20.0
 WATCH_S: Final = 60
+TAKE_S: Final = 30.0
+_END_S: Final = 1.0
 _START_S: Final = 2.0  # a worker that has just started needs a moment to listen
+_LONGEST_ID: Final = 19  # digits of a commit sequence
 _MAX_POINTS: Final = 5000
 _MAX_SPAN: Final = timedelta(days=366)
 
@@ -73,14 +79,32 @@ def latest_json(row: LatestRow) -> dict[str, Any]:
     }
 
 
+class _Stuck(Exception):
+    """The client of a stream takes nothing."""
+
+
 class _EventStream(StreamingResponse):
-    """A stream that ends whole when the server stops and cancels it: that is no fault."""
+    """A stream that ends whole when the server stops and cancels it: that is no fault.
+
+    A client that takes nothing fills its socket, and sending waits; not for ever.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_soon(message: Message) -> None:
+            try:
+                async with asyncio.timeout(TAKE_S):
+                    await send(message)
+            except TimeoutError:
+                raise _Stuck from None
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_soon)
         except asyncio.CancelledError:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_END_S):
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except _Stuck:
+            _log.info("live connection closed: its client takes nothing")
 
 
 class LiveRoutes:
@@ -121,14 +145,17 @@ class LiveRoutes:
             return _json({"error": "There is no patient with this id."}, 404)
         if not await self._hub.is_up(_START_S):
             return _json({"error": "The database does not answer; try again."}, 503)
+        if self._hub.is_full:
+            return _json({"error": "Too many live connections; try again later."}, 503)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return _EventStream(
-            self._events(request, patient), media_type="text/event-stream", headers=headers
-        )
+        events = self._events(request, patient, _since(request))
+        return _EventStream(events, media_type="text/event-stream", headers=headers)
 
-    async def _events(self, request: Request, patient: UUID | None) -> AsyncIterator[bytes]:
+    async def _events(
+        self, request: Request, patient: UUID | None, since: int | None
+    ) -> AsyncIterator[bytes]:
         try:
-            async with self._hub.subscribe(patient) as subscription:
+            async with self._hub.subscribe(patient, since=since) as subscription:
                 yield b"retry: 1000\n\n"
                 renew_at = float("-inf")
                 while self._hub.is_listening and not await request.is_disconnected():
@@ -144,6 +171,8 @@ class LiveRoutes:
             _log.warning("live connection closed: the database does not answer")
         except PermissionError:
             _log.info("live connection closed: its session or token has ended")
+        except TooManySubscribers:
+            _log.warning("live connection closed: too many of them")
 
     async def _renew(self, request: Request, patient: UUID | None) -> None:
         await self._authenticate(request)
@@ -194,6 +223,12 @@ def _event(rows: tuple[LatestRow, ...]) -> bytes:
 def _json(value: Any, status: int = 200) -> Response:
     headers = {"Cache-Control": "no-store"}
     return Response(orjson.dumps(value), status, headers, "application/json")
+
+
+def _since(request: Request) -> int | None:
+    """The last commit that the client has; browsers say it by themselves when they come back."""
+    text = request.headers.get("last-event-id") or request.query_params.get("since", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _LONGEST_ID else None
 
 
 def _uuid(text: str) -> UUID:

@@ -19,6 +19,7 @@ from uuid import UUID
 import msgspec
 
 from wardlight_cloud.store.batch import IngestBatch, IngestResult, LedgerState
+from wardlight_cloud.store.maintenance import MaintenanceStore
 from wardlight_cloud.store.quarantine import QuarantineStore
 from wardlight_cloud.store.sessions import SessionStore
 
@@ -278,22 +279,6 @@ class LeaseStore(Protocol):
         """Give up all shards at once (graceful stop)."""
 
 
-class MaintenanceStore(Protocol):
-    """Work that runs beside ingest; one leader at a time by advisory lock."""
-
-    def leadership(self, name: str) -> AbstractAsyncContextManager[bool]:
-        """Hold the advisory lock ``name`` while inside; yields False when another holds it."""
-
-    async def refresh_rollups(self, *, limit: int) -> int:
-        """Rebuild up to ``limit`` dirty buckets; returns how many were done."""
-
-    async def prepare_partitions(self, *, days_ahead: int) -> None:
-        """Make sure that partitions or chunks for the coming days exist."""
-
-    async def forget_event_ids(self, *, older_than: datetime) -> int:
-        """Apply the stated retention of event ids; returns how many went."""
-
-
 class ReadStore(Protocol):
     """What FHIR, dashboard and alarms read."""
 
@@ -322,8 +307,13 @@ class ReadStore(Protocol):
     ) -> tuple[tuple[DeviceRow, ...], bytes | None]:
         """Devices in the order of id; ``patient``: assigned to that patient now."""
 
-    async def latest(self, patients: Sequence[UUID] | None = None) -> tuple[LatestRow, ...]:
-        """Newest readings of the series that belong to these patients now (None = all)."""
+    async def latest(
+        self, patients: Sequence[UUID] | None = None, *, since: int | None = None
+    ) -> tuple[LatestRow, ...]:
+        """Newest readings of the series that belong to these patients now (None = all).
+
+        ``since``: only what changed after that commit; the work is that of the change.
+        """
 
     async def trend(
         self, series_id: int, *, start: datetime, end: datetime, max_points: int

@@ -1,6 +1,7 @@
 """The live feed from several API processes on one database, as browsers and programs use it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -56,8 +57,8 @@ async def test_two_processes_deliver_what_a_third_commits(
                 assert (row["metric"], row["patient"]) == ("spo2", str(BERT))
             await wait_until(lambda: is_watched(ward, "gw-test"), WITHIN_S, "gateways are told")
             await ward.store_event(One("systolic_bp", recent(2), 138, device=CUFF))
-            await ward.store_event(One("spo2", recent(3), 92, device=CLIP))
             assert (await value_of(of_one, "138"))["patient"] == str(ANNA)
+            await ward.store_event(One("spo2", recent(3), 92, device=CLIP))
             assert (await value_of(of_one, "92"))["unit"] == "%"
             assert (await value_of(of_two, "92"))["patient"] == str(BERT)
             async with two.live(ward.token, f"?patient={ANNA}") as of_anna:
@@ -70,6 +71,49 @@ async def test_two_processes_deliver_what_a_third_commits(
             assert "Traceback" not in two.output()
     finally:
         await ward.store.close()
+
+
+async def test_who_comes_back_on_another_process_misses_nothing(
+    fresh_database: FreshDatabase, tmp_path: Path
+) -> None:
+    """Last-Event-ID is a commit, the same for all: what came meanwhile comes, and no more."""
+    dsn = await fresh_database(WARD)
+    ward = await open_ward(dsn, tmp_path)
+    await ward.store_event(One("spo2", recent(1), 91, device=CLIP))
+    await ward.store_event(One("systolic_bp", recent(1), 138, device=CUFF))
+    try:
+        async with serving(tmp_path / "one", dsn) as one, serving(tmp_path / "two", dsn) as two:
+            last, rows = await first_event(one, ward.token)
+            assert {row["value"] for row in rows} == {"91", "138"}
+            for value in (92, 93):
+                await ward.store_event(One("spo2", recent(value), value, device=CLIP))
+            last, rows = await first_event(two, ward.token, last)
+            assert [row["value"] for row in rows] == ["93"]
+            await ward.store_event(One("systolic_bp", recent(3), 139, device=CUFF))
+            _, rows = await first_event(one, ward.token, last)
+            assert [row["value"] for row in rows] == ["139"]
+            for unknown in ("999999", "x", "-1", "9" * 30):
+                _, rows = await first_event(one, ward.token, unknown)
+                assert {row["value"] for row in rows} == {"93", "139"}
+    finally:
+        await ward.store.close()
+
+
+async def first_event(api: Api, token: str, last: str | None = None) -> tuple[str, list[Row]]:
+    """Id and rows of the first event after connecting, as a browser connects again."""
+    headers = {"Authorization": f"Bearer {token}"} | ({"Last-Event-ID": last} if last else {})
+    event_id = ""
+    async with (
+        asyncio.timeout(WITHIN_S),
+        httpx.AsyncClient(headers=headers, timeout=WITHIN_S) as client,
+        client.stream("GET", f"{api.url}/api/v1/live") as answer,
+    ):
+        async for line in answer.aiter_lines():
+            name, _, text = line.partition(": ")
+            event_id = text if name == "id" else event_id
+            if name == "data":
+                return event_id, json.loads(text)
+    raise AssertionError("the feed ended")
 
 
 async def refuse(api: Api, token: str) -> None:

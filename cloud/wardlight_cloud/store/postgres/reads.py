@@ -97,13 +97,18 @@ class ReadsPart(Part):
         return None if after is None else self._page_cursors.open(after, search, kind)
 
     @storage_call
-    async def latest(self, patients: Sequence[UUID] | None = None) -> tuple[LatestRow, ...]:
+    async def latest(
+        self, patients: Sequence[UUID] | None = None, *, since: int | None = None
+    ) -> tuple[LatestRow, ...]:
         """See ReadStore."""
+        wanted = None if patients is None else list(patients)
         async with self._connections.acquire() as connection:
-            if patients is None:
+            if since is not None:
+                rows = await connection.fetch(_LATEST["latest_since"], wanted, since)
+            elif wanted is None:
                 rows = await connection.fetch(_LATEST["latest"])
             else:
-                rows = await connection.fetch(_LATEST["latest_of_patients"], list(patients))
+                rows = await connection.fetch(_LATEST["latest_of_patients"], wanted)
         return tuple(_latest(row) for row in rows)
 
     @storage_call

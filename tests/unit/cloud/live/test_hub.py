@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import cast
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support.waiting import wait_until
-from wardlight_cloud.live.hub import LiveHub, Subscription
+from wardlight_cloud.live.hub import LiveHub, Subscription, TooManySubscribers
 from wardlight_cloud.store.base import Change, LatestRow, ReadStore
 from wardlight_shared.errors import StorageError
 
@@ -33,10 +34,22 @@ class Store:
         self.queue: asyncio.Queue[Change | Exception] = asyncio.Queue()
         self.gates: list[asyncio.Event] = []
         self.asked: list[tuple[UUID, ...] | None] = []
+        self.since: list[int | None] = []
+        self.newest = 0
 
-    async def latest(self, patients: Sequence[UUID] | None = None) -> tuple[LatestRow, ...]:
-        found = tuple(r for r in self.rows.values() if patients is None or r.patient_id in patients)
+    async def commit_seq(self) -> int:
+        return max([self.newest, *(each.commit_seq for each in self.rows.values())])
+
+    async def latest(
+        self, patients: Sequence[UUID] | None = None, *, since: int | None = None
+    ) -> tuple[LatestRow, ...]:
+        found = tuple(
+            r
+            for r in self.rows.values()
+            if (patients is None or r.patient_id in patients) and r.commit_seq > (since or 0)
+        )
         self.asked.append(None if patients is None else tuple(patients))
+        self.since.append(since)
         if self.gates:
             await self.gates.pop(0).wait()
         return found
@@ -121,10 +134,9 @@ async def test_a_series_that_changes_hands_is_told() -> None:
     async with hub_on(store) as hub, hub.subscribe(None) as everybody, hub.subscribe(B) as of_b:
         store.commit(row(A, 1, 5))
         assert await commits(everybody) == [5]
-        store.rows[1] = row(B, 1, 5)
-        store.queue.put_nowait(Change(6))
-        assert await commits(everybody) == [5]
-        assert await commits(of_b) == [5]
+        store.commit(row(B, 1, 6))
+        assert await commits(everybody) == [6]
+        assert await commits(of_b) == [6]
 
 
 async def test_a_slow_subscriber_gets_only_the_newest_of_each_series() -> None:
@@ -156,6 +168,48 @@ async def test_the_hub_lives_on_after_the_database_was_away_or_a_fault() -> None
             await wait_until(lambda: not hub.is_listening)
             store.rows[1] = row(A, 1, commit)  # nobody heard of it
             assert await commits(subscription) == [commit]
+
+
+async def test_a_delivery_asks_for_what_changed_since_the_one_before() -> None:
+    store = Store()
+    store.rows = {series: row(A, series, series) for series in range(1, 8)}
+    async with hub_on(store) as hub, hub.subscribe(A) as subscription:
+        assert await commits(subscription) == [1, 2, 3, 4, 5, 6, 7]
+        await hub.is_up(30)
+        for commit in (8, 9):
+            store.commit(row(A, 1, commit))
+            assert await commits(subscription) == [commit]
+        assert store.since[-2:] == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [(6, [7]), (0, list(range(1, 8))), (8, list(range(1, 8))), (-9, list(range(1, 8)))],
+)
+async def test_who_comes_back_gets_what_it_missed(since: int, expected: list[int]) -> None:
+    """And everything when what it names is of the future: the database was restored."""
+    store = Store()
+    store.rows = {series: row(A, series, series) for series in range(1, 8)}
+    async with hub_on(store) as hub, hub.subscribe(A, since=since) as subscription:
+        assert await commits(subscription) == expected
+
+
+async def test_who_was_away_for_long_gets_everything_anew() -> None:
+    store = Store()
+    store.rows = {1: row(A, 1, 1), 2: row(A, 2, 2)}
+    store.newest = 1_000_000
+    async with hub_on(store) as hub, hub.subscribe(A, since=1) as subscription:
+        assert await commits(subscription) == [1, 2]
+
+
+async def test_subscribers_are_bounded() -> None:
+    store = Store()
+    async with hub_on(store) as hub, AsyncExitStack() as stack:
+        while not hub.is_full:
+            await stack.enter_async_context(hub.subscribe(A))
+        with pytest.raises(TooManySubscribers):
+            await stack.enter_async_context(hub.subscribe(A))
+        assert len(hub._subscriptions) == 500
 
 
 async def test_without_rows_next_gives_nothing_after_its_time() -> None:

@@ -26,6 +26,47 @@ WHERE
     AND l.time >= a.valid_from AND (a.valid_to IS NULL OR l.time < a.valid_to)
 ORDER BY a.patient_id, l.series_id
 
+-- name: latest_since
+-- What changed after commit $2, for patients $1 (null = all): readings, assignments, and
+-- assignments that have begun since. Laterals, because a plan for any $2 expects a third of all.
+WITH before AS (
+    SELECT stored_at FROM commit_log WHERE commit_seq <= $2 ORDER BY commit_seq DESC LIMIT 1
+),
+touched AS MATERIALIZED (
+    SELECT series_id FROM series_commit WHERE commit_seq > $2
+    UNION
+    SELECT s.series_id
+    FROM (
+        SELECT device_id FROM assignment WHERE commit_seq > $2
+        UNION
+        SELECT device_id FROM assignment
+        WHERE valid_from > (SELECT stored_at FROM before) AND valid_from <= now()
+    ) AS changed
+    CROSS JOIN LATERAL (
+        SELECT series_id FROM series WHERE device_id = changed.device_id OFFSET 0
+    ) AS s
+)
+SELECT
+    a.patient_id, l.series_id, a.device_id, a.metric, a.unit, a.user_index, l.time, l.stored_at,
+    l.mantissa, l.scale, l.absent, l.flags, l.error_ms,
+    greatest(l.commit_seq, a.assigned_seq) AS commit_seq
+FROM touched AS t
+CROSS JOIN LATERAL (SELECT * FROM latest WHERE series_id = t.series_id LIMIT 1) AS l
+CROSS JOIN LATERAL (
+    SELECT * FROM assigned_series
+    WHERE
+        series_id = t.series_id AND ($1::uuid[] IS NULL OR patient_id = ANY($1))
+        AND valid_from <= now() AND (valid_to IS NULL OR valid_to > now())
+    OFFSET 0
+) AS a
+WHERE
+    l.time >= a.valid_from AND (a.valid_to IS NULL OR l.time < a.valid_to)
+    AND (
+        l.commit_seq > $2 OR a.assigned_seq > $2
+        OR a.valid_from > (SELECT stored_at FROM before)
+    )
+ORDER BY a.patient_id, l.series_id
+
 -- name: raw_points
 SELECT time, absent <> 0 AS is_absent, drawn(mantissa, scale) AS value
 FROM reading
