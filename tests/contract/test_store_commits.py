@@ -80,7 +80,7 @@ async def test_a_commit_with_many_rows_is_paged_inside(store: PostgresStore) -> 
     for count in (1, 3, 100):
         found = await all_rows(store, ObservationQuery(order="commit", count=count))
         assert len(found) == len({row.observation_id for row in found}) == 82
-        assert found[-1].metric == wire("pulse_rate_oximeter")
+        assert found[-1].origin.metric == wire("pulse_rate_oximeter")
 
 
 async def test_a_panel_whose_parts_came_apart_is_shown_once_at_the_last(
@@ -97,7 +97,7 @@ async def test_a_panel_whose_parts_came_apart_is_shown_once_at_the_last(
         query = ObservationQuery(order=order, count=1)
         rows = await all_rows(store, query)
         assert len(rows) == 2
-        panel = next(row for row in rows if row.metric == wire("blood_pressure"))
+        panel = next(row for row in rows if row.origin.metric == wire("blood_pressure"))
         assert [value.mantissa for value in panel.values] == [120, 80]
         assert panel.commit_seq == last.commit_seq
         assert panel.observation_id == first.observation_id
@@ -144,7 +144,7 @@ async def test_commits_mix_assignments_and_rows(store: PostgresStore) -> None:
     for count in (1, 2, 50):
         rows = await all_rows(store, ObservationQuery(order="commit", count=count))
         assert numbers(rows) == [1, 3, 4, 5]
-        owners = [row.patient_id == other.patient_id for row in rows]
+        owners = [row.origin.patient_id == other.patient_id for row in rows]
         assert owners == [False, True, True, False]
     assert rows[1].commit_seq == moved
     query = ObservationQuery(patients=(ward.patient,), order="commit")
@@ -200,7 +200,7 @@ async def test_taking_over_from_the_beginning_moves_everything(store: PostgresSt
     (only,) = await store.assignments(device_id=ward.device)
     assert only.patient_id == other.patient_id
     (row,) = await all_rows(store, ObservationQuery())
-    assert row.patient_id == other.patient_id
+    assert row.origin.patient_id == other.patient_id
 
 
 async def test_overlapping_assignments_are_refused(store: PostgresStore) -> None:

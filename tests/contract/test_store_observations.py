@@ -8,7 +8,7 @@ import pytest
 
 from support.readings import DEVICE, GATEWAY, NOW, SECOND, BatchMaker, One, Rec, cuff, pulse, wire
 from support.store import Place, admit, all_rows
-from wardlight_cloud.store.base import ObservationQuery, ObservationRow, TimeBound, Value
+from wardlight_cloud.store.base import ObservationQuery, ObservationRow, Origin, TimeBound, Value
 from wardlight_cloud.store.postgres import PostgresStore
 
 make = BatchMaker()
@@ -33,14 +33,10 @@ async def test_one_observation_with_all_its_facts(store: PostgresStore) -> None:
     (row,) = await all_rows(store, ObservationQuery())
     assert row == ObservationRow(
         observation_id=row.observation_id,
-        metric=wire("pulse_rate_oximeter"),
+        origin=Origin(wire("pulse_rate_oximeter"), ward.patient, ward.device, None, None),
         values=(Value(wire("pulse_rate_oximeter"), 613, -1, 0, "/min", 1 << 20),),
-        patient_id=ward.patient,
-        device_id=ward.device,
         gateway=GATEWAY,
-        user=None,
-        site=None,
-        time=NOW,
+        time_us=int(NOW.timestamp()) * 1_000_000,
         offset_min=60,
         clock=0x13,
         error_ms=250,
@@ -115,7 +111,7 @@ async def test_pages_join_without_gap_or_repeat(
     await store.ingest([make(*records[3:])])
     query = ObservationQuery(order=order, count=count)  # type: ignore[arg-type]
     rows = await all_rows(store, query)
-    keys = [(row.observation_id, row.metric) for row in rows]
+    keys = [(row.observation_id, row.origin.metric) for row in rows]
     assert len(set(keys)) == len(keys) == 21
     times = [row.time for row in rows]
     if order == "commit":
@@ -210,14 +206,14 @@ async def test_blood_pressure_is_one_observation_with_components(store: Postgres
     ]  # fmt: skip
     await store.ingest([make(Rec(1, rows))])
     found = await all_rows(store, ObservationQuery())
-    panel = next(row for row in found if row.metric == wire("blood_pressure"))
+    panel = next(row for row in found if row.origin.metric == wire("blood_pressure"))
     assert [(v.metric, v.mantissa, v.unit) for v in panel.values] == [
         (wire("systolic_bp"), 120, "mm[Hg]"),
         (wire("diastolic_bp"), 80, "mm[Hg]"),
         (wire("mean_bp"), 93, "mm[Hg]"),
     ]
     assert panel.raw is None
-    assert {row.metric for row in found} == {wire("blood_pressure"), wire("pulse_rate_nibp")}
+    assert {row.origin.metric for row in found} == {wire("blood_pressure"), wire("pulse_rate_nibp")}
 
 
 async def test_components_join_by_time_and_ord_only(store: PostgresStore) -> None:
@@ -241,7 +237,7 @@ async def test_metric_filter_means_the_observation(store: PostgresStore) -> None
 
     async def found(**filters: tuple[int, ...]) -> set[int]:
         query = ObservationQuery(**filters)  # type: ignore[arg-type]
-        return {row.metric for row in await all_rows(store, query)}
+        return {row.origin.metric for row in await all_rows(store, query)}
 
     panel, systolic, rate = wire("blood_pressure"), wire("systolic_bp"), wire("pulse_rate_oximeter")
     assert await found(metrics=(panel,)) == {panel}
@@ -362,6 +358,6 @@ async def test_users_of_one_device_are_kept_apart(store: PostgresStore) -> None:
     await store.ingest([make(Rec(1, rows))])
     assert numbers(await all_rows(store, ObservationQuery(patients=(first.patient,)))) == [1]
     (row,) = await all_rows(store, ObservationQuery(patients=(second.patient,)))
-    assert (row.values[0].mantissa, row.user, row.device_id) == (2, 2, device)
+    assert (row.values[0].mantissa, row.origin.user, row.origin.device_id) == (2, 2, device)
     # A user whom nobody has assigned, and a reading without a user, belong to nobody.
     assert sorted(numbers(await all_rows(store, ObservationQuery()))) == [1, 2]

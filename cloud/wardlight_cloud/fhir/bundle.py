@@ -10,33 +10,38 @@ import orjson
 
 from wardlight_cloud.fhir.search import CURSOR, Parameters, cursor_text
 
+Resource = tuple[str, Sequence[bytes]]
+"""Id, and pieces of JSON that joined are the resource."""
+
 
 def links(base: str, kind: str, honoured: Parameters, cursor: bytes | None) -> bytes:
     """The link array: self with what was honoured, next with the cursor."""
-    found = [{"relation": "self", "url": _url(base, kind, honoured)}]
+    pairs = [(name, urlencode([(name, text)])) for name, text in honoured]
+    found = [{"relation": "self", "url": _url(base, kind, [pair for _, pair in pairs])}]
     if cursor is not None:
-        following = [(name, text) for name, text in honoured if name != CURSOR]
-        following.append((CURSOR, cursor_text(cursor)))
+        following = [pair for name, pair in pairs if name != CURSOR]
+        following.append(f"{CURSOR}={cursor_text(cursor)}")
         found.append({"relation": "next", "url": _url(base, kind, following)})
     return orjson.dumps(found)
 
 
-def _url(base: str, kind: str, parameters: Parameters) -> str:
-    query = urlencode(list(parameters))
-    return f"{base}/{kind}?{query}" if query else f"{base}/{kind}"
+def _url(base: str, kind: str, pairs: Sequence[str]) -> str:
+    return f"{base}/{kind}?{'&'.join(pairs)}" if pairs else f"{base}/{kind}"
 
 
-def searchset(link: bytes, base: str, kind: str, resources: Iterable[tuple[str, bytes]]) -> bytes:
-    """A searchset of (id, resource JSON) pairs; ``total`` is left out, counting costs a scan."""
-    prefix = b'{"fullUrl":"' + f"{base}/{kind}/".encode()
-    entries = [
-        prefix + identity.encode() + b'","resource":' + body + b',"search":{"mode":"match"}}'
-        for identity, body in resources
-    ]
-    entry = b',"entry":[' + b",".join(entries) + b"]" if entries else b""
-    return b'{"resourceType":"Bundle","type":"searchset","link":' + link + entry + b"}"
+def searchset(link: bytes, base: str, kind: str, resources: Iterable[Resource]) -> bytes:
+    """A searchset of resources; ``total`` is left out, counting costs a scan."""
+    first = b',"entry":[{"fullUrl":"' + f"{base}/{kind}/".encode()
+    further = b',"search":{"mode":"match"}},{"fullUrl":"' + f"{base}/{kind}/".encode()
+    pieces = [b'{"resourceType":"Bundle","type":"searchset","link":', link]
+    before = first
+    for identity, parts in resources:
+        pieces += (before, identity.encode(), b'","resource":', *parts)
+        before = further
+    pieces.append(b"}" if before is first else b',"search":{"mode":"match"}}]}')
+    return b"".join(pieces)
 
 
-def dumped(resources: Sequence[dict[str, object]]) -> list[tuple[str, bytes]]:
-    """Resource dicts as (id, bytes)."""
-    return [(str(resource["id"]), orjson.dumps(resource)) for resource in resources]
+def dumped(resources: Sequence[dict[str, object]]) -> list[Resource]:
+    """Resource dicts as JSON."""
+    return [(str(resource["id"]), (orjson.dumps(resource),)) for resource in resources]

@@ -5,7 +5,7 @@ so). A partial date covers its whole day, month or year.
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 from wardlight_cloud.store.base import TimeBound
@@ -15,6 +15,8 @@ _PATTERN: Final = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?"
     r"(Z|[+-]\d\d:\d\d)?)?)?)?"
 )
+
+_MINUTES_MAX: Final = 59
 
 
 def bounds(text: str) -> tuple[TimeBound, ...]:
@@ -41,9 +43,9 @@ def bounds(text: str) -> tuple[TimeBound, ...]:
 def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:
     """The half-open interval that the text covers."""
     year, month, day, hour, minute, second, fraction, offset = match.groups()[1:]
-    zone = UTC if offset in (None, "Z") else datetime.strptime(offset, "%z").tzinfo
     micros = int((fraction or "0")[:6].ljust(6, "0"))
     try:
+        zone = _zone(offset)
         start = datetime(
             int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0),
             int(second or 0), micros, tzinfo=zone,
@@ -51,6 +53,16 @@ def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:
         return start, _end(start, month, day, hour, second, fraction)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{match.group()[:40]!r} is not a date of the calendar") from error
+
+
+def _zone(offset: str | None) -> timezone:
+    if offset is None or offset == "Z":
+        return UTC
+    hours, minutes = int(offset[1:3]), int(offset[4:])
+    if minutes > _MINUTES_MAX:
+        raise ValueError("an hour has 60 minutes")
+    ahead = timedelta(hours=hours, minutes=minutes)
+    return timezone(-ahead if offset[0] == "-" else ahead)
 
 
 def _end(

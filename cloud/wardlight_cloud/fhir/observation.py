@@ -1,22 +1,23 @@
 """ObservationRow to a FHIR R4 Observation as JSON bytes, by template: no models on the read path.
 
+Whatever many Observations have in common is made once and kept (by who, what and where; by commit;
+by number); the rest is put between. So an Observation is a dozen pieces, joined with the page.
+
 Numbers keep the device's precision (36.50 stays 36.50). A missing number is dataAbsentReason with
 its reason. The measured time carries its offset; how sure it is stands in an extension of it.
 
 Source  R4 4.0.1 Observation; vital signs profiles; PHD IG (data absent reasons, status)
 """
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime
 from functools import lru_cache, reduce
 from operator import or_
-from typing import Any, Final
-from uuid import UUID
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from wardlight_cloud.fhir.vocabulary import FRAGMENTS, UCUM, unit_text
-from wardlight_cloud.store.base import ObservationRow, Value
-from wardlight_shared.codes import BY_WIRE
+from wardlight_cloud.store.base import ObservationRow, Origin, Value
 from wardlight_shared.model import ABSENT_BY_CODE, Absent, Flag
 from wardlight_shared.records import TimeMethod
 from wardlight_shared.timestamps import ClockQuality
@@ -45,6 +46,9 @@ _DAR_CODE: Final = {
     Absent.UNDER_RANGE: "negative-infinity",
     Absent.INVALID: "error",
 }
+# Plain numbers: an operation on an enum takes longer than all the rest of a row.
+_INVALID: Final = int(Flag.INVALID)
+_EARLY: Final = int(Flag.EARLY)
 _BADLY_MEASURED: Final = (
     Flag.QUESTIONABLE
     | Flag.IMPLAUSIBLE
@@ -67,21 +71,36 @@ _STATUS_CODE: Final = (
 )
 
 
-@lru_cache(maxsize=64)
-def _zone(offset_min: int) -> timezone:
-    return timezone(timedelta(minutes=offset_min))
-
-
 @lru_cache(maxsize=4096)
 def instant(moment: datetime) -> str:
     """FHIR instant in UTC with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def date_time(moment: datetime, offset_min: int) -> str:
+_DAY_MIN: Final = 24 * 60
+_CLOCK: Final = tuple(b"T%02d:%02d:" % divmod(minute, 60) for minute in range(_DAY_MIN))
+_SECOND: Final = tuple(b"%02d" % second for second in range(60))
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+
+
+@lru_cache(maxsize=4096)
+def _day(day: int) -> bytes:
+    return date.fromordinal(_EPOCH_DAY + day).isoformat().encode()
+
+
+@lru_cache(maxsize=64)
+def _offset(offset_min: int) -> bytes:
+    return b"%c%02d:%02d" % (b"+-"[offset_min < 0], *divmod(abs(offset_min), 60))
+
+
+@lru_cache(maxsize=8192)  # what is measured together stands at one time
+def date_time(time_us: int, offset_min: int) -> bytes:
     """FHIR dateTime with the offset of the place; milliseconds only where there are any."""
-    local = moment.astimezone(_zone(offset_min))
-    return local.isoformat(timespec="milliseconds" if local.microsecond else "seconds")
+    seconds, micros = divmod(time_us, 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    day, minute = divmod(minutes + offset_min, _DAY_MIN)
+    fraction = b".%03d" % (micros // 1000) if micros else b""
+    return _day(day) + _CLOCK[minute] + _SECOND[second] + fraction + _offset(offset_min)
 
 
 def decimal_text(mantissa: int, scale: int) -> str:
@@ -125,14 +144,16 @@ def _component(value: Value) -> bytes:
 
 
 def _is_invalid(value: Value) -> bool:
-    return bool(value.flags & Flag.INVALID) or _reason(value.absent) is Absent.INVALID
+    return bool(value.flags & _INVALID) or _reason(value.absent) is Absent.INVALID
 
 
-def _status(row: ObservationRow, flags: int) -> bytes:
+def _status(values: tuple[Value, ...], flags: int) -> bytes:
+    if not flags and not values[0].absent:
+        return b"final"
     # One bad side of a pressure is a dataAbsentReason there; the other side stands.
-    if all(map(_is_invalid, row.values)):
+    if all(map(_is_invalid, values)):
         return b"entered-in-error"
-    return b"preliminary" if flags & Flag.EARLY else b"final"
+    return b"preliminary" if flags & _EARLY else b"final"
 
 
 @lru_cache(maxsize=1024)
@@ -145,7 +166,8 @@ def _interpretation(flags: int) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _time_provenance(clock: int, error_ms: int, device_time: str | None) -> bytes:
+def _time_provenance(clock: int, error_ms: int) -> bytes:
+    """How the time came to be, open at its end."""
     parts: list[dict[str, Any]] = [
         {"url": "method", "valueCode": TimeMethod(clock >> 4).name.lower().replace("_", "-")},
         {"url": "clock", "valueCode": ClockQuality(clock & 15).name.lower()},
@@ -154,16 +176,15 @@ def _time_provenance(clock: int, error_ms: int, device_time: str | None) -> byte
         parts.append({"url": "errorMilliseconds", "valueInteger": error_ms})
     else:
         parts.append({"url": "uncertain", "valueBoolean": True})
-    if device_time is not None:
-        parts.append({"url": "deviceTimeAsSent", "valueString": device_time})
     extension = orjson.dumps([{"url": TIME_EXTENSION, "extension": parts}])
-    return b'","_effectiveDateTime":{"extension":' + extension + b"}"
+    return b'","_effectiveDateTime":{"extension":' + extension.removesuffix(b"]}]")
 
 
-def _effective(row: ObservationRow) -> bytes:
-    text = date_time(row.time, row.offset_min).encode()
-    provenance = _time_provenance(row.clock, row.error_ms, row.device_time)
-    return b',"effectiveDateTime":"' + text + provenance
+def _device_time(text: str | None) -> bytes:
+    """What the device said, and the end of the time's extension."""
+    if text is None:
+        return b"]}]}"
+    return b',{"url":"deviceTimeAsSent","valueString":' + orjson.dumps(text) + b"}]}]}"
 
 
 @lru_cache(maxsize=4096)
@@ -186,57 +207,80 @@ def _extensions(
     return orjson.dumps(extensions)
 
 
-@lru_cache(maxsize=4096)
-def _tail(patient: UUID, device: UUID) -> tuple[bytes, bytes]:
-    subject = f',"subject":{{"reference":"Patient/{patient}"}}'
-    return subject.encode(), f',"device":{{"reference":"Device/{device}"}}}}'.encode()
-
-
 def gateway_reference(gateway: str) -> str:
     """Reference to the Device resource of a gateway."""
     return f"Device/gateway-{gateway}"
 
 
+class _Frame(NamedTuple):
+    """The pieces of an Observation that many have: after meta, identifier, time and number."""
+
+    extension: bytes
+    identifier: bytes
+    time: bytes
+    value: bytes
+
+
+@lru_cache(maxsize=8192)
+def _frame(
+    origin: Origin, gateway: str, clock: int, error_ms: int, status: bytes, flags: int, unit: str,
+    raw: tuple[str, str] | None, context: tuple[tuple[str, str], ...],
+) -> _Frame:  # fmt: skip
+    fragments = FRAGMENTS[origin.metric]
+    code = fragments.code_moles if "mol" in unit else fragments.code
+    subject = f',"subject":{{"reference":"Patient/{origin.patient_id}"}},"effectiveDateTime":"'
+    device = f',"device":{{"reference":"Device/{origin.device_id}"}}}}'
+    site = b"" if origin.site is None else b',"bodySite":' + orjson.dumps({"text": origin.site})
+    extensions = _extensions(gateway, raw, context, flags)
+    return _Frame(
+        fragments.meta_profile + b'},"extension":' + extensions
+        + b',"identifier":[{"system":"' + IDENTIFIER_SYSTEM.encode() + b'","value":"',
+        b'"}],"status":"' + status + b'","category":' + fragments.category
+        + b',"code":' + code + subject.encode(),
+        _time_provenance(clock, error_ms),
+        _interpretation(flags) + site + device.encode(),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _commit(commit_seq: int, stored_at: datetime) -> tuple[bytes, bytes]:
+    """Version and time of a commit, in meta and as ``issued``."""
+    moment = instant(stored_at)
+    meta = f'","meta":{{"versionId":"{commit_seq}","lastUpdated":"{moment}"'
+    return meta.encode(), f',"issued":"{moment}"'.encode()
+
+
+def observation_parts(row: ObservationRow) -> tuple[bytes, ...]:
+    """One Observation as UTF-8 JSON, in pieces to be joined."""
+    identity = row.observation_id.encode()
+    origin, values = row.origin, row.values
+    first = values[0]
+    if first.metric == origin.metric:
+        flags, unit, body = first.flags, first.unit, _value(first)
+    else:
+        flags, unit = reduce(or_, [value.flags for value in values]), ""
+        body = b',"component":[' + b",".join(map(_component, values)) + b"]"
+    frame = _frame(
+        origin, row.gateway, row.clock, row.error_ms, _status(values, flags), flags, unit, row.raw,
+        row.context,
+    )  # fmt: skip
+    meta, issued = _commit(row.commit_seq, row.stored_at)
+    return (
+        b'{"resourceType":"Observation","id":"',
+        identity,
+        meta,
+        frame.extension,
+        identity,
+        frame.identifier,
+        date_time(row.time_us, row.offset_min),
+        frame.time,
+        _device_time(row.device_time),
+        issued,
+        body,
+        frame.value,
+    )
+
+
 def observation(row: ObservationRow) -> bytes:
     """One Observation as UTF-8 JSON."""
-    fragments = FRAGMENTS[row.metric]
-    identity = row.observation_id.encode()
-    is_panel = BY_WIRE[row.metric].name != BY_WIRE[row.values[0].metric].name
-    flags = reduce(or_, (value.flags for value in row.values))
-    moles = not is_panel and "mol" in row.values[0].unit
-    if is_panel:
-        body = b',"component":[' + b",".join(map(_component, row.values)) + b"]"
-    else:
-        body = _value(row.values[0])
-    subject, device = _tail(row.patient_id, row.device_id)
-    stored_at = instant(row.stored_at).encode()
-    site = b"" if row.site is None else b',"bodySite":' + orjson.dumps({"text": row.site})
-    return b"".join(
-        (
-            b'{"resourceType":"Observation","id":"',
-            identity,
-            b'","meta":{"versionId":"',
-            str(row.commit_seq).encode(),
-            b'","lastUpdated":"',
-            stored_at,
-            b'"',
-            fragments.meta_profile,
-            b'},"extension":',
-            _extensions(row.gateway, row.raw, row.context, flags),
-            b',"identifier":[{"system":"' + IDENTIFIER_SYSTEM.encode() + b'","value":"',
-            identity,
-            b'"}],"status":"',
-            _status(row, flags),
-            b'","category":',
-            fragments.category,
-            b',"code":',
-            fragments.code_moles if moles else fragments.code,
-            subject,
-            _effective(row),
-            b',"issued":"' + stored_at + b'"',
-            body,
-            _interpretation(flags),
-            site,
-            device,
-        )
-    )
+    return b"".join(observation_parts(row))

@@ -21,7 +21,7 @@ from wardlight_cloud.fhir.capability import (
     PATIENT_PARAMETERS,
     capability_statement,
 )
-from wardlight_cloud.fhir.observation import observation
+from wardlight_cloud.fhir.observation import observation, observation_parts
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
 from wardlight_cloud.fhir.resources import (
     BLUETOOTH_SYSTEM,
@@ -124,7 +124,7 @@ class FhirFace:
         if found.matches_nothing:
             return _searchset(base, "Observation", found.honoured, [], None)
         page = await _page(self._store.observations(found.query))
-        resources = [(row.observation_id, observation(row)) for row in page.rows]
+        resources = [(row.observation_id, observation_parts(row)) for row in page.rows]
         return _searchset(base, "Observation", found.honoured, resources, page.next)
 
     async def _read_observation(self, request: Request) -> Response:
@@ -232,7 +232,7 @@ def _searchset(
     base: str,
     kind: str,
     honoured: search.Parameters,
-    resources: Sequence[tuple[str, bytes]],
+    resources: Sequence[bundle.Resource],
     cursor: bytes | None,
 ) -> Response:
     link = bundle.links(base, kind, honoured, cursor)

@@ -103,7 +103,7 @@ async def _store_json(dsn: str, store: Store, people: Population) -> int:
                 )
             )
             records = [
-                (row.patient_id, row.time, row.observation_id, observation(row))
+                (row.origin.patient_id, row.time, row.observation_id, observation(row))
                 for row in page.rows
             ]
             await connection.copy_records_to_table("stored_observation", records=records)

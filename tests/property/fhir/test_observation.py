@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardlight_cloud.fhir.observation import observation
-from wardlight_cloud.store.base import ObservationRow, Value
+from wardlight_cloud.store.base import ObservationRow, Origin, Value
 from wardlight_shared.codes import METRICS
 from wardlight_shared.records import TimeMethod
 from wardlight_shared.timestamps import ClockQuality
@@ -42,14 +42,10 @@ def rows(draw: st.DrawFn) -> ObservationRow:
     moments = st.integers(0, 3 * 10**15).map(lambda us: START + timedelta(microseconds=us))
     return ObservationRow(
         observation_id="mzxw6ytboi",
-        metric=metric.wire,
+        origin=Origin(metric.wire, UUID(int=1), UUID(int=2), None, draw(st.none() | TEXT)),
         values=(value,),
-        patient_id=UUID(int=1),
-        device_id=UUID(int=2),
         gateway="gw-test",
-        user=None,
-        site=draw(st.none() | TEXT),
-        time=draw(moments),
+        time_us=draw(st.integers(0, 8 * 10**15)),
         offset_min=draw(st.integers(-14 * 60, 14 * 60)),
         clock=clock,
         error_ms=draw(st.integers(-1, 2**31 - 1)),

@@ -121,7 +121,7 @@ async def _compare(world: World, choice: dict[str, object]) -> None:
     query = ObservationQuery(**narrow, **rest)  # type: ignore[arg-type]
     rows = await all_rows(world.store, query)
     names = {made: name for name, made in world.device_ids.items()}
-    found = [(names[row.device_id], row.metric, row.time) for row in rows]
+    found = [(names[row.origin.device_id], row.origin.metric, row.time) for row in rows]
     expected = [
         (each.device, each.metric, each.time)
         for each in world.stored

@@ -1,13 +1,17 @@
 """Search of Observations: spans first, then rows in windows of time or along the commits."""
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from wardlight_cloud.store.base import ObservationPage, ObservationQuery, TimeBound
 from wardlight_cloud.store.postgres.commit_walk import ALL_COMMITS, walk
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.errors import storage_call
+from wardlight_cloud.store.postgres.known import KnownFacts
 from wardlight_cloud.store.postgres.part import Database, Part
 from wardlight_cloud.store.postgres.scan import (
     Direction,
@@ -43,12 +47,14 @@ class ObservationsPart(Part):
         super().__init__(database)
         self._ids = ObservationIds(database.observation_key)
         self._cursors = Cursors(database.cursor_key)
+        self._known = KnownFacts()
 
     @storage_call
     async def observations(self, query: ObservationQuery) -> ObservationPage:
         """See ReadStore; ValueError for a cursor that is not one of this search."""
-        search = repr(replace(query, after=None, count=0))
-        after = None if query.after is None else self._cursors.open(query.after, search, Position)
+        after = None
+        if query.after is not None:
+            after = self._cursors.open(query.after, _search(query), Position)
         if () in (query.patients, query.devices, query.metrics, query.component_metrics, query.ids):
             return _NOTHING
         async with self._connections.acquire() as connection:
@@ -56,10 +62,11 @@ class ObservationsPart(Part):
             if commits[0] > commits[1]:
                 return _NOTHING
             found = await self._found(connection, query, commits, after)
-        page = found[: query.count]
+            page = found[: query.count]
+            rows = await observation_rows(connection, page, self._ids, self._known)
         is_more = len(found) > query.count and bool(page)
-        following = self._cursors.seal(page[-1].position, search) if is_more else None
-        return ObservationPage(observation_rows(page, self._ids), following)
+        following = self._cursors.seal(page[-1].position, _search(query)) if is_more else None
+        return ObservationPage(rows, following)
 
     async def _found(
         self,
@@ -82,6 +89,11 @@ class ObservationsPart(Part):
         direction: Direction = "backward" if query.order == "newest" else "forward"
         stretches = _stretches(spans, commits)
         return await _by_time(connection, query, stretches, direction, after, limit)
+
+
+def _search(query: ObservationQuery) -> str:
+    """What a cursor belongs to: all of a query but its page."""
+    return msgspec.json.encode(dataclasses.replace(query, after=None, count=0)).decode()
 
 
 async def _commit_bounds(connection: Connection, bounds: Sequence[TimeBound]) -> tuple[int, int]:

@@ -4,12 +4,14 @@ A span is one series inside one assignment: rows of the series at [lo, hi) belon
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
-from uuid import UUID
 
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
+import msgspec
+from msgspec.structs import replace
+
+from wardlight_cloud.store.base import ObservationQuery, Origin, TimeBound
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.statements import statements
 from wardlight_shared.codes import METRICS
@@ -23,26 +25,23 @@ NEVER_OBSERVED: Final = frozenset(row.wire for row in METRICS.values() if not ro
 """Metrics that are no vital sign of anybody, such as a battery."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, gc=False):
     """See the module. ``anchor``: the panel's series for a component, else the series itself."""
 
     series_id: int
     anchor: int
     metric: int
-    observation_metric: int
     unit: str
-    user: int | None
-    site: str | None
     raw_unit: str | None
-    device_id: UUID
-    patient_id: UUID
+    origin: Origin
     assigned_seq: int
     lo: datetime
     hi: datetime
 
     def cut(self, lo: datetime, hi: datetime) -> "Span":
         """The part within [lo, hi)."""
+        if lo <= self.lo and self.hi <= hi:
+            return self
         return replace(self, lo=max(self.lo, lo), hi=min(self.hi, hi))
 
     @property
@@ -108,18 +107,24 @@ def _is_wanted(row: Any, query: ObservationQuery) -> bool:
     return components is None or observed in components or metric in components
 
 
+# The same object for the same facts, so that whoever keeps something by it finds it fast.
+_origin: Final = lru_cache(maxsize=1 << 14)(Origin)
+
+
 def _span(row: Any) -> Span:
     return Span(
         series_id=row["series_id"],
         anchor=row["anchor"],
         metric=row["metric"],
-        observation_metric=row["observation_metric"],
         unit=row["unit"],
-        user=row["user_index"],
-        site=row["site"],
         raw_unit=row["raw_unit"],
-        device_id=row["device_id"],
-        patient_id=row["patient_id"],
+        origin=_origin(
+            row["observation_metric"],
+            row["patient_id"],
+            row["device_id"],
+            row["user_index"],
+            row["site"],
+        ),
         assigned_seq=row["assigned_seq"],
         lo=row["valid_from"],
         hi=row["valid_to"] or END,

@@ -4,7 +4,6 @@ The judge is fhir.resources' R4B model and the R4 profile rules written out here
 """
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -12,9 +11,10 @@ from uuid import UUID
 
 import pytest
 from fhir.resources.R4B.observation import Observation
+from msgspec.structs import replace
 
 from wardlight_cloud.fhir.observation import TIME_EXTENSION, decimal_text, observation
-from wardlight_cloud.store.base import ObservationRow, Value
+from wardlight_cloud.store.base import ObservationRow, Origin, Value
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
 from wardlight_shared.records import TimeMethod
@@ -22,14 +22,16 @@ from wardlight_shared.timestamps import ClockQuality
 
 ROW = ObservationRow(
     observation_id="mzxw6ytboi",
-    metric=METRICS["spo2"].wire,
+    origin=Origin(
+        metric=METRICS["spo2"].wire,
+        patient_id=UUID("0b8f4f5e-6f0a-4a3b-9d3e-7f1f6f0c2a11"),
+        device_id=UUID("3a5f0a0e-0000-4000-8000-000000000001"),
+        user=None,
+        site=None,
+    ),
     values=(Value(METRICS["spo2"].wire, 97, 0, 0, "%", 0),),
-    patient_id=UUID("0b8f4f5e-6f0a-4a3b-9d3e-7f1f6f0c2a11"),
-    device_id=UUID("3a5f0a0e-0000-4000-8000-000000000001"),
     gateway="gw-test",
-    user=None,
-    site=None,
-    time=datetime(2026, 1, 31, 23, 30, 0, tzinfo=UTC),
+    time_us=int(datetime(2026, 1, 31, 23, 30, 0, tzinfo=UTC).timestamp()) * 1_000_000,
     offset_min=60,
     clock=ClockQuality.NTP | TimeMethod.DEVICE_CLOCK << 4,
     error_ms=2010,
@@ -42,7 +44,8 @@ ROW = ObservationRow(
 
 
 def row(metric: str, *values: Value, **changes: Any) -> ObservationRow:
-    return replace(ROW, metric=METRICS[metric].wire, values=values, **changes)
+    origin = replace(ROW.origin, metric=METRICS[metric].wire)
+    return replace(ROW, origin=origin, values=values, **changes)
 
 
 def value(metric: str, mantissa: int, scale: int = 0, *, absent: int = 0, flags: int = 0) -> Value:

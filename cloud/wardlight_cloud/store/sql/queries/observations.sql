@@ -88,91 +88,125 @@ ORDER BY commit_seq, series_id, bucket
 LIMIT $1
 
 -- name: scan_forward
--- Rows of spans in the order (position, time, anchor, ord), after the cursor $12 to $15. $9 and $10
--- bound the window and prune partitions. $11: flags that keep a row out.
-SELECT
-    r.place, r.time, r.ord, r.mantissa, r.scale, r.absent, r.flags, r.offset_min, r.clock,
-    r.error_ms, g.gateway, r.commit_seq,
-    (SELECT stored_at FROM commit_log WHERE commit_seq = r.commit_seq) AS stored_at,
-    d.raw_mantissa, d.raw_scale, d.device_time, d.context
-FROM (
-    SELECT
-        k.place, k.position, k.anchor, k.series_id, found.*,
-        greatest(found.row_seq, k.assigned_seq) AS commit_seq
+-- Rows of spans in the order (position, time, anchor, ord), after the cursor $11 to $14. $8 and $9
+-- bound the window and prune partitions. $10: flags that keep a row out. One record comes back:
+-- the readings packed as scan.py unpacks them (a driver's object for each column of each row takes
+-- longer than the search itself), and what their series have in details over the same time.
+WITH page AS MATERIALIZED (
+    SELECT k.place, found.*
     FROM unnest(
-        $1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-        $7::timestamptz[], $8::timestamptz[]
-    ) WITH ORDINALITY AS k (
-        series_id, anchor, assigned_seq, position, first_seq, last_seq, lo, hi, place
-    )
+        $1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[],
+        $6::timestamptz[], $7::timestamptz[]
+    ) WITH ORDINALITY AS k (series_id, anchor, position, first_seq, last_seq, lo, hi, place)
     CROSS JOIN LATERAL (
         SELECT
-            time, ord, mantissa, scale, absent, flags, offset_min, clock, error_ms, gateway_id,
-            commit_seq AS row_seq
+            time, ord, commit_seq, mantissa, flags, error_ms, gateway_id, scale, absent,
+            offset_min, clock
         FROM reading
         WHERE
             series_id = k.series_id
-            AND time >= $9 AND time < $10 AND time >= k.lo AND time < k.hi
+            AND time >= $8 AND time < $9 AND time >= k.lo AND time < k.hi
             AND commit_seq BETWEEN k.first_seq AND k.last_seq
-            AND (flags & $11) = 0
-            AND (k.position, time, k.anchor, ord) > ($12::bigint, $13::timestamptz, $14::int, $15::int)
+            AND (flags & $10) = 0
+            AND (k.position, time, k.anchor, ord) > ($11::bigint, $12::timestamptz, $13::int, $14::int)
         ORDER BY time, ord
-        LIMIT $16
+        LIMIT $15
     ) AS found
-    ORDER BY k.position, found.time, k.anchor, found.ord
-    LIMIT $17
-) AS r
-LEFT JOIN LATERAL (SELECT gateway FROM gateway WHERE gateway_id = r.gateway_id LIMIT 1) AS g ON true
-LEFT JOIN LATERAL (
-    SELECT raw_mantissa, raw_scale, device_time, context
-    FROM reading_detail
-    WHERE series_id = r.series_id AND time = r.time AND ord = r.ord
-    LIMIT 1
-) AS d ON true
-ORDER BY r.position, r.time, r.anchor, r.ord, r.series_id
+    ORDER BY k.position, found.time, k.anchor, found.ord, k.place
+    LIMIT $16
+)
+SELECT
+    (
+        SELECT string_agg(
+            int8send((place << 32) | ord) || timestamptz_send(time) || int8send(commit_seq)
+            || int8send(mantissa) || int8send(flags)
+            || int8send((error_ms::bigint << 32) | gateway_id)
+            || int8send(
+                (scale::bigint << 48) | ((absent::bigint & 65535) << 32)
+                | ((offset_min::bigint & 65535) << 16) | (clock::bigint & 65535)
+            ),
+            ''
+        )
+        FROM page
+    ) AS readings,
+    details.*
+FROM (
+    SELECT
+        string_agg(int8send((k.place << 32) | d.ord) || timestamptz_send(d.time), '') AS detailed,
+        array_agg(d.raw_mantissa) AS raw_mantissas,
+        array_agg(d.raw_scale) AS raw_scales,
+        array_agg(d.device_time) AS device_times,
+        array_agg(d.context::text) AS contexts
+    FROM (SELECT min(time) AS first, max(time) AS last FROM page) AS b
+    CROSS JOIN unnest($1::int[], $6::timestamptz[], $7::timestamptz[])
+        WITH ORDINALITY AS k (series_id, lo, hi, place)
+    CROSS JOIN LATERAL (
+        SELECT time, ord, raw_mantissa, raw_scale, device_time, context
+        FROM reading_detail
+        WHERE
+            series_id = k.series_id
+            AND time BETWEEN greatest(k.lo, b.first) AND least(k.hi, b.last)
+    ) AS d
+) AS details
 
 -- name: scan_backward
 -- The same the other way round.
-SELECT
-    r.place, r.time, r.ord, r.mantissa, r.scale, r.absent, r.flags, r.offset_min, r.clock,
-    r.error_ms, g.gateway, r.commit_seq,
-    (SELECT stored_at FROM commit_log WHERE commit_seq = r.commit_seq) AS stored_at,
-    d.raw_mantissa, d.raw_scale, d.device_time, d.context
-FROM (
-    SELECT
-        k.place, k.position, k.anchor, k.series_id, found.*,
-        greatest(found.row_seq, k.assigned_seq) AS commit_seq
+WITH page AS MATERIALIZED (
+    SELECT k.place, found.*
     FROM unnest(
-        $1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
-        $7::timestamptz[], $8::timestamptz[]
-    ) WITH ORDINALITY AS k (
-        series_id, anchor, assigned_seq, position, first_seq, last_seq, lo, hi, place
-    )
+        $1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[],
+        $6::timestamptz[], $7::timestamptz[]
+    ) WITH ORDINALITY AS k (series_id, anchor, position, first_seq, last_seq, lo, hi, place)
     CROSS JOIN LATERAL (
         SELECT
-            time, ord, mantissa, scale, absent, flags, offset_min, clock, error_ms, gateway_id,
-            commit_seq AS row_seq
+            time, ord, commit_seq, mantissa, flags, error_ms, gateway_id, scale, absent,
+            offset_min, clock
         FROM reading
         WHERE
             series_id = k.series_id
-            AND time >= $9 AND time < $10 AND time >= k.lo AND time < k.hi
+            AND time >= $8 AND time < $9 AND time >= k.lo AND time < k.hi
             AND commit_seq BETWEEN k.first_seq AND k.last_seq
-            AND (flags & $11) = 0
-            AND (k.position, time, k.anchor, ord) < ($12::bigint, $13::timestamptz, $14::int, $15::int)
+            AND (flags & $10) = 0
+            AND (k.position, time, k.anchor, ord) < ($11::bigint, $12::timestamptz, $13::int, $14::int)
         ORDER BY time DESC, ord DESC
-        LIMIT $16
+        LIMIT $15
     ) AS found
-    ORDER BY k.position DESC, found.time DESC, k.anchor DESC, found.ord DESC
-    LIMIT $17
-) AS r
-LEFT JOIN LATERAL (SELECT gateway FROM gateway WHERE gateway_id = r.gateway_id LIMIT 1) AS g ON true
-LEFT JOIN LATERAL (
-    SELECT raw_mantissa, raw_scale, device_time, context
-    FROM reading_detail
-    WHERE series_id = r.series_id AND time = r.time AND ord = r.ord
-    LIMIT 1
-) AS d ON true
-ORDER BY r.position DESC, r.time DESC, r.anchor DESC, r.ord DESC, r.series_id
+    ORDER BY k.position DESC, found.time DESC, k.anchor DESC, found.ord DESC, k.place
+    LIMIT $16
+)
+SELECT
+    (
+        SELECT string_agg(
+            int8send((place << 32) | ord) || timestamptz_send(time) || int8send(commit_seq)
+            || int8send(mantissa) || int8send(flags)
+            || int8send((error_ms::bigint << 32) | gateway_id)
+            || int8send(
+                (scale::bigint << 48) | ((absent::bigint & 65535) << 32)
+                | ((offset_min::bigint & 65535) << 16) | (clock::bigint & 65535)
+            ),
+            ''
+        )
+        FROM page
+    ) AS readings,
+    details.*
+FROM (
+    SELECT
+        string_agg(int8send((k.place << 32) | d.ord) || timestamptz_send(d.time), '') AS detailed,
+        array_agg(d.raw_mantissa) AS raw_mantissas,
+        array_agg(d.raw_scale) AS raw_scales,
+        array_agg(d.device_time) AS device_times,
+        array_agg(d.context::text) AS contexts
+    FROM (SELECT min(time) AS first, max(time) AS last FROM page) AS b
+    CROSS JOIN unnest($1::int[], $6::timestamptz[], $7::timestamptz[])
+        WITH ORDINALITY AS k (series_id, lo, hi, place)
+    CROSS JOIN LATERAL (
+        SELECT time, ord, raw_mantissa, raw_scale, device_time, context
+        FROM reading_detail
+        WHERE
+            series_id = k.series_id
+            AND time BETWEEN greatest(k.lo, b.first) AND least(k.hi, b.last)
+    ) AS d
+) AS details
 
 -- name: components
 -- All components at the keys (time, ord) of panels.
@@ -192,3 +226,6 @@ ORDER BY k.place, s.metric
 
 -- name: stored_at
 SELECT commit_seq, stored_at FROM commit_log WHERE commit_seq = ANY($1::bigint[])
+
+-- name: gateways
+SELECT gateway_id, gateway FROM gateway WHERE gateway_id = ANY($1::int[])
