@@ -121,6 +121,7 @@ class _BatchBuilder:
             gateway=self._envelope.gateway,
             epoch=self._envelope.epoch,
             offset_min=self._envelope.offset_min,
+            offsets=self._events.offsets,
             series=self.dictionary.used(),
             seqs=np.array(self._seqs, np.int64),
             event_ids=self._event_ids,

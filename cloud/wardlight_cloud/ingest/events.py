@@ -27,7 +27,8 @@ class EventRows:
     """Accumulates the readings of events.
 
     future_ms   the last time that is not future
-    offset_min  the gateway's local offset, for device clocks that are taken as its local time
+    offset_min  the gateway's local offset when it sent, for device clocks that are taken as its
+                local time where the event does not say what the offset was at receipt
     """
 
     def __init__(
@@ -35,7 +36,8 @@ class EventRows:
     ) -> None:
         self._dictionary = dictionary
         self._future_ms = future_ms
-        self._offset_ms = offset_min * 60_000
+        self._offset_min = offset_min
+        self.offsets: dict[int, int] = {}  # of records that say theirs
         self.series: list[int] = []
         self.ord: list[int] = []
         self.mantissa: list[int] = []
@@ -85,6 +87,8 @@ class EventRows:
         self.clock.append(moment.how(body.method))
         self.error_ms.append(bound)
         self.record.append(record)
+        if body.offset_min is not None:
+            self.offsets[record] = body.offset_min
 
     def _measured_ms(self, body: EventBody, moment: Moment) -> int:
         """UTC of the measurement.
@@ -94,7 +98,8 @@ class EventRows:
         """
         if body.method is TimeMethod.DEVICE_ASSUMED and isinstance(body.device_time, int):
             local_ms = DEVICE_EPOCH_MS + body.device_time * 1000
-            return checked_ms(local_ms - self._offset_ms, "device_time")
+            offset_min = self._offset_min if body.offset_min is None else body.offset_min
+            return checked_ms(local_ms - offset_min * 60_000, "device_time")
         return checked_ms(moment.time_ms - body.age_ms, "age_ms")
 
     def _keep_aside(

@@ -129,6 +129,8 @@ class Quarantined:
 class IngestBatch:
     """One envelope, validated. ``seqs`` ascend; ``event_ids`` are parallel (16 bytes or None).
 
+    offsets  local offset from UTC in minutes by place in ``seqs``, of records that say their own;
+             for the others it is ``offset_min``
     origins  by seq, of records whose outbox file was replaced since they were accepted: the (epoch,
              seq) of their first number, which counts as another name of the record. seq 0: it only
              tells of that epoch. The seqs of a gap are numbers of its origin's epoch.
@@ -148,6 +150,15 @@ class IngestBatch:
     rejected: list[Rejected] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
     origins: Mapping[int, Origin] = field(default_factory=dict)
+    offsets: Mapping[int, int] = field(default_factory=dict)
+
+    def offsets_of_rows(self) -> NDArray[np.int16]:
+        """Local offset of each reading."""
+        if not self.offsets:
+            return np.full(len(self.readings), self.offset_min, np.int16)
+        by_record = np.full(len(self.seqs), self.offset_min, np.int16)
+        by_record[list(self.offsets)] = list(self.offsets.values())
+        return by_record[self.readings.record_of_row]
 
     def epoch_of_gap(self, gap: GapRow) -> int:
         """The epoch whose numbers the seqs of a gap are."""

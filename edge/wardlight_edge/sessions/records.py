@@ -74,6 +74,7 @@ def event_record(
         flags=_unless_all([reading.flags | timing.flags for reading in readings], 0),
         raws=_unless_all([_raw(reading.raw_value) for reading in readings], None),
         context=_context(readings),
+        offset_min=timing.offset_min,
     )
     return NewRecord(lane, event_id, mono_ms, wall_ms, encode_body(body))
 

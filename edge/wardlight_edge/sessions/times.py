@@ -68,7 +68,10 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """The time fields of an EventBody and the flags to add to each of its readings."""
+    """The time fields of an EventBody and the flags to add to each of its readings.
+
+    offset_min  what was taken as the device clock's offset from UTC, where it was taken as it is
+    """
 
     age_ms: int
     method: TimeMethod
@@ -76,6 +79,7 @@ class Timing(msgspec.Struct, frozen=True):
     device_time: int | str | None
     skew_s: int | None
     flags: int
+    offset_min: int | None = None
 
 
 def local_device_s(wall_ms: int, offset_min: int) -> int:
@@ -135,7 +139,8 @@ def _assumed(seconds: int, time: DeviceTime, receipt: Receipt) -> Timing:
     offset_min = receipt.offset_min if time.offset_min is None else time.offset_min
     age_ms = receipt.wall_ms + offset_min * 60_000 - _EPOCH_MS - seconds * 1000
     sent = _sent(seconds, time)
-    return _timing(age_ms, TimeMethod.DEVICE_ASSUMED, None, sent, None, 0)
+    timing = _timing(age_ms, TimeMethod.DEVICE_ASSUMED, None, sent, None, 0)
+    return msgspec.structs.replace(timing, offset_min=offset_min)
 
 
 def _doubted(seconds: int, time: DeviceTime, receipt: Receipt) -> Timing:

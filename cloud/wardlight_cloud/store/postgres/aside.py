@@ -122,7 +122,8 @@ def given_aside(records: Sequence[Records], dictionary: Dictionary) -> Iterator[
                 yield Aside(
                     place, row.record, series_ids[row.series], row.time_us, row.ord,
                     row.mantissa, row.scale, row.absent, row.reason, row.flags, row.error_ms,
-                    each.batch.offset_min, row.clock, _detail_json(row.detail),
+                    each.batch.offsets.get(row.record, each.batch.offset_min), row.clock,
+                    _detail_json(row.detail),
                 )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ def _part(place: int, source: Source) -> Rows:
         gateway_id=np.full(count, source.gateway_id, np.int32),
         scale=readings.scale,
         absent=readings.absent,
-        offset_min=np.full(count, source.batch.offset_min, np.int16),
+        offset_min=source.batch.offsets_of_rows(),
         clock=readings.clock,
         batch=np.full(count, place, np.int32),
         place=np.arange(count, dtype=np.int32),

@@ -139,6 +139,19 @@ class TestEvents:
         assert values(only_batch(body)) == [(SPO2, expected, Decimal(97))]
         assert "before 1970 or after 9999" in reason_of(replace(body, device_time=10**12))
 
+    def test_an_assumed_device_clock_has_the_offset_of_its_receipt(self) -> None:
+        """Received in summer (+120 min), sent in winter with an envelope that says +60."""
+        device_s = (datetime(2026, 7, 21, 12) - datetime(2000, 1, 1)) // timedelta(seconds=1)  # noqa: DTZ001 - a device's wall clock
+        summer = replace(
+            event({0: "97", 1: "61"}, method=TimeMethod.DEVICE_ASSUMED),
+            device_time=device_s,
+            offset_min=120,
+        )
+        expected = utc_ms_from_datetime(datetime(2026, 7, 21, 10, tzinfo=UTC))
+        batch = only_batch(event({0: "96"}), summer)
+        assert [time_ms for _, time_ms, _ in values(batch)][1:] == [expected] * 2
+        assert batch.offsets_of_rows().tolist() == [60, 120, 120]
+
     def test_a_reading_that_waited_on_its_device_is_late(self) -> None:
         columns = only_batch(event({0: "97"}, age_ms=299_999), event({0: "97"}, age_ms=10**9))
         late = columns.readings.flags & int(Flag.LATE)

@@ -138,6 +138,7 @@ def test_an_unread_clock_an_hour_away_has_no_bound() -> None:
     assert timing.method is TimeMethod.DEVICE_ASSUMED
     assert timing.error_ms is None
     assert timing.flags == Flag.TIME_UNCERTAIN | Flag.LATE
+    assert timing.offset_min == RECEIPT.offset_min
 
 
 def test_an_unread_clock_days_away_is_flagged_far() -> None:
