@@ -151,13 +151,3 @@ async def test_dashboard_moves_live_and_works_by_keyboard(demo: RunningDemo) -> 
         )
         await page.wait_for_selector(".plot canvas", timeout=30_000)
         assert await page.locator("#connection").is_hidden()
-
-
-def test_no_patient_enters_a_log(demo: RunningDemo) -> None:
-    from wardlight_lab.demo.ward import PEOPLE
-
-    output = demo.output()
-    assert output
-    for person in PEOPLE:
-        for word in (person.family, person.given, str(person.patient_id)):
-            assert word not in output
