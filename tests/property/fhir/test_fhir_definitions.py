@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import pytest
@@ -31,9 +32,15 @@ def definitions() -> Definitions:
     return require_definitions()
 
 
+@cache
+def shared_validator() -> Validator:
+    """One for all examples: it keeps the code systems that it has read."""
+    return Validator(require_definitions())
+
+
 @pytest.fixture
-def validator(definitions: Definitions) -> Validator:
-    return Validator(definitions)
+def validator() -> Validator:
+    return shared_validator()
 
 
 # ---------------------------------------------------------------- what is valid
@@ -296,13 +303,13 @@ def of_other_type(value: Json) -> st.SearchStrategy[Json]:
 def test_a_value_of_another_json_type_is_found(data: st.DataObject) -> None:
     name, path = data.draw(st.sampled_from(EVERYWHERE))
     value = data.draw(of_other_type(at(sample(name), path)))
-    assert Validator(require_definitions()).issues(changed(sample(name), path, value))
+    assert shared_validator().issues(changed(sample(name), path, value))
 
 
 @given(st.sampled_from(EVERYWHERE), st.sampled_from(["", {}, [], None]))
 def test_a_value_emptied_is_found(place: tuple[str, Path], empty: Json) -> None:
     name, path = place
-    assert Validator(require_definitions()).issues(changed(sample(name), path, empty))
+    assert shared_validator().issues(changed(sample(name), path, empty))
 
 
 @given(st.sampled_from(EVERYWHERE), st.sampled_from(["X", " ", "[x]", "_"]))
@@ -312,14 +319,14 @@ def test_a_member_renamed_is_found(place: tuple[str, Path], tail: str) -> None:
         value = at(sample(name), path)
         without = changed(sample(name), path, GONE)
         renamed = changed(without, (*path[:-1], path[-1] + tail), value)
-        assert Validator(require_definitions()).issues(renamed)
+        assert shared_validator().issues(renamed)
 
 
 @given(st.sampled_from(OBJECTS), st.sampled_from(["x", 1, {"x": 1}, ["x"]]))
 def test_an_unknown_member_is_found(place: tuple[str, Path], value: Json) -> None:
     name, path = place
     if isinstance(at(sample(name), path[:-1]), dict):
-        assert Validator(require_definitions()).issues(changed(sample(name), path, value))
+        assert shared_validator().issues(changed(sample(name), path, value))
 
 
 # ---------------------------------------------------------------- terminology

@@ -58,7 +58,7 @@ def test_a_profile_fixes_the_code_and_units_of_its_metric(
     for quantity in quantities:
         for unit in (metric.unit, *metric.units_also):
             code = profile.by_id[f"{quantity}.code"]
-            assert allows(code, unit, Terminology(definitions)), (quantity, unit)
+            assert allows(code, unit, Terminology(definitions)), f"{quantity}: {unit}"
 
 
 def test_the_sides_of_a_pressure_are_the_slices_of_its_profile(definitions: Definitions) -> None:
