@@ -96,8 +96,9 @@ class RecordingOutbox:
         upto: int,
         ranges: Sequence[tuple[int, int]] = (),
         rejected: Sequence[tuple[int, str]] = (),
+        epoch: int | None = None,
     ) -> int:
-        del upto, ranges, rejected
+        del upto, ranges, rejected, epoch
         return 0
 
     async def forget(self, seqs: Sequence[int]) -> int:
