@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from support.manual_clock import ManualClock
 from support.outbox_records import LIVE_AGE_MS, body, number_of, record, settings, sqlite_outbox
+from support.waiting import let_run, wait_until
 from wardlight_edge.outbox.base import LONGEST_BLOCK_MS, Choice, NewRecord, Outbox
 from wardlight_edge.outbox.memory import MemoryOutbox
 from wardlight_shared.errors import OutboxFull
@@ -263,8 +264,8 @@ async def test_waiting_for_records_is_coalesced(outbox: Outbox, clock: ManualClo
     await outbox.append([record(clock, 2)])
     await asyncio.wait_for(waiting, 10)
     again = asyncio.create_task(outbox.wait_for_records())
-    done, _ = await asyncio.wait({again}, timeout=0.1)
-    if done:  # the second append may have come after the first wait had ended
+    await let_run()
+    if again.done():  # the second append may have come after the first wait had ended
         again = asyncio.create_task(outbox.wait_for_records())
     await outbox.append([record(clock, 3)])
     await asyncio.wait_for(again, 10)
@@ -272,7 +273,7 @@ async def test_waiting_for_records_is_coalesced(outbox: Outbox, clock: ManualClo
 
 async def test_a_cancelled_append_is_completed(outbox: Outbox, clock: ManualClock) -> None:
     task = asyncio.create_task(outbox.append([record(clock, 1)]))
-    await asyncio.sleep(0)
+    await let_run(1)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
@@ -288,9 +289,7 @@ async def test_renewing_the_epoch_keeps_every_record(outbox: Outbox, clock: Manu
     await outbox.renew_epoch("rolled-back")
     assert outbox.epoch != before
     assert outbox.series_number(SeriesKey("ble:0", 1)) == number
-    async with asyncio.timeout(30):
-        while outbox.status().salvaging:  # noqa: ASYNC110 - the contract has no event for it
-            await asyncio.sleep(0.01)
+    await wait_until(lambda: not outbox.status().salvaging, what="the old records")
     found: set[int] = set()
     for choice in Choice:
         for taken in await outbox.take(choice, max_records=100, max_bytes=MUCH):

@@ -1,7 +1,7 @@
 """Group commit: who waits for company, what is committed together, and errors by call."""
 
 import asyncio
-import time
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,14 +10,15 @@ import pytest
 
 from support.manual_clock import ManualClock
 from support.outbox_records import record, settings, sqlite_outbox
+from support.waiting import let_run, wait_until
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.outbox.engine import Engine
 from wardlight_edge.outbox.writer import GROUP_ROWS, LINGER_ROWS, Writer
 from wardlight_shared.errors import OutboxFull, StorageError
 from wardlight_shared.records import Lane
 
-LONG_MS = 1000
-PATIENCE_S = 0.5  # well under the linger, well over a commit
+LONG_MS = 600_000
+PATIENCE_S = 60.0  # well under the linger, well over a commit on a busy machine
 
 
 class GroupingEngine:
@@ -56,18 +57,30 @@ async def opened(engine: GroupingEngine, linger_ms: int) -> Writer:
 
 async def together(writer: Writer, calls: Sequence[Sequence[NewRecord]]) -> list[Any]:
     """Start all calls before the writer sees the first."""
-    blocked = asyncio.create_task(writer.call(lambda: time.sleep(0.05)))
-    await asyncio.sleep(0)
-    results = await asyncio.gather(*(writer.append(call) for call in calls), return_exceptions=True)
-    await blocked
+    gate = threading.Event()
+    blocked = asyncio.create_task(writer.call(lambda: gate.wait(PATIENCE_S)))
+    await let_run()
+    tasks = [asyncio.create_task(writer.append(call)) for call in calls]
+    await let_run()
+    gate.set()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert await blocked
     return results
+
+
+async def waiting_append(writer: Writer, records: Sequence[NewRecord]) -> "asyncio.Task[list[int]]":
+    """An append that the writer's thread has taken up and keeps waiting for company."""
+    task = asyncio.create_task(writer.append(records))
+    await let_run()
+    await wait_until(writer._jobs.empty)
+    assert not task.done()
+    return task
 
 
 async def test_streams_wait_for_company() -> None:
     clock, engine = ManualClock(), GroupingEngine()
     writer = await opened(engine, LONG_MS)
-    first = asyncio.create_task(writer.append([record(clock, 1)]))
-    await asyncio.sleep(0.05)
+    first = await waiting_append(writer, [record(clock, 1)])
     assert engine.groups == []
     await asyncio.gather(first, writer.append([record(clock, 2)] * LINGER_ROWS))
     assert [len(group) for group in engine.groups] == [2]
@@ -88,8 +101,7 @@ async def test_alarms_and_device_events_do_not_wait(lane: Lane, event: str | Non
 async def test_an_urgent_record_takes_the_waiting_ones_along() -> None:
     clock, engine = ManualClock(), GroupingEngine()
     writer = await opened(engine, LONG_MS)
-    slow = asyncio.create_task(writer.append([record(clock, 1)]))
-    await asyncio.sleep(0)
+    slow = await waiting_append(writer, [record(clock, 1)])
     async with asyncio.timeout(PATIENCE_S):
         await writer.append([record(clock, 2, Lane.ALARM)])
         await slow
@@ -100,8 +112,7 @@ async def test_an_urgent_record_takes_the_waiting_ones_along() -> None:
 async def test_another_job_ends_the_waiting() -> None:
     clock, engine = ManualClock(), GroupingEngine()
     writer = await opened(engine, LONG_MS)
-    slow = asyncio.create_task(writer.append([record(clock, 1)]))
-    await asyncio.sleep(0)
+    slow = await waiting_append(writer, [record(clock, 1)])
     async with asyncio.timeout(PATIENCE_S):
         assert await writer.call(lambda: len(engine.groups)) == 1  # in order: after the append
         await slow
@@ -151,7 +162,7 @@ async def test_what_was_queued_at_the_end_is_committed(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     async with sqlite_outbox(path, clock, given=settings(linger_ms=LONG_MS)) as outbox:
         waiting = asyncio.create_task(outbox.append([record(clock, 1)]))
-        await asyncio.sleep(0)
+        await let_run()
     assert await waiting == [1]
     async with sqlite_outbox(path, clock) as outbox:
         assert outbox.status().records == 1
