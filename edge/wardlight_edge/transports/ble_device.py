@@ -99,6 +99,8 @@ class BleTransport:
     async def repair(self) -> None:
         """An operator's word: forget the bond, so that the device is paired anew when heard."""
         await self._stack.forget(self._address)
+        self._left_ms = self._moments.mono_ms()  # what was heard before still shows the old key
+        self._said = (None, None)  # it waits from now on
         self._early_drops = 0
         self._watch.is_key_refused = False
         self._is_repaired.set()

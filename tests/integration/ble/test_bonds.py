@@ -9,6 +9,7 @@ from dbus_fast.aio import MessageBus
 
 from support.ble_visits import CUFF, WatchedCuff, changed, visiting
 from support.waiting import wait_until
+from wardlight_edge.clock import SystemClock
 from wardlight_edge.config import BleSettings
 from wardlight_edge.transports.base import LinkState, ReadsDone
 from wardlight_lab.bluez import FakeBluez, Pairing
@@ -73,8 +74,14 @@ async def test_a_device_that_lost_its_key_is_shown_not_paired_anew_and_repaired(
         assert visit.bonds.adapter_of(cuff.address) == "hci0", "it stays what an operator sees"
         assert not visit.receiver.values()
 
+        watch, since_ms = visit.stack.watch(cuff.address), SystemClock().mono_ms()
+        await wait_until(
+            lambda: watch.best(["hci0"], since_ms), what="it is heard with the old key"
+        )
+        visits = visit.receiver.states().count(LinkState.CONNECTING)
         await visit.transport.repair()
         await wait_until(lambda: len(visit.receiver.values()) == 1)
+        assert visit.receiver.states().count(LinkState.CONNECTING) == visits + 1
         await wait_until(lambda: visit.receiver.last().state is LinkState.WAITING)
         assert visit.bonds.adapter_of(cuff.address) == "hci0"
     assert not cuff.pending
