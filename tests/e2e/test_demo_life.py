@@ -37,7 +37,8 @@ def test_stops_without_remains_and_goes_on_with_its_data(
     first = start_demo(tmp_path / "my data")
     with first.client() as client:
         assert client.get("/metadata").status_code == 200
-    wait_until_sync(lambda: observations(first), 90, "readings of the serial device")
+    # Less than a block of 60 s: a stream that begins is shown at once.
+    wait_until_sync(lambda: observations(first), 45, "readings of the serial device")
     before = observations(first)
     pids = [pid for pid in first.facts["pids"].values() if pid]
     assert len(pids) == 5

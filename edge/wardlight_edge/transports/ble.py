@@ -139,7 +139,10 @@ class Link:
 
         with _as_ble_error(f"{channel}: subscribing"):
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                await self._client.start_notify(characteristic, on_value)
+                # Not AcquireNotify, which some devices answer with silence.
+                await self._client.start_notify(
+                    characteristic, on_value, bluez={"use_start_notify": True}
+                )
 
     async def read(self, channel: str) -> bytes:
         """Read a value."""
