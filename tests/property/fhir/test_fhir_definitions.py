@@ -106,6 +106,8 @@ FAULTS: list[tuple[str, Path, Json, str]] = [
     ("heart rate", ("note",), {"text": "x"}, "json"),
     ("heart rate", ("status",), ["final"], "json"),
     ("heart rate", ("note",), [], "json"),
+    ("heart rate", ("effectiveDateTime",), None, "json"),
+    ("heart rate", ("_effectiveDateTime",), None, "json"),
     ("pressure", ("component", 0, "code"), GONE, "minimum"),
     ("patient", ("contact", 0), {"gender": "male"}, "pat-1"),
     ("device", ("version", 0, "value"), GONE, "ele-1"),

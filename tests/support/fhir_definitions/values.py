@@ -47,6 +47,8 @@ def instances(value: Json, element: Element, path: str) -> tuple[list[Instance],
             continue
         where = f"{path}.{name}"
         values, extras = value.get(name), value.get(f"_{name}")
+        if None in (value.get(name, ""), value.get(f"_{name}", "")):
+            faults.append((where, "null where nothing belongs"))
         if not element.is_list:
             found.append(Instance(values, extras, kind, where))
             if isinstance(values, list) or isinstance(extras, list):
