@@ -1,7 +1,9 @@
 """Files set aside: an outbox that is damaged or rolled back keeps its bytes under another name.
 
-outbox.db.aside-20260801T101500Z-1      waits for its rows to be accepted again
-outbox.db.damaged-20260801T101500Z-1    done, some rows were unreadable: kept for inspection
+outbox.db.aside-corrupt-20260801T101500Z-1    waits for its rows to be accepted again
+outbox.db.damaged-corrupt-20260801T101500Z-1  done, some rows were unreadable: kept for inspection
+
+The name tells why: that must be known even where nothing of any file can be read.
 """
 
 import re
@@ -9,28 +11,43 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from wardlight_edge.outbox.durable import sync_folder
+from wardlight_edge.outbox import trace
+from wardlight_edge.outbox.durable import make_private, sync_folder
 
-_SUFFIXES: Final = ("", "-wal", "-shm", ".page1")
+_SUFFIXES: Final = ("", "-wal", "-shm", ".page1", trace.SUFFIX)
 _KEEP_DAMAGED: Final = 2
-_STAMPED: Final = re.compile(r".*\.(aside|damaged)-\d{8}T\d{6}Z-\d+")
+_STAMPED: Final = re.compile(r".*\.(?:aside|damaged)-(?:([a-z-]+)-)?(\d{8}T\d{6}Z-\d+)")
 
 
-def set_aside(path: Path, now: datetime) -> Path:
-    """Rename an outbox file and its log; return the new path."""
+def name_aside(path: Path, cause: str, now: datetime) -> Path:
+    """A free name for an outbox set aside."""
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     for number in range(1, 1000):
-        target = path.with_name(f"{path.name}.aside-{stamp}-{number}")
+        target = path.with_name(f"{path.name}.aside-{cause}-{stamp}-{number}")
         if not target.exists() and not _damaged_name(target).exists():
             break
+    return target
+
+
+def set_aside(path: Path, cause: str, now: datetime) -> Path:
+    """Rename an outbox file, its log and its trace; return the new path."""
+    target = name_aside(path, cause, now)
+    if not path.exists() and path.with_name(path.name + "-wal").exists():
+        make_private(path)  # a log alone would not be found again
     # The log first: without its main file it is ignored, while a main file without its log would
-    # open as an older state of itself.
-    for suffix in ("-wal", "-shm", ""):
+    # open as an older state of itself. The trace last: it tells of what was not moved yet.
+    for suffix in ("-wal", "-shm", "", trace.SUFFIX):
         source = path.with_name(path.name + suffix)
         if source.exists():
             source.rename(target.with_name(target.name + suffix))
     sync_folder(path.parent)
     return target
+
+
+def cause_of(path: Path) -> str:
+    """Why a file was set aside."""
+    match = _STAMPED.fullmatch(path.name)
+    return "corrupt" if match is None or match[1] is None else match[1]
 
 
 def waiting(path: Path) -> list[Path]:
@@ -60,7 +77,12 @@ def keep_damaged(path: Path) -> None:
 
 
 def _stamped(folder: Path, pattern: str) -> list[Path]:
-    return sorted(one for one in folder.glob(pattern) if _STAMPED.fullmatch(one.name))
+    """Oldest first."""
+    found = {one: _STAMPED.fullmatch(one.name) for one in folder.glob(pattern)}
+    return sorted(
+        (one for one, match in found.items() if match is not None),
+        key=lambda one: (found[one] or [""] * 3)[2],
+    )
 
 
 def _damaged_name(path: Path) -> Path:

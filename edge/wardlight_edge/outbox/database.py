@@ -12,7 +12,7 @@ Errors  DiskFull, OutboxCorrupt, StorageError (nothing else of sqlite3 leaves th
 import os
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -200,6 +200,12 @@ class Database:
     def truncate_log(self) -> None:
         """Copy the log into the file and cut it to nothing."""
         self.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def copy_to(self, path: Path) -> None:
+        """Copy everything to a new file, also where the own file has no name any more."""
+        make_private(path)
+        with _meaning(path), closing(sqlite3.connect(path, isolation_level=None)) as target:
+            self._connection.backup(target)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

@@ -243,6 +243,7 @@ class Engine:
     def _run(self, operation: Callable[[OpenOutbox], _T]) -> _T:
         now = self._open()
         try:
+            now.check_in_place()
             return operation(now)
         except OutboxCorrupt as error:
             _log.error("outbox damaged: set aside", extra={"error": str(error)})

@@ -1,19 +1,35 @@
-"""The life of an outbox file: made, opened, set aside, replaced by one that takes over from it."""
+"""The life of an outbox file: made, opened, set aside, replaced by one that takes over from it.
+
+What is found at start              what follows
+a sound file                        it is opened
+a damaged or truncated file         set aside, replaced, salvaged ("corrupt")
+no file, but its log                the same: the log holds what was written last
+a file without the log it had       the same ("vanished"): the newest rows may be gone
+no file, no log, but a trace        a new file, and a report that an epoch has gone ("vanished")
+nothing                             a new gateway: a new file
+A file that is deleted or exchanged under the running gateway is copied out of SQLite's hands and
+salvaged: nothing is lost if the gateway lives until the next look.
+"""
 
 import logging
+import os
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import OutboxSettings
-from wardlight_edge.outbox import aside
+from wardlight_edge.outbox import aside, trace
 from wardlight_edge.outbox.dictionary import Dictionary
 from wardlight_edge.outbox.file import Carried, OutboxFile, open_file
+from wardlight_edge.outbox.mending import has_only_log
+from wardlight_edge.outbox.progress import UNKNOWN, VANISHED, Begun
 from wardlight_edge.outbox.queues import Waiting
 from wardlight_edge.outbox.rows import Rows
-from wardlight_edge.outbox.salvage import UNKNOWN, Salvage
+from wardlight_edge.outbox.salvage import Salvage, continue_salvages
 from wardlight_edge.outbox.thinning import Thinner
+from wardlight_edge.outbox.trace import Trace
 from wardlight_edge.outbox.wreck import Wreck
 from wardlight_shared.errors import OutboxCorrupt, StorageError
 from wardlight_shared.timestamps import Anchor
@@ -31,11 +47,33 @@ class OpenOutbox:
         self.waiting = waiting
         self.salvage = salvage
         self.thinner = Thinner(file.database, file.cipher, rows)
+        found = file.database.path.stat()
+        self._identity = found.st_dev, found.st_ino
 
     def close(self) -> None:
         """Close the file and, if one is being read, the old file."""
         self.salvage.close()
+        # First: between SQLite's removal of the log and a later note the log would seem taken away.
+        trace.write(self.database.path, Trace(self.file.epoch, is_used=False))
         self.file.close()
+
+    def check_in_place(self) -> None:
+        """OutboxCorrupt when the file at the path is not the open one; its rows are saved first."""
+        path = self.database.path
+        try:
+            found: os.stat_result | None = path.stat()
+        except FileNotFoundError:
+            found = None
+        if found is not None and (found.st_dev, found.st_ino) == self._identity:
+            return
+        copy = aside.name_aside(path, "corrupt", datetime.now(UTC))
+        try:
+            self.database.copy_to(copy)
+        except BaseException:
+            aside.remove(copy)
+            raise
+        trace.write(copy, Trace(self.file.epoch, is_used=False))
+        raise OutboxCorrupt(f"{path}: deleted or exchanged while in use; its rows are in {copy}")
 
 
 class Lifecycle:
@@ -52,6 +90,7 @@ class Lifecycle:
         dictionary: Dictionary,
     ) -> None:
         self._path = path
+        self._log_path = path.with_name(path.name + "-wal")
         self._key = key
         self._settings = settings
         self._clock = clock
@@ -63,8 +102,15 @@ class Lifecycle:
 
         Raises ConfigError (wrong key, newer file) or StorageError.
         """
+        known = trace.read(self._path)
+        if has_only_log(self._path):
+            _log.error("outbox file gone: its log is salvaged")
+            return self.replace("corrupt", UNKNOWN)
         if not self._path.exists() or self._path.stat().st_size == 0:
-            return self._make({})
+            return self._make({}, vanished=known)
+        if known is not None and known.is_used and not self._log_path.exists():
+            _log.error("the log of the outbox is gone: the newest rows may be lost")
+            return self.replace(VANISHED, UNKNOWN)
         try:
             return self._opened(Carried({}, (), ()))
         except OutboxCorrupt as error:
@@ -73,22 +119,34 @@ class Lifecycle:
 
     def replace(self, cause: str, expected: int) -> OpenOutbox:
         """Set the (closed) file aside and make a new one; ``expected`` records waited in it."""
-        path = aside.set_aside(self._path, datetime.now(UTC))
-        return self._make({path.name: (cause, expected)})
+        known = trace.read(self._path)
+        path = aside.set_aside(self._path, cause, datetime.now(UTC))
+        kept = {found.epoch for one in aside.waiting(self._path) if (found := trace.read(one))}
+        is_kept = known is None or known.epoch in kept
+        return self._make({path.name: expected}, None if is_kept else known)
 
-    def _make(self, causes: dict[str, tuple[str, int]]) -> OpenOutbox:
-        """Make a file that takes over from every file set aside."""
+    def _make(self, expected: dict[str, int], vanished: Trace | None = None) -> OpenOutbox:
+        """Make a file that takes over from every file set aside, and tells of one that is gone."""
         boots: dict[int, str] = {}
         anchors: list[Anchor] = []
         salvages: list[tuple[str, str, int, int, int]] = []
+        begun: dict[str, Begun] = {}
         for path in aside.waiting(self._path):
-            cause, expected = causes.get(path.name, ("corrupt", UNKNOWN))
-            epoch, highest = self._take_over(path, boots, anchors)
-            salvages.append((path.name, cause, epoch, highest, expected))
-        return self._opened(Carried(boots, anchors, salvages))
+            epoch, highest = self._take_over(path, boots, anchors, begun)
+            waited = expected.get(path.name, UNKNOWN)
+            salvages.append((path.name, aside.cause_of(path), epoch, highest, waited))
+        if vanished is not None:
+            _log.error("the outbox file is gone: what waited in it is lost")
+            name = aside.name_aside(self._path, VANISHED, datetime.now(UTC)).name
+            salvages.append((name, VANISHED, vanished.epoch, 0, UNKNOWN))
+        return self._opened(Carried(boots, anchors, salvages), begun)
 
     def _take_over(
-        self, path: Path, boots: dict[int, str], anchors: list[Anchor]
+        self,
+        path: Path,
+        boots: dict[int, str],
+        anchors: list[Anchor],
+        begun: dict[str, Begun],
     ) -> tuple[int, int]:
         """Enter what an old file knows; return its epoch and highest seq, 0 where unreadable."""
         try:
@@ -98,13 +156,14 @@ class Lifecycle:
                 old_boots, old_anchors = wreck.boots_and_anchors()
                 boots.update(old_boots)
                 anchors.extend(old_anchors)
+                begun.update(wreck.salvages())
                 return wreck.epoch, wreck.highest()
         except StorageError as error:
             _log.error("the file set aside cannot be read", extra={"error": str(error)})
             self._dictionary.restore({}, complete=False)
             return 0, 0
 
-    def _opened(self, carried: Carried) -> OpenOutbox:
+    def _opened(self, carried: Carried, begun: Mapping[str, Begun] | None = None) -> OpenOutbox:
         file = open_file(
             self._path,
             self._key,
@@ -114,6 +173,8 @@ class Lifecycle:
         )
         try:
             file.enter_boot(self._clock.boot_id())
+            continue_salvages(file.database, begun or {})
+            trace.write(self._path, Trace(file.epoch, is_used=self._log_path.exists()))
             waiting = Waiting(self._live_age_ms)
             rows = Rows(file.database, file.cipher, self._dictionary, waiting)
             rows.load(file.boot, self._clock.mono_ms())

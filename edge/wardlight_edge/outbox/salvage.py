@@ -15,7 +15,7 @@ the collector holds for other records, and an origin would drop the row.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,15 @@ from wardlight_edge.outbox.batch import Batch
 from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.dictionary import Dictionary
 from wardlight_edge.outbox.origin import framed
+from wardlight_edge.outbox.progress import (
+    END,
+    FINISHED,
+    ROLLED_BACK,
+    VANISHED,
+    Begun,
+    NewBody,
+    Progress,
+)
 from wardlight_edge.outbox.queues import Moment
 from wardlight_edge.outbox.rows import Rows
 from wardlight_edge.outbox.used_series import used_series
@@ -38,82 +47,14 @@ from wardlight_shared.records import (
     Kind,
     Lane,
     Origin,
-    StatusBody,
     decode_body,
     encode_body,
 )
 
 _PORTION: Final = 200
 _LANES: Final = tuple(Lane)
-_FINISHED: Final = -1  # value of next_seq when only the file itself is left to remove
-UNKNOWN: Final = -1
-ROLLED_BACK: Final = "rolled-back"
-_END: Final = (1 << 62) - 1  # of the numbers of an epoch; no outbox counts so far
-_MOST_COUNT: Final = (1 << 31) - 1
 
 _log = logging.getLogger(__name__)
-
-
-NewBody = tuple[GapBody | StatusBody, Origin | None]
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """One row of the table `salvage`.
-
-    epoch     of the old file, 0 = could not be read
-    next_seq  old seq to go on with
-    highest   newest old seq, as far as it is known
-    expected  records the old file held when it was set aside; UNKNOWN after a start
-    lost      records that could not be read, as far as gaps have told of them; UNKNOWN when
-              nothing of the file can be read
-    """
-
-    file: str
-    cause: str
-    epoch: int
-    next_seq: int
-    highest: int
-    expected: int
-    recovered: int = 0
-    lost: int = 0
-
-    def after(self, recovered: int, lost: int, next_seq: int) -> "Progress":
-        """Progress after one portion."""
-        recovered += self.recovered
-        lost += self.lost
-        return msgspec.structs.replace(self, recovered=recovered, lost=lost, next_seq=next_seq)
-
-    def unreadable(self) -> "Progress":
-        """Progress when nothing more of the file can be read."""
-        return msgspec.structs.replace(self, lost=UNKNOWN, next_seq=_FINISHED)
-
-    def finished(self) -> "Progress":
-        """Progress when the last portion was read."""
-        lost = self.lost if self.expected == UNKNOWN else max(0, self.expected - self.recovered)
-        return msgspec.structs.replace(self, lost=lost, next_seq=_FINISHED)
-
-    @property
-    def has_origins(self) -> bool:
-        """Whether the old epoch's numbers mean the same to the collector as to the file."""
-        return self.cause != ROLLED_BACK and self.epoch > 0
-
-    def gap(self, count: int, seqs: list[tuple[int, int]]) -> NewBody:
-        """A loss, and which old seqs it may have taken."""
-        count = min(max(0, count), _MOST_COUNT)
-        if not self.has_origins:
-            return GapBody(self.cause, None, count, 0), None
-        return GapBody(self.cause, None, count, 0, seqs), (self.epoch, 0)
-
-    def report(self) -> NewBody:
-        """How it ended."""
-        data: dict[str, str | int | bool | None] = {
-            "cause": self.cause,
-            "epoch": self.epoch,
-            "highest": self.highest,
-            "recovered": self.recovered,
-            "lost": None if self.lost == UNKNOWN else self.lost,
-        }
-        return StatusBody(None, "outbox-replaced", data), None
 
 
 class Salvage:
@@ -140,13 +81,13 @@ class Salvage:
         """Accept one more portion, or finish a file."""
         progress = self._queue[0]
         path = self._folder / progress.file
-        if progress.next_seq == _FINISHED:
+        if progress.next_seq == FINISHED:
             self._remove(progress, path)
             return
         wreck = self._open(progress, path)
         if wreck is None:
             done = progress.unreadable()
-            gap = done.gap(0, [(progress.next_seq, _END)])
+            gap = done.gap(done.lost, [(progress.next_seq, END)])
             self._finish(done, [], [gap], now)
             return
         portion = self._usable(wreck.read(progress.next_seq, progress.highest, _PORTION))
@@ -155,8 +96,9 @@ class Salvage:
             self._last(progress, done, portion, now)
         else:
             gaps = []
-            if portion.lost:
-                gaps.append(done.gap(portion.lost, portion.without(progress.next_seq)))
+            holes = portion.without(progress.next_seq)
+            if portion.lost or (progress.cause == VANISHED and holes):
+                gaps.append(done.gap(portion.lost, holes))
             self._store(self._batch(portion.rows, gaps, done, now), done)
 
     def close(self) -> None:
@@ -187,8 +129,8 @@ class Salvage:
         gaps = []
         finished = done.finished()
         untold = finished.lost - before.lost
-        if portion.lost or untold > 0:
-            seqs = [*portion.without(before.next_seq), (portion.next_seq, _END)]
+        if portion.lost or untold > 0 or before.cause == VANISHED:
+            seqs = [*portion.without(before.next_seq), (portion.next_seq, END)]
             gaps.append(finished.gap(untold, seqs))
         rows = portion.rows
         if self._wreck is not None:
@@ -232,7 +174,7 @@ class Salvage:
 
     def _remove(self, progress: Progress, path: Path) -> None:
         self.close()
-        if progress.lost:
+        if progress.lost or progress.cause == VANISHED:
             aside.keep_damaged(path)
         else:
             aside.remove(path)
@@ -250,6 +192,25 @@ class Salvage:
             return row.lane < len(_LANES) and self._dictionary.knows(used_series(row.body))
         except EnvelopeError:
             return False
+
+
+def continue_salvages(database: Database, begun: Mapping[str, Begun]) -> None:
+    """Go on where a damaged file had got to: its own rows hold what it had taken over.
+
+    Only where a row taken over twice would count twice: others have an origin, and a damaged file
+    is not to be believed how far it got.
+    """
+    if not begun:
+        return
+    with database.transaction():
+        for file, progress in begun.items():
+            if aside.cause_of(Path(file)) != ROLLED_BACK:
+                continue
+            database.execute(
+                "UPDATE salvage SET next_seq = ?, expected = ?, recovered = ?, lost = ?"
+                " WHERE file = ?",
+                (*progress, file),
+            )
 
 
 def _moved(row: OldRow, progress: Progress) -> tuple[bytes, Origin | None]:

@@ -1,10 +1,8 @@
 """Reading what is left of a damaged outbox file.
 
 SQLite stops at the first damaged page it meets; ``Wreck`` then reads the leaves below it itself
-(leaves.py) and goes on at the next row that SQLite can reach. A damaged first page (the one most
-often written) is replaced by that of an empty outbox: tables are always made in the same order,
-so they stand on the same pages. Whether a row is genuine is decided by its authentication, not by
-where it was found.
+(leaves.py) and goes on at the next row that SQLite can reach. Whether a row is genuine is decided
+by its authentication, not by where it was found.
 """
 
 from collections.abc import Generator, Sequence
@@ -16,16 +14,16 @@ from typing import Final
 import msgspec
 
 from wardlight_edge.outbox.cipher import ID_BYTES, Cipher, DamagedRow
-from wardlight_edge.outbox.database import PAGE_BYTES, Database, Row
+from wardlight_edge.outbox.database import Row
 from wardlight_edge.outbox.dictionary import read_series
-from wardlight_edge.outbox.file import carry_over, read_epoch
+from wardlight_edge.outbox.file import carry_over
 from wardlight_edge.outbox.leaves import LeafRow, Leaves
+from wardlight_edge.outbox.mending import epoch_of, open_damaged
 from wardlight_edge.outbox.origin import unframed
 from wardlight_shared.errors import OutboxCorrupt, StorageError
 from wardlight_shared.records import Origin, SeriesKey
 from wardlight_shared.timestamps import Anchor
 
-_SIZE_OFFSET: Final = 28  # SQLite file format 1.3.7, in-header database size
 _FARTHEST: Final = 1 << 40
 _HIGHEST: Final = (
     "SELECT value FROM meta WHERE name = 'highest'",
@@ -35,7 +33,6 @@ _HIGHEST: Final = (
     "SELECT max(seq) FROM record INDEXED BY record_event WHERE event_id IS NOT NULL",
     "SELECT max(seq) FROM record INDEXED BY record_alarm WHERE queue = 0",
 )
-_COUNT_TABLES: Final = "SELECT count(*) FROM sqlite_schema WHERE name IN ('record', 'meta')"
 
 
 class OldRow(msgspec.Struct, frozen=True):
@@ -81,9 +78,9 @@ class Wreck:
         """Open; OutboxCorrupt when nothing of it can be read."""
         self._path = path
         self._leaves: Leaves | None = None
-        self._database = _open(path)
+        self._database = open_damaged(path)
         try:
-            self.epoch = read_epoch(self._database)
+            self.epoch = epoch_of(path, self._database)
         except BaseException:
             self.close()
             raise
@@ -100,6 +97,16 @@ class Wreck:
     def boots_and_anchors(self) -> tuple[dict[int, str], list[Anchor]]:
         """Boot names and anchors that can be read."""
         return carry_over(self._database, self.cipher)
+
+    def salvages(self) -> dict[str, tuple[int, int, int, int]]:
+        """(next_seq, expected, recovered, lost) of files whose rows this one was taking over."""
+        sql = "SELECT file, next_seq, expected, recovered, lost FROM salvage"
+        found: dict[str, tuple[int, int, int, int]] = {}
+        with suppress(StorageError):  # then they are taken over again from their beginning
+            for file, *numbers in self._database.stream(sql):
+                if all(isinstance(number, int) for number in numbers):
+                    found[str(file)] = (numbers[0], numbers[1], numbers[2], numbers[3])
+        return found
 
     def highest(self) -> int:
         """The newest seq ever given, as far as the file tells."""
@@ -210,47 +217,3 @@ class _Blocked:
 
 
 _BLOCKED: Final = _Blocked()
-
-
-def _open(path: Path) -> Database:
-    try:
-        return _opened_whole(path)
-    except OutboxCorrupt:
-        _mend_first_page(path)
-    return _opened_whole(path)
-
-
-def _opened_whole(path: Path) -> Database:
-    database = Database(path)
-    try:
-        if database.value(_COUNT_TABLES) != 2:
-            raise OutboxCorrupt(f"{path}: no tables of an outbox")  # noqa: TRY301 - closed below
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _mend_first_page(path: Path) -> None:
-    """Put the first page of an empty outbox in place of a damaged one; the old page is kept."""
-    page = bytearray(_first_page_of_empty(path.with_name(path.name + ".template")))
-    pages = max(1, path.stat().st_size // PAGE_BYTES)
-    page[_SIZE_OFFSET : _SIZE_OFFSET + 4] = pages.to_bytes(4, "big")
-    with path.open("r+b") as file:
-        path.with_name(path.name + ".page1").write_bytes(file.read(PAGE_BYTES))
-        file.seek(0)
-        file.write(page)
-
-
-def _first_page_of_empty(path: Path) -> bytes:
-    database = Database(path)
-    try:
-        with database.transaction():
-            database.create_schema()
-    finally:
-        database.close()
-    with path.open("rb") as file:
-        page = file.read(PAGE_BYTES)
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return page
