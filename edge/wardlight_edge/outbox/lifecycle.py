@@ -23,11 +23,11 @@ from wardlight_edge.config import OutboxSettings
 from wardlight_edge.outbox import aside, trace
 from wardlight_edge.outbox.dictionary import Dictionary
 from wardlight_edge.outbox.file import Carried, OutboxFile, open_file
-from wardlight_edge.outbox.mending import has_only_log
+from wardlight_edge.outbox.mending import has_only_log, is_gone
 from wardlight_edge.outbox.progress import UNKNOWN, VANISHED, Begun
 from wardlight_edge.outbox.queues import Waiting
 from wardlight_edge.outbox.rows import Rows
-from wardlight_edge.outbox.salvage import Salvage, continue_salvages
+from wardlight_edge.outbox.salvage import Salvage, continue_salvages, note_vanished
 from wardlight_edge.outbox.thinning import Thinner
 from wardlight_edge.outbox.trace import Trace
 from wardlight_edge.outbox.wreck import Wreck
@@ -47,8 +47,9 @@ class OpenOutbox:
         self.waiting = waiting
         self.salvage = salvage
         self.thinner = Thinner(file.database, file.cipher, rows)
-        found = file.database.path.stat()
-        self._identity = found.st_dev, found.st_ino
+        self._log_path = file.database.path.with_name(file.database.path.name + "-wal")
+        self._identity = _identity(file.database.path)
+        self._log_identity = _identity(self._log_path)
 
     def close(self) -> None:
         """Close the file and, if one is being read, the old file."""
@@ -60,11 +61,7 @@ class OpenOutbox:
     def check_in_place(self) -> None:
         """OutboxCorrupt when the file at the path is not the open one; its rows are saved first."""
         path = self.database.path
-        try:
-            found: os.stat_result | None = path.stat()
-        except FileNotFoundError:
-            found = None
-        if found is not None and (found.st_dev, found.st_ino) == self._identity:
+        if _identity(path) == self._identity:
             return
         copy = aside.name_aside(path, "corrupt", datetime.now(UTC))
         try:
@@ -73,7 +70,17 @@ class OpenOutbox:
             aside.remove(copy)
             raise
         trace.write(copy, Trace(self.file.epoch, is_used=False))
+        if self._log_identity and _identity(self._log_path) == self._log_identity:
+            self._log_path.unlink()  # or it would be taken for the log of another file
         raise OutboxCorrupt(f"{path}: deleted or exchanged while in use; its rows are in {copy}")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - with every operation
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Lifecycle:
@@ -106,13 +113,13 @@ class Lifecycle:
         if has_only_log(self._path):
             _log.error("outbox file gone: its log is salvaged")
             return self.replace("corrupt", UNKNOWN)
-        if not self._path.exists() or self._path.stat().st_size == 0:
+        if is_gone(self._path):
             return self._make({}, vanished=known)
         if known is not None and known.is_used and not self._log_path.exists():
             _log.error("the log of the outbox is gone: the newest rows may be lost")
             return self.replace(VANISHED, UNKNOWN)
         try:
-            return self._opened(Carried({}, (), ()))
+            return self._opened(Carried({}, (), ()), known=known)
         except OutboxCorrupt as error:
             _log.error("outbox damaged: set aside", extra={"error": str(error)})
             return self.replace("corrupt", UNKNOWN)
@@ -163,7 +170,12 @@ class Lifecycle:
             self._dictionary.restore({}, complete=False)
             return 0, 0
 
-    def _opened(self, carried: Carried, begun: Mapping[str, Begun] | None = None) -> OpenOutbox:
+    def _opened(
+        self,
+        carried: Carried,
+        begun: Mapping[str, Begun] | None = None,
+        known: Trace | None = None,
+    ) -> OpenOutbox:
         file = open_file(
             self._path,
             self._key,
@@ -174,6 +186,10 @@ class Lifecycle:
         try:
             file.enter_boot(self._clock.boot_id())
             continue_salvages(file.database, begun or {})
+            if known is not None and known.epoch != file.epoch:
+                _log.error("the outbox file was exchanged: what waited in the former one is lost")
+                name = aside.name_aside(self._path, VANISHED, datetime.now(UTC)).name
+                note_vanished(file.database, name, known.epoch)
             trace.write(self._path, Trace(file.epoch, is_used=self._log_path.exists()))
             waiting = Waiting(self._live_age_ms)
             rows = Rows(file.database, file.cipher, self._dictionary, waiting)

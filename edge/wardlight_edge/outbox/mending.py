@@ -60,13 +60,14 @@ def _opened_whole(path: Path) -> Database:
 
 
 def has_only_log(path: Path) -> bool:
-    """Whether the file is gone or empty, and its log is there."""
+    """Whether the file is gone, and its log is there."""
     log = _log_of(path)
-    return log.exists() and log.stat().st_size > 0 and _is_gone(path)
+    return log.exists() and log.stat().st_size > 0 and is_gone(path)
 
 
-def _is_gone(path: Path) -> bool:
-    return not path.exists() or path.stat().st_size == 0
+def is_gone(path: Path) -> bool:
+    """Whether there is no file, or not a page of it: SQLite takes that for a new one."""
+    return not path.exists() or path.stat().st_size < PAGE_BYTES
 
 
 def _make_room_for_log(path: Path) -> None:

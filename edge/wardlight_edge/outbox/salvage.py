@@ -32,6 +32,7 @@ from wardlight_edge.outbox.progress import (
     END,
     FINISHED,
     ROLLED_BACK,
+    UNKNOWN,
     VANISHED,
     Begun,
     NewBody,
@@ -211,6 +212,14 @@ def continue_salvages(database: Database, begun: Mapping[str, Begun]) -> None:
                 " WHERE file = ?",
                 (*progress, file),
             )
+
+
+def note_vanished(database: Database, file: str, epoch: int) -> None:
+    """Tell of an epoch whose file is nowhere, under a name for it that is free."""
+    database.execute(
+        "INSERT OR IGNORE INTO salvage VALUES (?, ?, ?, 1, 0, ?, 0, 0)",
+        (file, VANISHED, epoch, UNKNOWN),
+    )
 
 
 def _moved(row: OldRow, progress: Progress) -> tuple[bytes, Origin | None]:
