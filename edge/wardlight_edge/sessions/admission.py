@@ -75,8 +75,9 @@ class Admission:
             needs=needs_of(profile) if is_ble else frozenset(),
             serial_number=device.serial_number if is_ble else None,
         )
-        # The samples of a stream that are in no block yet are never kept over a restart.
-        is_kept = self.is_bound and profile.stream is None
+        # The samples of a stream that are in no block yet are never kept over a restart. A device
+        # that is bound no longer has its file looked for all the same: its readings are taken.
+        is_kept = is_ble and profile.stream is None
         self._room = WaitingRoom(device.identity, clock, vault if is_kept else None)
         self._device_clock = device_clock
         self._clock = clock
@@ -120,9 +121,19 @@ class Admission:
             for place, each in enumerate(waiting)
         ]
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something waited before the start that cannot be read any more."""
+        return self._room.is_damaged
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the disk is up to date, as far as that matters: a link's wait is short."""
+        return self._room.is_saved or (bool(self._room) and not self.gate.is_in_doubt)
+
     def save(self) -> bool:
-        """Bring the disk up to date where that matters; False: what waits is in memory alone."""
-        return self._room.save() if self.gate.is_in_doubt or not self._room else True
+        """Bring the disk up to date; False: what waits is in memory alone."""
+        return self.is_saved or self._room.save()
 
     def give_up(self) -> list[Octets]:
         """Take out what waits: it could not be kept."""

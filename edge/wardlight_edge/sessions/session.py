@@ -70,6 +70,9 @@ class Session:
         self._token: int | None = None
         self._records: list[NewRecord] = []
         self._entry.waiting = self._admission.waiting
+        if self._admission.is_damaged:
+            now_ms = gateway.clock.mono_ms()
+            self._records += self._report.lost(Lost("corrupt", 0, now_ms, now_ms))
 
     async def run(self, transport: Transport) -> None:
         """Consume until the inbox is closed and empty; then all of it is in the outbox."""
@@ -108,7 +111,8 @@ class Session:
         if self._stream is not None:
             self._stream.accepted()
         # After the append: a kill between the two brings a reading twice, never not at all.
-        await asyncio.to_thread(self._admission.save)
+        if not self._admission.is_saved:
+            await asyncio.to_thread(self._admission.save)
         if self._token is not None and (self._stream is None or self._stream.is_empty):
             transport.accepted(self._token)
             self._token = None
@@ -118,8 +122,8 @@ class Session:
         self._gate.reads_done()
         self._admission.link_down()
         self._settle(self._gateway.clock.mono_ms())
-        if not await asyncio.to_thread(self._admission.save):
-            left = self._admission.give_up()
+        is_saved = await asyncio.to_thread(self._admission.save)
+        if not is_saved and (left := self._admission.give_up()):
             lost = Lost(RESTART, len(left), left[0].mono_ms, left[-1].mono_ms)
             self._records += self._report.lost(lost)
         if self._stream is not None:

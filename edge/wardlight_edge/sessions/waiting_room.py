@@ -6,9 +6,11 @@ it was may come with its next measurement, tomorrow. So what waits longer than a
 restart. It is removed after its readings are in the outbox; a kill between the two brings them a
 second time, with the same event ids.
 
-Errors  none: a disk in trouble is logged, and what waits then waits in memory alone
+Errors  none: a disk in trouble is logged, and what waits then waits in memory alone; a file that
+        cannot be opened is set aside as ``.damaged`` and told by ``is_damaged``
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -72,18 +74,19 @@ class Vault:
         self._seal = seal
         self._unseal = unseal
 
-    def read(self, device: str) -> list[Waiting]:
-        """What waited for this device when it was written last."""
+    def read(self, device: str) -> list[Waiting] | None:
+        """What waited for this device when it was written last; None = that cannot be read."""
+        file = self._file(device)
         try:
-            return _decode(self._unseal(self._file(device).read_bytes()))
+            return _decode(self._unseal(file.read_bytes()))
         except FileNotFoundError:
             return []
         except (OSError, StorageError, msgspec.DecodeError) as error:
-            _logger.warning(
-                "waiting readings not read",
-                extra={"device": device, "error": type(error).__name__},
-            )
-            return []
+            extra = {"device": device, "error": type(error).__name__}
+            _logger.warning("waiting readings not read", extra=extra)
+            with contextlib.suppress(OSError):
+                file.replace(file.with_suffix(".damaged"))
+            return None
 
     def write(self, device: str, waiting: list[Waiting]) -> bool:
         """Replace what waits for this device, durably; False = the disk is in trouble."""
@@ -129,12 +132,20 @@ class WaitingRoom:
         self._device = device
         self._clock = clock
         self._vault = vault
-        self._waiting = [] if vault is None else vault.read(device)
+        found = [] if vault is None else vault.read(device)
+        self.is_damaged = found is None
+        """Whether something waited that cannot be read any more."""
+        self._waiting = found or []
         self._is_written = True
         self._is_on_disk = bool(self._waiting)
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether ``save`` has nothing to do."""
+        return self._is_written if self._vault is not None else not self._waiting
 
     def put(self, arrival: Octets) -> bool:
         """Let a value wait; False: there is no room."""
@@ -162,9 +173,7 @@ class WaitingRoom:
 
     def save(self) -> bool:
         """Bring the disk up to date; blocks for a flush. False: what waits is in memory alone."""
-        if self._vault is None:
-            return not self._waiting
-        if not self._is_written:
+        if self._vault is not None and not self._is_written:
             self._is_written = self._vault.write(self._device, self._waiting)
             self._is_on_disk = bool(self._waiting) or not self._is_written
-        return self._is_written
+        return self.is_saved

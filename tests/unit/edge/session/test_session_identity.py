@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.session_bench import BP, BP_HIGH, CLOCK, CUFF, STRAP, SessionBench
+from support.session_bench import BP, BP_HIGH, CLOCK, CUFF, IDENTITY, STRAP, SessionBench
 from support.waiting import wait_until
 from wardlight_edge.sessions.waiting_room import CAPACITY
 from wardlight_edge.transports.base import LinkState, ReadsDone
@@ -231,11 +231,39 @@ async def test_a_stream_that_waited_over_a_link_keeps_the_break(tmp_path: Path) 
 
 
 async def test_a_disk_in_trouble_loses_nothing_silently(tmp_path: Path) -> None:
-    (tmp_path / "waiting").write_text("a file where the folder should be")
     bench = SessionBench(tmp_path, CUFF, serial_number="SN-1")
+    (tmp_path / "waiting").write_text("a file where the folder should be")
     async with bench.running():
         bench.link(LinkState.CONNECTED)
         bench.octets(BP)
         bench.link(LinkState.WAITING)
     (gap,) = bench.outbox.gaps()
     assert (gap.cause, gap.count) == ("restart", 1)
+
+
+async def test_a_file_that_cannot_be_opened_is_a_named_gap(tmp_path: Path) -> None:
+    (tmp_path / "waiting").mkdir()
+    file = tmp_path / "waiting" / f"{IDENTITY.replace(':', '-')}.sealed"
+    file.write_bytes(b"not sealed with this gateway's key")
+    bench = SessionBench(tmp_path, CUFF, serial_number="SN-1")
+    async with bench.running():
+        bench.link(LinkState.CONNECTED)
+        bench.octets(BP)
+        bench.octets(b"SN-1", SERIAL, is_read=True)
+    (gap,) = bench.outbox.gaps()
+    assert (gap.cause, gap.count) == ("corrupt", 0)
+    assert len(bench.outbox.events()) == 1
+    assert file.with_suffix(".damaged").exists()
+
+
+async def test_an_operator_who_unbinds_the_device_ends_the_doubt(tmp_path: Path) -> None:
+    before = SessionBench(tmp_path, CUFF, serial_number="SN-1")
+    async with before.running():
+        before.link(LinkState.CONNECTED)
+        before.octets(BP)
+        before.link(LinkState.WAITING)
+    after = SessionBench(tmp_path, CUFF, outbox=before.outbox, clock=before.clock)
+    assert after.entry.waiting == 1
+    async with after.running():
+        await wait_until(after.outbox.events)
+    assert not list((tmp_path / "waiting").iterdir())
