@@ -3,7 +3,7 @@
 Memory (next seq, leases, directory, counts) follows the file and changes only after COMMIT.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from wardlight_edge.outbox.base import Choice, NewRecord
@@ -21,6 +21,7 @@ _REJECT: Final = (
     "INSERT OR IGNORE INTO rejected SELECT seq, ?, event_id, body FROM record WHERE seq = ?"
 )
 _MOST_REASON: Final = 200
+_IDS_PER_SEARCH: Final = 256
 
 
 class Rows:
@@ -119,13 +120,19 @@ class Rows:
             return EventIds({}, {})
         hidden = self._cipher.hide_ids(wanted)
         known: dict[bytes, int] = {}
-        for at in range(0, len(hidden), 500):
-            part = hidden[at : at + 500]
-            marks = ",".join("?" * len(part))
-            for table in ("record", "rejected"):
-                sql = f"SELECT event_id, seq FROM {table} WHERE event_id IN ({marks})"  # noqa: S608 - two fixed names and marks
-                known.update(self._database.rows(sql, list(map(bytearray, part))))
+        for table in ("record", "rejected") if self.rejected else ("record",):
+            known.update(self._find_events(table, hidden))
         return EventIds(dict(zip(wanted, hidden, strict=True)), known)
+
+    def _find_events(self, table: str, hidden: Sequence[bytes]) -> Iterator[tuple[bytes, int]]:
+        """(hidden id, seq) of those that the table holds."""
+        for at in range(0, len(hidden), _IDS_PER_SEARCH):
+            part = [bytearray(one) for one in hidden[at : at + _IDS_PER_SEARCH]]
+            # Filled up to a power of two, so that few statements are prepared, once each.
+            part += part[-1:] * ((1 << (len(part) - 1).bit_length()) - len(part))
+            marks = ",".join("?" * len(part))
+            sql = f"SELECT event_id, seq FROM {table} WHERE event_id IN ({marks})"  # noqa: S608 - two fixed names and marks
+            yield from self._database.rows(sql, part)
 
     def _commit(self, batch: Batch) -> None:
         if batch.rows:
