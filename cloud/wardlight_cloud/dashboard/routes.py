@@ -98,7 +98,10 @@ class DashboardRoutes:
         return self._html(request, "message.html", status, title=title, text=text)
 
     async def _login_page(self, request: Request) -> Response:
-        return self._html(request, "login.html", next=_next(request), error=None, entered="")
+        return self._html(
+            request, "login.html", next=_next(request), error=None, entered="",
+            has_ended="ended" in request.query_params,
+        )  # fmt: skip
 
     async def _login(self, request: Request) -> Response:
         form = await _form(request)
@@ -119,8 +122,9 @@ class DashboardRoutes:
             else "Login and password do not belong together."
         )
         return self._html(
-            request, "login.html", 401, next=_next(request), error=error, entered=login
-        )
+            request, "login.html", 401, next=_next(request), error=error, entered=login,
+            has_ended=False,
+        )  # fmt: skip
 
     async def _logout(self, request: Request) -> Response:
         if await _form(request) is None:

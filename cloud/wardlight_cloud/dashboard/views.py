@@ -63,6 +63,7 @@ _MARKS: Final = (
     (Flag.BODY_MOVEMENT | Flag.CUFF_LOOSE | Flag.IMPROPER_POSITION, "measured badly"),
     (Flag.LATE, "sent late"),
     (Flag.TIME_UNCERTAIN, _UNCERTAIN),
+    (Flag.RELEASED, "released by a person"),
 )
 
 LIVE_RULES: Final = {
@@ -213,8 +214,9 @@ def ledger_line(report: LedgerReport) -> LedgerLine:
 
 @dataclass(frozen=True, slots=True)
 class AsideLine:
-    """One reading in quarantine; its value is shown nowhere, only that it waits."""
+    """One reading in quarantine; its value is not on the page, only that it waits."""
 
+    number: int
     gateway: str
     seq: int
     device: str
@@ -227,7 +229,9 @@ def aside_line(row: QuarantinedReading) -> AsideLine:
     """One line of the operations page."""
     name = BY_WIRE[row.metric].name
     label = LABELS.get(name, name.replace("_", " ").capitalize())
-    return AsideLine(row.gateway, row.seq, row.device, label, row.time, row.reason)
+    return AsideLine(
+        row.quarantine_id, row.gateway, row.seq, row.device, label, row.time, row.reason
+    )
 
 
 def _causes(items: Iterable[tuple[str, int]]) -> str:

@@ -19,19 +19,23 @@
     if (seconds < 60) return `${Math.floor(seconds)} s ago`;
     if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
     if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min ago`;
-    return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h ago`;
+    const days = Math.floor(seconds / 86400);
+    return days < 7 ? `${days} d ${Math.floor((seconds % 86400) / 3600)} h ago` : `${days} days ago`;
   }
 
   function tick() {
     for (const cell of document.querySelectorAll(".reading[data-time]")) {
       const age = (now() - Date.parse(cell.dataset.time)) / 1000;
-      cell.querySelector(".age").textContent = ageText(age);
-      cell.classList.toggle("stale", age > Number(cell.dataset.stale));
+      const isStale = age > Number(cell.dataset.stale);
+      // In words, too: colour alone tells nothing to many.
+      cell.querySelector(".age").textContent = isStale ? `not current: ${ageText(age)}` : ageText(age);
+      cell.classList.toggle("stale", isStale);
     }
   }
 
   function marks(row) {
-    const found = RULES.marks.filter(([mask]) => (row.flags & mask) !== 0).map(([, text]) => text);
+    const flags = BigInt(row.flags); // more than the 32 bits that & would look at
+    const found = RULES.marks.filter(([mask]) => (flags & BigInt(mask)) !== 0n).map(([, text]) => text);
     if (row.error_ms < 0 || row.error_ms > RULES.rough_time_ms) found.push(RULES.uncertain);
     return [...new Set(found)].join(", ");
   }
@@ -49,6 +53,8 @@
     cell.querySelector(".unit").textContent = row.value === null ? "" : RULES.units[row.unit] ?? row.unit;
     cell.querySelector(".marks").textContent = marks(row);
     cell.dataset.time = row.time;
+    const when = cell.querySelector("time");
+    if (when) wardlightMoments.show(when, row.time);
   }
 
   // The list has one cell for several metrics, the patient's page one for each series.
@@ -86,6 +92,16 @@
     document.body.classList.remove("offline");
   }
 
+  // A session that has ended shows no patient any longer. The page is asked, for an event stream
+  // does not tell why it was refused.
+  async function leaveWhenSignedOut() {
+    const answer = await fetch(location.pathname, { method: "HEAD", redirect: "manual", cache: "no-store" })
+      .catch(() => null); // no answer at all: the banner says so
+    if (answer && answer.type === "opaqueredirect") {
+      location.replace(`/login?ended=1&next=${encodeURIComponent(location.pathname)}`);
+    }
+  }
+
   const patient = isList ? "" : `?patient=${root.dataset.live}`;
   let heard = elapsed();
   let source;
@@ -106,7 +122,7 @@
     // A browser gives up after an answer such as 503. And a connection may die without a word: the
     // server speaks at least every 10 seconds.
     const isClosed = source.readyState === EventSource.CLOSED;
-    if (elapsed() - heard > (isClosed ? 3000 : 25000)) { lost(); connect(); }
+    if (elapsed() - heard > (isClosed ? 3000 : 25000)) { lost(); connect(); leaveWhenSignedOut(); }
   }, 1000);
   tick();
 })();

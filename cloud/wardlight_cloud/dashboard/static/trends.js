@@ -16,12 +16,18 @@
   const tick = (seconds) => hours > 24 ? shown(seconds, { day: "numeric", month: "short" })
     : shown(seconds, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
+  function span(newest) {
+    const end = Math.max(serverNow(), Math.min(newest ?? 0, serverNow() + 300));
+    return [end - hours * 3600, end];
+  }
+
   function options(figure, width) {
     return {
       width, height: 190, legend: { show: true },
       cursor: { drag: { setScale: false } },
       // The range that was asked for, whatever is in it: an empty hour looks empty.
-      scales: { x: { time: true, range: () => [serverNow() - hours * 3600, serverNow()] } },
+      // Up to a reading that is a little ahead: what lies outside would not count for the height.
+      scales: { x: { time: true, range: (_, least, most) => span(most) } },
       axes: [
         { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, values: (_, splits) => splits.map(tick) },
         { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, size: 56 },

@@ -60,7 +60,7 @@ def test_marks(flags: int, error_ms: int, marks: tuple[str, ...]) -> None:
 def test_the_browser_gets_the_same_rules() -> None:
     assert [text for _, text in views.LIVE_RULES["marks"]] == [  # type: ignore[attr-defined]
         "questionable", "irregular pulse", "poor signal", "measured badly", "sent late",
-        "time uncertain",
+        "time uncertain", "released by a person",
     ]  # fmt: skip
 
 
