@@ -5,6 +5,7 @@ each way a time was found; through the real routes from a real store.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -137,8 +138,8 @@ def every_clock() -> Iterator[BatchMaker]:
         yield BatchMaker(offset_min=offset_min)
 
 
-async def fill(ward: Ward) -> int:
-    """Stores all of the above; the number of Observations that they are."""
+async def fill(ward: Ward) -> list[tuple[One, ...]]:
+    """Stores all of the above; the Observations that they are."""
     when = moments()
     events = [
         event
@@ -148,11 +149,17 @@ async def fill(ward: Ward) -> int:
     events = [tuple(replace(o, device=_assigned(o.device)) for o in event) for event in events]
     for event in events:
         await ward.store_event(*event)
-    clocks = list(every_clock())
-    for maker in clocks:
+    for maker in every_clock():
         reading = One("heart_rate", next(when), 61, device=CLIP)
         await ward.store.ingest([maker(Rec(next(ward.seqs), (reading,)))])
-    return len(events) + len(clocks)
+        events.append((reading,))
+    return events
+
+
+def digits(reading: One) -> str:
+    """The number as it must stand in JSON; nothing where it is absent."""
+    number = Decimal(reading.mantissa).scaleb(reading.scale)
+    return "" if reading.absent else str(number if reading.scale < 0 else int(number))
 
 
 def _assigned(device: str) -> str:
@@ -183,14 +190,15 @@ def check_models(text: str) -> None:
 
 async def test_every_observation_conforms(ward: Ward, validator: Validator) -> None:
     """R4 and each profile that an Observation claims; Bundles as searches answer them."""
-    number = await fill(ward)
+    events = await fill(ward)
     async with ward.client() as client:
         pages = await bundles(client, "/fhir/Observation?_count=200")
     found = [entry["resource"] for page in pages for entry in page["entry"]]
-    assert len(found) == number
+    assert len(found) == len(events)
     assert not [issue for page in pages for issue in validator.issues(page)]
     for page in pages:
         check_searchset(page, "Observation")
+    check_numbers(found, events)
     check_profiles(found, validator)
     for resource in found:
         check_own_extensions(resource)
@@ -211,6 +219,15 @@ def check_searchset(bundle: Json, kind: str) -> None:
         assert entry["fullUrl"] == f"{BASE}/fhir/{kind}/{resource['id']}"
         assert entry["search"] == {"mode": "match"}
         assert {"versionId", "lastUpdated"} <= resource["meta"].keys()
+
+
+def check_numbers(found: list[Json], events: list[tuple[One, ...]]) -> None:
+    """All that was stored is served with its digits, and what is absent without a number."""
+    parts = [part for r in found for part in r.get("component", [r])]
+    served_numbers = Counter(str(part.get("valueQuantity", {}).get("value", "")) for part in parts)
+    assert served_numbers == Counter(digits(reading) for event in events for reading in event)
+    absent = sum("dataAbsentReason" in part for part in parts)
+    assert absent == served_numbers[""] > 40
 
 
 def check_profiles(found: list[Json], validator: Validator) -> None:
