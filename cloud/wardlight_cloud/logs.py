@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from wardlight_cloud.config import LogSettings
+from wardlight_cloud.log_repeats import Repeats
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
@@ -65,6 +66,7 @@ def configure(settings: LogSettings) -> None:
     """Install one handler on the root logger; called once by a composition root."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())

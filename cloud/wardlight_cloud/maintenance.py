@@ -68,6 +68,8 @@ class Maintenance:
             try:
                 async with asyncio.timeout(_TURN_S):
                     pause_s = 0.0 if await self._lead(job) else job.pause_s
+                if backoff.failures:
+                    _log.info("done again", extra={"job": job.name, "failures": backoff.failures})
                 backoff.succeeded()
             except (StorageError, TimeoutError) as error:
                 _log.warning("not done", extra={"job": job.name, "error": str(error)})

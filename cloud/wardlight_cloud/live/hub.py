@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 from uuid import UUID
@@ -80,6 +81,7 @@ class LiveHub:
         self._subscriptions: set[Subscription] = set()
         self._task: asyncio.Task[None] | None = None
         self._listening = asyncio.Event()
+        self._away_since: float | None = None  # monotonic; None = the database was there
 
     @property
     def is_listening(self) -> bool:
@@ -140,9 +142,12 @@ class LiveHub:
         while True:
             try:
                 await self._listen()
-            except StorageError:
-                if self.is_listening:  # said once, not at every try
-                    _log.warning("live feed lost the database; trying again")
+            except StorageError as error:
+                if self._away_since is None:  # said once, not at every try
+                    self._away_since = monotonic()
+                    _log.warning(
+                        "live feed lost the database; trying again", extra={"error": str(error)}
+                    )
             except Exception:  # noqa: BLE001 - supervisor: a dead hub would look like silence
                 _log.exception("live feed failed; starting it again")
             finally:
@@ -157,6 +162,10 @@ class LiveHub:
             seen = await self._store.commit_seq()
             await self._deliver(None)
             self._listening.set()
+            if self._away_since is not None:
+                away_s = round(monotonic() - self._away_since, 1)
+                _log.info("live feed has the database again", extra={"away_s": away_s})
+                self._away_since = None
             async for change in changes:
                 await self._deliver(seen)
                 # Visible before it was read; what came meanwhile is read again next time.
