@@ -125,6 +125,22 @@ class SystemBus:
         device = f"{path}/dev_{address.replace(':', '_')}"
         await self.call(_BLUEZ, path, _ADAPTER, "RemoveDevice", "o", [device])
 
+    async def end_link(self, adapter: str, address: str) -> bool:
+        """End a link that BlueZ holds to a device; False when there is none."""
+        device = f"/org/bluez/{adapter}/dev_{address.replace(':', '_')}"
+        try:
+            reply = await self.call(
+                _BLUEZ, device, _PROPERTIES, "Get", "ss", [_DEVICE, "Connected"]
+            )
+            if not reply[0].value:
+                return False
+            await self.call(_BLUEZ, device, _DEVICE, "Disconnect")
+        except BleError as error:
+            if error.trouble in {Trouble.NO_BUS, Trouble.NO_BLUEZ}:
+                raise
+            return False  # BlueZ does not know the device, or the link has just ended
+        return True
+
     async def call(
         self,
         destination: str,

@@ -73,6 +73,7 @@ class BleStack:
         self._backoff = Backoff(min(1.0, retry_s), retry_s)
         self._watches = {address: Watch(address) for address in addresses}
         self._bus: SystemBus | None = None
+        self._is_cleared = False
         self._radios = {
             adapter: Radio(
                 adapter,
@@ -142,6 +143,7 @@ class BleStack:
         async with bus:
             self._bus = bus
             try:
+                await self._end_leftovers(bus)
                 async with asyncio.TaskGroup() as group:
                     scans = [
                         group.create_task(radio.run(bus), name=f"scan {radio.adapter}")
@@ -154,6 +156,19 @@ class BleStack:
             finally:
                 self._bus = None
         raise BleError(Trouble.NO_BLUEZ, "bluetoothd has stopped")
+
+    async def _end_leftovers(self, bus: SystemBus) -> None:
+        """End links of a process that was killed: BlueZ keeps them, and who has one is silent.
+
+        A device that is connected does not advertise, so it would never be heard and visited.
+        """
+        if self._is_cleared:
+            return
+        for adapter in self._radios:
+            for address in self._watches:
+                if await bus.end_link(adapter, address):
+                    _logger.info("link of an earlier process ended", extra={"device": address})
+        self._is_cleared = True
 
     def _fail(self, reason: str) -> None:
         _logger.warning("Bluetooth is not available", extra={"reason": reason})
