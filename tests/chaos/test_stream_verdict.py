@@ -1,7 +1,7 @@
 """The judge of streams sees what it is there for: it must be able to say no."""
 
-from wardlight_lab.chaos.bedside import PAIRS, BedSpec, Packet
-from wardlight_lab.chaos.streams import Gap, Stored, StreamVerdict, judge_bed
+from wardlight_lab.chaos.bedside import PAIRS, BedSpec
+from wardlight_lab.chaos.streams import Gap, Packet, Stored, StreamVerdict, judge_stream
 from wardlight_lab.serialport import Format
 
 SPEC = BedSpec("bed-1", "profile", Format.DF2, 91)
@@ -31,7 +31,7 @@ KILL_MS = 61 * STEP_MS
 def judged(
     stored: list[Stored], gaps: list[Gap], kills: tuple[float, ...] = (KILL_MS,)
 ) -> StreamVerdict:
-    return judge_bed(SPEC, packets(120, unheard=KILLED), stored, gaps, kills)
+    return judge_stream(SPEC, packets(120, unheard=KILLED), stored, gaps, kills)
 
 
 def test_a_gap_that_names_the_loss_and_the_kill_is_good() -> None:
@@ -44,7 +44,7 @@ def test_a_gap_that_names_the_loss_and_the_kill_is_good() -> None:
 
 def test_a_kill_without_a_gap_is_bad_even_where_nothing_was_lost() -> None:
     whole = samples(range(2, 120, 3))
-    verdict = judge_bed(SPEC, packets(120), whole, [], (KILL_MS,))
+    verdict = judge_stream(SPEC, packets(120), whole, [], (KILL_MS,))
     assert (verdict.unexplained, verdict.kills_without_gap) == (0, 1)
     assert not verdict.is_good
 
@@ -97,12 +97,12 @@ def test_a_sample_outside_its_error_bound_is_bad() -> None:
 def test_values_that_come_again_are_told_apart_by_time() -> None:
     count = 2 * PAIRS + 30
     stored = samples(range(2, count, 3))
-    verdict = judge_bed(SPEC, packets(count), stored, [], ())
+    verdict = judge_stream(SPEC, packets(count), stored, [], ())
     assert verdict.is_good, verdict
 
 
 def test_nothing_stored_is_bad() -> None:
-    assert not judge_bed(SPEC, packets(5), [], [], ()).is_good
+    assert not judge_stream(SPEC, packets(5), [], [], ()).is_good
 
 
 def test_verdicts_add_up() -> None:

@@ -12,26 +12,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
+from wardlight_lab.chaos.streams import Packet
 from wardlight_lab.demo.ward import DemoDevice
 from wardlight_lab.serialport import Format, Oximetry, Player, PtyPort, packet
 from wardlight_lab.serialport.nonin import FRAMES_A_PACKET
 
-PACKETS_A_SAMPLE: Final = 3  # the product makes one sample of three packets, a second
+PACKETS_A_SAMPLE: Final = 3
 PAIRS: Final = 700
 _SPO2_STEPS: Final = 10
 _PULSE_FROM: Final = 50
 _FLAT: Final = tuple(range(20_000, 20_000 + 400 * FRAMES_A_PACKET, 400))
-
-
-class Packet(NamedTuple):
-    """One packet sent; the times are those of its last byte. ``is_heard``: the port was open."""
-
-    number: int
-    mono_ms: int
-    wall_ms: int
-    is_heard: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +39,11 @@ class BedSpec:
     def identity(self) -> str:
         """Device identity at the gateway."""
         return f"serial:{self.name}"
+
+    @property
+    def packets_a_sample(self) -> int:
+        """The product makes one sample of three packets, a second."""
+        return PACKETS_A_SAMPLE
 
     def values(self, number: int) -> tuple[int, int]:
         """SpO2 and pulse rate of a packet: another pair for each of PAIRS packets."""

@@ -73,6 +73,7 @@ def _text(outcome: Outcome) -> str:
     lines = [
         f"{outcome.rounds} faults, seed {outcome.seed}, {outcome.seconds} s: {strikes}",
         f"records   accepted {verdict.accepted}, stored {verdict.stored}, lost {verdict.lost}, "
+        f"destroyed and named {verdict.destroyed} in {len(verdict.damages)} damaged outboxes, "
         f"double {verdict.double}, missing {verdict.missing_records}, rejected {verdict.rejected}, "
         f"quarantined {verdict.quarantined}, accepted in the moment of a kill {verdict.unknown}",
         f"streams   packets sent {streams.sent}, stored {streams.stored}, "
@@ -81,6 +82,9 @@ def _text(outcome: Outcome) -> str:
         f"gaps      {gaps or 'none'}; over stored samples {streams.covered}, "
         f"overlapping {streams.overlapping}; kills {streams.kills}, "
         f"without gap {streams.kills_without_gap}",
+        f"events    acknowledged to their device {verdict.events.acknowledged}, "
+        f"stored {verdict.events.stored}, lost {verdict.events.lost}, "
+        f"double {verdict.events.double}",
         "GOOD" if verdict.is_good else f"BAD: {verdict.first_lost} {streams.first_wrong}",
     ]
     return "\n".join(lines) + "\n"

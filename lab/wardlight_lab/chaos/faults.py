@@ -5,6 +5,7 @@ cut      a link is closed in both directions and refuses connections for a while
 stall    bytes stop for a while, nothing is closed; "deaf" and "mute" stop one direction only
 slow     a link carries a few thousand bytes a second for a while
 freeze   a collector is stopped for longer than its lease and then wakes up
+damage   the gateway is killed and its outbox damaged before it starts again
 
 Faults that last go on while the next ones strike.
 """
@@ -49,9 +50,11 @@ DECK: Final = (
     ("slow", "collector link"),
     ("freeze", "collector-a"),
     ("freeze", "collector-b"),
+    ("damage", "gateway"),
 )
 _SECONDS: Final = {
     "kill": (0.0, 0.0),
+    "damage": (0.0, 0.0),
     "cut": (0.2, 4.0),
     "stall": (1.0, 12.0),
     "mute": (1.0, 12.0),

@@ -6,7 +6,7 @@ was accepted. Each reading carries a number that occurs once in the world (its m
 the store can be compared value by value. Among them: single events, events that the device sends a
 second time (same event id), and stream blocks.
 
-Ledger line  ``first count\\n``: the numbers first..first+count-1 were accepted
+The ledger's lines are those of ledger.py.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from wardlight_edge.clock import Clock, SystemClock
 from wardlight_edge.config import Settings, load
 from wardlight_edge.outbox.base import NewRecord, Outbox
 from wardlight_lab.chaos.gateway import open_parts
+from wardlight_lab.chaos.ledger import accepted, write
 from wardlight_shared.codes import METRICS
 from wardlight_shared.errors import OutboxFull
 from wardlight_shared.records import (
@@ -47,7 +47,7 @@ class Numbers:
     """Numbers that no process of this ledger has used: continues after the ledger's highest."""
 
     def __init__(self, ledger: Path) -> None:
-        self._next = 1 + max((last for _, last in ledger_ranges(ledger)), default=0)
+        self._next = 1 + max((one.last for one in accepted(ledger)), default=0)
         # Numbers of a life that was killed between COMMIT and ledger line must not come again.
         self._next += 1_000_000 - self._next % 1_000_000
 
@@ -56,15 +56,6 @@ class Numbers:
         first = self._next
         self._next += count
         return first
-
-
-def ledger_ranges(ledger: Path) -> Iterator[tuple[int, int]]:
-    """(first, last) of every whole line; a line cut short by a kill counts as not written."""
-    if not ledger.exists():
-        return
-    for line in ledger.read_bytes().split(b"\n")[:-1]:
-        first, count = map(int, line.split())
-        yield first, first + count - 1
 
 
 class Load:
@@ -106,11 +97,15 @@ class Load:
         records = [*events, self._block(first + 2)]
         if self._turn % _AGAIN_EVERY == 0:
             records.append(events[0])  # the device sends its reading once more
+        epoch = self._outbox.epoch
         try:
-            await self._outbox.append(records)
+            seqs = await self._outbox.append(records)
         except OutboxFull:
             return
-        os.write(self._descriptor, b"%d %d\n" % (first, 2 + _BLOCK))
+        if self._outbox.epoch != epoch:
+            # The file was replaced meanwhile: under which epoch these seqs stand is not known here.
+            epoch = 0
+        write(self._descriptor, first, 2 + _BLOCK, epoch, seqs[:3])
 
     def _single(self, number: int) -> NewRecord:
         event_id = number.to_bytes(16, "little")

@@ -1,33 +1,61 @@
 """Judging the streams of the real gateway: what was sent against samples and gaps in the store.
 
-A stored sample stands for the three packets of its second. Every packet that was sent must be in a
+A stored sample stands for all packets of its second. Every packet that was sent must be in a
 stored sample or lie in a named gap; no gap may cover a stored sample, and each kill of the gateway
 must lie in a gap of cause "restart".
 
 Not judged  packets before the gateway could know the stream (two seconds of hearing it), and those
-            after the last whole second of a line that was stopped
+            after the last whole second of a device that was stopped
 """
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import pairwise
-from typing import Final, NamedTuple
-
-from wardlight_lab.chaos.bedside import PACKETS_A_SAMPLE, BedSpec, Packet
+from typing import Final, NamedTuple, Protocol
 
 SAMPLE_MS: Final = 1000
-_FIRST_HEARD: Final = 2 * PACKETS_A_SAMPLE
+_FIRST_SAMPLES: Final = 2
+_FAR_MS: Final = 60_000  # equal values so far apart are those of another packet
 _CLOCK_MS: Final = 300  # of the kill's own time, and of a gap's resolved time
 _CAUSE_OF_A_KILL: Final = "restart"
+
+
+Values = tuple[Decimal | int, Decimal | int]
+"""SpO2 and pulse rate."""
+
+
+class Packet(NamedTuple):
+    """One packet sent; the times are those of its last byte. ``is_heard``: somebody listened."""
+
+    number: int
+    mono_ms: int
+    wall_ms: int
+    is_heard: bool
+
+
+class Sender(Protocol):
+    """A device as the judge knows it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in what is said of it."""
+
+    @property
+    def packets_a_sample(self) -> int:
+        """Packets of which the product makes one sample; the last one gives the values."""
+
+    def values(self, number: int) -> Values:
+        """What a packet tells."""
 
 
 class Stored(NamedTuple):
     """One sample of the store."""
 
     time_ms: float
-    spo2: int
-    pulse: int
+    spo2: Decimal | int
+    pulse: Decimal | int
     error_ms: float
 
 
@@ -97,21 +125,22 @@ class StreamVerdict:
                 setattr(self, name, mine + its)
 
 
-def judge_bed(
-    spec: BedSpec,
+def judge_stream(
+    sender: Sender,
     packets: Sequence[Packet],
     stored: Sequence[Stored],
     gaps: Sequence[Gap],
     kills_ms: Sequence[float],
 ) -> StreamVerdict:
-    """Compare one oximeter's account with the store."""
+    """Compare one device's account with the store."""
     verdict = StreamVerdict(samples=len(stored), gaps=dict(Counter(gap.cause for gap in gaps)))
-    told = _told(spec, packets, stored, verdict)
-    first = _first_known(packets)
-    covered_by = {number - back for number in told for back in range(PACKETS_A_SAMPLE)}
+    told = _told(sender, packets, stored, verdict)
+    each = sender.packets_a_sample
+    first = _first_known(packets, _FIRST_SAMPLES * each)
+    covered_by = {number - back for number in told for back in range(each)}
     last = max(told, default=-1)
     for place, packet in enumerate(packets):
-        if place < first or last < packet.number <= last + PACKETS_A_SAMPLE:
+        if place < first or last < packet.number <= last + each:
             continue
         verdict.sent += 1
         if packet.number in covered_by:
@@ -120,64 +149,65 @@ def judge_bed(
             verdict.in_named_gaps += 1
         else:
             verdict.unexplained += 1
-            _wrong(verdict, spec, f"packet {packet.number} at {packet.wall_ms} unexplained")
-    _judge_gaps(spec, stored, gaps, verdict)
+            _wrong(verdict, sender, f"packet {packet.number} at {packet.wall_ms} unexplained")
+    _judge_gaps(sender, stored, gaps, verdict)
     if first < len(packets):
-        _judge_kills(spec, packets[first].wall_ms, gaps, kills_ms, verdict)
+        _judge_kills(sender, packets[first].wall_ms, gaps, kills_ms, verdict)
     return verdict
 
 
-def _first_known(packets: Sequence[Packet]) -> int:
+def _first_known(packets: Sequence[Packet], heard: int) -> int:
     """Place after which the gateway must have decoded a sample."""
     row = 0
     for place, packet in enumerate(packets):
         row = row + 1 if packet.is_heard else 0
-        if row == _FIRST_HEARD:
+        if row == heard:
             return place + 1
     return len(packets)
 
 
 def _told(
-    spec: BedSpec, packets: Sequence[Packet], stored: Sequence[Stored], verdict: StreamVerdict
+    sender: Sender, packets: Sequence[Packet], stored: Sequence[Stored], verdict: StreamVerdict
 ) -> set[int]:
     """The numbers of the packets whose values are stored; judges doubles and times."""
-    by_values: dict[tuple[int, int], list[Packet]] = {}
+    by_values: dict[Values, list[Packet]] = {}
     for packet in packets:
-        by_values.setdefault(spec.values(packet.number), []).append(packet)
+        by_values.setdefault(sender.values(packet.number), []).append(packet)
     told: set[int] = set()
     for sample in stored:
-        candidates = by_values.get((sample.spo2, sample.pulse), [])
+        same = by_values.get((sample.spo2, sample.pulse), [])
+        candidates = [packet for packet in same if packet.number not in told]
         nearest = min(candidates, key=lambda one: abs(one.wall_ms - sample.time_ms), default=None)
-        if nearest is None or nearest.number in told:
+        if nearest is None or abs(nearest.wall_ms - sample.time_ms) > _FAR_MS:
             verdict.double += 1
-            _wrong(verdict, spec, f"sample at {sample.time_ms} told by no packet or twice")
+            _wrong(verdict, sender, f"sample at {sample.time_ms} told by no packet or twice")
             continue
         told.add(nearest.number)
         away_ms = abs(sample.time_ms - nearest.wall_ms)
         if away_ms > sample.error_ms:
             verdict.mistimed += 1
             _wrong(
-                verdict, spec, f"sample at {sample.time_ms}: {away_ms} ms off, {sample.error_ms}"
+                verdict, sender, f"sample at {sample.time_ms}: {away_ms} ms off, {sample.error_ms}"
             )
     return told
 
 
 def _judge_gaps(
-    spec: BedSpec, stored: Sequence[Stored], gaps: Sequence[Gap], verdict: StreamVerdict
+    sender: Sender, stored: Sequence[Stored], gaps: Sequence[Gap], verdict: StreamVerdict
 ) -> None:
     for sample in stored:
         for gap in gaps:
             if gap.covers(sample.time_ms, -SAMPLE_MS - _CLOCK_MS):
                 verdict.covered += 1
-                _wrong(verdict, spec, f"sample at {sample.time_ms} lies in {gap}")
+                _wrong(verdict, sender, f"sample at {sample.time_ms} lies in {gap}")
     for earlier, later in pairwise(sorted(gaps, key=lambda gap: gap.from_ms)):
         if later.from_ms < earlier.to_ms - SAMPLE_MS - _CLOCK_MS:
             verdict.overlapping += 1
-            _wrong(verdict, spec, f"{later} overlaps {earlier}")
+            _wrong(verdict, sender, f"{later} overlaps {earlier}")
 
 
 def _judge_kills(
-    spec: BedSpec,
+    sender: Sender,
     known_from_ms: float,
     gaps: Sequence[Gap],
     kills_ms: Sequence[float],
@@ -190,9 +220,9 @@ def _judge_kills(
         verdict.kills += 1
         if not any(gap.covers(kill_ms, _CLOCK_MS) for gap in restarts):
             verdict.kills_without_gap += 1
-            _wrong(verdict, spec, f"kill at {kill_ms} in no gap")
+            _wrong(verdict, sender, f"kill at {kill_ms} in no gap")
 
 
-def _wrong(verdict: StreamVerdict, spec: BedSpec, what: str) -> None:
+def _wrong(verdict: StreamVerdict, sender: Sender, what: str) -> None:
     if len(verdict.first_wrong) < 5:
-        verdict.first_wrong.append(f"{spec.name}: {what}")
+        verdict.first_wrong.append(f"{sender.name}: {what}")

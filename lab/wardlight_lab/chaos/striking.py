@@ -24,7 +24,9 @@ class Striker:
     async def strike(self, fault: Fault) -> None:
         """Wait and strike. A process that is down already is struck when it is up again."""
         await asyncio.sleep(fault.wait_s)
-        if fault.kind == "kill":
+        if fault.kind == "damage":
+            self._world.damage_next(fault.wait_s)
+        if fault.kind in {"kill", "damage"}:
             await self._signal(fault.target, signal.SIGKILL)
             if fault.target == DAEMON:
                 self._world.daemon.kills_ms.append(time.time() * 1000)

@@ -1,12 +1,14 @@
 """Reads the store's tables directly: the judge must not rest on the code it judges."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Self
 
 import asyncpg
 
 from wardlight_lab.chaos.streams import Gap, Stored
+from wardlight_lab.chaos.verdict import Named
 from wardlight_shared.codes import METRICS
 
 _NUMBERS: Final = """
@@ -15,7 +17,8 @@ from reading r join series s using (series_id) join device d using (device_id)
 where d.identity = any($1::text[]) group by r.mantissa
 """
 _SAMPLES: Final = """
-select extract(epoch from r.time) * 1000 as time_ms, s.metric, r.mantissa, r.absent, r.error_ms
+select extract(epoch from r.time) * 1000 as time_ms, s.metric, r.mantissa, r.scale, r.absent,
+    r.error_ms
 from reading r join series s using (series_id) join device d using (device_id)
 where d.identity = $1 order by r.time
 """
@@ -25,9 +28,13 @@ select cause, extract(epoch from started_at) * 1000 as from_ms,
 from gap join gateway using (gateway_id)
 where gateway = $1 and device is not distinct from $2 order by started_at
 """
-_LOSSES: Final = """
-select cause, readings from gap join gateway using (gateway_id)
-where gateway = $1 and device is null and not is_removal
+_NAMED: Final = """
+select epoch, lower(span) as first, upper(span) - 1 as last
+from removal join gateway using (gateway_id), unnest(seqs) as span where gateway = $1
+"""
+_WHOLE_OUTBOXES: Final = """
+select count(*) from gap join gateway using (gateway_id)
+where gateway = $1 and device is null and readings = 0 and not is_removal
 """
 _QUARANTINED: Final = "select count(*) from quarantine"
 _TIMEOUT_S: Final = 120.0
@@ -68,14 +75,23 @@ class Tables:
             for time_ms, rows in found.items()
         ]
 
+    async def values(self, device: str) -> list[tuple[float, Decimal]]:
+        """(time, value) of every reading of a device that measures one thing."""
+        rows = await self._fetch(_SAMPLES, device)
+        return [(float(row["time_ms"]), _value(row)) for row in rows]
+
     async def gaps(self, gateway: str, device: str | None) -> list[Gap]:
         """The named gaps of a device; None = those that name no device."""
         rows = await self._fetch(_GAPS, gateway, device)
         return [Gap(row["cause"], float(row["from_ms"]), float(row["to_ms"])) for row in rows]
 
-    async def losses(self, gateway: str) -> list[tuple[str, int]]:
-        """(cause, records; 0 = not known) of the losses of a gateway that name no device."""
-        return [(row["cause"], row["readings"]) for row in await self._fetch(_LOSSES, gateway)]
+    async def named(self, gateway: str) -> Named:
+        """What gaps of a gateway name as lost from its outbox."""
+        spans: dict[int, list[tuple[int, int]]] = {}
+        for row in await self._fetch(_NAMED, gateway):
+            spans.setdefault(row["epoch"], []).append((row["first"], row["last"]))
+        whole = await self._connection.fetchval(_WHOLE_OUTBOXES, gateway, timeout=_TIMEOUT_S)
+        return Named(spans, int(whole))
 
     async def quarantined(self) -> int:
         """Readings put aside."""
@@ -86,9 +102,13 @@ class Tables:
         return rows
 
 
-def _number(rows: dict[int, Any], metric: int) -> int:
+def _number(rows: dict[int, Any], metric: int) -> Decimal:
     row = rows.get(metric)
-    return -1 if row is None or row["absent"] else int(row["mantissa"])
+    return Decimal(-1) if row is None or row["absent"] else _value(row)
+
+
+def _value(row: Any) -> Decimal:
+    return Decimal(row["mantissa"]).scaleb(row["scale"])
 
 
 def _error(rows: dict[int, Any]) -> float:

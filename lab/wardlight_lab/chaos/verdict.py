@@ -1,15 +1,34 @@
 """Compares what was accepted and sent (the harness's own ledgers) with what the store holds.
 
-lost      accepted numbers that the store does not have
+lost      accepted numbers that the store does not have and no gap names
+destroyed accepted numbers that stood in a damaged outbox and are named, by the seq of their record
 double    numbers that the store has more than once
 unknown   stored numbers that no ledger line names: accepted in the moment of a kill, between COMMIT
           and ledger line; allowed, counted
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from wardlight_lab.chaos.ledger import Accepted
+from wardlight_lab.chaos.radio import EventVerdict
 from wardlight_lab.chaos.streams import StreamVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What gaps name as lost from an outbox.
+
+    spans  epoch -> (first, last) seqs
+    whole  outboxes of which nothing could be read, not even how much was in them
+    """
+
+    spans: dict[int, list[tuple[int, int]]]
+    whole: int
+
+    def names(self, epoch: int, seq: int) -> bool:
+        """Whether a record is named by its number."""
+        return any(first <= seq <= last for first, last in self.spans.get(epoch, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +38,8 @@ class Verdict:
     accepted: int
     stored: int
     lost: int
+    destroyed: int
+    damages: tuple[str, ...]
     double: int
     unknown: int
     missing_records: int
@@ -26,35 +47,58 @@ class Verdict:
     quarantined: int
     first_lost: tuple[int, ...]
     streams: StreamVerdict
+    events: EventVerdict
 
     @property
     def is_good(self) -> bool:
         """0 lost, 0 double, every record accounted for, every gap of the streams named."""
         wrong = (self.lost, self.double, self.missing_records, self.rejected, self.quarantined)
-        return not any(wrong) and self.streams.is_good
+        is_sound = not self.destroyed or bool(self.damages)
+        return not any(wrong) and is_sound and self.streams.is_good and self.events.is_good
 
 
 def judge(
-    accepted: Iterable[tuple[int, int]],
+    accepted: Iterable[Accepted],
     stored: dict[int, int],
     streams: StreamVerdict,
+    events: EventVerdict,
     *,
+    named: Named,
+    damages: Sequence[str],
     missing_records: int,
     rejected: int,
     quarantined: int,
 ) -> Verdict:
-    """Compare ledger ranges with stored numbers."""
-    wanted = {number for first, last in accepted for number in range(first, last + 1)}
-    lost = sorted(wanted - stored.keys())
+    """Compare the ledger with stored numbers."""
+    wanted = destroyed = 0
+    unknown = set(stored)
+    lost: dict[int, list[int]] = {}
+    for append in accepted:
+        wanted += append.numbers
+        for number in range(append.first, append.last + 1):
+            unknown.discard(number)
+            if number in stored:
+                continue
+            if named.names(append.epoch, append.seq(number)):
+                destroyed += 1
+            else:
+                lost.setdefault(append.epoch, []).append(number)
+    # An outbox whose epoch is lost too can only be named as a whole.
+    for epoch in list(lost)[: named.whole]:
+        destroyed += len(lost.pop(epoch))
+    nameless = sorted(number for numbers in lost.values() for number in numbers)
     return Verdict(
-        accepted=len(wanted),
+        accepted=wanted,
         stored=len(stored),
-        lost=len(lost),
+        lost=len(nameless),
+        destroyed=destroyed,
+        damages=tuple(damages),
         double=sum(times > 1 for times in stored.values()),
-        unknown=len(stored.keys() - wanted),
+        unknown=len(unknown),
         missing_records=missing_records,
         rejected=rejected,
         quarantined=quarantined,
-        first_lost=tuple(lost[:5]),
+        first_lost=tuple(nameless[:5]),
         streams=streams,
+        events=events,
     )

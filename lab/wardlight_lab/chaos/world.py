@@ -6,7 +6,9 @@ Everything runs durably (fsync on) in one data folder.
 """
 
 import asyncio
+import random
 import sys
+import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -24,8 +26,12 @@ from wardlight_lab.broker import NatsServer
 from wardlight_lab.chaos.bedside import Bedside
 from wardlight_lab.chaos.daemon import GATEWAY as BEDSIDE_GATEWAY
 from wardlight_lab.chaos.daemon import BedsideGateway
-from wardlight_lab.chaos.load import DEVICE, STREAM, ledger_ranges
+from wardlight_lab.chaos.damage import damage
+from wardlight_lab.chaos.ledger import accepted
+from wardlight_lab.chaos.load import DEVICE, STREAM
 from wardlight_lab.chaos.proxy import FaultyLink
+from wardlight_lab.chaos.radio import NAME as RADIO
+from wardlight_lab.chaos.radio import Radio, is_possible
 from wardlight_lab.chaos.tables import Tables
 from wardlight_lab.chaos.verdict import Verdict, judge
 from wardlight_lab.demo.settings_files import cloud_settings, gateway_settings
@@ -54,8 +60,11 @@ class World:
         self.links: dict[str, FaultyLink] = {}
         self.ledger_file = self._folder / "accepted.ledger"
         self._dsn = ""
+        self._next_damage: random.Random | None = None
+        self.damages: list[str] = []
+        """How the gateway's outbox was damaged, each time."""
         self.bedside = Bedside(self._folder / "serial")
-        self.daemon = BedsideGateway(self._folder / "bedside", self.bedside)
+        self.daemon = BedsideGateway(self._folder / "bedside", self.bedside, None)
 
     async def __aenter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -87,12 +96,20 @@ class World:
             link = FaultyLink("127.0.0.1", broker.port)
             self.links[name] = await self._stack.enter_async_context(link)
         await self._stack.enter_async_context(self.bedside)
+        short = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="wardlight-"))
         await self._stack.enter_async_context(self.supervisor)
         await self.supervisor.start(postgres_child(server))
         await self.supervisor.start(broker.child())
         for name in COLLECTORS:
             await self._start_collector(name, authority)
         await self._start_gateway(authority)
+        await self._start_daemon(authority, Path(short))
+
+    async def _start_daemon(self, authority: CertificateAuthority, short: Path) -> None:
+        radio = Radio(self._folder / "radio", short) if is_possible() else None
+        if radio is not None:
+            await self.supervisor.start(radio.child())
+        self.daemon = BedsideGateway(self._folder / "bedside", self.bedside, radio)
         credentials = authority.ensure_client(BEDSIDE_GATEWAY, Role.GATEWAY)
         self.daemon.prepare(self.links["daemon link"].port, credentials)
         await self.supervisor.start(self.daemon.child())
@@ -123,7 +140,23 @@ class World:
             "wardlight_lab.chaos.load",
             *("--config", file, "--ledger", self.ledger_file, "--rate", self._rate),
         )
-        await self.supervisor.start(Child(name="gateway", command=command, stop_within_s=30.0))
+        await self.supervisor.start(
+            Child(
+                name="gateway",
+                command=command,
+                before_start=self._before_gateway,
+                stop_within_s=30.0,
+            )
+        )
+
+    def damage_next(self, seed: float) -> None:
+        """Before the gateway starts the next time, its outbox is damaged."""
+        self._next_damage = random.Random(seed)
+
+    async def _before_gateway(self) -> None:
+        random_numbers, self._next_damage = self._next_damage, None
+        if random_numbers is not None:
+            self.damages.append(damage(self._folder / "gateway/data/outbox.sqlite", random_numbers))
 
     async def verdict(self) -> Verdict:
         """Stop load and devices, wait until everything accepted is settled, compare."""
@@ -132,6 +165,8 @@ class World:
         # The daemon names what its last kill took with the first sample that follows.
         await self.daemon.listening(_LISTEN_S)
         await self.bedside.stop()
+        if RADIO in self.supervisor.status():
+            await self.supervisor.stop(RADIO)
         self.ledger_file.with_suffix(".pause").touch()
         store = await self._opened_store()
         try:
@@ -140,9 +175,12 @@ class World:
             await store.close()
         async with Tables(self._dsn) as tables:
             return judge(
-                ledger_ranges(self.ledger_file),
+                accepted(self.ledger_file),
                 await tables.numbers((DEVICE, STREAM)),
-                await self.daemon.verdict(tables),
+                await self.daemon.streams(tables),
+                await self.daemon.events(tables),
+                named=await tables.named(GATEWAY),
+                damages=self.damages,
                 missing_records=sum(last - first + 1 for r in report for first, last in r.missing),
                 rejected=sum(r.rejected for r in report),
                 quarantined=await tables.quarantined(),
