@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from wardlight_edge.health import (
@@ -48,6 +49,15 @@ def test_trouble_is_said_in_words_with_what_waits() -> None:
     text = views.text(snapshot(DEVICE))
     assert "! Not connected to the broker (no route to host); 3 records wait on this disk." in text
     assert "! ble:AABBCCDDEEFF: absent: no system D-Bus" in text
+
+
+def test_a_device_in_doubt_is_said_with_what_waits() -> None:
+    doubt = msgspec.structs.replace(
+        DEVICE, state="unverified", reason="its serial number could not be read", waiting=3
+    )
+    sentence = "ble:AABBCCDDEEFF: unverified: its serial number could not be read (3 readings wait)"
+    assert sentence in views.text(snapshot(doubt))
+    assert sentence in views.page(snapshot(doubt))
 
 
 def test_empty_state_explains_itself() -> None:
