@@ -58,8 +58,9 @@ def _add_demo(parser: argparse.ArgumentParser) -> None:
 
 def _add_chaos(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Kills gateway, broker, collector and PostgreSQL with SIGKILL and cuts links, at random "
-        "points under load; then compares what was accepted with what the store holds."
+        "Kills gateways, broker, collectors and PostgreSQL with SIGKILL, cuts, stalls and slows "
+        "links, freezes collectors and damages an outbox, at random points under load; then "
+        "compares what was sent and accepted with what the store holds and which gaps it names."
     )
     parser.add_argument("--rounds", type=int, default=10, help="faults to make (default 10)")
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same faults")

@@ -8,7 +8,8 @@ kill begins at the last stored sample.
 Out     one JSON array a line, padded to SLOT_BYTES: [device, boot, mono_ms, wall_ms]
         Each device keeps its line, so that one write inside one page replaces it: a kill leaves
         the old line or the new one. There is no fsync: after a power cut the file may be older than
-        the truth, which makes the named loss longer, never shorter.
+        the truth, and a kill in the moment between COMMIT and this write leaves it one block
+        behind. Both make the named loss longer, never shorter.
 """
 
 import logging
