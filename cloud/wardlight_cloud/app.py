@@ -24,6 +24,7 @@ from wardlight_cloud.security.headers import SecurityHeaders
 from wardlight_cloud.security.passwords import PasswordChecker
 from wardlight_cloud.security.sessions import Sessions
 from wardlight_cloud.security.tokens import TokenAuthenticator
+from wardlight_cloud.starting import Gate, opened_when_there
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.open import open_store
 from wardlight_shared import __version__
@@ -33,23 +34,38 @@ from wardlight_shared.errors import StorageError
 def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     """Build the application; without ``store`` its lifespan opens and closes the settings' own."""
 
+    serving = _Serving()
+
+    @contextlib.asynccontextmanager
+    async def use(opened: Store) -> AsyncIterator[None]:
+        async with LiveHub(opened) as hub:
+            _mount(app, settings, opened, hub)
+            serving.store = opened
+            try:
+                yield
+            finally:
+                serving.store = None
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        opened = store if store is not None else await open_store(settings)
-        try:
-            async with LiveHub(opened) as hub:
-                _mount(app, settings, opened, hub)
-                yield
-        finally:
-            if store is None:
-                await opened.close()
+        used = opened_when_there(lambda: open_store(settings), use) if store is None else use(store)
+        async with used:
+            yield
 
     app = FastAPI(
         title="Wardlight", version=__version__, lifespan=lifespan,
         docs_url=None, redoc_url=None, openapi_url=None,
     )  # fmt: skip
+    app.add_middleware(Gate, is_open=lambda: serving.store is not None)
     app.add_middleware(SecurityHeaders)
+    _operations(app, serving)
     return app
+
+
+class _Serving:
+    """The store while it is open."""
+
+    store: Store | None = None
 
 
 def from_environment() -> FastAPI:
@@ -68,13 +84,12 @@ def _mount(app: FastAPI, settings: Settings, store: Store, hub: LiveHub) -> None
     fhir = FhirFace(store, tokens.client, base_url=settings.http.base_url)
     live = LiveRoutes(store, hub, session_or_token)
     dashboard = DashboardRoutes(store, sessions, PasswordChecker(store))
-    _operations(app, store)
     app.router.routes.append(Mount("/fhir", routes=fhir.routes()))
     app.router.routes.append(Mount("/api/v1", routes=live.routes()))
     app.router.routes.extend(dashboard.routes())
 
 
-def _operations(app: FastAPI, store: Store) -> None:
+def _operations(app: FastAPI, serving: _Serving) -> None:
     @app.get("/healthz")
     async def healthz() -> JSONResponse:
         """The process answers."""
@@ -84,7 +99,7 @@ def _operations(app: FastAPI, store: Store) -> None:
     async def readyz() -> JSONResponse:
         """The database answers and its schema is the right one."""
         try:
-            ready = await store.is_ready()
+            ready = serving.store is not None and await serving.store.is_ready()
         except StorageError:
             ready = False
         return JSONResponse({"ready": ready}, 200 if ready else 503)

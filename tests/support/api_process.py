@@ -51,12 +51,15 @@ async def _events(answer: httpx.Response) -> AsyncIterator[list[Row]]:
 
 
 @asynccontextmanager
-async def serving(folder: Path, dsn: str, *, port: int = 0) -> AsyncIterator[Api]:
+async def serving(
+    folder: Path, dsn: str, *, port: int = 0, is_awaited: bool = True
+) -> AsyncIterator[Api]:
     """An API process on a port of its own; it is stopped, and must stop, at the end."""
     api = _start(folder, dsn, port or free_port())
     process = api.process
     try:
-        await wait_until(lambda: _is_ready(api), 60, "the API is ready")
+        if is_awaited:
+            await wait_until(lambda: _is_ready(api), 60, "the API is ready")
         yield api
     finally:
         process.terminate()

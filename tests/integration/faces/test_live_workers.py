@@ -183,3 +183,35 @@ async def is_up(api: Api, token: str) -> bool:
         live = client.stream("GET", f"{api.url}/api/v1/live", headers=headers)
         async with live as answer:
             return fhir.status_code == answer.status_code == 200
+
+
+async def test_an_api_that_starts_before_its_database_waits_for_it(tmp_path: Path) -> None:
+    """It answers and says why it cannot serve; one line tells of the wait, one of its end."""
+    server = EmbeddedPostgres(tmp_path / "postgres", durable=False, tcp_port=0)
+    server.start()
+    try:
+        dsn = server.tcp_dsn
+        await WARD.build(dsn)
+        server.stop()
+        async with serving(tmp_path / "api", dsn, is_awaited=False) as api:
+            await wait_until(lambda: status_of(api, "/healthz", 200), 60, "it answers")
+            assert await status_of(api, "/readyz", 503)
+            assert await status_of(api, "/", 503)
+            assert await status_of(api, "/fhir/Patient", 503)
+            server.start()
+            await wait_until(lambda: status_of(api, "/readyz", 200), 60, "it is ready")
+            assert await status_of(api, "/login", 200)
+            assert api.output().count("waiting for the database") == 1
+            assert api.output().count("the database is there") == 1
+            assert "Traceback" not in api.output()
+    finally:
+        server.stop()
+
+
+async def status_of(api: Api, path: str, expected: int) -> bool:
+    """Whether a path answers so; False while nobody listens."""
+    try:
+        async with httpx.AsyncClient(timeout=30) as client:
+            return (await client.get(f"{api.url}{path}")).status_code == expected
+    except httpx.TransportError:
+        return False
