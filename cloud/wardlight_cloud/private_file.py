@@ -8,16 +8,19 @@ import tempfile
 from pathlib import Path
 
 
-def write_private(path: Path, content: str | bytes) -> None:
+def write_private(path: Path, content: str | bytes, *, keep_readers: bool = False) -> None:
     """Replace `path` by `content`, mode 0600. After a crash there is the old or the new content.
 
-    A reader never sees a part, and two writers leave the content of one of them.
+    A reader never sees a part, and two writers leave the content of one of them. `keep_readers`:
+    a file that was there keeps its owner, group and mode.
     """
     data = content.encode() if isinstance(content, str) else content
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
+            if keep_readers:
+                _take_over(file.fileno(), path)
             file.flush()
             os.fsync(file.fileno())
         Path(draft).replace(path)
@@ -25,6 +28,17 @@ def write_private(path: Path, content: str | bytes) -> None:
         Path(draft).unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _take_over(descriptor: int, path: Path) -> None:
+    try:
+        before = path.stat()
+    except FileNotFoundError:
+        return
+    now = os.fstat(descriptor)
+    if (before.st_uid, before.st_gid) != (now.st_uid, now.st_gid):
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    os.fchmod(descriptor, before.st_mode & 0o777)
 
 
 def sync_folder(folder: Path) -> None:

@@ -152,7 +152,7 @@ class Broker(ABC):
         if permissions is not None:
             self.permissions = permissions
             write_permissions(self.permissions_file, self._permissions_text(permissions))
-        await asyncio.to_thread(reload_broker, self._pid_file, self._check)
+        await asyncio.to_thread(reload_broker, self._pid_file, self._check, self.permissions_file)
 
     def kill(self) -> None:
         """Kill the broker as a crash would (SIGKILL); nothing happens while it is down."""

@@ -1,6 +1,10 @@
 """Permissions and configurations of the brokers, as text."""
 
+import contextlib
+import os
+import stat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zlib import crc32
 
 import pytest
@@ -11,12 +15,15 @@ from wardlight_cloud.security.broker import BrokerPermissions, nats_subjects
 from wardlight_cloud.security.broker_config import BrokerSettings, mosquitto_config, nats_config
 from wardlight_cloud.security.broker_reload import (
     BrokerReloadError,
+    _may,
+    _require_readable,
     broker_pid,
     check_mosquitto_acl,
     reload_broker,
     write_permissions,
 )
 from wardlight_cloud.security.ca import Credentials
+from wardlight_cloud.security.roles import Role
 
 PERMISSIONS = BrokerPermissions(gateways=["gw-a"], collectors=["collector-1"], apis=["api-1"])
 OWN = "wl.1.2.gw-a"  # 2 = CRC-32 of "gw-a" modulo 16
@@ -217,3 +224,67 @@ def test_a_number_that_went_to_a_stranger_gets_no_signal(tmp_path: Path) -> None
     file.write_text("1\n")
     with pytest.raises(BrokerReloadError, match="no broker"):
         broker_pid(file)
+
+
+def test_a_broken_text_never_takes_the_place_of_a_good_one(tmp_path: Path) -> None:
+    """Where it stood, a restart or a log rotation's SIGHUP would find it."""
+    file = tmp_path / "permissions"
+    write_permissions(file, MOSQUITTO)
+    with pytest.raises(BrokerReloadError, match="no permission"):
+        write_permissions(file, MOSQUITTO + "topic readwrite #\n")
+    assert file.read_text() == MOSQUITTO
+    assert [each.name for each in tmp_path.iterdir()] == ["permissions"]
+
+
+def test_new_permissions_keep_the_readers_of_the_old_ones(tmp_path: Path) -> None:
+    """mosquitto runs as a user of its own; a file it may no longer read would open the broker."""
+    file = tmp_path / "permissions"
+    write_permissions(file, MOSQUITTO)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.chmod(0o640)
+    write_permissions(file, BrokerPermissions().mosquitto_acl())
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+@given(st.sets(st.from_regex(r"[a-z0-9-]{3,32}", fullmatch=True).filter(Role.GATEWAY.accepts)))
+def test_whatever_gateways_there_are_the_file_is_one_that_we_load(names: set[str]) -> None:
+    text = BrokerPermissions(gateways=names, collectors=["collector-1"], apis=["api-1"])
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "permissions"
+        write_permissions(file, text.mosquitto_acl())
+        check_mosquitto_acl(file)
+
+
+@pytest.mark.parametrize(
+    ("mode", "uid", "groups", "expected"),
+    [
+        (0o600, 7, {7}, True), (0o600, 8, {7}, False), (0o640, 8, {7}, True),
+        (0o640, 8, {8}, False), (0o644, 8, {8}, True), (0o044, 7, {7}, False),
+        (0o604, 8, {7}, False), (0o000, 0, {0}, True),
+    ],
+)  # fmt: skip
+def test_who_may_read(mode: int, uid: int, groups: set[int], expected: bool) -> None:
+    found = os.stat_result((stat.S_IFREG | mode, 0, 0, 1, 7, 7, 0, 0, 0, 0))
+    assert _may(found, stat.S_IROTH, uid, groups) == expected
+
+
+def test_a_broker_that_cannot_read_its_file_is_not_told_to(tmp_path: Path) -> None:
+    with pytest.raises(BrokerReloadError, match="cannot use"):
+        _require_readable(_process_of_another_account(), _private_file(tmp_path))
+    _require_readable(os.getpid(), _private_file(tmp_path))
+
+
+def _private_file(folder: Path) -> Path:
+    file = folder / "permissions"
+    file.write_text(MOSQUITTO)
+    file.chmod(0o600)
+    return file
+
+
+def _process_of_another_account() -> int:
+    """Any process that is neither root's nor ours; skips where there is none."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if process.stat().st_uid not in (0, os.geteuid()):
+                return int(process.name)
+    pytest.skip("no process of another account runs here")
