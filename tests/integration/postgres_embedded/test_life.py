@@ -174,3 +174,27 @@ def test_the_server_holds_no_capability(running: EmbeddedPostgres) -> None:
     status = Path(f"/proc/{running.pid}/status").read_text()
     capabilities = next(line for line in status.splitlines() if line.startswith("CapEff"))
     assert int(capabilities.split()[1], 16) == 0
+
+
+async def test_what_a_killed_owner_leaves_goes_at_the_next_start_of_any(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """Its own data folder may be gone, and with it whoever would have cleared up."""
+    killed = throwaway(tmp_path / "gone")
+    killed.start()
+    left = killed.socket_folder
+    killed.kill()
+    shutil.rmtree(killed.data_dir)
+    assert left.is_dir()
+    async with throwaway(data_dir):
+        assert not left.exists()
+
+
+async def test_the_socket_of_a_living_server_stays(data_dir: Path, tmp_path: Path) -> None:
+    """Also of one whose data folder was moved, so that the two do not name one another."""
+    with throwaway(tmp_path / "moved") as living:
+        elsewhere = living.data_dir.rename(tmp_path / "elsewhere")
+        async with throwaway(data_dir):
+            assert living.is_serving()
+            assert await value(living.dsn, "SELECT 1") == 1
+        elsewhere.rename(living.data_dir)

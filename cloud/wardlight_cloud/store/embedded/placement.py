@@ -46,12 +46,17 @@ class Placement:
 
     def new_socket_folder(self) -> Path:
         """A fresh 0700 folder with a path short enough for a socket, owned by the server."""
-        base = Path(tempfile.gettempdir())
-        if len(os.fsencode(base)) > _LONGEST_SOCKET_FOLDER or not self.identity.may_enter(base):
-            base = Path("/tmp")  # noqa: S108 - mkdtemp makes the folder private
-        folder = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER_PREFIX, dir=base))
+        folder = Path(tempfile.mkdtemp(prefix=SOCKET_FOLDER_PREFIX, dir=self.socket_folders))
         self.identity.own(folder)
         return folder
+
+    @property
+    def socket_folders(self) -> Path:
+        """Where the folders of sockets lie."""
+        base = Path(tempfile.gettempdir())
+        if len(os.fsencode(base)) > _LONGEST_SOCKET_FOLDER or not self.identity.may_enter(base):
+            return Path("/tmp")  # noqa: S108 - mkdtemp makes the folder private
+        return base
 
 
 def place(

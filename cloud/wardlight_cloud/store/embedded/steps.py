@@ -12,7 +12,13 @@ from urllib.parse import quote
 
 from wardlight_cloud.folder_lock import FolderInUse, FolderLock
 from wardlight_cloud.store.embedded import cluster
-from wardlight_cloud.store.embedded.address import NOTE, Address, read_note, write_note
+from wardlight_cloud.store.embedded.address import (
+    NOTE,
+    Address,
+    is_nobodys,
+    read_note,
+    write_note,
+)
 from wardlight_cloud.store.embedded.errors import PostgresError, PostgresInUse
 from wardlight_cloud.store.embedded.identity import Identity
 from wardlight_cloud.store.embedded.placement import (
@@ -164,6 +170,7 @@ class ServerSteps:
                 self.data_dir, identity=self._identity, shared_folder=self._shared_folder
             )
         self._remove_stale_socket_folder()
+        _remove_nobodys_folders(self._placement.socket_folders)
         if not self._placement.exists:
             cluster.create(
                 self._placement,
@@ -190,3 +197,10 @@ class ServerSteps:
         if self._address is None:
             raise PostgresError("The server is not prepared; call prepare() first.")
         return self._address
+
+
+def _remove_nobodys_folders(base: Path) -> None:
+    """Remove what killed owners left behind whose data folders are gone: nobody else would."""
+    for folder in base.glob(f"{SOCKET_FOLDER_PREFIX}*"):
+        if is_nobodys(folder):
+            shutil.rmtree(folder, ignore_errors=True)
