@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -24,31 +25,34 @@ SEEDS = (7, 117)
 ROUNDS = 6
 
 
-def start(folder: Path, seed: int) -> "subprocess.Popen[str]":
+def campaign(folder: Path, seed: int) -> "subprocess.CompletedProcess[str]":
     command = [
         sys.executable, "-m", "wardlight_lab", "chaos", "--rounds", str(ROUNDS),
         "--seed", str(seed), "--data-dir", str(folder), "--json",
     ]  # fmt: skip
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.timeout(400)
 def test_faults_of_every_kind_lose_and_double_nothing_and_every_gap_is_named(
     tmp_path: Path,
 ) -> None:
-    campaigns = [start(tmp_path / str(seed), seed) for seed in SEEDS]
-    for campaign in campaigns:
-        out, progress = campaign.communicate()
-        assert out, progress
-        outcome = json.loads(out)
+    with ThreadPoolExecutor() as side_by_side:
+        folders = [tmp_path / str(seed) for seed in SEEDS]
+        results = list(side_by_side.map(campaign, folders, SEEDS))
+    for result in results:
+        assert result.stdout, result.stderr
+        outcome = json.loads(result.stdout)
         verdict, streams = outcome["verdict"], outcome["verdict"]["streams"]
         assert verdict["accepted"] > 500
-        assert (verdict["lost"], verdict["double"], verdict["missing_records"]) == (0, 0, 0), out
+        assert (verdict["lost"], verdict["double"], verdict["missing_records"]) == (0, 0, 0), (
+            outcome
+        )
         assert streams["samples"] > 10
-        assert (streams["unexplained"], streams["kills_without_gap"]) == (0, 0), out
-        assert outcome["good"], out
-        assert campaign.returncode == 0
-        assert f"{ROUNDS}/{ROUNDS}: " in progress
+        assert (streams["unexplained"], streams["kills_without_gap"]) == (0, 0), outcome
+        assert outcome["good"], outcome
+        assert result.returncode == 0
+        assert f"{ROUNDS}/{ROUNDS}: " in result.stderr
 
 
 def test_the_seeds_of_the_short_form_kill_every_process() -> None:
