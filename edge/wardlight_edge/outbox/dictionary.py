@@ -96,7 +96,7 @@ def _read_copy(database: Database, cipher: Cipher, table: str, found: dict[int, 
             try:
                 content = cipher.open_entry(_TABLE, number, sealed)
                 found[number] = msgspec.msgpack.decode(content, type=SeriesKey)
-            except (DamagedRow, msgspec.MsgspecError):
+            except (DamagedRow, msgspec.MsgspecError, TypeError):
                 whole = False
     except StorageError:
         return False

@@ -189,7 +189,7 @@ def _read_anchors(database: Database, cipher: Cipher) -> list[Anchor]:
         try:
             content = cipher.open_entry(_ANCHOR, number, sealed)
             found.append(msgspec.msgpack.decode(content, type=Anchor))
-        except (DamagedRow, msgspec.MsgspecError):
+        except (DamagedRow, msgspec.MsgspecError, TypeError):
             continue
     return found
 

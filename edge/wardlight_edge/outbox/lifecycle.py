@@ -75,6 +75,13 @@ class OpenOutbox:
         raise OutboxCorrupt(f"{path}: deleted or exchanged while in use; its rows are in {copy}")
 
 
+def _add_boots(boots: dict[int, str], found: Mapping[int, object]) -> None:
+    """Add what a damaged table says, as far as it can stand in a new one: every name once."""
+    for number, name in found.items():
+        if isinstance(number, int) and isinstance(name, str) and number not in boots:
+            boots[number] = f"{name} ({number})" if name in boots.values() else name
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         found = os.stat(path)  # noqa: PTH116 - with every operation
@@ -161,14 +168,15 @@ class Lifecycle:
                 series, is_whole = wreck.series()
                 self._dictionary.restore(series, complete=is_whole)
                 old_boots, old_anchors = wreck.boots_and_anchors()
-                boots.update(old_boots)
+                _add_boots(boots, old_boots)
                 anchors.extend(old_anchors)
                 begun.update(wreck.salvages())
                 return wreck.epoch, wreck.highest()
         except StorageError as error:
             _log.error("the file set aside cannot be read", extra={"error": str(error)})
             self._dictionary.restore({}, complete=False)
-            return 0, 0
+            known = trace.read(path)
+            return (0 if known is None else known.epoch), 0
 
     def _opened(
         self,

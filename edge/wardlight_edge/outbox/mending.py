@@ -93,8 +93,11 @@ def _log_of(path: Path) -> Path:
 
 def _mend_first_page(path: Path) -> None:
     """Put the first page of an empty outbox in place of a damaged one; the old page is kept."""
-    page = bytearray(_first_page_of_empty(path.with_name(path.name + ".template")))
-    pages = max(1, path.stat().st_size // PAGE_BYTES)
+    empty = _empty(path.with_name(path.name + ".template"))
+    page = bytearray(empty[:PAGE_BYTES])
+    # A file cut short of the root of a table would not open: the missing pages become zeros.
+    pages = max(len(empty), path.stat().st_size + PAGE_BYTES - 1) // PAGE_BYTES
+    os.truncate(path, pages * PAGE_BYTES)
     page[_SIZE_OFFSET : _SIZE_OFFSET + 4] = pages.to_bytes(4, "big")
     with path.open("r+b") as file:
         path.with_name(path.name + ".page1").write_bytes(file.read(PAGE_BYTES))
@@ -102,15 +105,15 @@ def _mend_first_page(path: Path) -> None:
         file.write(page)
 
 
-def _first_page_of_empty(path: Path) -> bytes:
+def _empty(path: Path) -> bytes:
+    """An empty outbox file."""
     database = Database(path)
     try:
         with database.transaction():
             database.create_schema()
     finally:
         database.close()
-    with path.open("rb") as file:
-        page = file.read(PAGE_BYTES)
+    content = path.read_bytes()
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-    return page
+    return content

@@ -155,7 +155,7 @@ class Wreck:
             # The end of the file is damaged. Where it does not tell its newest seq, at least one
             # row more is missing than was found.
             known = hidden[-1][0] if hidden else next_seq - 1
-            last = highest if highest >= known else known + 1
+            last = highest if highest >= max(known, 1) else known + 1
         rows, lost = self._opened(found)
         more, _ = self._opened(hidden)
         lost += last + 1 - next_seq - len(more)
