@@ -13,7 +13,7 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from wardlight_cloud.store.base import RegisterStore
+from wardlight_cloud.store.logins import LoginStore
 
 _FREE_TRIES: Final = 5
 _WAIT_MAX_S: Final = 300.0
@@ -59,7 +59,7 @@ class PasswordChecker:
     """
 
     def __init__(
-        self, register: RegisterStore, *, clock: Callable[[], float] = time.monotonic
+        self, register: LoginStore, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._register = register
         self._clock = clock

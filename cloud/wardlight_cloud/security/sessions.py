@@ -17,7 +17,7 @@ from typing import Final
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from wardlight_cloud.store.sessions import SessionStore
+from wardlight_cloud.store.logins import LoginStore
 
 COOKIE: Final = "wardlight_session"
 LIFETIME_S: Final = 12 * 3600
@@ -32,7 +32,7 @@ class Sessions:
 
     def __init__(
         self,
-        store: SessionStore,
+        store: LoginStore,
         *,
         secure: bool,
         clock: Callable[[], float] = time.monotonic,

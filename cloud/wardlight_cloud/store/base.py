@@ -19,9 +19,9 @@ from uuid import UUID
 import msgspec
 
 from wardlight_cloud.store.batch import IngestBatch, IngestResult, LedgerState
+from wardlight_cloud.store.logins import LoginStore
 from wardlight_cloud.store.maintenance import MaintenanceStore
 from wardlight_cloud.store.quarantine import QuarantineStore
-from wardlight_cloud.store.sessions import SessionStore
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -340,7 +340,7 @@ class ReadStore(Protocol):
 
 
 class RegisterStore(Protocol):
-    """Register of patients, devices, gateways, assignments, users and API clients."""
+    """Register of patients, devices, gateways, assignments and API clients."""
 
     async def put_patient(self, patient: Patient) -> Patient:
         """Create or replace by id; returns it with its new commit_seq."""
@@ -365,12 +365,6 @@ class RegisterStore(Protocol):
     async def assignments(self, *, device_id: UUID | None = None) -> tuple[Assignment, ...]:
         """All assignments, or those of one device."""
 
-    async def put_user(self, login: str, password_hash: str) -> None:
-        """Create a dashboard user, or give one a new password: its sessions end."""
-
-    async def password_hash(self, login: str) -> str | None:
-        """Stored hash, None = no such user."""
-
     async def put_client(self, name: str, token_sha256: bytes, scopes: Sequence[str]) -> None:
         """Create or replace an API client with a bearer token (only its hash is stored)."""
 
@@ -391,7 +385,7 @@ class Store(
     ReadStore,
     RegisterStore,
     QuarantineStore,
-    SessionStore,
+    LoginStore,
     Protocol,
 ):
     """Everything, as the composition root holds it."""

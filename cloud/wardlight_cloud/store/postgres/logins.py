@@ -1,4 +1,4 @@
-"""SessionStore, and users, whose sessions end when their password changes."""
+"""LoginStore: users, and their sessions, which end when the password changes."""
 
 from typing import Final
 
@@ -10,11 +10,11 @@ _SQL: Final = statements("logins")
 
 
 class LoginsPart(Part):
-    """See SessionStore, and RegisterStore for the users."""
+    """See LoginStore."""
 
     @storage_call
     async def put_user(self, login: str, password_hash: str) -> None:
-        """See RegisterStore."""
+        """See LoginStore."""
         async with self._connections.transaction() as connection:
             # A session that begins meanwhile waits for the user's row, or is seen by what follows.
             await connection.execute(_SQL["put_user"], login, password_hash)
@@ -22,7 +22,7 @@ class LoginsPart(Part):
 
     @storage_call
     async def password_hash(self, login: str) -> str | None:
-        """See RegisterStore."""
+        """See LoginStore."""
         async with self._connections.acquire() as connection:
             found: str | None = await connection.fetchval(_SQL["password_hash"], login)
         return found
@@ -31,7 +31,7 @@ class LoginsPart(Part):
     async def start_session(
         self, token_sha256: bytes, login: str, password_hash: str, *, lifetime_s: int
     ) -> bool:
-        """See SessionStore."""
+        """See LoginStore."""
         async with self._connections.transaction() as connection:
             await connection.execute(_SQL["forget_ended_sessions"])
             made = await connection.fetchval(
@@ -41,13 +41,13 @@ class LoginsPart(Part):
 
     @storage_call
     async def session_login(self, token_sha256: bytes) -> str | None:
-        """See SessionStore."""
+        """See LoginStore."""
         async with self._connections.acquire() as connection:
             found: str | None = await connection.fetchval(_SQL["session_login"], token_sha256)
         return found
 
     @storage_call
     async def end_session(self, token_sha256: bytes) -> None:
-        """See SessionStore."""
+        """See LoginStore."""
         async with self._connections.acquire() as connection:
             await connection.execute(_SQL["end_session"], token_sha256)

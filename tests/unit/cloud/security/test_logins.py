@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from wardlight_cloud.security import passwords, tokens
 from wardlight_cloud.store.base import RegisterStore
+from wardlight_cloud.store.logins import LoginStore
 
 PASSWORD = "abcd-efgh-jkmn-pqrs"
 HASH = passwords.hash_password(PASSWORD)
@@ -38,7 +39,7 @@ class Register:
 
 
 def checker(register: Register, clock: Clock) -> passwords.PasswordChecker:
-    return passwords.PasswordChecker(cast(RegisterStore, register), clock=clock)
+    return passwords.PasswordChecker(cast(LoginStore, register), clock=clock)
 
 
 def bearing(*headers: str) -> HTTPConnection:

@@ -22,12 +22,18 @@ class Clock:
 
 
 class MemorySessions:
-    """A SessionStore in memory."""
+    """A LoginStore in memory; users are none of its business."""
 
     def __init__(self) -> None:
         self.logins: dict[bytes, str] = {}
         self.lifetime_s = 0
         self.asked = 0
+
+    async def put_user(self, login: str, password_hash: str) -> None:
+        raise AssertionError
+
+    async def password_hash(self, login: str) -> str | None:
+        raise AssertionError
 
     async def start_session(
         self, token_sha256: bytes, login: str, password_hash: str, *, lifetime_s: int
