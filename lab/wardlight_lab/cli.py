@@ -81,7 +81,10 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from wardlight_cloud.store.embedded import PostgresError
+    from wardlight_lab.broker_programs import BrokerError
     from wardlight_lab.demo.run import Demo, Options
+    from wardlight_lab.supervise import SupervisorError
 
     demo = Demo(
         Options(
@@ -92,7 +95,12 @@ def _demo(options: argparse.Namespace) -> int:
             glucose=options.glucose,
         )
     )
-    return asyncio.run(demo.run())
+    try:
+        return asyncio.run(demo.run())
+    except (SupervisorError, PostgresError, BrokerError) as error:
+        # Their texts say what, where and what to do; a trace would bury it.
+        sys.stderr.write(f"wardlight: {error}\n")
+        return 1
 
 
 def _chaos(options: argparse.Namespace) -> int:

@@ -3,6 +3,8 @@
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -16,6 +18,15 @@ def observations(demo: RunningDemo) -> list[str]:
     with demo.client() as client:
         bundle = client.get("/Observation", params={"_count": "500", "_sort": "date"}).json()
     return [entry["resource"]["id"] for entry in bundle.get("entry", [])]
+
+
+def second_start(demo: RunningDemo) -> subprocess.CompletedProcess[str]:
+    """A second demo in the folder of one that runs."""
+    command = [
+        sys.executable, "-m", "wardlight_lab", "demo", "--data-dir", str(demo.data_dir),
+        "--ready-file", str(demo.ready_file), "--http-port", "0", "--for", "1",
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 def serial_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -38,6 +49,11 @@ def test_stops_without_remains_and_goes_on_with_its_data(
     with first.client() as client:
         assert client.get("/metadata").status_code == 200
     # Less than a block of 60 s: a stream that begins is shown at once.
+    again = second_start(first)
+    assert again.returncode == 1
+    assert "is in use by process" in again.stderr
+    assert "Traceback" not in again.stderr
+    assert first.ready_file.exists(), "it tells of the demo that runs"
     wait_until_sync(lambda: observations(first), 45, "readings of the serial device")
     before = observations(first)
     pids = [pid for pid in first.facts["pids"].values() if pid]

@@ -34,6 +34,7 @@ from wardlight_lab.supervise import (
     postgres_child,
     write_ready_file,
 )
+from wardlight_shared.errors import ConfigError
 
 _GLUCOSE_S: Final = 30.0
 _PIDS: Final = ("gateway", "imaging", "broker", "collector", "api", "postgres")
@@ -61,13 +62,16 @@ class Demo:
 
     async def run(self) -> int:
         """Start all, wait, stop all; returns the exit code."""
-        self._folder.make()
-        self._forget_ready_file()
+        self._make_folder()
+        is_ours = False
         try:
             async with AsyncExitStack() as stack:
                 supervisor = await stack.enter_async_context(
                     Supervisor(self._folder.root, on_change=self._changed)
                 )
+                # Only now: the file of a demo that runs in this folder is not ours to remove.
+                is_ours = True
+                self._forget_ready_file()
                 await self._start(supervisor, stack)
                 _say("Press Ctrl-C to stop.")
                 await supervisor.wait_for_stop(self._options.for_s)
@@ -75,8 +79,18 @@ class Demo:
         except StopRequested:
             _say("Stopped before it was ready.")
         finally:
-            self._forget_ready_file()
+            if is_ours:
+                self._forget_ready_file()
         return 0
+
+    def _make_folder(self) -> None:
+        try:
+            self._folder.make()
+        except OSError as error:
+            raise ConfigError(
+                f"the data folder {self._folder.root} cannot be made ({error.strerror}); "
+                "choose another one with --data-dir"
+            ) from error
 
     def _forget_ready_file(self) -> None:
         """Whoever waits for the file must never find one of a life that is over."""
