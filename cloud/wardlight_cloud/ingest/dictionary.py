@@ -51,8 +51,13 @@ class SeriesDictionary:
 
 
 def _checked(key: SeriesKey) -> SeriesKey | str:
-    if key.metric not in BY_WIRE:
+    metric = BY_WIRE.get(key.metric)
+    if metric is None:
         return f"metric {key.metric} is not in this program's code table"
+    if key.unit not in (None, metric.unit, *metric.units_also):
+        return f"{key.unit!r} is not a unit of {metric.name} in this program's code table"
+    if key.site == "":
+        return "an empty site"
     if not key.device:
         return "no device"
     if has_nul(key.device, key.unit, key.site, key.raw_unit):

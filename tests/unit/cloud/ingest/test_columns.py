@@ -88,6 +88,22 @@ class TestEvents:
     def test_a_series_that_the_dictionary_lacks(self) -> None:
         assert "series 9: not in the dictionary" in reason_of(event({9: "1"}))
 
+    @pytest.mark.parametrize("unit", ["kPa", "mmHg", "", "kg "])
+    def test_a_unit_that_the_metric_does_not_have(self, unit: str) -> None:
+        """A weight in kPa would be served as one; it waits for an operator instead."""
+        series = [*SERIES, SeriesEntry(9, SeriesKey(DEVICE, METRICS["body_weight"].wire, unit))]
+        assert "is not a unit of body_weight" in reason_of(event({9: "70"}), series)
+
+    def test_a_unit_beside_the_first_of_the_table(self) -> None:
+        metric = next(each for each in METRICS.values() if each.units_also)
+        key = SeriesKey(DEVICE, metric.wire, metric.units_also[0])
+        batch = only_batch(event({9: "70"}), series=[SeriesEntry(9, key)])
+        assert batch.series == (key,)
+
+    def test_an_empty_site(self) -> None:
+        key = SeriesKey(DEVICE, METRICS["body_temperature"].wire, site="")
+        assert "an empty site" in reason_of(event({9: "36.6"}), [*SERIES, SeriesEntry(9, key)])
+
     def test_a_reason_of_absence_that_nobody_knows(self) -> None:
         assert "unknown reason 13" in reason_of(replace(GOOD, absents=[13]))
 
