@@ -128,6 +128,10 @@ class Wreck:
                 found.append(row)
                 next_seq = row[0] + 1
         except StorageError:
+            # sqlite3 looks one row ahead: the row before the damage is still to be had.
+            while (seq := self._seek(next_seq)) == next_seq:
+                found += self._select(next_seq, 1)
+                next_seq = seq + 1
             return self._step_over(found, next_seq, highest, most)
         rows, lost = self._opened(found)
         return Portion(rows, next_seq, lost, is_last=len(found) < most)
