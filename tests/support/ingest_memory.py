@@ -1,7 +1,8 @@
 """A store in memory for tests of the collector's own logic; says no on demand.
 
 It keeps the promises of store.base that ingest leans on: one call is one transaction, records are
-known by ledger, origin and event id, and rejected ones are settled too. Real stores are proved elsewhere.
+known by ledger, origin and event id, and rejected ones are settled too. Real stores are proved
+elsewhere.
 """
 
 import asyncio
