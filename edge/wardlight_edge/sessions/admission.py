@@ -79,6 +79,8 @@ class Admission:
         # that is bound no longer has its file looked for all the same: its readings are taken.
         is_kept = is_ble and profile.stream is None
         self._room = WaitingRoom(device.identity, clock, vault if is_kept else None)
+        if self._room:
+            self.gate.reads_done()  # as the last link left it: in doubt until the next one
         self._device_clock = device_clock
         self._clock = clock
 

@@ -151,6 +151,8 @@ async def test_what_waits_is_found_again_after_a_restart(tmp_path: Path) -> None
     after.clock.advance(60_000)
     assert after.entry.waiting == 2
     async with after.running():
+        after.link(LinkState.WAITING)
+        await wait_until(lambda: after.entry.state == "unverified")
         after.link(LinkState.CONNECTED)
         after.octets(b"SN-1", SERIAL, is_read=True)
     assert len(after.outbox.events()) == 2
