@@ -13,6 +13,7 @@ import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, Final
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -28,6 +29,10 @@ _ANSWER_TIMEOUT_S: Final = 10.0
 _INBOX_MAX: Final = 256
 _OUTGOING_MAX: Final = 64
 _STALL_S: Final = 60.0
+_LOOK_FOR_STALL_S: Final = 5.0
+_OUR_CERTIFICATE: Final = (
+    "check that uplink.cert_file has not expired and that the broker lets this gateway in"
+)
 
 
 def mqtt_links(settings: UplinkSettings, gateway: str, will: bytes) -> LinkFactory:
@@ -47,16 +52,49 @@ def mqtt_links(settings: UplinkSettings, gateway: str, will: bytes) -> LinkFacto
 
 def tls_context(settings: UplinkSettings) -> ssl.SSLContext:
     """TLS 1.2 or newer, the broker's certificate checked, ours shown."""
+    for name in ("ca_file", "cert_file", "key_file"):
+        _check_readable(name, getattr(settings, name))
     try:
         context = ssl.create_default_context(cafile=str(settings.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"uplink.ca_file: {settings.ca_file} holds no certificate ({error}); "
+            "put the authority's certificate there"
+        ) from error
+    try:
         context.load_cert_chain(settings.cert_file, settings.key_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"uplink: ca_file, cert_file or key_file cannot be used ({error})"
+            f"uplink.cert_file, uplink.key_file: {settings.cert_file} and {settings.key_file} are "
+            f"no certificate and its key ({error}); enrol the gateway again"
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = _ClosingSocket
     return context
+
+
+def _check_readable(name: str, path: Path) -> None:
+    try:
+        with path.open("rb"):
+            return
+    except OSError as error:
+        raise ConfigError(
+            f"uplink.{name}: {path} cannot be read ({error.strerror}); put the file back"
+        ) from error
+
+
+def _explained(error: OSError | ValueError) -> str:
+    """Why there is no connection, and what to do where TLS says why."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the broker's certificate is not accepted ({error.verify_message}): "
+            "check uplink.ca_file, uplink.host and this gateway's clock"
+        )
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"the broker broke off the TLS handshake ({error.reason or error}): {_OUR_CERTIFICATE}"
+        )
+    return str(error)
 
 
 class _ClosingSocket(ssl.SSLSocket):
@@ -77,8 +115,17 @@ class _ClosingSocket(ssl.SSLSocket):
 class MqttLink:
     """One connection, from CONNECT to its end."""
 
-    def __init__(self, settings: UplinkSettings, gateway: str, will: bytes) -> None:
+    def __init__(
+        self,
+        settings: UplinkSettings,
+        gateway: str,
+        will: bytes,
+        *,
+        stall_s: float = _STALL_S,
+    ) -> None:
         self._settings = settings
+        self._stall_s = stall_s
+        self._look_s = min(_LOOK_FOR_STALL_S, stall_s)
         self._gateway = gateway
         self._loop = asyncio.get_running_loop()
         self._inbox: asyncio.Queue[Message] = asyncio.Queue(_INBOX_MAX)
@@ -119,11 +166,13 @@ class MqttLink:
                 self._client.connect, settings.host, settings.port, settings.keepalive_s
             )
         except (OSError, ValueError) as error:
-            raise TransportError(f"{settings.host}:{settings.port}: {error}") from error
+            raise TransportError(f"{settings.host}:{settings.port}: {_explained(error)}") from error
         self._client.loop_start()
         refused = await self._answer(self._connected, "CONNACK")
         if refused is not None:
-            raise TransportError(f"the broker refused the connection: {refused}")
+            raise TransportError(
+                f"the broker refused the connection ({refused}): {_OUR_CERTIFICATE}"
+            )
         self._client.subscribe(topics.down_filter(self._gateway), qos=1)
         if not await self._answer(self._subscribed, "SUBACK"):
             raise TransportError("the broker refused the subscription: check its permissions")
@@ -145,21 +194,32 @@ class MqttLink:
             raise TransportError(f"message of {len(payload)} bytes, at most {MAX_BYTES}")
         if self._ended.done():
             raise TransportError(self._ended.result())
-        oldest = min(self._unsent.values(), default=None)
-        if oldest is not None and self._loop.time() - oldest > _STALL_S:
-            raise TransportError("the broker has stopped answering")
+        self._check_stall()
         info = self._client.publish(topic, payload, qos=1, retain=retained)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise TransportError(f"not sent: {info.rc.name}")
         self._unsent[info.mid] = self._loop.time()
         self._all_sent.clear()
 
+    def _check_stall(self) -> None:
+        """A broker that takes messages and confirms none keeps the connection open for ever."""
+        oldest = min(self._unsent.values(), default=None)
+        if oldest is not None and self._loop.time() - oldest > self._stall_s:
+            raise TransportError(
+                f"the broker has confirmed nothing for {self._stall_s:.0f} s; connecting anew"
+            )
+
     async def receive(self) -> Message:
         """The next message; TransportError when the connection has ended."""
         waiting = asyncio.ensure_future(self._inbox.get())
         try:
             events: list[asyncio.Future[Any]] = [waiting, self._ended]
-            await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+            done: set[asyncio.Future[Any]] = set()
+            while not done:
+                done, _ = await asyncio.wait(
+                    events, timeout=self._look_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                self._check_stall()
             if waiting.done():
                 return waiting.result()
         finally:

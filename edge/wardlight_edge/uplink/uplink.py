@@ -20,7 +20,7 @@ from wardlight_edge.uplink.mqtt import mqtt_links
 from wardlight_edge.uplink.status import UplinkState
 from wardlight_shared import __version__, control, topics
 from wardlight_shared.control import GatewayState
-from wardlight_shared.errors import StorageError, TransportError
+from wardlight_shared.errors import ConfigError, StorageError, TransportError
 from wardlight_shared.timestamps import Anchor, ClockQuality
 
 _log = logging.getLogger(__name__)
@@ -100,7 +100,8 @@ class Uplink:
                         await self._converse(link)
                     finally:
                         await self._leave(link)
-            except* (TransportError, StorageError) as errors:
+            except* (TransportError, StorageError, ConfigError) as errors:
+                # ConfigError: a key or certificate file; an operator replaces it while we run.
                 self._went_down(str(errors.exceptions[0]))
             await asyncio.sleep(backoff.failed())
 
