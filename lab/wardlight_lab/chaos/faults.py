@@ -5,7 +5,8 @@ cut      a link is closed in both directions and refuses connections for a while
 stall    bytes stop for a while, nothing is closed; "deaf" and "mute" stop one direction only
 slow     a link carries a few thousand bytes a second for a while
 freeze   a collector is stopped for longer than its lease and then wakes up
-damage   the gateway is killed and its outbox damaged before it starts again
+damage   the gateway is killed and its outbox damaged before it starts again; the next damage waits
+         until the store knows what this one did
 
 Faults that last go on while the next ones strike.
 """

@@ -11,6 +11,8 @@ from wardlight_lab.chaos.faults import Fault
 from wardlight_lab.chaos.world import World
 
 _UP_AGAIN_S: Final = 60.0
+_TOLD_S: Final = 60.0
+_POLL_S: Final = 1.0
 _SLOW_BYTES_A_SECOND: Final = 4000.0
 
 
@@ -24,7 +26,7 @@ class Striker:
     async def strike(self, fault: Fault) -> None:
         """Wait and strike. A process that is down already is struck when it is up again."""
         await asyncio.sleep(fault.wait_s)
-        if fault.kind == "damage":
+        if fault.kind == "damage" and await self._until_told():
             self._world.damage_next(fault.wait_s)
         if fault.kind in {"kill", "damage"}:
             await self._signal(fault.target, signal.SIGKILL)
@@ -43,6 +45,18 @@ class Striker:
         """Wait for the end of what lasts."""
         if self._lasting:
             await asyncio.wait(self._lasting.values())
+
+    async def _until_told(self) -> bool:
+        """Wait until the store knows what the last damage did; False when it takes too long.
+
+        A file that is destroyed while it holds what was saved from the one before takes along the
+        only names of those records: that is one more damage than the gateway promises to survive.
+        """
+        for _ in range(int(_TOLD_S / _POLL_S)):
+            if await self._world.is_told():
+                return True
+            await asyncio.sleep(_POLL_S)
+        return False
 
     async def _begin(self, fault: Fault) -> Callable[[], object]:
         """Begin a fault that lasts; returns what ends it."""

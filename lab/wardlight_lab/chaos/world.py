@@ -153,6 +153,24 @@ class World:
         """Before the gateway starts the next time, its outbox is damaged."""
         self._next_damage = random.Random(seed)
 
+    async def is_told(self) -> bool:
+        """Whether the store knows of every damage so far what became of the records."""
+        if not self.damages:
+            return True
+        try:
+            store = await open_store(load_cloud(self._folder / f"{COLLECTORS[0]}.toml"))
+            try:
+                report = await store.ledger_report(GATEWAY)
+            finally:
+                await store.close()
+        except StorageError:
+            return False
+        epochs = [append.epoch for append in accepted(self.ledger_file)]
+        past = [ledger for ledger in report if ledger.epoch != epochs[-1]]
+        known = {ledger.epoch for ledger in past}
+        is_complete = known >= {*epochs} - {epochs[-1], 0}
+        return is_complete and not any(ledger.missing for ledger in past)
+
     async def _before_gateway(self) -> None:
         random_numbers, self._next_damage = self._next_damage, None
         if random_numbers is not None:
