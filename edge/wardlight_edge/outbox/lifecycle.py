@@ -40,7 +40,15 @@ _log = logging.getLogger(__name__)
 class OpenOutbox:
     """An open file and everything in memory that follows it."""
 
-    def __init__(self, file: OutboxFile, rows: Rows, waiting: Waiting, salvage: Salvage) -> None:
+    def __init__(
+        self,
+        file: OutboxFile,
+        rows: Rows,
+        waiting: Waiting,
+        salvage: Salvage,
+        before: tuple[int, ...],
+    ) -> None:
+        self._before = before
         self.file = file
         self.database = file.database
         self.rows = rows
@@ -55,7 +63,7 @@ class OpenOutbox:
         """Close the file and, if one is being read, the old file."""
         self.salvage.close()
         # First: between SQLite's removal of the log and a later note the log would seem taken away.
-        trace.write(self.database.path, Trace(self.file.epoch, is_used=False))
+        trace.write(self.database.path, Trace(self.file.epoch, False, self._before))
         self.file.close()
 
     def check_in_place(self) -> None:
@@ -69,7 +77,7 @@ class OpenOutbox:
         except BaseException:
             aside.remove(copy)
             raise
-        trace.write(copy, Trace(self.file.epoch, is_used=False))
+        trace.write(copy, Trace(self.file.epoch, False, self._before))
         if self._log_identity and _identity(self._log_path) == self._log_identity:
             self._log_path.unlink()  # or it would be taken for the log of another file
         raise OutboxCorrupt(f"{path}: deleted or exchanged while in use; its rows are in {copy}")
@@ -121,7 +129,7 @@ class Lifecycle:
             _log.error("outbox file gone: its log is salvaged")
             return self.replace("corrupt", UNKNOWN)
         if is_gone(self._path):
-            return self._make({}, vanished=known)
+            return self._make({}, known, known)
         if known is not None and known.is_used and not self._log_path.exists():
             _log.error("the log of the outbox is gone: the newest rows may be lost")
             return self.replace(VANISHED, UNKNOWN)
@@ -137,9 +145,11 @@ class Lifecycle:
         path = aside.set_aside(self._path, cause, datetime.now(UTC))
         kept = {found.epoch for one in aside.waiting(self._path) if (found := trace.read(one))}
         is_kept = known is None or known.epoch in kept
-        return self._make({path.name: expected}, None if is_kept else known)
+        return self._make({path.name: expected}, None if is_kept else known, known)
 
-    def _make(self, expected: dict[str, int], vanished: Trace | None = None) -> OpenOutbox:
+    def _make(
+        self, expected: dict[str, int], vanished: Trace | None, former: Trace | None
+    ) -> OpenOutbox:
         """Make a file that takes over from every file set aside, and tells of one that is gone."""
         boots: dict[int, str] = {}
         anchors: list[Anchor] = []
@@ -151,9 +161,11 @@ class Lifecycle:
             salvages.append((path.name, aside.cause_of(path), epoch, highest, waited))
         if vanished is not None:
             _log.error("the outbox file is gone: what waited in it is lost")
-            name = aside.name_aside(self._path, VANISHED, datetime.now(UTC)).name
-            salvages.append((name, VANISHED, vanished.epoch, 0, UNKNOWN))
-        return self._opened(Carried(boots, anchors, salvages), begun)
+            missing = aside.name_aside(self._path, VANISHED, datetime.now(UTC))
+            trace.write(missing, vanished)
+            salvages.append((missing.name, VANISHED, vanished.epoch, 0, UNKNOWN))
+        before = () if former is None else former.lineage
+        return self._opened(Carried(boots, anchors, salvages), begun, before=before)
 
     def _take_over(
         self,
@@ -183,6 +195,7 @@ class Lifecycle:
         carried: Carried,
         begun: Mapping[str, Begun] | None = None,
         known: Trace | None = None,
+        before: tuple[int, ...] = (),
     ) -> OpenOutbox:
         file = open_file(
             self._path,
@@ -198,13 +211,15 @@ class Lifecycle:
                 _log.error("the outbox file was exchanged: what waited in the former one is lost")
                 name = aside.name_aside(self._path, VANISHED, datetime.now(UTC)).name
                 note_vanished(file.database, name, known.epoch)
-            trace.write(self._path, Trace(file.epoch, is_used=self._log_path.exists()))
             waiting = Waiting(self._live_age_ms)
             rows = Rows(file.database, file.cipher, self._dictionary, waiting)
             rows.load(file.boot, self._clock.mono_ms())
             folder = self._path.parent
             salvage = Salvage(folder, self._key, file.database, rows, self._dictionary)
+            if known is not None and (rows.records or salvage.is_running):
+                before = known.before if known.epoch == file.epoch else known.lineage
+            trace.write(self._path, Trace(file.epoch, self._log_path.exists(), before))
         except BaseException:
             file.close()
             raise
-        return OpenOutbox(file, rows, waiting, salvage)
+        return OpenOutbox(file, rows, waiting, salvage, before)

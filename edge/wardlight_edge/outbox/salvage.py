@@ -22,7 +22,7 @@ from typing import Final
 
 import msgspec
 
-from wardlight_edge.outbox import aside
+from wardlight_edge.outbox import aside, trace
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.outbox.batch import Batch
 from wardlight_edge.outbox.database import Database
@@ -130,8 +130,9 @@ class Salvage:
         gaps = []
         finished = done.finished()
         untold = finished.lost - before.lost
-        if portion.lost or untold > 0 or before.cause == VANISHED:
-            seqs = [*portion.without(before.next_seq), (portion.next_seq, END)]
+        if done.lost or untold > 0 or before.cause == VANISHED:
+            holes = portion.without(before.next_seq) if portion.lost or untold > 0 else []
+            seqs = [*holes, (portion.next_seq, END)]
             gaps.append(finished.gap(untold, seqs))
         rows = portion.rows
         if self._wreck is not None:
@@ -142,8 +143,17 @@ class Salvage:
     def _finish(
         self, done: Progress, rows: Sequence[OldRow], gaps: Sequence[NewBody], now: Moment
     ) -> None:
-        """With the last rows go the records that tell how it ended."""
-        self._store(self._batch(rows, [*gaps, done.report()], done, now), done)
+        """With the last rows go the records that tell how it ended.
+
+        Among what is lost may be rows of epochs before, and gaps that named their losses: so these
+        epochs are named again, whole. What the collector has of them it keeps.
+        """
+        told = [*gaps, done.report()]
+        if gaps or done.lost:
+            known = trace.read(self._folder / done.file)
+            before = known.before if known is not None and done.has_origins else ()
+            told += [(done.gap(0, [(1, END)])[0], (epoch, 0)) for epoch in before]
+        self._store(self._batch(rows, told, done, now), done)
         _log.warning(
             "old outbox worked through",
             extra={"file": done.file, "recovered": done.recovered, "lost": done.lost},

@@ -20,16 +20,29 @@ from wardlight_edge.outbox.durable import make_private
 
 SUFFIX: Final = ".trace"
 _FORM: Final = "wardlight outbox epoch {epoch:019d} {state}\n"  # one length, written in place
-_WRITTEN: Final = re.compile(r"wardlight outbox epoch (\d{19}) (used|shut)\n")
+_BEFORE: Final = "after {epoch:019d}\n"
+_WRITTEN: Final = re.compile(r"wardlight outbox epoch (\d{19}) (used|shut)\n((?:after \d{19}\n)*)")
+_MOST_BEFORE: Final = 16
 
 _log = logging.getLogger(__name__)
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """``is_used``: the file was opened and not closed."""
+    """What is known of an outbox file.
+
+    is_used  it was opened and not closed
+    before   epochs of files that it has followed, newest first, since one was empty: it may hold
+             their rows, and what is told of their losses
+    """
 
     epoch: int
     is_used: bool
+    before: tuple[int, ...] = ()
+
+    @property
+    def lineage(self) -> tuple[int, ...]:
+        """The epochs that a file which follows this one comes after."""
+        return (self.epoch, *self.before)[:_MOST_BEFORE]
 
 
 def read(path: Path) -> Trace | None:
@@ -39,12 +52,16 @@ def read(path: Path) -> Trace | None:
     except (OSError, UnicodeDecodeError):
         return None
     match = _WRITTEN.fullmatch(text)
-    return None if match is None else Trace(int(match[1]), match[2] == "used")
+    if match is None:
+        return None
+    before = tuple(int(number) for number in re.findall(r"\d+", match[3]))
+    return Trace(int(match[1]), match[2] == "used", before)
 
 
 def write(path: Path, trace: Trace) -> None:
     """Write durably."""
     text = _FORM.format(epoch=trace.epoch, state="used" if trace.is_used else "shut")
+    text += "".join(_BEFORE.format(epoch=epoch) for epoch in trace.before)
     target = _trace_of(path)
     try:
         if not target.exists():

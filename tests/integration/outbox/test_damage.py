@@ -102,7 +102,8 @@ async def test_damage_found_at_start_loses_only_what_stood_on_the_page(
     assert status.data["highest"] == ROWS
     assert status.data["lost"] == ROWS - len(found)
     if len(found) < ROWS:
-        assert [(gap.cause, gap.count) for gap in gaps] == [("corrupt", ROWS - len(found))]
+        counted = [(gap.cause, gap.count) for gap in gaps if gap.count]
+        assert counted == [("corrupt", ROWS - len(found))]
 
 
 @pytest.mark.parametrize("seed", range(12))
