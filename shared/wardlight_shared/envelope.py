@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 import zstandard
-from msgspec import Meta
+from msgspec import NODEFAULT, Meta
 
 from wardlight_shared.errors import EnvelopeError, VersionError
 from wardlight_shared.records import (
@@ -19,7 +19,6 @@ from wardlight_shared.records import (
     Origin,
     Record,
     SeriesKey,
-    without_trailing_nils,
 )
 
 VERSION: Final = 2
@@ -105,6 +104,8 @@ _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Envelope)
 _raw_decoder: Final = msgspec.msgpack.Decoder(_RawEnvelope)
 _body_decoder: Final[msgspec.msgpack.Decoder[Body]] = msgspec.msgpack.Decoder(Body)
+_SERIES: Final = 7
+_KEY_DEFAULTS: Final = (NODEFAULT, NODEFAULT, *SeriesKey.__struct_defaults__)
 _version_decoder: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
@@ -149,7 +150,19 @@ def seal(
         bodies=[msgspec.Raw(record.body) for record in records],
         origins=origins if has_origins else None,
     )
-    return shrink(without_trailing_nils(_encoder.encode(envelope), envelope))
+    positions: list[object] = [getattr(envelope, name) for name in envelope.__struct_fields__]
+    positions[_SERIES] = [[entry.number, _short(entry.key)] for entry in series]
+    if not has_origins:
+        positions.pop()
+    return shrink(_encoder.encode(positions))
+
+
+def _short(key: SeriesKey) -> list[object]:
+    """A key without the defaults at its end; a lone message is not long enough to compress them."""
+    values = [getattr(key, name) for name in key.__struct_fields__]
+    while values[-1] == _KEY_DEFAULTS[len(values) - 1]:
+        values.pop()
+    return values
 
 
 def open_envelope(message: bytes) -> Envelope:

@@ -50,7 +50,7 @@ BY_HAND = bytes.fromhex(
     "CF 000001901CC2C0D2"  # sent at
     "78"  # offset 120 min
     "91 92 03 14"  # clocks: quality 3, 20 ms
-    "91 92 00 97 B0 626C653A303031313232333341414242 0B C0 C0 C0 C0 01"  # series 0
+    "91 92 00 92 B0 626C653A303031313232333341414242 0B"  # series 0, without defaults at its end
     "91 05"  # seq 5
     "91 CF 000001901CC2BD00"  # time
     "C0"  # clock_of
