@@ -20,9 +20,9 @@ from wardlight_lab.chaos.radio import EventVerdict
 from wardlight_lab.chaos.streams import StreamVerdict
 from wardlight_lab.chaos.verdict import Named, Verdict, judge
 
-SEEDS = (7, 117)
-"""Between them: every kill, a damaged outbox, a frozen collector, links cut and stalled."""
-ROUNDS = 6
+SEEDS = (310, 1419)
+"""Between them: every kill, a damaged outbox, a frozen collector, a stalled link."""
+ROUNDS = 5
 
 
 def campaign(folder: Path, seed: int) -> "subprocess.CompletedProcess[str]":
