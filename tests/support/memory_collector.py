@@ -23,6 +23,7 @@ class MemoryCollector:
         self.hellos: list[Hello] = []
         self.rejects: dict[int, str] = {}
         self.is_alive = True
+        self.reads = 2  # newest envelope version
         self.fails = 0.0  # share of the envelopes whose transaction fails
         broker.on_up = self._take
 
@@ -71,5 +72,6 @@ class MemoryCollector:
             SERVER_TIME_MS,
             echo,
             hello_wanted,
+            self.reads,
         )
         self._broker.send_down(topics.down(self._gateway, topics.Down.ACK), control.encode(ack))

@@ -166,3 +166,30 @@ async def test_a_poison_record_does_not_stop_the_others(tmp_path: Path, cause: s
     bodies = [one for _, envelope in collector.envelopes for one in envelope.bodies]
     gaps = [one for one in bodies if isinstance(one, GapBody)]
     assert [(gap.cause, gap.count, gap.seqs) for gap in gaps] == [(cause, 1, [(poison, poison)])]
+
+
+async def test_salvaged_records_wait_for_a_collector_that_knows_origins(tmp_path: Path) -> None:
+    """And stand in nobody's way meanwhile; a newer collector gets them on the same link."""
+    broker = MemoryBroker()
+    collector = MemoryCollector(broker, GATEWAY)
+    collector.is_alive = False
+    async with opened(tmp_path, broker) as (outbox, _):
+        await outbox.append(records(random.Random(1), 100))
+        old_epoch = outbox.epoch
+    (tmp_path / "o.db").rename(tmp_path / "taken")
+    with (tmp_path / "taken").open("r+b") as file:
+        file.write(bytes(4096))
+    (tmp_path / "taken").rename(tmp_path / "o.db")
+    collector.is_alive = True
+    collector.reads = 1
+    async with opened(tmp_path, broker) as (outbox, uplink):
+        await outbox.append(records(random.Random(2), 30))
+        await wait_until(lambda: uplink.status().withheld == 100, 60, "the salvaged ones wait")
+        await wait_until(lambda: outbox.status().records == 100, 60, "all others are settled")
+        assert all(envelope.version == 1 for _, envelope in collector.envelopes)
+        collector.reads = 2
+        collector.takes_over(outbox.epoch)
+        await wait_until(lambda: outbox.status().records == 0, 60, "all is settled")
+        assert uplink.status().withheld == 0
+    origins = {one for _, envelope in collector.envelopes for one in envelope.origins or [] if one}
+    assert origins == {(old_epoch, seq) for seq in range(1, 101)}
