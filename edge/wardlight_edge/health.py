@@ -80,7 +80,7 @@ def trouble_of(
         if outbox.rejected
         else None,
         "A damaged outbox was set aside and is being salvaged." if outbox.salvaging else None,
-        None if uplink.connected else _uplink_trouble(uplink, outbox),
+        _uplink_trouble(uplink, outbox),
         *(_device_trouble(device) for device in devices),
     ]
     return tuple(sentence for sentence in found if sentence is not None)
@@ -98,7 +98,9 @@ def _outbox_trouble(outbox: OutboxStatus) -> str | None:
             return None
 
 
-def _uplink_trouble(uplink: UplinkSnapshot, outbox: OutboxStatus) -> str:
+def _uplink_trouble(uplink: UplinkSnapshot, outbox: OutboxStatus) -> str | None:
+    if uplink.connected:
+        return None if uplink.reason is None else f"Connected, but {uplink.reason}."
     reason = f" ({uplink.reason})" if uplink.reason else ""
     return f"Not connected to the broker{reason}; {outbox.records} records wait on this disk."
 

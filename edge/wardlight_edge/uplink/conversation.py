@@ -151,8 +151,8 @@ class Conversation:
     async def _take_ack(self, ack: Ack) -> None:
         now_ms = self._clock.mono_ms()
         self._state.last_ack_mono_ms = now_ms
-        self._state.reason = None
         await self._note_version(ack.reads)
+        self._state.reason = _waiting(self._withheld.count)
         if ack.hello_wanted:
             self._say_hello()
         is_first = not self._state.greeted
@@ -269,7 +269,9 @@ class Conversation:
             self._note_epoch()
             return
         records = self._withheld.sendable(records)
-        self._state.withheld = self._withheld.count
+        if self._withheld.count != self._state.withheld:
+            self._state.withheld = self._withheld.count
+            self._state.reason = _waiting(self._withheld.count)
         if records:
             await self._publish(choice, seal_records(self._outbox, self._sender(), records))
 
@@ -327,6 +329,12 @@ class Conversation:
                 await event.wait()
         except TimeoutError:
             return
+
+
+def _waiting(withheld: int) -> str | None:
+    if not withheld:
+        return None
+    return f"{withheld} records of a replaced outbox wait: update the collector"
 
 
 def _last(ack: Ack) -> int:
