@@ -59,7 +59,7 @@ async def serving(
     process = api.process
     try:
         if is_awaited:
-            await wait_until(lambda: _is_ready(api), 60, "the API is ready")
+            await wait_until(lambda: _is_ready(api), 120, "the API is ready")
         yield api
     finally:
         process.terminate()

@@ -16,6 +16,7 @@ from wardlight_cloud.security.passwords import hash_password
 from wardlight_shared.model import Flag
 
 PATIENCE_MS = 60_000
+pytestmark = pytest.mark.timeout(400)  # a browser and a process on a machine that is busy
 ZONE = "Australia/Eucla"  # a quarter of an hour that nobody has by accident
 
 

@@ -176,7 +176,9 @@ async def test_operations_show_what_is_missing_and_refused(ward: Ward) -> None:
         await sign_in(client)
         text = (await client.get("/operations")).text
     assert "bad &lt;scale&gt;" in text
-    assert re.search(r'<td class="bad">7</td><td class="bad">1</td>', text)
+    assert re.search(
+        r'"Missing" class="bad">7</td><td data-label="Rejected" class="bad">1</td>', text
+    )
 
 
 async def test_trend_is_the_patient_s_own(ward: Ward) -> None:
