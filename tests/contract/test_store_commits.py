@@ -219,3 +219,46 @@ async def test_overlapping_assignments_are_refused(store: PostgresStore) -> None
         await store.assign(ward.device, third.patient_id, user=None, valid_from=NOW + 2 * HOUR)
     await store.assign(ward.device, third.patient_id, user=2, valid_from=NOW + HOUR)
     assert len(await store.assignments()) == 3
+
+
+async def test_a_count_is_that_of_all_pages(store: PostgresStore) -> None:
+    """Panels once, by their last commit, whatever part of them is asked for."""
+    await admit(store)
+    systolic, diastolic = cuff(NOW, 120, 1)
+    before = await store.ingest([make(Rec(1, [systolic, pulse(NOW, 60)]))])
+    await store.ingest([make(Rec(2, [diastolic, pulse(NOW + SECOND, 61)]))])
+    (row,) = await all_rows(store, ObservationQuery(metrics=(wire("blood_pressure"),)))
+    first = min(each.stored_at for each in await all_rows(store, ObservationQuery()))
+    assert row.commit_seq > before[0].commit_seq
+    for query in (
+        ObservationQuery(),
+        ObservationQuery(count=1, order="commit"),
+        ObservationQuery(component_metrics=(wire("systolic_bp"),)),
+        ObservationQuery(stored=(TimeBound("le", first),)),
+        ObservationQuery(stored=(TimeBound("gt", first),)),
+        ObservationQuery(
+            component_metrics=(wire("systolic_bp"),), stored=(TimeBound("le", first),)
+        ),
+        ObservationQuery(ids=(row.observation_id, "0" * 32)),
+        ObservationQuery(ids=(row.observation_id,), times=(TimeBound("lt", NOW),)),
+        ObservationQuery(patients=()),
+        ObservationQuery(times=(TimeBound("gt", NOW),)),
+    ):
+        assert await store.observation_count(query) == len(await all_rows(store, query)), query
+
+
+async def test_a_reader_sees_each_change_of_the_register(store: PostgresStore) -> None:
+    """Assignments and series made elsewhere show in the very next search."""
+    ward = await admit(store)
+    query = ObservationQuery(patients=(ward.patient,))
+    await store.ingest([make(Rec(1, [pulse(NOW, 1)]))])
+    assert len(await all_rows(store, query)) == len(await all_rows(store, query)) == 1
+    await store.ingest([make(Rec(2, [One("spo2", NOW, 97)]))])  # a new series
+    assert len(await all_rows(store, query)) == 2
+    heir = await store.put_patient(patient())
+    await store.assign(ward.device, heir.patient_id, user=None, valid_from=NOW - timedelta(days=1))
+    assert await all_rows(store, query) == []
+    assert len(await all_rows(store, ObservationQuery(patients=(heir.patient_id,)))) == 2
+    (_, now) = await store.assignments(device_id=ward.device)
+    await store.unassign(now.assignment_id, valid_to=NOW)
+    assert await all_rows(store, ObservationQuery(patients=(heir.patient_id,))) == []

@@ -34,7 +34,7 @@ async def test_one_observation_with_all_its_facts(store: PostgresStore) -> None:
     assert row == ObservationRow(
         observation_id=row.observation_id,
         origin=Origin(wire("pulse_rate_oximeter"), ward.patient, ward.device, None, None),
-        values=(Value(wire("pulse_rate_oximeter"), 613, -1, 0, "/min", 1 << 20),),
+        values=[Value(wire("pulse_rate_oximeter"), 613, -1, 0, "/min", 1 << 20)],
         gateway=GATEWAY,
         time_us=int(NOW.timestamp()) * 1_000_000,
         offset_min=60,

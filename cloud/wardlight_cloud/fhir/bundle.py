@@ -4,11 +4,13 @@ Source  R4 4.0.1 Bundle; 3.1.1.2 (self and next links)
 """
 
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlencode
+from functools import lru_cache
+from typing import Final
+from urllib.parse import quote_plus
 
 import orjson
 
-from wardlight_cloud.fhir.search import CURSOR, Parameters, cursor_text
+from wardlight_cloud.fhir.paging import CURSOR, Parameters, cursor_text
 
 Resource = tuple[str, Sequence[bytes]]
 """Id, and pieces of JSON that joined are the resource."""
@@ -16,7 +18,7 @@ Resource = tuple[str, Sequence[bytes]]
 
 def links(base: str, kind: str, honoured: Parameters, cursor: bytes | None) -> bytes:
     """The link array: self with what was honoured, next with the cursor."""
-    pairs = [(name, urlencode([(name, text)])) for name, text in honoured]
+    pairs = [(name, f"{name}={_quoted(text)}") for name, text in honoured]
     found = [{"relation": "self", "url": _url(base, kind, [pair for _, pair in pairs])}]
     if cursor is not None:
         following = [pair for name, pair in pairs if name != CURSOR]
@@ -25,18 +27,25 @@ def links(base: str, kind: str, honoured: Parameters, cursor: bytes | None) -> b
     return orjson.dumps(found)
 
 
+_quoted: Final = lru_cache(maxsize=4096)(quote_plus)
+
+
 def _url(base: str, kind: str, pairs: Sequence[str]) -> str:
     return f"{base}/{kind}?{'&'.join(pairs)}" if pairs else f"{base}/{kind}"
 
 
-def searchset(link: bytes, base: str, kind: str, resources: Iterable[Resource]) -> bytes:
-    """A searchset of resources; ``total`` is left out, counting costs a scan."""
+def searchset(
+    link: bytes, base: str, kind: str, resources: Iterable[Resource], total: int | None
+) -> bytes:
+    """A searchset of resources; ``total`` None is left out, since counting costs a scan."""
     first = b',"entry":[{"fullUrl":"' + f"{base}/{kind}/".encode()
     further = b',"search":{"mode":"match"}},{"fullUrl":"' + f"{base}/{kind}/".encode()
-    pieces = [b'{"resourceType":"Bundle","type":"searchset","link":', link]
+    counted = b"" if total is None else b',"total":%d' % total
+    pieces = [b'{"resourceType":"Bundle","type":"searchset"', counted, b',"link":', link]
     before = first
     for identity, parts in resources:
-        pieces += (before, identity.encode(), b'","resource":', *parts)
+        pieces += (before, identity.encode(), b'","resource":')
+        pieces += parts
         before = further
     pieces.append(b"}" if before is first else b',"search":{"mode":"match"}}]}')
     return b"".join(pieces)

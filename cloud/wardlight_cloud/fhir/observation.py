@@ -9,6 +9,7 @@ its reason. The measured time carries its offset; how sure it is stands in an ex
 Source  R4 4.0.1 Observation; vital signs profiles; PHD IG (data absent reasons, status)
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache, reduce
 from operator import or_
@@ -147,7 +148,7 @@ def _is_invalid(value: Value) -> bool:
     return bool(value.flags & _INVALID) or _reason(value.absent) is Absent.INVALID
 
 
-def _status(values: tuple[Value, ...], flags: int) -> bytes:
+def _status(values: Sequence[Value], flags: int) -> bytes:
     if not flags and not values[0].absent:
         return b"final"
     # One bad side of a pressure is a dataAbsentReason there; the other side stands.

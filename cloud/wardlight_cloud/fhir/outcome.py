@@ -10,7 +10,14 @@ from starlette.responses import Response
 
 MEDIA_TYPE = "application/fhir+json"
 IssueType = Literal[
-    "invalid", "not-found", "login", "forbidden", "not-supported", "transient", "informational"
+    "invalid",
+    "not-found",
+    "login",
+    "forbidden",
+    "not-supported",
+    "transient",
+    "exception",
+    "informational",
 ]
 
 

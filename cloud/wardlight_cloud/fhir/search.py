@@ -7,23 +7,28 @@ Errors  FhirError 400 with the parameter at fault
 Source  R4 4.0.1 3.1.1 (search), Observation/Patient/Device search parameters
 """
 
-import base64
-import binascii
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 from uuid import UUID
 
 from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.outcome import invalid
+from wardlight_cloud.fhir.paging import (
+    COUNT_DEFAULT,
+    CURSOR,
+    SUMMARY,
+    TOTAL,
+    BundleKind,
+    Parameters,
+    bundle_asked_for,
+    count,
+    cursor_bytes,
+)
 from wardlight_cloud.fhir.vocabulary import metrics_of_category, metrics_of_code
 from wardlight_cloud.store.base import ObservationQuery, TimeBound
 from wardlight_shared.codes import BY_WIRE
 
-Parameters = Sequence[tuple[str, str]]
-COUNT_DEFAULT: Final = 50
-COUNT_MAX: Final = 500
-CURSOR: Final = "_cursor"
 _ORDERS: Final[dict[str, Literal["newest", "oldest", "commit"]]] = {
     "-date": "newest",
     "date": "oldest",
@@ -37,6 +42,7 @@ class Search:
 
     query: ObservationQuery
     honoured: Parameters
+    bundle: BundleKind
     matches_nothing: bool = False
 
 
@@ -57,6 +63,8 @@ class _Draft:
 
 def split_values(text: str) -> list[str]:
     """Split an OR list at commas that are not escaped."""
+    if "\\" not in text:
+        return [value for value in text.split(",") if value]
     values, current, escaped = [], "", False
     for character in text:
         if escaped or character not in "\\,":
@@ -84,28 +92,6 @@ def reference_id(parameter: str, text: str, kind: str) -> UUID | None:
         return UUID(parts[-1])
     except ValueError:
         return None
-
-
-def count(parameter: str, text: str) -> int:
-    """Page size, cut to COUNT_MAX."""
-    if not (text.isascii() and text.isdigit()):
-        raise invalid(parameter, "expected a whole number, 0 or more")
-    return min(int(text[:9]), COUNT_MAX)
-
-
-def cursor_text(cursor: bytes) -> str:
-    """A store cursor as URL text."""
-    return base64.urlsafe_b64encode(cursor).decode().rstrip("=")
-
-
-def cursor_bytes(text: str) -> bytes:
-    """Undo ``cursor_text``."""
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise invalid(
-            CURSOR, "not a cursor of this server; follow the next link as it is"
-        ) from error
 
 
 def _narrow(old: set[int] | None, new: Iterable[int]) -> set[int]:
@@ -187,6 +173,10 @@ def _after(draft: _Draft, text: str, _: str) -> None:
     draft.after = cursor_bytes(text)
 
 
+def _part_of_the_answer(draft: _Draft, text: str, parameter: str) -> None:
+    del draft, text, parameter
+
+
 _OBSERVATION: Final[dict[str, Callable[[_Draft, str, str], None]]] = {
     "patient": _patients,
     "subject": _patients,
@@ -200,6 +190,8 @@ _OBSERVATION: Final[dict[str, Callable[[_Draft, str, str], None]]] = {
     "_id": _ids,
     "_sort": _sort,
     "_count": _count,
+    SUMMARY: _part_of_the_answer,
+    TOTAL: _part_of_the_answer,
     CURSOR: _after,
 }
 OBSERVATION_PARAMETERS: Final = {
@@ -216,6 +208,7 @@ OBSERVATION_PARAMETERS: Final = {
 }
 """What the CapabilityStatement declares."""
 
+_NO_SUMMARIES: Final = frozenset({"true", "text", "data"})
 _IGNORED: Final = frozenset({"_format", "_pretty"})
 _SAME: Final = {"patient:Patient": "patient", "subject:Patient": "subject"}
 
@@ -230,6 +223,10 @@ def honoured_parameters(
     """
     names = frozenset(known)
     plain = [(_SAME.get(name, name), text) for name, text in parameters]
+    if any(name == SUMMARY and text in _NO_SUMMARIES for name, text in plain):
+        if strict:
+            raise invalid(SUMMARY, "this server knows no summary but count")
+        plain = [pair for pair in plain if pair[0] != SUMMARY]
     for name in sorted({name for name, _ in plain} - names - _IGNORED):
         base = name.partition(":")[0].partition(".")[0]
         if base in names and base != name:
@@ -258,7 +255,7 @@ def observation_search(parameters: Parameters, *, strict: bool) -> Search:
         after=draft.after,
     )
     empty = draft.empty or query.metrics == () or query.component_metrics == ()
-    return Search(query, honoured, matches_nothing=empty or draft.count == 0)
+    return Search(query, honoured, bundle_asked_for(honoured), matches_nothing=empty)
 
 
 def _frozen(ids: set[UUID] | None) -> tuple[UUID, ...] | None:

@@ -6,6 +6,7 @@ Source  wardlight_shared.codes (LOINC, MDC, UCUM); R4 4.0.1 vital signs profiles
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -127,6 +128,7 @@ def _codes(metric: Metric) -> list[tuple[str, str]]:
     return [(c["system"], c["code"]) for concept in both for c in concept["coding"]]
 
 
+@lru_cache(maxsize=1024)
 def metrics_of_code(system: str | None, code: str) -> frozenset[int]:
     """Wire numbers whose Observation carries the code; ``system`` None = any."""
     return frozenset(
@@ -136,6 +138,7 @@ def metrics_of_code(system: str | None, code: str) -> frozenset[int]:
     )
 
 
+@lru_cache(maxsize=1024)
 def metrics_of_category(system: str | None, code: str) -> frozenset[int]:
     """Wire numbers of a category; panels' components count with their panel."""
     if code == "phd" and system in (None, PHD_CATEGORY):

@@ -132,7 +132,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     site: str | None
 
 
-class ObservationRow(msgspec.Struct, frozen=True, gc=False):
+class ObservationRow(msgspec.Struct, gc=False):
     """One Observation: a single value, or a panel (blood pressure) with its components.
 
     observation_id is opaque and stable. A page has many of these: hence Structs, which are made
@@ -141,7 +141,7 @@ class ObservationRow(msgspec.Struct, frozen=True, gc=False):
 
     observation_id: str
     origin: Origin
-    values: tuple[Value, ...]
+    values: list[Value]
     gateway: str
     time_us: int
     offset_min: int
@@ -284,6 +284,9 @@ class ReadStore(Protocol):
 
     async def observations(self, query: ObservationQuery) -> ObservationPage:
         """Search; never skips or repeats a row between pages while rows arrive."""
+
+    async def observation_count(self, query: ObservationQuery) -> int:
+        """How many Observations all pages of a search have; reads all of them, so it costs."""
 
     async def patients(
         self,

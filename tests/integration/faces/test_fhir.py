@@ -505,3 +505,76 @@ async def test_now_is_a_time_the_store_takes(ward: Ward) -> None:
     async with ward.client() as client:
         (found,) = resources(await client.get(f"/fhir/Observation?date=ge{now:%Y-%m-%dT%H:%M:%SZ}"))
     assert datetime.fromisoformat(found["effectiveDateTime"]) == now
+
+
+@pytest.mark.parametrize("counting", ["_summary=count", "_count=0", "_summary=count&_count=2"])
+async def test_a_count_comes_without_entries(ward: Ward, counting: str) -> None:
+    await fill(ward)
+    async with ward.client() as client:
+        for query, total in (
+            ("Observation?", 5),
+            (f"Observation?patient={BERT}&", 3),
+            ("Observation?category=vital-signs&date=gt2026-03-10T12:00&", 3),
+            ("Observation?component-code=8480-6&", 1),
+            ("Observation?code=unknown&", 0),
+            ("Patient?", 2),
+            ("Patient?family=alm&", 1),
+            (f"Device?patient={ANNA}&", 2),
+            (f"Device?_id=gateway-{GATEWAY}&", 1),
+            ("Device?patient=nobody&", 0),
+        ):
+            answer = await client.get(f"/fhir/{query}{counting}")
+            bundle = answer.json()
+            Bundle.model_validate_json(answer.content)
+            assert bundle["total"] == total, query
+            assert "entry" not in bundle
+            assert [link["relation"] for link in bundle["link"]] == ["self"]
+            assert bundle["link"][0]["url"].endswith(counting)
+
+
+async def test_a_total_is_given_when_asked_for(ward: Ward) -> None:
+    await fill(ward)
+    async with ward.client() as client:
+        for kind, total in (("Observation", 5), ("Patient", 2)):
+            for wanted in ("accurate", "estimate"):
+                bundle = (await client.get(f"/fhir/{kind}?_total={wanted}&_count=1")).json()
+                assert (bundle["total"], len(bundle["entry"])) == (total, 1)
+                following = bundle["link"][1]["url"]
+                assert (await client.get(following)).json()["total"] == total
+            assert "total" not in (await client.get(f"/fhir/{kind}?_total=none")).json()
+        assert outcome(await client.get("/fhir/Patient?_total=some"), 400)
+
+
+async def test_other_summaries_are_unknown(ward: Ward) -> None:
+    await fill(ward)
+    strict = {"Prefer": "handling=strict"}
+    async with ward.client() as client:
+        for kind in MODELS:
+            for text in ("true", "text", "data"):
+                answer = await client.get(f"/fhir/{kind}?_summary={text}")
+                assert resources(answer)
+                assert answer.json()["link"][0]["url"] == f"{BASE}/fhir/{kind}"
+                refused = await client.get(f"/fhir/{kind}?_summary={text}", headers=strict)
+                assert outcome(refused, 400)["expression"] == ["http._summary"]
+            assert outcome(await client.get(f"/fhir/{kind}?_summary=some"), 400)
+            counted = await client.get(f"/fhir/{kind}?_summary=count", headers=strict)
+            assert counted.json()["total"] > 0
+
+
+async def test_what_nobody_foresaw_is_an_outcome_and_a_line_in_the_log(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("Anna Alm is 42")
+
+    for name in ("observations", "patients", "devices"):
+        monkeypatch.setattr(ward.store, name, broken)
+    async with ward.client() as client:
+        for path in ("Observation", "Patient", f"Device/{uuid4()}"):
+            caplog.clear()
+            issue = outcome(await client.get(f"/fhir/{path}"), 500)
+            assert issue["code"] == "exception"
+            (record,) = [r for r in caplog.records if r.name.startswith("wardlight_cloud.fhir")]
+            assert record.__dict__["error_id"] in issue["diagnostics"]
+            assert record.__dict__["error"] == "ZeroDivisionError"
+            assert "Anna" not in f"{issue}{record.__dict__}{caplog.text}"

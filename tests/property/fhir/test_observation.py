@@ -43,7 +43,7 @@ def rows(draw: st.DrawFn) -> ObservationRow:
     return ObservationRow(
         observation_id="mzxw6ytboi",
         origin=Origin(metric.wire, UUID(int=1), UUID(int=2), None, draw(st.none() | TEXT)),
-        values=(value,),
+        values=[value],
         gateway="gw-test",
         time_us=draw(st.integers(0, 8 * 10**15)),
         offset_min=draw(st.integers(-14 * 60, 14 * 60)),

@@ -7,18 +7,19 @@ from hypothesis import strategies as st
 
 from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.paging import COUNT_MAX, cursor_bytes, cursor_text
 from wardlight_cloud.fhir.search import (
-    COUNT_MAX,
     OBSERVATION_PARAMETERS,
-    cursor_bytes,
-    cursor_text,
     observation_search,
     split_values,
 )
 from wardlight_cloud.store.base import TimeBound
 
-NAMES = st.sampled_from([*OBSERVATION_PARAMETERS, "_count", "_sort", "_cursor", "code:in", "x"])
+NAMES = st.sampled_from(
+    [*OBSERVATION_PARAMETERS, "_count", "_sort", "_cursor", "_summary", "_total", "code:in", "x"]
+)
 TEXTS = st.one_of(
+    st.sampled_from(["count", "true", "false", "accurate", "0", "17"]),
     st.text(max_size=40),
     st.from_regex(r"\A(eq|ne|lt|le|gt|ge|sa|eb|ap)?[0-9]{4}(-[0-9]{2}){0,2}(T[0-9:.Z+-]*)?\Z"),
     st.from_regex(r"\A(http://loinc\.org)?\|?[0-9]{4,5}-[0-9](,[0-9]{4,5}-[0-9])*\Z"),

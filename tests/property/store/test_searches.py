@@ -128,6 +128,7 @@ async def _compare(world: World, choice: dict[str, object]) -> None:
         if _matches(each, query, device)
     ]
     assert sorted(found) == sorted(expected)
+    assert await world.store.observation_count(query) == len(expected)
     assert len({row.observation_id for row in rows}) == len(rows)
     _check_order(query.order, [row.time for row in rows], [row.commit_seq for row in rows])
 

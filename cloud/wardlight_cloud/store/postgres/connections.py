@@ -129,8 +129,14 @@ class PooledConnections:
         """See Connections."""
         if self._pool is None:
             raise asyncpg.InterfaceError("the store is closed")
-        async with self._pool.acquire(timeout=self._command_timeout_s) as connection:
+        pool = self._pool
+        # The driver's own timeout makes a task for each call, which costs a turn of the loop.
+        async with asyncio.timeout(self._command_timeout_s):
+            connection = await pool.acquire()
+        try:
             yield connection
+        finally:
+            await pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from wardlight_cloud.store.base import ObservationPage, ObservationQuery, TimeBound
 from wardlight_cloud.store.postgres.commit_walk import ALL_COMMITS, walk
 from wardlight_cloud.store.postgres.connections import Connection
+from wardlight_cloud.store.postgres.counting import count
 from wardlight_cloud.store.postgres.errors import storage_call
 from wardlight_cloud.store.postgres.known import KnownFacts
 from wardlight_cloud.store.postgres.part import Database, Part
@@ -19,8 +20,8 @@ from wardlight_cloud.store.postgres.scan import (
     Position,
     Stretch,
     complete_panels,
+    finish,
     instant_of,
-    observation_rows,
     scan,
     width,
 )
@@ -55,7 +56,7 @@ class ObservationsPart(Part):
         after = None
         if query.after is not None:
             after = self._cursors.open(query.after, _search(query), Position)
-        if () in (query.patients, query.devices, query.metrics, query.component_metrics, query.ids):
+        if _names_nothing(query):
             return _NOTHING
         async with self._connections.acquire() as connection:
             commits = await _commit_bounds(connection, query.stored)
@@ -63,10 +64,24 @@ class ObservationsPart(Part):
                 return _NOTHING
             found = await self._found(connection, query, commits, after)
             page = found[: query.count]
-            rows = await observation_rows(connection, page, self._ids, self._known)
+            await finish(connection, page, self._ids, self._known)
         is_more = len(found) > query.count and bool(page)
         following = self._cursors.seal(page[-1].position, _search(query)) if is_more else None
-        return ObservationPage(rows, following)
+        return ObservationPage(tuple(page), following)
+
+    @storage_call
+    async def observation_count(self, query: ObservationQuery) -> int:
+        """See ReadStore."""
+        if _names_nothing(query):
+            return 0
+        async with self._connections.acquire() as connection:
+            commits = await _commit_bounds(connection, query.stored)
+            if commits[0] > commits[1]:
+                return 0
+            if query.ids is None:
+                return await count(connection, query, commits)
+            few = dataclasses.replace(query, count=len(query.ids))
+            return len(await self._found(connection, few, commits, None))
 
     async def _found(
         self,
@@ -82,13 +97,15 @@ class ObservationsPart(Part):
             wanted = [key for key in keys if key is not None]
             return await _by_keys(connection, query, wanted, commits, after, limit)
         spans = await find_spans(connection, query)
-        if not spans:
-            return []
         if query.order == "commit":
             return await walk(connection, spans, commits=commits, after=after, limit=limit)
-        direction: Direction = "backward" if query.order == "newest" else "forward"
-        stretches = _stretches(spans, commits)
-        return await _by_time(connection, query, stretches, direction, after, limit)
+        return await _by_time(connection, query, spans, commits, after, limit)
+
+
+def _names_nothing(query: ObservationQuery) -> bool:
+    return () in (
+        query.patients, query.devices, query.metrics, query.component_metrics, query.ids
+    )  # fmt: skip
 
 
 def _search(query: ObservationQuery) -> str:
@@ -120,11 +137,13 @@ def _stretches(spans: Sequence[Span], commits: tuple[int, int]) -> list[Stretch]
 async def _by_time(
     connection: Connection,
     query: ObservationQuery,
-    stretches: Sequence[Stretch],
-    direction: Direction,
+    spans: Sequence[Span],
+    commits: tuple[int, int],
     after: Position | None,
     limit: int,
 ) -> list[Found]:
+    direction: Direction = "backward" if query.order == "newest" else "forward"
+    stretches = _stretches(spans, commits)
     if after is not None:
         stretches = _beyond(stretches, direction, after)
     found: list[Found] = []

@@ -8,7 +8,8 @@ import json
 import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -46,38 +47,40 @@ class Stretch(msgspec.Struct, frozen=True, gc=False):
     last_seq: int = SEQ_MAX
 
 
-class Detail(NamedTuple):
-    """What a reading has to say beyond its number."""
-
-    raw_mantissa: int | None
-    raw_scale: int | None
-    device_time: str | None
-    context: str | None
+Detail = tuple[int | None, int | None, str | None, str | None]
+"""Raw mantissa and scale, device time, context as JSON: what a reading has beyond its number."""
 
 
-class Found(msgspec.Struct, gc=False):
-    """One Observation on its way: facts of its first component and the values of all."""
+class Found(ObservationRow, gc=False):
+    """An Observation on its way: id, gateway and stored_at follow when it is on the page.
+
+    Its facts are those of its first component, its values those of all.
+    """
 
     stretch: Stretch
-    key: ObservationKey
-    commit_seq: int
-    values: list[Value]
+    anchor: int
+    ord: int
     gateway_id: int
-    offset_min: int
-    clock: int
-    error_ms: int
-    detail: Detail | None
+
+    @property
+    def key(self) -> ObservationKey:
+        """What its id says."""
+        return self.anchor, self.time_us, self.ord
 
     @property
     def position(self) -> Position:
         """Where it stands in the search."""
-        anchor, time_us, ord_ = self.key
-        return self.stretch.position, time_us, anchor, ord_
+        return self.stretch.position, self.time_us, self.anchor, self.ord
 
     @property
     def is_panel(self) -> bool:
         """Whether it has components."""
-        return self.stretch.span.anchor != self.stretch.span.series_id
+        return self.anchor != self.stretch.span.series_id
+
+    @property
+    def has_details(self) -> bool:
+        """Whether one of its components has said more than a number."""
+        return self.device_time is not None or bool(self.context)
 
 
 def us_of(moment: datetime) -> int:
@@ -123,7 +126,8 @@ async def scan(
             _SQL[f"scan_{direction}"], *columns, *window, int(NOT_CLINICAL),
             *_cursor(after, direction), wanted + 1, most_rows,
         )  # fmt: skip
-        packed = b"" if row is None or row["readings"] is None else row["readings"]
+        assert row is not None  # noqa: S101 - aggregates have one row
+        packed = row["readings"] or b""
         part = _together(packed, stretches, _details(row))
         is_cut = len(packed) >= most_rows * _READING.size
         if is_cut:
@@ -134,17 +138,22 @@ async def scan(
         after = found[-1].position
 
 
-def _columns(stretches: Sequence[Stretch]) -> tuple[list[Any], ...]:
+def _columns(stretches: Sequence[Stretch]) -> tuple[str, ...]:
+    """Arrays as the server reads them: the driver looks at each element of a list several times."""
     spans = [stretch.span for stretch in stretches]
-    return (
+    columns: tuple[list[int] | list[str], ...] = (
         [span.series_id for span in spans],
         [span.anchor for span in spans],
         [stretch.position for stretch in stretches],
         [stretch.first_seq for stretch in stretches],
         [stretch.last_seq for stretch in stretches],
-        [span.lo for span in spans],
-        [span.hi for span in spans],
+        [_instant(span.lo) for span in spans],
+        [_instant(span.hi) for span in spans],
     )
+    return tuple(f"{{{','.join(map(str, column))}}}" for column in columns)
+
+
+_instant: Final = lru_cache(maxsize=1024)(datetime.isoformat)
 
 
 def _rows_of(count: int, stretches: Sequence[Stretch]) -> int:
@@ -162,11 +171,11 @@ def _cursor(after: Position | None, direction: Direction) -> tuple[int, datetime
 
 def _details(row: Any) -> dict[tuple[int, int, int], Detail]:
     """(place, ord, server time) to details."""
-    if row is None or row["detailed"] is None:
+    if row["detailed"] is None:
         return {}
     columns = row["raw_mantissas"], row["raw_scales"], row["device_times"], row["contexts"]
-    keys = _DETAILED.iter_unpack(row["detailed"])
-    return dict(zip(keys, map(Detail._make, zip(*columns, strict=True)), strict=True))
+    details = zip(*columns, strict=True)
+    return dict(zip(_DETAILED.iter_unpack(row["detailed"]), details, strict=True))
 
 
 def _together(
@@ -174,31 +183,50 @@ def _together(
     stretches: Sequence[Stretch],
     details: dict[tuple[int, int, int], Detail],
 ) -> list[Found]:
-    """Rows as Observations; rows of one stand together."""
+    """Rows as Observations; rows of one stand together. One turn is worth microseconds a row."""
     gathered: list[Found] = []
     found: Found | None = None
-    for row in _READING.iter_unpack(packed):
-        place, ord_, time, seq, mantissa, flags, error_ms, gateway_id, *small = row
-        scale, absent, offset_min, clock = small
+    last: tuple[int, int, int, int] | None = None
+    for (
+        place, ord_, time, seq, mantissa, flags, error_ms, gateway_id, scale, absent, offset_min,
+        clock,
+    ) in _READING.iter_unpack(packed):  # fmt: skip
         stretch = stretches[place - 1]
         span = stretch.span
-        key = span.anchor, time + _SERVER_EPOCH_US, ord_
         value = Value(span.metric, mantissa, scale, absent, span.unit, flags)
-        commit_seq = max(seq, span.assigned_seq)
-        detail = details.get((place, ord_, time)) if details else None
-        if found is None or found.key != key or found.stretch.position != stretch.position:
+        if seq < span.assigned_seq:
+            seq = span.assigned_seq
+        position = stretch.position, time, span.anchor, ord_
+        if found is None or position != last:
+            last = position
             found = Found(
-                stretch, key, commit_seq, [value], gateway_id, offset_min, clock, error_ms, detail
-            )
+                "", span.origin, [value], "", time + _SERVER_EPOCH_US, offset_min, clock, error_ms,
+                None, None, (), seq, _EPOCH, stretch, span.anchor, ord_, gateway_id,
+            )  # fmt: skip
             gathered.append(found)
-            continue
-        found.values.append(value)
-        found.commit_seq = max(found.commit_seq, commit_seq)
-        if found.detail is None and detail is not None:
-            # The component that has details speaks.
-            found.gateway_id, found.offset_min, found.clock = gateway_id, offset_min, clock
-            found.error_ms, found.detail = error_ms, detail
+        else:
+            found.values.append(value)
+            if seq > found.commit_seq:
+                found.commit_seq = seq
+        if details:
+            detail = details.get((place, ord_, time))
+            if detail is not None and not found.has_details:
+                _tell(found, detail, span)
+                found.offset_min, found.clock, found.error_ms = offset_min, clock, error_ms
+                found.gateway_id = gateway_id
     return gathered
+
+
+def _tell(found: Found, detail: Detail, span: Span) -> None:
+    """The component that has details speaks for all."""
+    raw_mantissa, raw_scale, found.device_time, context = detail
+    if context is not None:
+        found.context = tuple((name, value) for name, value in json.loads(context))
+    if found.is_panel or span.raw_unit is None:
+        return
+    if raw_mantissa is not None and raw_scale is not None:
+        number = format(decimal_from_parts(raw_mantissa, raw_scale), "f")
+        found.raw = number, span.raw_unit
 
 
 async def complete_panels(connection: Connection, found: Sequence[Found]) -> None:
@@ -206,12 +234,12 @@ async def complete_panels(connection: Connection, found: Sequence[Found]) -> Non
     panels = [each for each in found if each.is_panel]
     if not panels:
         return
-    times = [instant_of(each.key[1]) for each in panels]
+    times = [each.time for each in panels]
     rows = await connection.fetch(
         _SQL["components"],
-        [each.key[0] for each in panels],
+        [each.anchor for each in panels],
         times,
-        [each.key[2] for each in panels],
+        [each.ord for each in panels],
         min(times),
         max(times),
         int(NOT_CLINICAL),
@@ -225,52 +253,20 @@ async def complete_panels(connection: Connection, found: Sequence[Found]) -> Non
         panel.commit_seq = max(panel.commit_seq, row["commit_seq"])
 
 
-async def observation_rows(
-    connection: Connection, found: Sequence[Found], ids: ObservationIds, known: KnownFacts
-) -> tuple[ObservationRow, ...]:
-    """The contract's form."""
-    names = ids.ids([each.key for each in found])
-    stored_at = await known.stored_at(connection, {each.commit_seq for each in found})
-    gateways = await known.gateways(connection, {each.gateway_id for each in found})
-    return tuple(
-        _row(each, name, gateways[each.gateway_id], stored_at[each.commit_seq])
-        for each, name in zip(found, names, strict=True)
-    )
-
-
-_NOTHING_MORE: Final = Detail(None, None, None, None)
-
-
-def _row(found: Found, observation_id: str, gateway: str, stored_at: datetime) -> ObservationRow:
-    span, values, detail = found.stretch.span, found.values, found.detail or _NOTHING_MORE
-    if len(values) > 1:
-        values.sort(key=_metric)
-    return ObservationRow(
-        observation_id,
-        span.origin,
-        tuple(values),
-        gateway,
-        found.key[1],
-        found.offset_min,
-        found.clock,
-        found.error_ms,
-        detail.device_time,
-        None if found.is_panel else _raw(detail, span.raw_unit),
-        () if detail.context is None else _context(detail.context),
-        found.commit_seq,
-        stored_at,
-    )
+async def finish(
+    connection: Connection, page: Sequence[Found], ids: ObservationIds, known: KnownFacts
+) -> None:
+    """Give the Observations of a page what all of them need and few scans know."""
+    names = ids.ids([(each.anchor, each.time_us, each.ord) for each in page])
+    stored_at = await known.stored_at(connection, {each.commit_seq for each in page})
+    gateways = await known.gateways(connection, {each.gateway_id for each in page})
+    for each, name in zip(page, names, strict=True):
+        each.observation_id = name
+        each.stored_at = stored_at[each.commit_seq]
+        each.gateway = gateways[each.gateway_id]
+        if len(each.values) > 1:
+            each.values.sort(key=_metric)
 
 
 def _metric(value: Value) -> int:
     return value.metric
-
-
-def _raw(detail: Detail, raw_unit: str | None) -> tuple[str, str] | None:
-    if detail.raw_mantissa is None or detail.raw_scale is None or raw_unit is None:
-        return None
-    return format(decimal_from_parts(detail.raw_mantissa, detail.raw_scale), "f"), raw_unit
-
-
-def _context(text: str) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in json.loads(text))

@@ -74,10 +74,10 @@ async def find_spans(
     connection: Connection, query: ObservationQuery, anchors: Sequence[int] | None = None
 ) -> list[Span]:
     """Spans that may hold Observations of a query; ``anchors`` narrows to those series."""
-    lo, hi = interval(query.times)
     rows = await _assigned(connection, query, anchors)
-    spans = (_span(row) for row in rows if _is_wanted(row, query))
-    cut = (span.cut(lo, hi) for span in spans)
+    lo, hi = interval(query.times)
+    spans = (_span(row) for row in rows)
+    cut = (span.cut(lo, hi) for span in spans if _is_wanted(span, query))
     return [span for span in cut if not span.is_empty]
 
 
@@ -93,13 +93,13 @@ async def _assigned(
     return await connection.fetch(_SQL["spans"])
 
 
-def _is_wanted(row: Any, query: ObservationQuery) -> bool:
-    metric, observed = row["metric"], row["observation_metric"]
+def _is_wanted(span: Span, query: ObservationQuery) -> bool:
+    metric, observed = span.metric, span.origin.metric
     if observed in NEVER_OBSERVED:
         return False
-    if query.patients is not None and row["patient_id"] not in query.patients:
+    if query.patients is not None and span.origin.patient_id not in query.patients:
         return False
-    if query.devices is not None and row["device_id"] not in query.devices:
+    if query.devices is not None and span.origin.device_id not in query.devices:
         return False
     if query.metrics is not None and observed not in query.metrics:
         return False

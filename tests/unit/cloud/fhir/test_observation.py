@@ -29,7 +29,7 @@ ROW = ObservationRow(
         user=None,
         site=None,
     ),
-    values=(Value(METRICS["spo2"].wire, 97, 0, 0, "%", 0),),
+    values=[Value(METRICS["spo2"].wire, 97, 0, 0, "%", 0)],
     gateway="gw-test",
     time_us=int(datetime(2026, 1, 31, 23, 30, 0, tzinfo=UTC).timestamp()) * 1_000_000,
     offset_min=60,
@@ -45,7 +45,7 @@ ROW = ObservationRow(
 
 def row(metric: str, *values: Value, **changes: Any) -> ObservationRow:
     origin = replace(ROW.origin, metric=METRICS[metric].wire)
-    return replace(ROW, origin=origin, values=values, **changes)
+    return replace(ROW, origin=origin, values=list(values), **changes)
 
 
 def value(metric: str, mantissa: int, scale: int = 0, *, absent: int = 0, flags: int = 0) -> Value:

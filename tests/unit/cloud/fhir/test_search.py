@@ -5,10 +5,8 @@ from uuid import UUID
 import pytest
 
 from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.paging import COUNT_MAX, BundleKind, cursor_bytes, cursor_text
 from wardlight_cloud.fhir.search import (
-    COUNT_MAX,
-    cursor_bytes,
-    cursor_text,
     observation_search,
     split_values,
 )
@@ -80,7 +78,7 @@ def test_last_updated_orders_by_commit() -> None:
 
 def test_count_is_bounded_and_zero_asks_for_no_entries() -> None:
     assert observation_search([("_count", "9999")], strict=False).query.count == COUNT_MAX
-    assert observation_search([("_count", "0")], strict=False).matches_nothing
+    assert observation_search([("_count", "0")], strict=False).bundle is BundleKind.TOTAL
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,8 @@ LIMIT $1
 WITH page AS MATERIALIZED (
     SELECT k.place, found.*
     FROM unnest(
-        $1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[],
-        $6::timestamptz[], $7::timestamptz[]
+        $1::text::int[], $2::text::int[], $3::text::bigint[], $4::text::bigint[],
+        $5::text::bigint[], $6::text::timestamptz[], $7::text::timestamptz[]
     ) WITH ORDINALITY AS k (series_id, anchor, position, first_seq, last_seq, lo, hi, place)
     CROSS JOIN LATERAL (
         SELECT
@@ -138,7 +138,7 @@ FROM (
         array_agg(d.device_time) AS device_times,
         array_agg(d.context::text) AS contexts
     FROM (SELECT min(time) AS first, max(time) AS last FROM page) AS b
-    CROSS JOIN unnest($1::int[], $6::timestamptz[], $7::timestamptz[])
+    CROSS JOIN unnest($1::text::int[], $6::text::timestamptz[], $7::text::timestamptz[])
         WITH ORDINALITY AS k (series_id, lo, hi, place)
     CROSS JOIN LATERAL (
         SELECT time, ord, raw_mantissa, raw_scale, device_time, context
@@ -154,8 +154,8 @@ FROM (
 WITH page AS MATERIALIZED (
     SELECT k.place, found.*
     FROM unnest(
-        $1::int[], $2::int[], $3::bigint[], $4::bigint[], $5::bigint[],
-        $6::timestamptz[], $7::timestamptz[]
+        $1::text::int[], $2::text::int[], $3::text::bigint[], $4::text::bigint[],
+        $5::text::bigint[], $6::text::timestamptz[], $7::text::timestamptz[]
     ) WITH ORDINALITY AS k (series_id, anchor, position, first_seq, last_seq, lo, hi, place)
     CROSS JOIN LATERAL (
         SELECT
@@ -197,7 +197,7 @@ FROM (
         array_agg(d.device_time) AS device_times,
         array_agg(d.context::text) AS contexts
     FROM (SELECT min(time) AS first, max(time) AS last FROM page) AS b
-    CROSS JOIN unnest($1::int[], $6::timestamptz[], $7::timestamptz[])
+    CROSS JOIN unnest($1::text::int[], $6::text::timestamptz[], $7::text::timestamptz[])
         WITH ORDINALITY AS k (series_id, lo, hi, place)
     CROSS JOIN LATERAL (
         SELECT time, ord, raw_mantissa, raw_scale, device_time, context
@@ -207,6 +207,29 @@ FROM (
             AND time BETWEEN greatest(k.lo, b.first) AND least(k.hi, b.last)
     ) AS d
 ) AS details
+
+-- name: count
+-- Observations of spans within [$7, $8): rows at one (time, ord) of an anchor are one. $6: whether a
+-- span is asked for, or only has a part in the commit of its panel, which lies within [$10, $11].
+SELECT count(*)
+FROM (
+    SELECT
+    FROM unnest(
+        $1::int[], $2::int[], $3::bigint[], $4::timestamptz[], $5::timestamptz[], $6::boolean[]
+    ) AS k (series_id, anchor, assigned_seq, lo, hi, is_asked_for)
+    CROSS JOIN LATERAL (
+        SELECT time, ord, commit_seq
+        FROM reading
+        WHERE
+            series_id = k.series_id
+            AND time >= $7 AND time < $8 AND time >= k.lo AND time < k.hi
+            AND (flags & $9) = 0
+    ) AS r
+    GROUP BY k.anchor, r.time, r.ord
+    HAVING
+        bool_or(k.is_asked_for)
+        AND max(greatest(r.commit_seq, k.assigned_seq)) BETWEEN $10 AND $11
+) AS observation
 
 -- name: components
 -- All components at the keys (time, ord) of panels.

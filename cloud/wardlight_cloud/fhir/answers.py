@@ -1,0 +1,112 @@
+"""Answers: Bundles of a search, single resources with their version, and what nobody foresaw."""
+
+import logging
+import secrets
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Any, Final, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from wardlight_cloud.fhir import bundle, paging
+from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
+
+_Found = TypeVar("_Found")
+_Row = TypeVar("_Row")
+_Find = Callable[..., Awaitable[tuple[tuple[_Row, ...], bytes | None]]]
+_COUNTED_AT_ONCE: Final = 1000
+
+_log = logging.getLogger(__name__)
+
+
+def resource_answer(body: bytes, headers: dict[str, str] | None = None) -> Response:
+    """FHIR JSON."""
+    return Response(body, 200, headers, MEDIA_TYPE)
+
+
+class Answer:
+    """The Bundle of one search."""
+
+    def __init__(self, base: str, kind: str, honoured: paging.Parameters) -> None:
+        self._base = base
+        self._kind = kind
+        self._honoured = honoured
+
+    def of(
+        self, resources: Sequence[bundle.Resource], cursor: bytes | None, total: int | None
+    ) -> Response:
+        """A page of resources."""
+        link = bundle.links(self._base, self._kind, self._honoured, cursor)
+        return resource_answer(bundle.searchset(link, self._base, self._kind, resources, total))
+
+    def of_all(self, found: Sequence[dict[str, Any]]) -> Response:
+        """Resources that fit on a page."""
+        is_counted = paging.bundle_asked_for(self._honoured) is paging.BundleKind.TOTAL
+        return self.of([] if is_counted else bundle.dumped(found), None, len(found))
+
+    async def of_pages(
+        self,
+        find: _Find[_Row],
+        resource: Callable[[_Row], dict[str, Any]],
+    ) -> Response:
+        """A page of what ``find(count=, after=)`` finds in the register."""
+        asked = paging.bundle_asked_for(self._honoured)
+        total = None if asked is paging.BundleKind.PAGE else await _counted(find)
+        if asked is paging.BundleKind.TOTAL:
+            return self.of([], None, total)
+        values = dict(self._honoured)
+        rows, cursor = await page_of(find(count=_page_size(values), after=_after(values)))
+        return self.of(bundle.dumped([resource(row) for row in rows]), cursor, total)
+
+
+async def _counted(find: _Find[_Row]) -> int:
+    """How many rows all pages have; a register is small."""
+    total, cursor = 0, None
+    while True:
+        rows, cursor = await find(count=_COUNTED_AT_ONCE, after=cursor)
+        total += len(rows)
+        if cursor is None:
+            return total
+
+
+def unforeseen(error: Exception) -> FhirError:
+    """500 with a number that stands in the log, too, and nothing of the error itself."""
+    number = secrets.token_hex(8)
+    # No text of the error: it may hold values of a patient.
+    frames = traceback.extract_tb(error.__traceback__)
+    last = frames[-1]
+    place = f"{last.filename.rpartition('/')[2]}:{last.lineno} {last.name}"
+    fields = {"error_id": number, "error": type(error).__name__, "at": place}
+    _log.error("fhir request failed", extra=fields)
+    return FhirError(500, "exception", f"The server failed; its log knows more under {number}.")
+
+
+def conditional(request: Request, body: bytes, version: int, updated: datetime) -> Response:
+    """A resource with its version; 304 when the client has it."""
+    etag = f'W/"{version}"'
+    headers = {"ETag": etag, "Last-Modified": format_datetime(updated, usegmt=True)}
+    shown = request.headers.get("if-none-match", "").split(",")
+    if any(tag.strip() in ("*", etag, etag.removeprefix("W/")) for tag in shown):
+        return Response(status_code=304, headers=headers)
+    return resource_answer(body, headers)
+
+
+async def page_of(found: Awaitable[_Found]) -> _Found:
+    """A page of the store; 400 for a cursor that is none of this search."""
+    try:
+        return await found
+    except ValueError as error:
+        text = "not a cursor of this search; start again without it"
+        raise invalid(paging.CURSOR, text) from error
+
+
+def _page_size(values: dict[str, str]) -> int:
+    return max(1, paging.count("_count", values.get("_count", str(paging.COUNT_DEFAULT))))
+
+
+def _after(values: dict[str, str]) -> bytes | None:
+    text = values.get(paging.CURSOR)
+    return None if text is None else paging.cursor_bytes(text)

@@ -1,0 +1,92 @@
+"""What a request says: parameters, identifiers, media types, how strict to be.
+
+Errors  FhirError 400, 406 and 415
+"""
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from starlette.requests import Request
+
+from wardlight_cloud.fhir import search
+from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
+from wardlight_cloud.fhir.paging import Parameters
+from wardlight_cloud.fhir.resources import BLUETOOTH_SYSTEM, IDENTITY_SYSTEM
+
+_JSON: Final = frozenset(
+    {"application/fhir+json", "application/json", "json", "*/*", "application/*", ""}
+)
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+async def parameters(request: Request) -> Parameters:
+    """Of the URL, and of the form of a POST."""
+    found = list(request.query_params.multi_items())
+    if request.method == "POST":
+        if request.headers.get("content-type", "").partition(";")[0].strip() != _FORM:
+            raise FhirError(415, "not-supported", f"_search takes a body of type {_FORM}")
+        body = (await request.body()).decode("utf-8", "replace")
+        found += parse_qsl(body, keep_blank_values=True)
+    return found
+
+
+def single(given: Parameters, known: Sequence[str], *, strict: bool) -> dict[str, str]:
+    """Honoured parameters of a search that takes each of them once."""
+    honoured = search.honoured_parameters(given, known, strict=strict)
+    values = dict(honoured)
+    if len(values) < len(honoured):
+        twice = next(name for name, _ in honoured if len([n for n, _ in honoured if n == name]) > 1)
+        raise invalid(twice, "can be given once")
+    for name in ("identifier", "family"):
+        if len(search.split_values(values.get(name, ""))) > 1:
+            raise invalid(name, "a comma list is not supported")
+    return values
+
+
+def identity(text: str) -> str:
+    """Device identity of an identifier token; "" = none of ours."""
+    system, value = search.token(plain(text))
+    if system == BLUETOOTH_SYSTEM:
+        return "ble:" + value.replace("-", "").upper()
+    return value if system in (None, IDENTITY_SYSTEM) else ""
+
+
+def plain(text: str) -> str:
+    """A single value without its escapes."""
+    return "".join(search.split_values(text))
+
+
+def is_strict(request: Request) -> bool:
+    """Whether unknown parameters are to be refused."""
+    return "handling=strict" in request.headers.get("prefer", "").replace(" ", "")
+
+
+def check_accept(request: Request) -> None:
+    """Refuse who wants something else than JSON."""
+    # A "+" that a client did not escape arrives as a space.
+    form = request.query_params.get("_format", "").replace(" ", "+")
+    wanted = form or request.headers.get("accept", "*/*")
+    kinds = {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
+    if kinds.isdisjoint(_JSON):
+        raise FhirError(406, "not-supported", f"This server speaks {MEDIA_TYPE}.")
+
+
+def ids(text: str | None) -> list[UUID] | None:
+    """Ids of a comma list; None = not given."""
+    if text is None:
+        return None
+    found = []
+    for value in search.split_values(text):
+        try:
+            found.append(UUID(value))
+        except ValueError:
+            continue  # not an id of ours: matches nothing
+    return found
+
+
+def own_id(text: str) -> list[UUID]:
+    """The id of a read: as this server writes it, or none."""
+    found = ids(text) or []
+    return found if [str(each) for each in found] == [text] else []
