@@ -19,7 +19,7 @@ from wardlight_edge.config import UplinkSettings
 from wardlight_edge.uplink.base import LinkFactory
 from wardlight_edge.uplink.mqtt import mqtt_links
 from wardlight_lab.broker import NatsServer
-from wardlight_lab.chaos.proxy import CuttableLink
+from wardlight_lab.chaos.proxy import FaultyLink
 from wardlight_shared import topics
 from wardlight_shared.envelope import MAX_BYTES
 from wardlight_shared.errors import TransportError
@@ -67,7 +67,7 @@ class MemoryWorld:
 
 
 class MqttWorld:
-    def __init__(self, links: LinkFactory, observer: BrokerClient, proxy: CuttableLink) -> None:
+    def __init__(self, links: LinkFactory, observer: BrokerClient, proxy: FaultyLink) -> None:
         self.links = links
         self._observer = observer
         self._proxy = proxy
@@ -97,7 +97,7 @@ async def mqtt_world(folder: Path, stack: AsyncExitStack) -> MqttWorld:
     for topic_filter in topics.shard_filters(topics.shard_of(GATEWAY)):
         assert await asyncio.to_thread(observer.subscribe, topic_filter)
     stack.push_async_callback(asyncio.to_thread, observer.close)
-    proxy = await stack.enter_async_context(CuttableLink("127.0.0.1", broker.port))
+    proxy = await stack.enter_async_context(FaultyLink("127.0.0.1", broker.port))
     settings = UplinkSettings(
         host="127.0.0.1",
         port=proxy.port,

@@ -13,7 +13,7 @@ from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.outbox.sqlite import SqliteOutbox
 from wardlight_edge.uplink.uplink import Uplink
 from wardlight_lab.broker import NatsServer
-from wardlight_lab.chaos.proxy import CuttableLink
+from wardlight_lab.chaos.proxy import FaultyLink
 from wardlight_shared import control, topics
 from wardlight_shared.control import GatewayConfig, Receipt
 from wardlight_shared.records import Lane, StatusBody, encode_body
@@ -80,7 +80,7 @@ async def test_cut_link_and_killed_broker_lose_nothing(
     collector: ScriptedCollector,
     broker: NatsServer,
 ) -> None:
-    async with CuttableLink("127.0.0.1", broker.port) as link, open_outbox(tmp_path) as outbox:
+    async with FaultyLink("127.0.0.1", broker.port) as link, open_outbox(tmp_path) as outbox:
         async with Uplink(uplink_settings(link.port), GATEWAY, outbox, CLOCK) as uplink:
             await fill(outbox, 200)
             await wait_until(lambda: uplink.status().connected, what="connected")
