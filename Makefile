@@ -8,7 +8,7 @@ PYTHON_CODE := shared edge cloud lab tests
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
-TEST_WORKERS ?= -n logical --maxprocesses 8 --dist loadfile
+TEST_WORKERS ?= -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 CHAOS_ARGS ?= --rounds 100 --seed 20260801 --json
 
 .DEFAULT_GOAL := help

@@ -14,6 +14,10 @@ ROOT = Path(__file__).parents[1]
 
 pytest_plugins = ["support.postgres", "support.store"]
 
+# Files are handed to the workers one by one. Those that run for long go first: one that starts last
+# would keep a single core busy while the others have nothing left to do.
+_LAYERS = ("chaos", "e2e", "house", "integration", "contract", "property", "unit")
+
 # The same examples in each run, and no time limit for one of them: a red test is red for everyone,
 # and a busy machine changes nothing. The campaigns of `make test-long` search further.
 set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
@@ -24,6 +28,11 @@ settings.register_profile(
     "long", parent=settings.get_profile("house"), derandomize=False, max_examples=5000
 )
 settings.load_profile(os.environ.get("WARDLIGHT_HYPOTHESIS", "house"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the files by layer, the slow layers first."""
+    items.sort(key=lambda item: _LAYERS.index(item.path.relative_to(ROOT / "tests").parts[0]))
 
 
 @pytest.fixture
