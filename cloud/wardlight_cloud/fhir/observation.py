@@ -19,6 +19,7 @@ import orjson
 
 from wardlight_cloud.fhir.vocabulary import FRAGMENTS, UCUM, unit_text
 from wardlight_cloud.store.base import ObservationRow, Origin, Value
+from wardlight_shared.codes import METRICS
 from wardlight_shared.model import ABSENT_BY_CODE, Absent, Flag
 from wardlight_shared.records import TimeMethod
 from wardlight_shared.timestamps import ClockQuality
@@ -144,6 +145,19 @@ def _component(value: Value) -> bytes:
     return b'{"code":' + FRAGMENTS[value.metric].code + _value(value) + b"}"
 
 
+_SIDES: Final = tuple(METRICS[name].wire for name in ("systolic_bp", "diastolic_bp"))
+
+
+@lru_cache(maxsize=8)
+def _lacking(stored: tuple[int, ...]) -> tuple[bytes, ...]:
+    """Sides that a pressure must show (R4 bp: 1..1 each) and that have no row."""
+    concept = {"coding": [{"system": _DAR, "code": "unknown"}], "text": "not stored"}
+    reason = b',"dataAbsentReason":' + orjson.dumps(concept) + b"}"
+    return tuple(
+        b'{"code":' + FRAGMENTS[side].code + reason for side in _SIDES if side not in stored
+    )
+
+
 def _is_invalid(value: Value) -> bool:
     return bool(value.flags & _INVALID) or _reason(value.absent) is Absent.INVALID
 
@@ -228,13 +242,15 @@ def _frame(
     raw: tuple[str, str] | None, context: tuple[tuple[str, str], ...],
 ) -> _Frame:  # fmt: skip
     fragments = FRAGMENTS[origin.metric]
-    code = fragments.code_moles if "mol" in unit else fragments.code
+    is_moles = "mol" in unit
+    code = fragments.code_moles if is_moles else fragments.code
+    profile = fragments.profile_moles if is_moles else fragments.meta_profile
     subject = f',"subject":{{"reference":"Patient/{origin.patient_id}"}},"effectiveDateTime":"'
     device = f',"device":{{"reference":"Device/{origin.device_id}"}}}}'
     site = b"" if origin.site is None else b',"bodySite":' + orjson.dumps({"text": origin.site})
     extensions = _extensions(gateway, raw, context, flags)
     return _Frame(
-        fragments.meta_profile + b'},"extension":' + extensions
+        profile + b'},"extension":' + extensions
         + b',"identifier":[{"system":"' + IDENTIFIER_SYSTEM.encode() + b'","value":"',
         b'"}],"status":"' + status + b'","category":' + fragments.category
         + b',"code":' + code + subject.encode(),
@@ -260,7 +276,8 @@ def observation_parts(row: ObservationRow) -> tuple[bytes, ...]:
         flags, unit, body = first.flags, first.unit, _value(first)
     else:
         flags, unit = reduce(or_, [value.flags for value in values]), ""
-        body = b',"component":[' + b",".join(map(_component, values)) + b"]"
+        lacking = _lacking(tuple([value.metric for value in values]))
+        body = b',"component":[' + b",".join([*map(_component, values), *lacking]) + b"]"
     frame = _frame(
         origin, row.gateway, row.clock, row.error_ms, _status(values, flags), flags, unit, row.raw,
         row.context,

@@ -51,6 +51,7 @@ class Fragments:
     """Constant parts of an Observation of one metric, as JSON text."""
 
     meta_profile: bytes  # ,"profile":[...] or nothing
+    profile_moles: bytes  # the same where the unit is an amount of substance
     category: bytes  # [...]
     code: bytes  # {...}
     code_moles: bytes  # {...} where the unit is an amount of substance
@@ -104,8 +105,10 @@ def _categories(metric: Metric) -> list[dict[str, Any]]:
 
 def _fragments(metric: Metric) -> Fragments:
     profiles = [p for p in (metric.r4_profile, metric.us_core_profile) if p]
+    profile = b',"profile":' + orjson.dumps(profiles) if profiles else b""
     return Fragments(
-        meta_profile=b',"profile":' + orjson.dumps(profiles) if profiles else b"",
+        meta_profile=profile,
+        profile_moles=profile.replace(b"mass-per-volume", b"moles-per-volume"),
         category=orjson.dumps(_categories(metric)),
         code=orjson.dumps(code_of(metric)),
         code_moles=orjson.dumps(code_of(metric, moles=True)),

@@ -294,6 +294,17 @@ async def test_a_number_is_never_served_beside_its_absence(
     assert "minimum" in {issue.rule for issue in validator.issues(resource)}
 
 
+@pytest.mark.parametrize("stored", ["systolic_bp", "diastolic_bp", "mean_bp"])
+async def test_a_pressure_shows_both_sides(ward: Ward, validator: Validator, stored: str) -> None:
+    """Also where only one row of it came: the profile asks for both, and so does docs/fhir.md."""
+    await ward.store_event(One(stored, START, 101, device=CUFF))
+    async with ward.client() as client:
+        (bundle,) = await bundles(client, "/fhir/Observation")
+    assert not validator.issues(bundle)
+    parts = bundle["entry"][0]["resource"]["component"]
+    assert [p["valueQuantity"]["value"] for p in parts if "valueQuantity" in p] == [101]
+
+
 async def test_moles_are_not_called_mass(ward: Ward) -> None:
     """LOINC has a code for each property: a unit of moles never stands under a mass."""
     glucose = [m for m in SINGLES if "Mass/volume" in m.loinc_display]
@@ -308,7 +319,7 @@ async def test_moles_are_not_called_mass(ward: Ward) -> None:
     assert len(bundle["entry"]) == len(moles) == 3
     for entry in bundle["entry"]:
         resource = entry["resource"]
-        assert "mass" not in json.dumps(resource["code"]).lower()
+        assert "mass" not in json.dumps([resource["code"], resource["meta"]], default=str).lower()
         masses = {m.loinc for m in glucose}
         assert not masses & {c["code"] for c in resource["code"]["coding"] if c["system"] == LOINC}
 
