@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from wardlight_cloud.fhir.vocabulary import FRAGMENTS, UCUM, unit_text
+from wardlight_cloud.fhir.vocabulary import FRAGMENTS, UCUM, is_amount, unit_text
 from wardlight_cloud.store.base import ObservationRow, Origin, Value
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import ABSENT_BY_CODE, Absent, Flag
@@ -242,9 +242,9 @@ def _frame(
     raw: tuple[str, str] | None, context: tuple[tuple[str, str], ...],
 ) -> _Frame:  # fmt: skip
     fragments = FRAGMENTS[origin.metric]
-    is_moles = "mol" in unit
+    is_moles = is_amount(unit)
     code = fragments.code_moles if is_moles else fragments.code
-    profile = fragments.profile_moles if is_moles else fragments.meta_profile
+    profile = fragments.profile_moles if is_moles else fragments.profile
     subject = f',"subject":{{"reference":"Patient/{origin.patient_id}"}},"effectiveDateTime":"'
     device = f',"device":{{"reference":"Device/{origin.device_id}"}}}}'
     site = b"" if origin.site is None else b',"bodySite":' + orjson.dumps({"text": origin.site})

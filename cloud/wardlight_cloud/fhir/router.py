@@ -34,8 +34,8 @@ from wardlight_cloud.fhir.resources import (
     gateway_resource,
     patient_resource,
 )
+from wardlight_cloud.fhir.vocabulary import CLAIMED_PROFILES
 from wardlight_cloud.store.base import ReadStore
-from wardlight_shared.codes import METRICS
 from wardlight_shared.errors import StorageError
 
 Authenticate = Callable[[Request], Awaitable[object]]
@@ -113,8 +113,7 @@ class FhirFace:
         return f"{request.url.scheme}://{request.url.netloc}/fhir"
 
     async def _metadata(self, request: Request) -> Response:
-        profiles = {m.r4_profile for m in METRICS.values()} - {""}
-        statement = capability_statement(self._base(request), tuple(sorted(profiles)))
+        statement = capability_statement(self._base(request), CLAIMED_PROFILES)
         return resource_answer(orjson.dumps(statement))
 
     async def _search_observations(self, request: Request) -> Response:

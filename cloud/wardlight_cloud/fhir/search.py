@@ -25,9 +25,13 @@ from wardlight_cloud.fhir.paging import (
     count,
     cursor_bytes,
 )
-from wardlight_cloud.fhir.vocabulary import metrics_of_category, metrics_of_code
+from wardlight_cloud.fhir.vocabulary import (
+    MEASURED,
+    Measured,
+    measured_by_category,
+    measured_by_code,
+)
 from wardlight_cloud.store.base import ObservationQuery, TimeBound
-from wardlight_shared.codes import BY_WIRE
 
 _ORDERS: Final[dict[str, Literal["newest", "oldest", "commit"]]] = {
     "-date": "newest",
@@ -50,8 +54,8 @@ class Search:
 class _Draft:
     patients: set[UUID] | None = None
     devices: set[UUID] | None = None
-    metrics: set[int] | None = None
-    component_metrics: set[int] | None = None
+    measured: set[Measured] | None = None
+    components: set[Measured] | None = None
     ids: set[str] | None = None
     times: list[TimeBound] = field(default_factory=list)
     stored: list[TimeBound] = field(default_factory=list)
@@ -94,7 +98,7 @@ def reference_id(parameter: str, text: str, kind: str) -> UUID | None:
         return None
 
 
-def _narrow(old: set[int] | None, new: Iterable[int]) -> set[int]:
+def _narrow(old: set[Measured] | None, new: Iterable[Measured]) -> set[Measured]:
     return set(new) if old is None else old & set(new)
 
 
@@ -112,28 +116,31 @@ def _devices(draft: _Draft, text: str, parameter: str) -> None:
     draft.empty |= not draft.devices
 
 
-def _codes(text: str) -> set[int]:
-    return {wire for value in split_values(text) for wire in metrics_of_code(*token(value))}
+def _coded(text: str) -> set[Measured]:
+    return {each for value in split_values(text) for each in measured_by_code(*token(value))}
+
+
+def _is_component(each: Measured) -> bool:
+    return MEASURED[each].component_of is not None
 
 
 def _code(draft: _Draft, text: str, _: str) -> None:
     # A component (systolic) is no Observation of its own: ``code`` does not reach inside panels.
-    own = {wire for wire in _codes(text) if BY_WIRE[wire].component_of is None}
-    draft.metrics = _narrow(draft.metrics, own)
+    own = {each for each in _coded(text) if not _is_component(each)}
+    draft.measured = _narrow(draft.measured, own)
 
 
 def _component_code(draft: _Draft, text: str, _: str) -> None:
-    parts = {wire for wire in _codes(text) if BY_WIRE[wire].component_of is not None}
-    draft.component_metrics = _narrow(draft.component_metrics, parts)
+    draft.components = _narrow(draft.components, filter(_is_component, _coded(text)))
 
 
 def _combo_code(draft: _Draft, text: str, _: str) -> None:
-    draft.component_metrics = _narrow(draft.component_metrics, _codes(text))
+    draft.components = _narrow(draft.components, _coded(text))
 
 
 def _category(draft: _Draft, text: str, _: str) -> None:
-    wires = {w for value in split_values(text) for w in metrics_of_category(*token(value))}
-    draft.metrics = _narrow(draft.metrics, wires)
+    found = {each for value in split_values(text) for each in measured_by_category(*token(value))}
+    draft.measured = _narrow(draft.measured, found)
 
 
 def _bounds(parameter: str, text: str) -> tuple[TimeBound, ...]:
@@ -245,8 +252,9 @@ def observation_search(parameters: Parameters, *, strict: bool) -> Search:
     query = ObservationQuery(
         patients=_frozen(draft.patients),
         devices=_frozen(draft.devices),
-        metrics=_sorted(draft.metrics),
-        component_metrics=_sorted(draft.component_metrics),
+        metrics=_metrics(draft.measured),
+        component_metrics=_metrics(draft.components),
+        other_units=tuple(sorted(_other_units(draft.measured) | _other_units(draft.components))),
         times=tuple(draft.times),
         stored=tuple(draft.stored),
         ids=None if draft.ids is None else tuple(sorted(draft.ids)),
@@ -262,8 +270,14 @@ def _frozen(ids: set[UUID] | None) -> tuple[UUID, ...] | None:
     return None if ids is None else tuple(sorted(ids))
 
 
-def _sorted(wires: set[int] | None) -> tuple[int, ...] | None:
-    return None if wires is None else tuple(sorted(wires))
+def _metrics(measured: set[Measured] | None) -> tuple[int, ...] | None:
+    return None if measured is None else tuple(sorted({wire for wire, _ in measured}))
+
+
+def _other_units(measured: set[Measured] | None) -> set[Measured]:
+    """The named metrics in units that have another code: moles where mass is looked for."""
+    wires = {wire for wire, _ in measured or ()}
+    return {each for each in MEASURED if each[0] in wires} - (measured or set())
 
 
 def for_read(observation_id: str) -> ObservationQuery:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from wardlight_cloud.store.observed import OBSERVED
 from wardlight_shared.codes import BY_WIRE, METRICS, Metric
 
 LOINC: Final = "http://loinc.org"
@@ -34,23 +35,19 @@ _ALSO_CODED: Final = frozenset(
     }
 )
 _SITE_MEASURED: Final = "8327-9"  # the question "where was it measured", not a temperature
+_MASS_PROFILE: Final = "mass-per-volume"  # CGM IG: one profile for mass, one for moles
+_MOLES_PROFILE: Final = "moles-per-volume"
 _UNIT_TEXT: Final = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "/min"}
-PANELS: Final = frozenset(m.component_of for m in METRICS.values() if m.component_of is not None)
-"""Metrics that are panels: no value of their own, components instead."""
 
-COMPONENTS_BY_PANEL: Final[Mapping[str, tuple[Metric, ...]]] = MappingProxyType(
-    {
-        panel: tuple(m for m in METRICS.values() if m.component_of == panel)
-        for panel in sorted(PANELS)
-    }
-)
+
+_PANELS: Final = frozenset(metric.component_of for metric in METRICS.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Fragments:
     """Constant parts of an Observation of one metric, as JSON text."""
 
-    meta_profile: bytes  # ,"profile":[...] or nothing
+    profile: bytes  # ,"profile":[...] or nothing
     profile_moles: bytes  # the same where the unit is an amount of substance
     category: bytes  # [...]
     code: bytes  # {...}
@@ -84,7 +81,7 @@ def _in_moles(metric: Metric) -> list[dict[str, str]]:
 def code_of(metric: Metric, *, moles: bool = False) -> dict[str, Any]:
     """CodeableConcept of a metric: LOINC first, further LOINC, then MDC."""
     codings: list[dict[str, str]] = []
-    text = metric.loinc_display or metric.mdc_refid or metric.name
+    text = _text(metric)
     if moles and "Mass/volume" in text:
         codings += _in_moles(metric)
         text = text.replace("Mass/volume", "Moles/volume")
@@ -96,6 +93,19 @@ def code_of(metric: Metric, *, moles: bool = False) -> dict[str, Any]:
     return {"coding": codings, "text": text}
 
 
+def _text(metric: Metric) -> str:
+    """What a person reads; a display in brackets is the table's own remark, not LOINC's."""
+    if metric.loinc_display.startswith("("):
+        return metric.loinc_display.strip("()").capitalize()
+    return metric.loinc_display or metric.mdc_refid or metric.name
+
+
+def profiles_of(metric: Metric, *, moles: bool = False) -> list[str]:
+    """Profiles that an Observation of a metric claims, R4's (or its guide's) before US Core's."""
+    claimed = [p for p in (metric.r4_profile, metric.us_core_profile) if p]
+    return [p.replace(_MASS_PROFILE, _MOLES_PROFILE) if moles else p for p in claimed]
+
+
 def _categories(metric: Metric) -> list[dict[str, Any]]:
     concepts = [{"coding": [{"system": CATEGORY, "code": metric.category}]}]
     if metric.mdc is not None:
@@ -103,12 +113,14 @@ def _categories(metric: Metric) -> list[dict[str, Any]]:
     return concepts
 
 
+def _profile_fragment(profiles: list[str]) -> bytes:
+    return b',"profile":' + orjson.dumps(profiles) if profiles else b""
+
+
 def _fragments(metric: Metric) -> Fragments:
-    profiles = [p for p in (metric.r4_profile, metric.us_core_profile) if p]
-    profile = b',"profile":' + orjson.dumps(profiles) if profiles else b""
     return Fragments(
-        meta_profile=profile,
-        profile_moles=profile.replace(b"mass-per-volume", b"moles-per-volume"),
+        profile=_profile_fragment(profiles_of(metric)),
+        profile_moles=_profile_fragment(profiles_of(metric, moles=True)),
         category=orjson.dumps(_categories(metric)),
         code=orjson.dumps(code_of(metric)),
         code_moles=orjson.dumps(code_of(metric, moles=True)),
@@ -126,26 +138,49 @@ def unit_text(ucum: str) -> str:
     return _UNIT_TEXT.get(ucum, ucum)
 
 
-def _codes(metric: Metric) -> list[tuple[str, str]]:
-    both = (code_of(metric), code_of(metric, moles=True))
-    return [(c["system"], c["code"]) for concept in both for c in concept["coding"]]
+Measured = tuple[int, str]
+"""Wire number of a metric, and its unit: together they decide on the codes."""
+
+MEASURED: Final[Mapping[Measured, Metric]] = MappingProxyType(
+    {(m.wire, unit): m for m in METRICS.values() for unit in (m.unit, *m.units_also)}
+)
+"""All that can be measured."""
+
+
+def is_amount(unit: str) -> bool:
+    """Whether a unit is one of moles."""
+    return "mol" in unit
+
+
+CLAIMED_PROFILES: Final = tuple(
+    sorted(
+        {
+            profile
+            for (wire, unit), metric in MEASURED.items()
+            if wire in OBSERVED or metric.name in _PANELS
+            for profile in profiles_of(metric, moles=is_amount(unit))
+        }
+    )
+)
+"""All profiles that Observations of this server claim."""
 
 
 @lru_cache(maxsize=1024)
-def metrics_of_code(system: str | None, code: str) -> frozenset[int]:
-    """Wire numbers whose Observation carries the code; ``system`` None = any."""
+def measured_by_code(system: str | None, code: str) -> frozenset[Measured]:
+    """What carries the code as an Observation or component; ``system`` None = any."""
     return frozenset(
-        metric.wire
-        for metric in METRICS.values()
-        if any(code == c and system in (None, s) for s, c in _codes(metric))
+        (wire, unit)
+        for (wire, unit), metric in MEASURED.items()
+        for coding in code_of(metric, moles=is_amount(unit))["coding"]
+        if code == coding["code"] and system in (None, coding["system"])
     )
 
 
 @lru_cache(maxsize=1024)
-def metrics_of_category(system: str | None, code: str) -> frozenset[int]:
-    """Wire numbers of a category; panels' components count with their panel."""
+def measured_by_category(system: str | None, code: str) -> frozenset[Measured]:
+    """What is of a category; panels' components count with their panel."""
     if code == "phd" and system in (None, PHD_CATEGORY):
-        return frozenset(m.wire for m in METRICS.values() if m.mdc is not None)
+        return frozenset(each for each, metric in MEASURED.items() if metric.mdc is not None)
     if system not in (None, CATEGORY):
         return frozenset()
-    return frozenset(m.wire for m in METRICS.values() if m.category == code)
+    return frozenset(each for each, metric in MEASURED.items() if metric.category == code)

@@ -171,7 +171,8 @@ class TimeBound:
 class ObservationQuery:
     """Search of Observations. Empty ``metrics`` or ``patients`` = none match; None = no filter.
 
-    ``metrics`` holds the Observation's metric; ``component_metrics`` the components' too.
+    ``metrics`` holds the Observation's metric; ``component_metrics`` the components' too;
+    ``other_units`` pairs (metric, unit) that are not asked for all the same.
     Order: time descending, then id, or commit_seq ascending with ``order="commit"``.
     ``after`` is the cursor of the page before (opaque, from ObservationPage).
     """
@@ -180,6 +181,7 @@ class ObservationQuery:
     devices: tuple[UUID, ...] | None = None
     metrics: tuple[int, ...] | None = None
     component_metrics: tuple[int, ...] | None = None
+    other_units: tuple[tuple[int, str], ...] = ()
     times: tuple[TimeBound, ...] = ()
     stored: tuple[TimeBound, ...] = ()
     ids: tuple[str, ...] | None = None

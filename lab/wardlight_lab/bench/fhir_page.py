@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import asyncpg
 
 from wardlight_cloud.fhir.observation import observation
-from wardlight_cloud.fhir.vocabulary import metrics_of_category
+from wardlight_cloud.fhir.vocabulary import measured_by_category
 from wardlight_cloud.security.tokens import new_token, token_hash
 from wardlight_cloud.store.base import ObservationQuery, Store, TimeBound
 from wardlight_cloud.store.embedded.ports import free_loopback_port
@@ -97,7 +97,7 @@ async def _store_json(dsn: str, store: Store, people: Population) -> int:
             page = await store.observations(
                 ObservationQuery(
                     patients=(people.patient_id(place),),
-                    metrics=tuple(metrics_of_category(None, _CATEGORY)),
+                    metrics=tuple({wire for wire, _ in measured_by_category(None, _CATEGORY)}),
                     times=window(people, place),
                     count=500,
                 )

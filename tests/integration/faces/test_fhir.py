@@ -31,6 +31,7 @@ from support.served_ward import (
     Ward,
 )
 from wardlight_cloud.fhir.capability import DEVICE_PARAMETERS, PATIENT_PARAMETERS
+from wardlight_cloud.fhir.observation import FLAG_EXTENSION
 from wardlight_cloud.fhir.search import OBSERVATION_PARAMETERS
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
@@ -365,6 +366,27 @@ async def test_values_keep_their_digits(ward: Ward) -> None:
     async with ward.client() as client:
         answer = await client.get("/fhir/Observation")
     assert '"value":72.50,' in answer.text
+
+
+async def test_what_a_person_let_out_of_quarantine_says_so(ward: Ward) -> None:
+    """A second value at a stored reading's place waits; released, it is served with its mark."""
+    for value in (97, 93):
+        await ward.store_event(One("spo2", START, value, device=CLIP))
+    async with ward.client() as client:
+        (first,) = resources(await client.get("/fhir/Observation"))
+        assert first["valueQuantity"]["value"] == 97
+        (waiting,) = await ward.store.quarantined()
+        await ward.store.release_quarantined(
+            waiting.quarantine_id, decided_by="Ops One", reason="read off the clip"
+        )
+        found = resources(await client.get("/fhir/Observation?_sort=_lastUpdated"))
+    assert [resource["valueQuantity"]["value"] for resource in found] == [97, 93]
+    flags = [
+        [e["valueCode"] for e in resource["extension"] if e["url"] == FLAG_EXTENSION]
+        for resource in found
+    ]
+    assert flags == [[], ["released"]]
+    assert "interpretation" not in found[1]
 
 
 async def test_what_is_no_measurement_of_a_patient_is_never_served(ward: Ward) -> None:

@@ -49,8 +49,9 @@ ELSEWHERE = (
     "http://hl7.org/fhir/uv/phd/StructureDefinition/",
     "http://hl7.org/fhir/uv/cgm/StructureDefinition/",
 )
-OBSERVED = [m for m in METRICS.values() if m.category and "panel" not in m.loinc_display]
-SINGLES = [m for m in OBSERVED if m.component_of is None]
+SINGLES = [m for m in METRICS.values() if m.structure.startswith("valueQuantity")]
+# DESIGN 3: what these are is no single number; the table's own words.
+NEVER_SINGLE = ("ecg_lead_i", "pleth_waveform", "average_bp", "blood_pressure", "battery")
 
 
 @pytest.fixture
@@ -322,6 +323,81 @@ async def test_moles_are_not_called_mass(ward: Ward) -> None:
         assert "mass" not in json.dumps([resource["code"], resource["meta"]], default=str).lower()
         masses = {m.loinc for m in glucose}
         assert not masses & {c["code"] for c in resource["code"]["coding"] if c["system"] == LOINC}
+
+
+async def test_a_lone_number_is_no_waveform_and_no_panel(ward: Ward) -> None:
+    """SampledData, components or nothing: docs/fhir.md."""
+    for place, name in enumerate(NEVER_SINGLE):
+        await ward.store_event(One(name, START + place * timedelta(minutes=1), 50, device=CLIP))
+    async with ward.client() as client:
+        for order in ("date", "-date", "_lastUpdated"):
+            (bundle,) = await bundles(client, f"/fhir/Observation?_sort={order}")
+            assert "entry" not in bundle
+        (counted,) = await bundles(client, "/fhir/Observation?_summary=count")
+        assert counted["total"] == 0
+
+
+# ---------------------------------------------------------------- codes
+
+
+def coded(resource: Json) -> set[tuple[str, str]]:
+    """What stands in code."""
+    return {(c["system"], c["code"]) for c in resource["code"]["coding"]}
+
+
+async def found_by(client: httpx.AsyncClient, parameter: str, token: str) -> set[str]:
+    url = str(httpx.URL("/fhir/Observation", params={parameter: token, "_count": "500"}))
+    (bundle,) = await bundles(client, url)
+    return {entry["resource"]["id"] for entry in bundle.get("entry", [])}
+
+
+async def test_each_code_finds_what_carries_it_and_nothing_else(ward: Ward) -> None:
+    """All codes of the table, shown or not: moles find no mass, a site is no temperature."""
+    for event in every_metric(moments()):
+        await ward.store_event(*(replace(one, device=CLIP) for one in event))
+    for event in panels(moments()):
+        await ward.store_event(*event)
+    async with ward.client() as client:
+        served_pages = await bundles(client, "/fhir/Observation?_count=500")
+        resources = [entry["resource"] for page in served_pages for entry in page["entry"]]
+        own = {r["id"]: coded(r) for r in resources}
+        parts = {
+            r["id"]: {code for part in r.get("component", []) for code in coded(part)}
+            for r in resources
+        }
+        shown = {code for each in (*own.values(), *parts.values()) for code in each}
+        tables = {
+            (LOINC, code)
+            for m in METRICS.values()
+            for code in (m.loinc, *(also for also, _ in m.loinc_also))
+            if code
+        }
+        assert (LOINC, "59408-5") in shown
+        for system, code in sorted(shown | tables | {(LOINC, "8327-9")}):
+            wanted = {
+                "code": {name for name, codes in own.items() if (system, code) in codes},
+                "component-code": {
+                    name for name, codes in parts.items() if (system, code) in codes
+                },
+            }
+            wanted["combo-code"] = wanted["code"] | wanted["component-code"]
+            for parameter, names in wanted.items():
+                assert await found_by(client, parameter, f"{system}|{code}") == names, code
+            assert await found_by(client, "combo-code", code) == wanted["combo-code"]
+
+
+async def test_two_codes_of_one_metric_find_both(ward: Ward) -> None:
+    units = ("mg/dL", "mmol/L")
+    for place, unit in enumerate(units):
+        time = START + timedelta(minutes=place)
+        await ward.store_event(One("glucose_cgm", time, 90, device=CLIP, unit=unit))
+    async with ward.client() as client:
+        assert len(await found_by(client, "code", "99504-3")) == 1
+        assert len(await found_by(client, "code", "99504-3,105272-9")) == 2
+        assert len(await found_by(client, "code", "160212")) == 2
+        both = "/fhir/Observation?code=99504-3&combo-code=105272-9"
+        (nothing,) = await bundles(client, both)
+        assert "entry" not in nothing
 
 
 # ---------------------------------------------------------------- Patients and Devices

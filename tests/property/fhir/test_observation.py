@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wardlight_cloud.fhir.observation import observation
 from wardlight_cloud.store.base import ObservationRow, Origin, Value
 from wardlight_shared.codes import METRICS
+from wardlight_shared.model import Flag
 from wardlight_shared.records import TimeMethod
 from wardlight_shared.timestamps import ClockQuality
 
@@ -36,7 +37,7 @@ def rows(draw: st.DrawFn) -> ObservationRow:
         draw(st.integers(-7, 3)),
         absent,
         metric.unit,
-        draw(st.integers(0, 2**32 - 1)),
+        draw(st.integers(0, 2 * max(Flag) - 1)),
     )
     clock = draw(st.sampled_from(ClockQuality)) | draw(st.sampled_from(TimeMethod)) << 4
     moments = st.integers(0, 3 * 10**15).map(lambda us: START + timedelta(microseconds=us))

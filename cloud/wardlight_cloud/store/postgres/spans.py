@@ -12,17 +12,14 @@ import msgspec
 from msgspec.structs import replace
 
 from wardlight_cloud.store.base import ObservationQuery, Origin, TimeBound
+from wardlight_cloud.store.observed import OBSERVED
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.statements import statements
-from wardlight_shared.codes import METRICS
 
 _SQL: Final = statements("observations")
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)
 END: Final = datetime(9999, 12, 31, tzinfo=UTC)
 TICK: Final = timedelta(microseconds=1)
-
-NEVER_OBSERVED: Final = frozenset(row.wire for row in METRICS.values() if not row.category)
-"""Metrics that are no vital sign of anybody, such as a battery."""
 
 
 class Span(msgspec.Struct, frozen=True, gc=False):
@@ -95,7 +92,7 @@ async def _assigned(
 
 def _is_wanted(span: Span, query: ObservationQuery) -> bool:
     metric, observed = span.metric, span.origin.metric
-    if observed in NEVER_OBSERVED:
+    if metric not in OBSERVED or (metric, span.unit) in query.other_units:
         return False
     if query.patients is not None and span.origin.patient_id not in query.patients:
         return False
