@@ -1,4 +1,4 @@
-"""``wardlight-edge``: run the gateway, look at it, check its surroundings.
+"""``wardlight-edge``: run the gateway, look at it, check its surroundings, decode bytes.
 
 Exit codes  0 done; 1 the gateway or a check has trouble; 2 wrong usage or settings
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from wardlight_edge import decode
 from wardlight_edge.config import Settings, load
 from wardlight_shared import __version__
 from wardlight_shared.errors import ConfigError, TransportError
@@ -37,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Not a medical device. docs/operations.md and docs/settings.md say more.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(metavar="{run,status,doctor}", required=True)
+    commands = parser.add_subparsers(metavar="{run,status,doctor,decode}", required=True)
     for name, command, text in (
         ("run", _run, "run the gateway until SIGTERM or Ctrl-C"),
         ("status", _status, "show what the running gateway does and what is wrong"),
@@ -55,7 +56,14 @@ def _parser() -> argparse.ArgumentParser:
                 help="exit code 0 when the gateway answers, also when something is wrong",
             )  # fmt: skip
         sub.set_defaults(command=command)
+    _add_decode(commands)
     return parser
+
+
+def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    sub = commands.add_parser("decode", help=decode.HELP, description=decode.HELP)
+    decode.add_arguments(sub)
+    sub.set_defaults(command=decode.run)
 
 
 def _run(options: argparse.Namespace) -> int:

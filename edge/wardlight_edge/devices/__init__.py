@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from pkgutil import iter_modules
 from typing import Final, cast
 
 from wardlight_edge.devices._base import (
+    AdvertDecoder,
+    AdvertReceiver,
+    Assembler,
     Decoder,
     Frame,
     Framer,
@@ -17,16 +21,22 @@ from wardlight_edge.devices._base import (
     GattDecoder,
     Options,
     Samples,
+    SegmentedDecoder,
     SerialDecoder,
     SitedDecoder,
+    WaveformDecoder,
 )
 from wardlight_edge.devices._event import event_id
 from wardlight_edge.devices._plausible import flag_implausible
+from wardlight_edge.devices._quirks import repaired
 from wardlight_edge.devices._units import ConversionError, convert
 from wardlight_shared.errors import ConfigError
 
 __all__ = [
     "COMPANIONS",
+    "AdvertDecoder",
+    "AdvertReceiver",
+    "Assembler",
     "ConversionError",
     "Decoder",
     "Frame",
@@ -35,14 +45,19 @@ __all__ = [
     "GattDecoder",
     "Options",
     "Samples",
+    "SegmentedDecoder",
     "SerialDecoder",
     "SitedDecoder",
+    "WaveformDecoder",
     "convert",
     "event_id",
     "flag_implausible",
     "load",
+    "load_advert",
     "load_gatt",
     "load_serial",
+    "names",
+    "repaired",
 ]
 
 COMPANIONS: Final[Mapping[str, str]] = {
@@ -61,6 +76,12 @@ COMPANIONS: Final[Mapping[str, str]] = {
     "0x2BFF": "device_information",
 }
 """Characteristics that stand beside the measurement in any device, to the module for them."""
+
+
+def names() -> tuple[str, ...]:
+    """The names of all decoders of this program: the public modules of this package."""
+    found = (module.name for module in iter_modules(__path__))
+    return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
 @lru_cache(maxsize=64)
@@ -85,3 +106,11 @@ def load_serial(name: str) -> SerialDecoder:
     if not hasattr(module, "framer"):
         raise ConfigError(f"decoder {name!r} decodes no serial line")
     return cast(SerialDecoder, module)
+
+
+def load_advert(name: str) -> AdvertDecoder:
+    """Return the advert decoder ``name``; ConfigError when it is none."""
+    module = load(name)
+    if not isinstance(module, AdvertDecoder):
+        raise ConfigError(f"decoder {name!r} decodes no advertisements")
+    return module

@@ -1,6 +1,6 @@
-"""What a decoder module is: a GATT decoder or a serial decoder.
+"""What a decoder module is: a GATT decoder, an advert decoder or a serial decoder.
 
-A profile names its decoder; the decoder is the module of that name in this package. Both kinds
+A profile names its decoder; the decoder is the module of that name in this package. All kinds
 take bytes and give frozen values: they do no I/O, read no clock and keep no state beyond the
 framing of one line. DecodeError is the only error that bytes can cause.
 """
@@ -111,6 +111,69 @@ class Framer(Protocol):
         ...
 
 
+class Assembler(Protocol):
+    """Joins notifications of one link into whole values; a new link needs a new assembler."""
+
+    def take(self, characteristic: str, segment: bytes) -> bytes | None:
+        """Take one notification; return the value it completes, None while more must come.
+
+        DecodeError for a segment that does not fit the one before: what was begun is given up.
+        What is kept between calls is bounded. A characteristic that sends whole values is
+        returned as it came.
+        """
+        ...
+
+
+@runtime_checkable
+class SegmentedDecoder(Protocol):
+    """A GattDecoder whose ``decode`` takes values that may come in several notifications."""
+
+    def assembler(self) -> Assembler:
+        """Make the assembler of one link."""
+        ...
+
+
+@runtime_checkable
+class WaveformDecoder(Protocol):
+    """A GattDecoder that can also give the waveform of a value."""
+
+    def decode_frame(self, characteristic: str, value: bytes) -> Frame:
+        """Decode one value whole: the readings of ``decode``, and its samples."""
+        ...
+
+
+class AdvertReceiver(Protocol):
+    """What was heard of one device: adverts repeat, and a stranger may replay them."""
+
+    def take(self, kind: str, payload: bytes) -> tuple[Reading, ...]:
+        """Decode one advert; () for a repetition and for what is not to be published.
+
+        DecodeError: malformed, not authentic, or older than one already taken.
+        """
+        ...
+
+
+@runtime_checkable
+class AdvertDecoder(Protocol):
+    """A module that decodes advertisements.
+
+    ``ADVERTS`` holds the kinds it reads: "service-data:0xFCD2" or "manufacturer:0x0157".
+    """
+
+    @property
+    def ADVERTS(self) -> frozenset[str]:
+        """Kinds of advertisement."""
+        ...
+
+    def receiver(self, address: bytes, key: bytes | None) -> AdvertReceiver:
+        """Make the receiver of one device: its 6-byte address as printed, its bind key or None.
+
+        The key comes from a file or a setting of the gateway, never from a profile. ConfigError:
+        an address or a key of another length.
+        """
+        ...
+
+
 class SerialDecoder(Protocol):
     """A module that decodes the byte stream of a serial device."""
 
@@ -119,4 +182,4 @@ class SerialDecoder(Protocol):
         ...
 
 
-Decoder = GattDecoder | SerialDecoder
+Decoder = GattDecoder | SerialDecoder | AdvertDecoder

@@ -33,6 +33,7 @@ from wardlight_shared.floats import float_from_word
 from wardlight_shared.model import Flag, Reading
 
 SITE_CHARACTERISTIC: Final = "0x2A1D"
+PROVISIONAL: Final = frozenset({"0x2A1E"})  # shown while the measurement settles, no result
 _HEAD: Final = Struct("<BI")
 _HAS_TIME: Final = 0b010
 _HAS_TYPE: Final = 0b100

@@ -1,0 +1,172 @@
+"""`wardlight-edge decode` as a person runs it: document, exit code, one line for what is wrong."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wardlight_edge.cli import main
+
+Run = Callable[..., tuple[int, Any, str]]
+
+BOSO = "16 7C00 5600 6100 E807 06 0F 11 11 1B 3300 0000"
+"""A capture in the tests of derdilla/blood-pressure-monitor-fl."""
+
+BM85 = "56 6A00 4700 0000 EA07 08 0B 12 1F 00 003F 00 0000"
+"""Recorded from a Beurer BM85, in the same tests."""
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    def run(*arguments: str, stdin: str = "") -> tuple[int, Any, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code = main(["decode", *arguments])
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if said.out else None, said.err
+
+    return run
+
+
+def test_every_key_is_there(run: Run) -> None:
+    code, shown, error = run("--char", "0x2A35", BOSO)
+    assert (code, error) == (0, "")
+    assert shown["device"] == {}
+    assert shown["readings"][0] == {
+        "metric": "systolic_bp",
+        "code": 150021,
+        "value": "124",
+        "absent": None,
+        "unit": "mm[Hg]",
+        "time": "2024-06-15T17:17:27",
+        "flags": [],
+        "context": {},
+    }
+    assert [each["value"] for each in shown["readings"]] == ["124", "86", "97", "51"]
+
+
+@pytest.mark.parametrize(
+    "uuid", ["2a35", "0x2a35", "2A35", "00002A35", "00002a35-0000-1000-8000-00805f9b34fb"]
+)
+def test_a_uuid_may_be_short_or_long(run: Run, uuid: str) -> None:
+    assert run("--char", uuid, "--service", "1810", *BOSO.split())[0] == 0
+
+
+def test_a_missing_number_says_why_and_flags_have_names(run: Run) -> None:
+    # A Stack Overflow question on 0x2A35: mean NaN, irregular pulse, user 1.
+    _, shown, _ = run("--char", "2A35", "DE88F420F3FF07E40701131637 00BCF2014401")
+    mean = shown["readings"][2]
+    assert (mean["value"], mean["absent"]) == (None, "not-a-number")
+    assert mean["flags"] == ["irregular-pulse"]
+    assert mean["user"] == 1
+
+
+def test_a_conversion_keeps_what_was_sent(run: Run) -> None:
+    # By hand: 16.0 and 10.7 kPa as SFLOAT, mean NaN.
+    _, shown, _ = run("--char", "2A35", "01 A0F0 6BF0 FF07")
+    assert shown["readings"][0]["raw_value"] == "16.0"
+    assert shown["readings"][0]["raw_unit"] == "kPa"
+    assert "raw_value" not in shown["readings"][2]
+
+
+def test_values_come_one_a_line(run: Run) -> None:
+    code, shown, _ = run("--char", "2A9D", "-", stdin="00 983A\n\n00983B\n")
+    assert code == 0
+    assert [each["value"] for each in shown["readings"]] == ["75.000", "76.280"]
+    code, shown, error = run("--char", "2A9D", "-", stdin="00 983A\n00\n")
+    assert (code, shown) == (2, None)
+    assert error == "wardlight-edge: value 2: 0x2A9D: 1 bytes, need at least 3\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--char", "2A35", "00 7C"), "0x2A35: 2 bytes, need at least 7"),
+        (("--char", "2A35", "00 7"), "HEX: 1 hex digits at character 4"),
+        (("--char", "2A35", "-"), "standard input: no hex digits"),
+        (("--char", "FFFF", "00"), "--char: no decoder reads 0xFFFF"),
+        (("--char", "2A3", "00"), "--char: no UUID"),
+        (("--char", "2A35", "--service", "x", "00"), "--service: no UUID"),
+        (("--advert", "service-data:FFFF", "00"), "--advert: no decoder reads"),
+        (("--advert", "manufacturer:zz", "00"), "--advert: write service-data:UUID"),
+        (("--serial", "teletype", "00"), "no decoder for serial teletype yet"),
+        (("--sfloat", "00"), "--sfloat: 1 bytes, each number has 2"),
+        (("--float", "00 00 00"), "--float: 3 bytes, each number has 4"),
+        (("--serial", "nonin", "00 01"), "serial nonin: "),
+        (("--option", "x", "--serial", "nonin", "00"), "--option x: write NAME=VALUE"),
+        (("--option", "x=1", "--serial", "nonin", "00"), "serial_nonin: the one option"),
+        (("--address", "00", "--advert", "service-data:FCD2", "40"), "--address: 1 bytes"),
+    ],
+)
+def test_malformed_is_exit_2_and_one_line(run: Run, arguments: tuple[str, ...], error: str) -> None:
+    code, shown, said = run(*arguments)
+    assert (code, shown) == (2, None)
+    assert said.startswith(f"wardlight-edge: {error}")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ("B0F4", ["120.0"]),
+        ("7800 FF07 0008", ["120", "not-a-number", "not-at-this-resolution"]),
+        ("64B0", ["0.00100"]),
+    ],
+)
+def test_sfloat(run: Run, words: str, values: list[str]) -> None:
+    _, shown, _ = run("--sfloat", words)
+    assert [each["value"] or each["absent"] for each in shown["readings"]] == values
+
+
+def test_float(run: Run) -> None:
+    _, shown, _ = run("--float", "6D0100FF", "FFFF7F00")
+    assert [each["value"] for each in shown["readings"]] == ["36.5", None]
+
+
+def test_a_quirk_applies_to_its_model_alone(run: Run) -> None:
+    code, shown, _ = run(
+        "--char", "2A35", "--manufacturer", "Beurer GmbH", "--model", "BM 85", BM85
+    )
+    assert code == 0
+    assert [each["value"] for each in shown["readings"]] == ["106", "71", None, "63"]
+    assert shown["readings"][0]["user"] == 0
+    assert shown["device"] == {"manufacturer": "Beurer GmbH", "model": "BM 85"}
+    assert run("--char", "2A35", BM85)[0] == 2
+    assert run("--char", "2A35", "--manufacturer", "Omron", "--model", "BM85", BM85)[0] == 2
+
+
+def test_device_information_and_clocks_are_of_the_device(run: Run) -> None:
+    _, shown, _ = run("--char", "2A29", b"A&D Medical".hex())
+    assert shown == {"readings": [], "device": {"manufacturer": "A&D Medical"}}
+    _, shown, _ = run("--char", "2A2B", "E807060F11111B060002")
+    assert shown["device"]["clock"]["time"] == "2024-06-15T17:17:27"
+
+
+def test_what_is_no_result_is_not_in_the_list(run: Run) -> None:
+    assert run("--char", "2A36", "00 6400 FF07 FF07")[1]["readings"] == []  # cuff pressure
+    assert run("--char", "2A1E", "00 6D0100FF")[1]["readings"] == []  # still settling
+    demonstration = "04 6100 4800 0004"  # PLXS 3.1.1.5, bit 10
+    assert run("--char", "2A5F", demonstration)[1]["readings"] == []
+    assert len(run("--char", "2A5F", "04 6100 4800 2000")[1]["readings"]) == 2  # ongoing
+
+
+def test_a_stretch_of_a_serial_line(run: Run) -> None:
+    # By hand from the Nonin OEM III manual: SpO2 97, pulse 72; format #7, four times a packet.
+    values = [0, 72, 97, *[0] * 22]
+    frames = [[0x80 | (at == 0), 1, 2, value] for at, value in enumerate(values)]
+    packet = b"".join(bytes([*frame, sum(frame) % 256]) for frame in frames)
+    code, shown, _ = run("--serial", "nonin", "--option", "data_format=7", (packet * 4).hex())
+    assert code == 0
+    found = {each["metric"]: each["value"] for each in shown["readings"]}
+    assert found == {"spo2": "97", "pulse_rate_oximeter": "72"}
+
+
+def test_a_key_file_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
+    advert = ("--advert", "service-data:FCD2", "--key-file")
+    assert "cannot be read" in run(*advert, str(tmp_path / "none"), "40")[2]
+    short = tmp_path / "key"
+    short.write_text("0011")
+    assert "2 bytes, a bind key has 16" in run(*advert, str(short), "40")[2]
