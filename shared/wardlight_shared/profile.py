@@ -89,11 +89,21 @@ class TransportSerial(_Strict, frozen=True):
     start: Annotated[str, Meta(pattern=r"\A([0-9A-F]{2} ?)*\Z")] = ""
 
 
+class TransportLan(_Strict, frozen=True):
+    """A device that connects to a port of the gateway (``[lan.*]`` of its settings).
+
+    idle_timeout_s  a connection that says nothing for this long is closed
+    """
+
+    idle_timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 900.0
+
+
 class Transport(_Strict, frozen=True):
-    """Exactly one of the transports."""
+    """At most one of the transports."""
 
     ble: TransportBle | None = None
     serial: TransportSerial | None = None
+    lan: TransportLan | None = None
 
 
 class StreamSection(_Strict, frozen=True):
@@ -130,6 +140,9 @@ class Profile(_Strict, frozen=True, rename={"metrics": "metric"}):
     options: dict[str, str | int | float | bool] = {}
 
 
+_TRANSPORTS = ("ble", "serial", "lan")
+
+
 def parse(text: str, *, source: str) -> Profile:
     """Parse one profile; ``source`` (the file's name) stands in every error."""
     try:
@@ -144,8 +157,12 @@ def _check(profile: Profile, source: str) -> None:
     unknown = [metric.name for metric in profile.metrics if metric.name not in METRICS]
     if unknown:
         raise ProfileError(f"{source}: metric {unknown[0]!r} is not in the code table")
-    if profile.transport.ble is not None and profile.transport.serial is not None:
-        raise ProfileError(f"{source}: [transport.ble] and [transport.serial] exclude each other")
+    given = [name for name in _TRANSPORTS if getattr(profile.transport, name) is not None]
+    if len(given) > 1:
+        first, second = given[:2]
+        raise ProfileError(
+            f"{source}: [transport.{first}] and [transport.{second}] exclude each other"
+        )
     names = [metric.name for metric in profile.metrics]
     for metric in profile.metrics:
         problem = "has two [[metric]]" if names.count(metric.name) > 1 else _problem(metric)

@@ -40,8 +40,11 @@ def test_the_decoder_reads_what_the_profile_subscribes(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_decoder_takes_the_options(file: Path) -> None:
     parsed = _parsed(file)
-    if parsed.transport.serial is not None:
-        own = {name: parsed.options[name] for name in parsed.options.keys() - OWN_OPTIONS}
+    own = {name: parsed.options[name] for name in parsed.options.keys() - OWN_OPTIONS}
+    decoder = devices.load(parsed.decoder)
+    if hasattr(decoder, "conversation"):
+        decoder.conversation(own)
+    elif parsed.transport.serial is not None:
         devices.load_serial(parsed.decoder).framer(own)
     else:
         assert parsed.options.keys() <= OWN_OPTIONS
@@ -75,6 +78,8 @@ def _row(parsed: Profile) -> tuple[str, str, str]:
     way = "capture"
     if parsed.transport.serial is not None:
         way = "serial"
+    elif parsed.transport.lan is not None:
+        way = "LAN"
     elif parsed.match.ble is not None:
         way = f"BLE {parsed.match.ble.service}"
     return f"{parsed.device.manufacturer} {parsed.device.model}", way, parsed.decoder
@@ -96,6 +101,7 @@ def test_readme_describes_every_key(section: str) -> None:
         "ble",
         "info",
         "serial",
+        "lan",
         "device",
         "match",
         "transport",

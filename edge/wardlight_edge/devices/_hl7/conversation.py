@@ -1,0 +1,124 @@
+"""One HL7 connection: each message is taken whole or refused whole, and answered in order.
+
+A message is accepted (AA) when its events are committed; what commits too slowly is answered AE, so
+that the sender keeps it and sends it again. What cannot be read is quarantined without PID, PV1 and
+the other segments that name people.
+"""
+
+from typing import Final
+
+from wardlight_edge.devices._base import FramerCounts
+from wardlight_edge.devices._conversation import Action, HangUp, Now, Reject, Say, Take, Tell
+from wardlight_edge.devices._hl7 import acknowledgement
+from wardlight_edge.devices._hl7.errors import Hl7Error
+from wardlight_edge.devices._hl7.message import Message, parse
+from wardlight_edge.devices._hl7.mllp import MllpFramer, framed
+from wardlight_edge.devices._hl7.observations import events
+from wardlight_shared.model import DeviceInfo
+
+_KEPT: Final = ("MSH", "OBR", "OBX")
+_VERSIONS: Final = ("2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "2.9")
+_SLOW: Final = Hl7Error(207, "", "not stored yet: send it again")
+_EUI_64: Final = "EUI-64"
+
+
+class Hl7Conversation:
+    """State of one connection."""
+
+    def __init__(self, max_message: int) -> None:
+        self._framer = MllpFramer(max_message)
+        self._info: DeviceInfo | None = None
+
+    @property
+    def counts(self) -> FramerCounts:
+        """Messages received so far."""
+        return self._framer.counts
+
+    @property
+    def due_ms(self) -> int | None:
+        """A sender may be silent for as long as it likes."""
+        return None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a message has begun and its end must come."""
+        return self._framer.is_inside
+
+    def opened(self, now: Now) -> tuple[Action, ...]:
+        """The sender speaks first."""
+        del now
+        return ()
+
+    def waited(self, now: Now) -> tuple[Action, ...]:
+        """Never due."""
+        del now
+        return ()
+
+    def received(self, octets: bytes, now: Now) -> tuple[Action, ...]:
+        """Take the next octets."""
+        actions: list[Action] = []
+        for frame in self._framer.feed(octets):
+            actions += self._answer(frame, now)
+        if self._framer.is_overrun:
+            error = Hl7Error(102, "", "the message is longer than this gateway takes")
+            answer = framed(acknowledgement.refused(None, error, now.wall_ms))
+            actions += [Say(answer), Reject(b"", str(error)), HangUp(error.reason)]
+        return tuple(actions)
+
+    def _answer(self, frame: bytes, now: Now) -> list[Action]:
+        message: Message | None = None
+        try:
+            message = parse(frame)
+            check_header(message)
+            found = events(message)
+        except Hl7Error as error:
+            answer = framed(acknowledgement.refused(message, error, now.wall_ms))
+            return [Reject(without_identifiers(message), str(error)), Say(answer)]
+        accepted = framed(acknowledgement.accepted(message, now.wall_ms))
+        slow = framed(acknowledgement.refused(message, _SLOW, now.wall_ms))
+        if acknowledgement.wants_none(message):
+            accepted = slow = b""
+        return [*self._told(message), Take(found, accepted, slow)]
+
+    def _told(self, message: Message) -> list[Action]:
+        info = sender(message)
+        if info == self._info:
+            return []
+        self._info = info
+        return [Tell(info)]
+
+
+def check_header(message: Message) -> None:
+    """Raise Hl7Error unless this is an ORU^R01 (or R30, R31, R32) of a version known here."""
+    header = message.header
+    if not message.part(header, 10, 1):
+        raise Hl7Error(101, header.where(10), "no message control id")
+    if message.part(header, 9, 1) != "ORU" or message.part(header, 9, 2) not in (
+        "R01", "R30", "R31", "R32",
+    ):  # fmt: skip
+        raise Hl7Error(200, header.where(9), "only ORU^R01 is taken here")
+    if message.part(header, 11, 1) not in ("", "P", "D", "T"):
+        raise Hl7Error(202, header.where(11), "a processing id that is none")
+    if not message.part(header, 12, 1).startswith(_VERSIONS):
+        raise Hl7Error(203, header.where(12), "versions 2.2 to 2.9 are read here")
+
+
+def sender(message: Message) -> DeviceInfo:
+    """What MSH says of the sending system."""
+    application = message.parts(message.header, 3)
+    name, identifier, kind = (*application, "", "", "")[:3]
+    maker = message.part(message.header, 4, 1)
+    is_eui = kind == _EUI_64 and len(identifier) == 16 and identifier.isalnum()
+    return DeviceInfo(
+        manufacturer=maker[:80] or None,
+        model=name[:80] or None,
+        system_id=identifier.upper() if is_eui else None,
+    )
+
+
+def without_identifiers(message: Message | None) -> bytes:
+    """What may be kept of a refused message: the segments that hold no patient."""
+    if message is None:
+        return b""
+    kept = [segment.text for segment in message.segments if segment.name in _KEPT]
+    return "\r".join(kept).encode()

@@ -1,0 +1,200 @@
+"""An ORU^R01 message as events: one for each patient, moment and result status.
+
+Out     Events; readings of one event share patient, time and context
+        OBX-8: flags (DEMO, TEST, QUES, INV, NAV, CAL, EARLY; LL, HH, AA raise an alarm; < and >
+        are under and over range). OBX-11: P is EARLY, C a correction and D, W a withdrawal (named
+        in the context), X not measured; N, O, I say nothing
+        OBX-14, else OBR-7, else MSH-7 is the time. MSH-11 D and T: a TEST, not a patient's
+        What has no metric here, and what only contains others (MDS, VMD, channel), is passed over
+Errors  Hl7Error: the first thing that is wrong; of such a message nothing is taken
+Source  HL7 v2.6, 7.3.1 ORU, 7.4.2 OBX, tables 0078 and 0085; IHE Devices Technical Framework,
+        volume 2, 3.1 (PCD-01) and appendix B
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from wardlight_edge.devices._conversation import Event, Subject
+from wardlight_edge.devices._gatt import Number
+from wardlight_edge.devices._hl7.coding import metric_of, unit_of
+from wardlight_edge.devices._hl7.errors import Hl7Error
+from wardlight_edge.devices._hl7.message import Message, Segment
+from wardlight_edge.devices._hl7.subjects import bed, monitor, patient
+from wardlight_edge.devices._hl7.times import device_time, zone_of
+from wardlight_edge.devices._hl7.values import value_of
+from wardlight_edge.devices._mdc import measured
+from wardlight_edge.devices._units import ConversionError, is_permitted
+from wardlight_shared.codes import METRICS
+from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
+
+MAX_READINGS: Final = 256
+"""In one event: what one record of the outbox takes."""
+
+_FLAGS: Final[Mapping[str, Flag]] = {
+    "DEMO": Flag.DEMO,
+    "TEST": Flag.TEST,
+    "QUES": Flag.QUESTIONABLE,
+    "EARLY": Flag.EARLY,
+    "CAL": Flag.CALIBRATING,
+    "CALO": Flag.CALIBRATING,
+    "INV": Flag.INVALID,
+    "NAV": Flag.UNAVAILABLE,
+    "LL": Flag.DEVICE_ALARM,
+    "HH": Flag.DEVICE_ALARM,
+    "AA": Flag.DEVICE_ALARM,
+}
+_WITHHELD: Final[Mapping[str, Absent]] = {
+    "INV": Absent.INVALID,
+    "NAV": Absent.NOT_MEASURED,
+    "<": Absent.UNDER_RANGE,
+    ">": Absent.OVER_RANGE,
+}
+_VALUE_STATUS: Final = frozenset({"", "F", "R", "P", "S", "C", "U", "A", "B", "V"})
+_CONTEXT: Final = {"C": "corrected", "D": "deleted", "W": "wrong"}
+_SILENT: Final = frozenset({"N", "O", "I"})
+_WAVEFORMS: Final = frozenset({"NA", "MA", "CD"})
+_SITE: Final = re.compile(r"[\w .-]{1,64}\Z")
+_SET_ID: Final = re.compile(r"^(OBX.)[^|]*")
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """What holds for an OBX: its patient and the time of its OBR."""
+
+    subject: Subject | None
+    observed: str
+    where: str
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """A reading with what groups it, and the segment it came from."""
+
+    subject: Subject
+    time: DeviceTime | None
+    context: tuple[tuple[str, str], ...]
+    reading: Reading
+    text: str
+
+
+def events(message: Message) -> tuple[Event, ...]:
+    """Every event of a message whose header was checked."""
+    zone = zone_of(message.part(message.header, 7, 1), message.header.where(7))
+    is_test = message.part(message.header, 11, 1) in ("D", "T")
+    grouped: dict[tuple[object, ...], list[_Found]] = {}
+    for segment, place in _observations(message):
+        for found in _found(message, segment, place, zone, is_test=is_test):
+            grouped.setdefault((found.subject, found.time, found.context), []).append(found)
+    token = f"{message.part(message.header, 10, 1)} {message.header.field(7)}".encode()
+    return tuple(event for found in grouped.values() for event in _events(found, token))
+
+
+def _events(found: list[_Found], token: bytes) -> Iterator[Event]:
+    for at in range(0, len(found), MAX_READINGS):
+        some = found[at : at + MAX_READINGS]
+        raw = "\r".join(dict.fromkeys(_SET_ID.sub(r"\1", each.text) for each in some))
+        readings = tuple(each.reading for each in some)
+        yield Event(readings, raw.encode(), token, some[0].subject)
+
+
+def _observations(message: Message) -> Iterator[tuple[Segment, _Place]]:
+    """Each OBX with its place; PID begins a patient, OBR a group of observations."""
+    place = _Place(None, "", "")
+    for segment in message.segments:
+        match segment.name:
+            case "PID":
+                place = _Place(patient(message, segment), "", "")
+            case "PV1" if place.subject is None:
+                place = _Place(bed(message, segment), place.observed, place.where)
+            case "OBR":
+                time = message.part(segment, 7, 1)
+                place = _Place(place.subject, time, segment.where(7))
+            case "OBX":
+                yield segment, place
+
+
+def _found(
+    message: Message, segment: Segment, place: _Place, zone: int | None, *, is_test: bool
+) -> Iterator[_Found]:
+    """The readings of one OBX: one for each repetition of its value."""
+    metric = metric_of(message.parts(segment, 3))
+    kind = message.part(segment, 2, 1)
+    status = message.part(segment, 11, 1)
+    if metric is None or status in _SILENT or kind in _WAVEFORMS:
+        return
+    if not kind and not segment.field(5):
+        return  # a container of PCD-01
+    if status not in _VALUE_STATUS and status not in "XDW":
+        raise Hl7Error(103, segment.where(11), "a result status that is none")
+    time, flags = _time(message, segment, place, zone)
+    words = [message.delimiters.text(each) for each in _repeated(message, segment, 8)]
+    for word in words:
+        flags |= int(_FLAGS.get(word, 0))
+    flags |= int(Flag.EARLY) * (status == "P") | int(Flag.TEST) * is_test
+    withheld = _withheld(status, words)
+    context = (("status", _CONTEXT[status]),) if status in _CONTEXT else ()
+    site = message.part(segment, 20, 2) or message.part(segment, 20, 1)
+    subject = place.subject or monitor(message, segment)
+    for number, unit in _numbers(message, segment, metric, kind, withheld):
+        reading = Reading(
+            metric, number[0], unit, number[1], number[2], time, flags,
+            site=site if _SITE.match(site) else None, context=context,
+        )  # fmt: skip
+        yield _Found(subject, time, context, reading, segment.text)
+
+
+def _repeated(message: Message, segment: Segment, field: int) -> list[str]:
+    return message.delimiters.repetitions(segment.field(field))
+
+
+def _withheld(status: str, words: list[str]) -> Absent | None:
+    if status == "X":
+        return Absent.NOT_MEASURED
+    if status in ("D", "W"):
+        return Absent.INVALID
+    return next((_WITHHELD[word] for word in words if word in _WITHHELD), None)
+
+
+def _numbers(
+    message: Message, segment: Segment, metric: str, kind: str, withheld: Absent | None
+) -> Iterator[tuple[Number, str]]:
+    for repetition in _repeated(message, segment, 5):
+        delimiters = message.delimiters
+        parts = [delimiters.text(part) for part in delimiters.components(repetition)]
+        is_empty = withheld is not None and not any(parts)
+        value, reason = (None, None) if is_empty else value_of(kind, parts, segment.where(5))
+        absent = reason or withheld
+        if value is None:
+            yield (absent or Absent.NOT_MEASURED, None, None), METRICS[metric].unit
+        else:
+            yield _with_unit(message, segment, metric, value, absent)
+
+
+def _with_unit(
+    message: Message, segment: Segment, metric: str, value: Decimal, absent: Absent | None
+) -> tuple[Number, str]:
+    where = segment.where(6)
+    sent = unit_of(message.parts(segment, 6), where)
+    try:
+        number, unit = measured(metric, value, sent)
+    except ConversionError as error:
+        raise Hl7Error(103, where, "a unit that does not fit what is measured") from error
+    if absent is None:
+        return number, unit
+    return (absent, value, sent), unit if is_permitted(metric, sent) else METRICS[metric].unit
+
+
+def _time(
+    message: Message, segment: Segment, place: _Place, zone: int | None
+) -> tuple[DeviceTime | None, int]:
+    header = message.header
+    for text, where in (
+        (message.part(segment, 14, 1), segment.where(14)),
+        (place.observed, place.where),
+        (message.part(header, 7, 1), header.where(7)),
+    ):
+        if text:
+            return device_time(text, where, zone)
+    return None, 0

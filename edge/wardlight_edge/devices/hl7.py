@@ -1,0 +1,48 @@
+"""HL7 v2 ORU^R01 over MLLP: bedside monitors and their gateways (IHE PCD-01).
+
+In      MLLP frames: 0B | message | 1C 0D; messages of versions 2.2 to 2.9 in ER7 encoding
+Out     Events, one for each patient, moment and result status. OBX-3 by MDC code or LOINC, OBX-6
+        by MDC or UCUM, converted exactly where the table does not permit the unit sent.
+        "No value" in any of its forms is Absent: empty, ---, -100, 32767, 8388607, status X,
+        0 of what is never 0. Whose it is: PID-3, else bed or monitor, as a Subject to be hashed
+        Answers: AA once committed, AE or AR with ERR on what cannot be taken
+Errors  DecodeError from ``decode_bytes``; a conversation answers instead of raising
+Source  HL7 v2.6 chapters 2 and 7; MLLP release 1; IHE Devices Technical Framework, volume 2, PCD-01
+Vectors tests/vectors/hl7.toml
+"""
+
+from typing import Final
+
+from wardlight_edge.devices._base import Options
+from wardlight_edge.devices._hl7.conversation import Hl7Conversation, check_header, sender
+from wardlight_edge.devices._hl7.message import parse
+from wardlight_edge.devices._hl7.mllp import MAX_MESSAGE, unframed
+from wardlight_edge.devices._hl7.observations import events
+from wardlight_shared.errors import ConfigError
+from wardlight_shared.model import DeviceInfo, Reading
+
+_LEAST: Final = 1024
+
+
+def conversation(options: Options) -> Hl7Conversation:
+    """Begin one connection; ``max_message_bytes`` bounds a message (1 MiB)."""
+    unknown = sorted(set(options) - {"max_message_bytes"})
+    longest = options.get("max_message_bytes", MAX_MESSAGE)
+    if unknown or not isinstance(longest, int) or longest < _LEAST:
+        raise ConfigError("hl7: the one option is max_message_bytes, 1024 or more")
+    return Hl7Conversation(longest)
+
+
+def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], DeviceInfo]:
+    """Decode one message, with its MLLP frame or without: all its readings, and the sender."""
+    conversation(options)
+    message = parse(unframed(octets))
+    check_header(message)
+    readings = tuple(reading for event in events(message) for reading in event.readings)
+    return readings, sender(message)
+
+
+def decode(channel: str, octets: bytes) -> tuple[Reading, ...]:
+    """Decode one message; a connection has one channel."""
+    del channel
+    return decode_bytes(octets, {})[0]

@@ -1,0 +1,183 @@
+"""HL7: every vector, its acknowledgement, and what a hostile sender cannot do."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from support.vectors import Case, cases, expected, seen
+from wardlight_edge.devices import hl7
+from wardlight_edge.devices._conversation import (
+    Action,
+    HangUp,
+    Now,
+    Reject,
+    Say,
+    Subject,
+    Take,
+    Tell,
+)
+from wardlight_edge.devices._hl7.errors import Hl7Error
+from wardlight_shared.errors import ConfigError
+from wardlight_shared.model import DeviceInfo
+
+NOW = Now(0, 1_767_614_400_000)  # 2026-01-05T12:00:00Z
+CASES = [pytest.param(case, id=case["name"]) for case in cases("hl7")]
+
+
+def _octets(case: Case) -> bytes:
+    text: str = case["text"]
+    return text.strip().replace("\n", "\r").encode()
+
+
+def _framed(octets: bytes) -> bytes:
+    return b"\x0b" + octets + b"\x1c\r"
+
+
+def _received(octets: bytes, **options: int) -> tuple[Action, ...]:
+    return hl7.conversation(options).received(octets, NOW)
+
+
+def _lines(answer: bytes) -> list[list[str]]:
+    assert answer[:1] == b"\x0b"
+    assert answer[-3:] == b"\r\x1c\r"
+    return [line.split("|") for line in answer[1:-3].decode().split("\r")]
+
+
+def _as_stated(info: DeviceInfo) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(info).items() if value}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_vector(case: Case) -> None:
+    if "error" in case:
+        with pytest.raises(Hl7Error) as raised:
+            hl7.decode_bytes(_octets(case), {})
+        assert case["error"] in str(raised.value)
+        assert raised.value.condition == case["condition"]
+        return
+    readings, info = hl7.decode_bytes(_octets(case), {})
+    assert [seen(reading) for reading in readings] == [expected(each) for each in case["expect"]]
+    if "device" in case:
+        assert _as_stated(info) == case["device"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_vector_is_answered(case: Case) -> None:
+    actions = _received(_framed(_octets(case)))
+    if "error" not in case:
+        told, taken = actions
+        assert isinstance(told, Tell)
+        assert isinstance(taken, Take)
+        assert sum(len(event.readings) for event in taken.events) == len(case["expect"])
+        assert _lines(taken.answer)[1][1] == "AA"
+        assert _lines(taken.refusal or b"")[1][1] == "AE"
+        return
+    rejected, said = actions
+    assert isinstance(rejected, Reject)
+    assert isinstance(said, Say)
+    lines = _lines(said.octets)
+    code = "AR" if case["condition"] == 200 or case["name"] == "no header" else "AE"
+    assert lines[1][1] == code
+    assert lines[2][0] == "ERR"
+    assert lines[2][3].startswith(f"{case['condition']}^")
+
+
+def test_the_acknowledgement_turns_sender_and_receiver_round() -> None:
+    message = b"MSH|^~\\&|MON|ICU|GW|SITE|20260105120000||ORU^R01|4711|P|2.4\rPID|||X"
+    (_, taken) = _received(_framed(message))
+    assert isinstance(taken, Take)
+    header, answer = _lines(taken.answer)
+    assert header[2:7] == ["GW", "SITE", "MON", "ICU", "20260105120000+0000"]
+    assert (header[8], header[10], header[11]) == ("ACK^R01^ACK", "P", "2.4")
+    assert answer == ["MSA", "AA", "4711"]
+
+
+def test_no_acknowledgement_where_none_is_wanted() -> None:
+    message = b"MSH|^~\\&|M|F|||20260105120000||ORU^R01|1|P|2.6|||NE|NE\rPID|||X"
+    (_, taken) = _received(_framed(message))
+    assert isinstance(taken, Take)
+    assert (taken.answer, taken.refusal) == (b"", b"")
+
+
+def _with_pid(field: str) -> bytes:
+    return (
+        "MSH|^~\\&|MON|ICU|||20260105120000||ORU^R01|1|P|2.6\r"
+        f"PID|||{field}||Lovelace^Ada\rPV1||I|ICU^2^7\r"
+        "OBX|1|NM|147842^MDC_ECG_HEART_RATE^MDC||72|264864^MDC_DIM_BEAT_PER_MIN^MDC|||||F"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("field", "subject"),
+    [
+        ("77^^^CLINIC^MR", Subject("patient", "CLINIC", "77")),
+        ("SSN1^^^GOV^SS~77^^^CLINIC^MR", Subject("patient", "CLINIC", "77")),
+        ("12^^^CLINIC^PI~77^^^CLINIC^MR", Subject("patient", "CLINIC", "77")),
+        ("SSN1^^^GOV^SS", Subject("patient", "GOV", "SSN1")),
+        ("77", Subject("patient", "", "77")),
+        ("", Subject("monitor", "", "ICU^2^7")),
+        ("^^^CLINIC^MR", Subject("monitor", "", "ICU^2^7")),
+        ('""', Subject("monitor", "", "ICU^2^7")),
+    ],
+)
+def test_whose_it_is(field: str, subject: Subject) -> None:
+    (_, taken) = _received(_framed(_with_pid(field)))
+    assert isinstance(taken, Take)
+    (event,) = taken.events
+    assert event.subject == subject
+
+
+def test_nothing_that_names_a_patient_is_kept_or_said() -> None:
+    message = _with_pid("MRN-90210^^^CLINIC^MR")
+    for broken in (message.replace(b"|72|", b"|x|"), message.replace(b"R01", b"R99")):
+        for action in _received(_framed(broken)):
+            for secret in ("MRN-90210", "Lovelace", "CLINIC"):
+                assert secret not in str(action)
+    (_, taken) = _received(_framed(message))
+    assert isinstance(taken, Take)
+    assert b"MRN-90210" not in taken.answer + (taken.refusal or b"")
+    assert b"MRN-90210" not in taken.events[0].raw + taken.events[0].token
+
+
+def test_a_message_sent_again_makes_the_same_events() -> None:
+    octets = _octets(cases("hl7")[0])
+    renumbered = octets.replace(b"OBX||", b"OBX|7|")
+    (_, first) = _received(_framed(octets))
+    (_, again) = _received(_framed(octets))
+    (_, other) = _received(_framed(renumbered))
+    assert isinstance(first, Take)
+    assert isinstance(again, Take)
+    assert isinstance(other, Take)
+    assert first.events == again.events
+    assert [each.raw for each in other.events] == [each.raw for each in first.events]
+
+
+def test_a_message_that_is_too_long_ends_the_link() -> None:
+    said, rejected, ended = _received(b"\x0bMSH|" + b"x" * 3000, max_message_bytes=2048)
+    assert isinstance(said, Say)
+    assert _lines(said.octets)[1][1] == "AR"
+    assert isinstance(rejected, Reject)
+    assert rejected.octets == b""
+    assert isinstance(ended, HangUp)
+
+
+def test_a_message_cut_off_by_the_next_is_lost_alone() -> None:
+    whole = _octets(cases("hl7")[0])
+    conversation = hl7.conversation({})
+    actions = conversation.received(b"\x0b" + whole[:40] + _framed(whole), NOW)
+    assert sum(isinstance(each, Take) for each in actions) == 1
+    assert (conversation.counts.frames, conversation.counts.damaged) == (1, 1)
+
+
+def test_a_second_without_a_calendar_is_kept_without_time() -> None:
+    message = _with_pid("1").replace(b"20260105120000", b"20260231120000")
+    (reading,) = hl7.decode_bytes(message, {})[0]
+    assert reading.time is None
+    assert seen(reading)["flags"] == {"DEVICE_CLOCK_UNSET"}
+
+
+@pytest.mark.parametrize("options", [{"colour": 1}, {"max_message_bytes": 10}])
+def test_options_that_are_none(options: dict[str, int]) -> None:
+    with pytest.raises(ConfigError):
+        hl7.conversation(options)
