@@ -8,6 +8,7 @@ Errors  ConfigError: file, key and what to do
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -83,6 +84,47 @@ class DeviceSettings(_Strict, frozen=True, kw_only=True):
     serial_number: str | None = None
 
 
+class LanSettings(_Strict, frozen=True, kw_only=True):
+    """One port that devices connect to. What connects is not authenticated: keep ``host`` local,
+    or on a network of devices only, and name them in ``peers``.
+
+    peers             addresses or networks that may connect; () = all that can reach the port
+    max_connections   at a time; ``max_per_peer`` of them from one address
+    message_timeout_s a message that has begun must end within this
+    write_timeout_s   a peer that does not read its answers for this long is hung up
+    accept_timeout_s  a message that is not stored by then is refused, to be sent again
+    """
+
+    host: str = "127.0.0.1"
+    port: _Port
+    profile: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]*\Z")]
+    peers: tuple[str, ...] = ()
+    max_connections: Annotated[int, Meta(ge=1, le=1024)] = 32
+    max_per_peer: Annotated[int, Meta(ge=1, le=1024)] = 8
+    max_message_bytes: Annotated[int, Meta(ge=1024, le=16 << 20)] = 1 << 20
+    message_timeout_s: _Seconds = 30.0
+    write_timeout_s: _Seconds = 10.0
+    accept_timeout_s: _Seconds = 10.0
+
+
+class Hl7Settings(LanSettings, frozen=True, kw_only=True):
+    """HL7 v2 over MLLP.
+
+    patient_key_file  secret that turns patient identifiers into keys; gateways that share it give
+                      a patient the same key; made in ``data_dir`` when not given
+    """
+
+    port: _Port = 2575
+    profile: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]*\Z")] = "generic-hl7-oru"
+    patient_key_file: Path | None = None
+
+
+class LanSection(_Strict, frozen=True, kw_only=True):
+    """Ports that devices connect to; one that is not named is not opened."""
+
+    hl7: Hl7Settings | None = None
+
+
 class StatusSettings(_Strict, frozen=True, kw_only=True):
     """The local status page. ``port`` 0 takes a free one, written to ``data_dir``/status.port."""
 
@@ -115,9 +157,17 @@ class Settings(_Strict, frozen=True, kw_only=True, rename={"devices": "device"})
     uplink: UplinkSettings
     outbox: OutboxSettings = OutboxSettings()
     ble: BleSettings = BleSettings()
+    lan: LanSection = LanSection()
     status: StatusSettings = StatusSettings()
     log: LogSettings = LogSettings()
     devices: tuple[DeviceSettings, ...] = ()
+
+
+def profile_names(settings: Settings) -> set[str]:
+    """Every profile the settings name."""
+    ports = (settings.lan.hl7,)
+    named = {device.profile for device in settings.devices}
+    return named | {port.profile for port in ports if port is not None}
 
 
 def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
@@ -160,9 +210,27 @@ def _check(settings: Settings, source: str) -> None:
     twice = {identity for identity in identities if identities.count(identity) > 1}
     if twice:
         raise ConfigError(f"{source}: device {sorted(twice)[0]} is listed twice")
+    _check_peers(settings, source)
     for device in settings.devices:
         needed = {"serial": device.port, "replay": device.file}
         kind = device.identity.partition(":")[0]
+        if kind == "lan":
+            raise ConfigError(
+                f"{source}: device {device.identity}: lan devices are not listed, they connect "
+                "to a port of [lan]"
+            )
         if kind in needed and needed[kind] is None:
             key = "port" if kind == "serial" else "file"
             raise ConfigError(f"{source}: device {device.identity} needs the key {key!r}")
+
+
+def _check_peers(settings: Settings, source: str) -> None:
+    for name in ("hl7",):
+        port: LanSettings | None = getattr(settings.lan, name)
+        for peer in () if port is None else port.peers:
+            try:
+                ip_network(peer)
+            except ValueError as error:
+                raise ConfigError(
+                    f"{source}: lan.{name}.peers: {peer!r} is no address and no network"
+                ) from error

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from wardlight_edge import profiles
 from wardlight_edge.clock import Clock, SystemClock
-from wardlight_edge.config import Settings
+from wardlight_edge.config import Settings, profile_names
 from wardlight_edge.health import Snapshot, health_body
 from wardlight_edge.outbox.base import NewRecord, Outbox
 from wardlight_edge.outbox.key import read_or_make
@@ -41,7 +41,7 @@ async def serve(settings: Settings, clock: Clock) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     stop = _stop_event()
     key = read_or_make(settings.key_file or settings.data_dir / "outbox.key")
-    found = profiles.load(settings.profiles_dir, (device.profile for device in settings.devices))
+    found = profiles.load(settings.profiles_dir, profile_names(settings))
     async with AsyncExitStack() as stack:
         outbox = await stack.enter_async_context(open_outbox(settings, clock, key))
         uplink = Uplink(settings.uplink, settings.gateway, outbox, clock)

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from wardlight_edge import profiles
-from wardlight_edge.config import Settings, UplinkSettings
+from wardlight_edge.config import Settings, UplinkSettings, profile_names
 from wardlight_edge.ntp import kernel_clock
 from wardlight_shared.errors import ConfigError
 
@@ -56,7 +56,7 @@ def _data_dir(settings: Settings) -> Finding:
 
 def _profiles(settings: Settings) -> Finding:
     try:
-        found = profiles.load(settings.profiles_dir, (d.profile for d in settings.devices))
+        found = profiles.load(settings.profiles_dir, profile_names(settings))
     except ConfigError as error:
         return Finding("profiles", good=False, text=str(error))
     return Finding("profiles", good=True, text=f"{len(found)} in use")

@@ -26,6 +26,19 @@ from wardlight_edge.devices._base import (
     SitedDecoder,
     WaveformDecoder,
 )
+from wardlight_edge.devices._conversation import (
+    Action,
+    Conversation,
+    ConversingDecoder,
+    Event,
+    HangUp,
+    Now,
+    Reject,
+    Say,
+    Subject,
+    Take,
+    Tell,
+)
 from wardlight_edge.devices._event import event_id
 from wardlight_edge.devices._plausible import flag_implausible
 from wardlight_edge.devices._quirks import repaired
@@ -34,26 +47,38 @@ from wardlight_shared.errors import ConfigError
 
 __all__ = [
     "COMPANIONS",
+    "Action",
     "AdvertDecoder",
     "AdvertReceiver",
     "Assembler",
+    "Conversation",
+    "ConversingDecoder",
     "ConversionError",
     "Decoder",
+    "Event",
     "Frame",
     "Framer",
     "FramerCounts",
     "GattDecoder",
+    "HangUp",
+    "Now",
     "Options",
+    "Reject",
     "Samples",
+    "Say",
     "SegmentedDecoder",
     "SerialDecoder",
     "SitedDecoder",
+    "Subject",
+    "Take",
+    "Tell",
     "WaveformDecoder",
     "convert",
     "event_id",
     "flag_implausible",
     "load",
     "load_advert",
+    "load_conversing",
     "load_gatt",
     "load_serial",
     "names",
@@ -114,3 +139,11 @@ def load_advert(name: str) -> AdvertDecoder:
     if not isinstance(module, AdvertDecoder):
         raise ConfigError(f"decoder {name!r} decodes no advertisements")
     return module
+
+
+def load_conversing(name: str) -> ConversingDecoder:
+    """Return the decoder ``name`` that answers its device; ConfigError when it is none."""
+    module = load(name)
+    if not hasattr(module, "conversation"):
+        raise ConfigError(f"decoder {name!r} holds no conversation")
+    return cast(ConversingDecoder, module)

@@ -22,15 +22,22 @@ from wardlight_shared.errors import ConfigError
 from wardlight_shared.model import DeviceInfo, Reading
 
 _LEAST: Final = 1024
+_TIMEOUT_MS: Final = 30_000
 
 
 def conversation(options: Options) -> Hl7Conversation:
-    """Begin one connection; ``max_message_bytes`` bounds a message (1 MiB)."""
-    unknown = sorted(set(options) - {"max_message_bytes"})
+    """Begin one connection.
+
+    ``max_message_bytes`` bounds a message (1 MiB), ``message_timeout_ms`` its time (30 s).
+    """
+    unknown = sorted(set(options) - {"max_message_bytes", "message_timeout_ms"})
     longest = options.get("max_message_bytes", MAX_MESSAGE)
+    timeout_ms = options.get("message_timeout_ms", _TIMEOUT_MS)
     if unknown or not isinstance(longest, int) or longest < _LEAST:
-        raise ConfigError("hl7: the one option is max_message_bytes, 1024 or more")
-    return Hl7Conversation(longest)
+        raise ConfigError("hl7: options are max_message_bytes, 1024 or more, message_timeout_ms")
+    if not isinstance(timeout_ms, int) or timeout_ms < 1:
+        raise ConfigError("hl7: message_timeout_ms must be 1 or more")
+    return Hl7Conversation(longest, timeout_ms)
 
 
 def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], DeviceInfo]:

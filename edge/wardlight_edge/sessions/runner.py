@@ -16,6 +16,7 @@ from wardlight_edge.sessions.board import DeviceBoard
 from wardlight_edge.sessions.decoding import SERIAL_NUMBER, decoding_of
 from wardlight_edge.sessions.device_clock import is_after_release
 from wardlight_edge.sessions.gateway import Gateway
+from wardlight_edge.sessions.lan import LanPort, check_port, ports_of
 from wardlight_edge.sessions.open_streams import OpenStreams
 from wardlight_edge.sessions.quarantine import Quarantine
 from wardlight_edge.sessions.radio_news import RadioNews
@@ -64,7 +65,10 @@ class DeviceRunner:
         self._profiles = profiles
         self._clock = clock
         self._passkey = passkey
-        self.board = DeviceBoard([(each.identity, each.profile) for each in settings.devices])
+        self._ports = ports_of(settings)
+        listed = [(each.identity, each.profile) for each in settings.devices]
+        listed += [(identity, port.profile) for identity, port in self._ports.items()]
+        self.board = DeviceBoard(listed)
         data_dir = settings.data_dir
         self._open_streams = OpenStreams(data_dir / "streams.json", clock.boot_id)
         sealer = None if key is None else Sealer(key)
@@ -84,6 +88,8 @@ class DeviceRunner:
         self._transports: dict[str, Transport] = {}
         for device in settings.devices:
             self._check(device)
+        for identity, port in self._ports.items():
+            check_port(identity, self._profile(identity, port.profile))
 
     async def run(self) -> None:
         """Run until cancelled; what was received by then is in the outbox when this returns."""
@@ -94,6 +100,8 @@ class DeviceRunner:
             self.board.watch_radios(self._stack.states)
             work["bluetooth"] = self._stack.run
             work["radio news"] = self._news.run
+        for identity in self._ports:
+            work[identity] = _Listening(self, identity)
         try:
             async with asyncio.TaskGroup() as group:
                 for name, start in work.items():
@@ -138,6 +146,12 @@ class DeviceRunner:
             if not task.cancelled():
                 task.result()
 
+    async def listen(self, identity: str) -> None:
+        """One LAN port until cancelled."""
+        port, data_dir = self._ports[identity], self._settings.data_dir
+        profile, entry = self._profiles[port.profile], self.board.entry(identity)
+        await LanPort(identity, port, profile, self._gateway, entry, data_dir).run()
+
     async def _supervise(self, name: str, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
         backoff = Backoff(1.0, LONGEST_PAUSE_S)
         while True:
@@ -158,9 +172,7 @@ class DeviceRunner:
     # -- what a device needs
 
     def _check(self, device: DeviceSettings) -> None:
-        profile = self._profiles.get(device.profile)
-        if profile is None:
-            raise ConfigError(f"device {device.identity}: profile {device.profile!r} is not loaded")
+        profile = self._profile(device.identity, device.profile)
         decoding_of(profile)
         kind = device.identity.partition(":")[0]
         needed = {"ble": profile.transport.ble, "serial": profile.transport.serial, "replay": True}
@@ -170,6 +182,12 @@ class DeviceRunner:
             raise ConfigError(
                 f"device {device.identity}: profile {device.profile!r} has no [transport.{kind}]"
             )
+
+    def _profile(self, identity: str, name: str) -> Profile:
+        profile = self._profiles.get(name)
+        if profile is None:
+            raise ConfigError(f"device {identity}: profile {name!r} is not loaded")
+        return profile
 
     def _transport(self, device: DeviceSettings, session: Session) -> Transport:
         profile, identity = self._profiles[device.profile], device.identity
@@ -220,6 +238,17 @@ class _Serving:
 
     async def __call__(self) -> None:
         await self._runner.serve(self._device)
+
+
+class _Listening:
+    """``listen`` at one port, as a thing to start again."""
+
+    def __init__(self, runner: DeviceRunner, identity: str) -> None:
+        self._runner = runner
+        self._identity = identity
+
+    async def __call__(self) -> None:
+        await self._runner.listen(self._identity)
 
 
 class _SwitchedOff:

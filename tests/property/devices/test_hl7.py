@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.vectors import cases
-from wardlight_edge.devices import hl7
-from wardlight_edge.devices._conversation import Action, Now
+from wardlight_edge.devices import Action, Now, hl7
 from wardlight_edge.devices._hl7.mllp import MllpFramer
 from wardlight_shared.codes import METRICS
 from wardlight_shared.errors import DecodeError

@@ -20,14 +20,19 @@ _KEPT: Final = ("MSH", "OBR", "OBX")
 _VERSIONS: Final = ("2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "2.9")
 _SLOW: Final = Hl7Error(207, "", "not stored yet: send it again")
 _EUI_64: Final = "EUI-64"
+_MOST_NOISE: Final = 64 * 1024
+_MOST_REFUSED: Final = 100  # in a row: what only ever sends such is hung up
 
 
 class Hl7Conversation:
     """State of one connection."""
 
-    def __init__(self, max_message: int) -> None:
+    def __init__(self, max_message: int, timeout_ms: int) -> None:
         self._framer = MllpFramer(max_message)
+        self._timeout_ms = timeout_ms
         self._info: DeviceInfo | None = None
+        self._refused = 0
+        self._due_ms: int | None = None
 
     @property
     def counts(self) -> FramerCounts:
@@ -36,13 +41,8 @@ class Hl7Conversation:
 
     @property
     def due_ms(self) -> int | None:
-        """A sender may be silent for as long as it likes."""
-        return None
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether a message has begun and its end must come."""
-        return self._framer.is_inside
+        """When a message that has begun must have ended."""
+        return self._due_ms
 
     def opened(self, now: Now) -> tuple[Action, ...]:
         """The sender speaks first."""
@@ -50,20 +50,35 @@ class Hl7Conversation:
         return ()
 
     def waited(self, now: Now) -> tuple[Action, ...]:
-        """Never due."""
-        del now
-        return ()
+        """A message has begun and does not end."""
+        if self._due_ms is None or now.mono_ms < self._due_ms:
+            return ()
+        reason = "a message that does not end"
+        return (Reject(b"", f"HL7: {reason}"), HangUp(reason))
 
     def received(self, octets: bytes, now: Now) -> tuple[Action, ...]:
         """Take the next octets."""
         actions: list[Action] = []
         for frame in self._framer.feed(octets):
+            self._due_ms = None
             actions += self._answer(frame, now)
+        if not self._framer.is_inside:
+            self._due_ms = None
+        elif self._due_ms is None:
+            self._due_ms = now.mono_ms + self._timeout_ms
+        return (*actions, *self._end(now))
+
+    def _end(self, now: Now) -> list[Action]:
+        """What ends the link: it brings nothing that could be of use."""
         if self._framer.is_overrun:
             error = Hl7Error(102, "", "the message is longer than this gateway takes")
             answer = framed(acknowledgement.refused(None, error, now.wall_ms))
-            actions += [Say(answer), Reject(b"", str(error)), HangUp(error.reason)]
-        return tuple(actions)
+            return [Say(answer), Reject(b"", str(error)), HangUp(error.reason)]
+        if self._framer.counts.skipped_octets > _MOST_NOISE:
+            return [HangUp("what is sent is not MLLP")]
+        if self._refused > _MOST_REFUSED:
+            return [HangUp("too many refused messages in a row")]
+        return []
 
     def _answer(self, frame: bytes, now: Now) -> list[Action]:
         message: Message | None = None
@@ -72,8 +87,10 @@ class Hl7Conversation:
             check_header(message)
             found = events(message)
         except Hl7Error as error:
+            self._refused += 1
             answer = framed(acknowledgement.refused(message, error, now.wall_ms))
             return [Reject(without_identifiers(message), str(error)), Say(answer)]
+        self._refused = 0
         accepted = framed(acknowledgement.accepted(message, now.wall_ms))
         slow = framed(acknowledgement.refused(message, _SLOW, now.wall_ms))
         if acknowledgement.wants_none(message):

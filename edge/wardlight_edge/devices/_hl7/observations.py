@@ -55,6 +55,7 @@ _WITHHELD: Final[Mapping[str, Absent]] = {
 }
 _VALUE_STATUS: Final = frozenset({"", "F", "R", "P", "S", "C", "U", "A", "B", "V"})
 _CONTEXT: Final = {"C": "corrected", "D": "deleted", "W": "wrong"}
+_MOST_DIGITS: Final = 18  # what 63 bits hold
 _SILENT: Final = frozenset({"N", "O", "I"})
 _WAVEFORMS: Final = frozenset({"NA", "MA", "CD"})
 _SITE: Final = re.compile(r"[\w .-]{1,64}\Z")
@@ -181,6 +182,8 @@ def _with_unit(
         number, unit = measured(metric, value, sent)
     except ConversionError as error:
         raise Hl7Error(103, where, "a unit that does not fit what is measured") from error
+    if isinstance(number[0], Decimal) and len(number[0].as_tuple().digits) > _MOST_DIGITS:
+        raise Hl7Error(102, segment.where(5), f"a number of over {_MOST_DIGITS} digits")
     if absent is None:
         return number, unit
     return (absent, value, sent), unit if is_permitted(metric, sent) else METRICS[metric].unit

@@ -17,7 +17,7 @@ from wardlight_shared.model import Absent
 
 Value = tuple[Decimal | None, Absent | None]
 
-_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,15}(?:\.\d{0,12})?|\.\d{1,12})\Z")
+_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,10}(?:\.\d{0,8})?|\.\d{1,8})\Z")
 _NONE_BY_NUMBER: Final = frozenset(
     {
         Decimal("-99.9"),

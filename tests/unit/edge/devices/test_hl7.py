@@ -6,8 +6,7 @@ import msgspec
 import pytest
 
 from support.vectors import Case, cases, expected, seen
-from wardlight_edge.devices import hl7
-from wardlight_edge.devices._conversation import (
+from wardlight_edge.devices import (
     Action,
     HangUp,
     Now,
@@ -16,6 +15,7 @@ from wardlight_edge.devices._conversation import (
     Subject,
     Take,
     Tell,
+    hl7,
 )
 from wardlight_edge.devices._hl7.errors import Hl7Error
 from wardlight_shared.errors import ConfigError

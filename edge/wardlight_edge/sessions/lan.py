@@ -1,0 +1,84 @@
+"""The gateway's LAN ports: one listener each, and one Conversing behind it."""
+
+from pathlib import Path
+from typing import Final
+
+from wardlight_edge import devices
+from wardlight_edge.config import Hl7Settings, LanSettings, Settings
+from wardlight_edge.outbox.key import read_or_make
+from wardlight_edge.sessions.board import DeviceEntry
+from wardlight_edge.sessions.conversing import Conversing
+from wardlight_edge.sessions.gateway import Gateway
+from wardlight_edge.sessions.subject_keys import SubjectKeys
+from wardlight_edge.transports.base import LinkState
+from wardlight_edge.transports.lan import LanListener
+from wardlight_edge.transports.links import Link
+from wardlight_shared.errors import ConfigError
+from wardlight_shared.profile import Profile, TransportLan
+
+PREFIX: Final = "lan:"
+
+
+def ports_of(settings: Settings) -> dict[str, LanSettings]:
+    """The ports of the settings by identity: ``lan:hl7``."""
+    named = {"hl7": settings.lan.hl7}
+    return {f"{PREFIX}{name}": port for name, port in named.items() if port is not None}
+
+
+def check_port(identity: str, profile: Profile) -> None:
+    """Raise ConfigError unless the profile is one of devices that connect."""
+    if profile.transport.lan is None:
+        raise ConfigError(f"{identity}: its profile has no [transport.lan]")
+    devices.load_conversing(profile.decoder).conversation(profile.options)
+
+
+class LanPort:
+    """One port of the settings; ``run`` until cancelled."""
+
+    def __init__(
+        self,
+        identity: str,
+        port: LanSettings,
+        profile: Profile,
+        gateway: Gateway,
+        entry: DeviceEntry,
+        data_dir: Path,
+    ) -> None:
+        check_port(identity, profile)
+        self._decoder = devices.load_conversing(profile.decoder)
+        self._options = {
+            **profile.options,
+            "max_message_bytes": port.max_message_bytes,
+            "message_timeout_ms": int(port.message_timeout_s * 1000),
+        }
+        self._gateway = gateway
+        self._entry = entry
+        transport = profile.transport.lan or TransportLan()
+        self._conversing = Conversing(
+            identity,
+            profile,
+            gateway,
+            entry,
+            idle_timeout_s=transport.idle_timeout_s,
+            accept_timeout_s=port.accept_timeout_s,
+            keys=subject_keys(port, data_dir),
+        )
+        name = identity.removeprefix(PREFIX)
+        self._listener = LanListener(name, port, data_dir / f"{name}.port", self._serve, self._say)
+
+    async def run(self) -> None:
+        """Listen and serve."""
+        await self._listener.run()
+
+    async def _serve(self, link: Link) -> None:
+        await self._conversing.serve(link, self._decoder.conversation(self._options))
+
+    def _say(self, state: LinkState, reason: str | None) -> None:
+        self._entry.set_state(state, reason, self._gateway.clock.wall_ms())
+
+
+def subject_keys(port: LanSettings, data_dir: Path) -> SubjectKeys | None:
+    """What makes the keys of a port's patients; None where it has no patients to tell apart."""
+    if not isinstance(port, Hl7Settings):
+        return None
+    return SubjectKeys(read_or_make(port.patient_key_file or data_dir / "patients.key"))
