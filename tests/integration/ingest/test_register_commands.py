@@ -1,6 +1,8 @@
 """``wardlight-cloud`` on a real database: what an operator types, and what it answers."""
 
+import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,8 +39,22 @@ async def dsn(fresh_database: FreshDatabase) -> str:
 
 
 @pytest.fixture
+def process_logging() -> Iterator[None]:
+    """A command logs to the stderr that it finds, here a captured one that ends with its test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
 def operator(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    dsn: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    process_logging: None,
+    capsys: pytest.CaptureFixture[str],
 ) -> Operator:
     monkeypatch.setenv("WARDLIGHT_DATABASE__DSN", dsn)
     config = tmp_path / "cloud.toml"
