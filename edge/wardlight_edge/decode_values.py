@@ -23,6 +23,7 @@ from wardlight_shared.model import DeviceInfo, Reading
 
 _BASE: Final = "-0000-1000-8000-00805F9B34FB"
 _SHORT: Final = re.compile(r"(?:0X)?(?:0000)?([0-9A-F]{4})")
+_UUID_STARTS: Final = frozenset("0123456789ABCDEF")  # no capture's "readings", no advert's kind
 _LONG: Final = re.compile(r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}")
 
 
@@ -135,8 +136,9 @@ def _module_for(characteristic: str, service: str | None) -> str:
             f"{', '.join(each for each in known if each.startswith('0x'))} and "
             f"{sum(not each.startswith('0x') for each in known)} of vendors"
         )
+    functions = {id(_characteristics(name)[characteristic]) for name in names}
     of_service = [name for name in names if service in getattr(devices.load(name), "SERVICES", ())]
-    if len(names) > 1 and not of_service:
+    if len(functions) > 1 and not of_service:
         raise ConfigError(f"--char: {_listed(names)} read {characteristic}; say --service")
     return (of_service or names)[0]
 
@@ -145,7 +147,7 @@ def _characteristics(name: str) -> Mapping[str, Callable[[bytes], object]]:
     found: Mapping[str, Callable[[bytes], object]] = getattr(
         devices.load(name), "CHARACTERISTICS", {}
     )
-    return {} if "readings" in found else found
+    return {key: function for key, function in found.items() if key[:1] in _UUID_STARTS}
 
 
 def _value(decoder: object, characteristic: str, value: bytes) -> Decoded:

@@ -5,7 +5,7 @@ Source  Bluetooth GATT Specification Supplement (GSS), 2.2 conventions, 3.71 Dat
 """
 
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from struct import Struct
@@ -79,6 +79,31 @@ def _is_possible(year: int, month: int, day: int, hour: int, minute: int, second
     except ValueError:
         return False
     return True
+
+
+def seconds_time(
+    stamp: int | None, shown: int | None, epoch_year: int
+) -> tuple[DeviceTime | None, int]:
+    """Return (device time, flags) of two counts of seconds since 1 January of ``epoch_year``.
+
+    ``stamp`` is UTC, ``shown`` the wall clock on the display; None = not sent, 0 = not known. The
+    offset is stated where both are and it is one that a time zone can have.
+    """
+    if stamp is None and shown is None:
+        return None, 0
+    seconds = shown or stamp
+    if not seconds:
+        return None, CLOCK_UNSET
+    offset = 0 if not shown else _zone_offset(shown - stamp) if stamp else None
+    moment = datetime(epoch_year, 1, 1) + timedelta(seconds=seconds)  # noqa: DTZ001 - wall clock
+    day = (moment.year, moment.month, moment.day)
+    return DeviceTime(*day, moment.hour, moment.minute, moment.second, offset), 0
+
+
+def _zone_offset(seconds: int) -> int | None:
+    """Minutes of a time zone, None for a difference that no zone has."""
+    quarters, rest = divmod(seconds, 15 * 60)
+    return quarters * 15 if not rest and -48 <= quarters <= 56 else None
 
 
 def user_index(octet: int) -> tuple[int | None, int]:

@@ -1,16 +1,23 @@
-"""Blood Pressure: Measurement 0x2A35, Intermediate Cuff Pressure 0x2A36.
+"""Blood Pressure: Measurement 0x2A35, Intermediate Cuff Pressure 0x2A36, and both enhanced.
 
-In      one value of 7 to 19 bytes:
+In      0x2A35, 0x2A36, one value of 7 to 19 bytes:
         flags u8 | systolic, diastolic, mean SFLOAT-Type | [date time 7] | [pulse SFLOAT-Type]
         | [user u8] | [status u16]
         flags b0 kPa, b1 date time, b2 pulse rate, b3 user, b4 status; the others are ignored
+        0x2B34, 7 to 20 bytes: flags u8 | systolic, diastolic, mean | [time stamp u32] | [pulse]
+        | [user] | [status] | [user-facing time u32]
+        0x2B35, 3 to 16 bytes: the same with one pressure in the place of three
+        flags also b5 user-facing time, b6 seconds count from 2000 and not from 1900
 Out     systolic_bp, diastolic_bp, mean_bp in mm[Hg] and, where sent, pulse_rate_nibp in /min.
         kPa is converted (see _units), the number as sent is in raw_value. Status bits are flags
         of every reading. User 255 is Flag.USER_UNKNOWN.
         A number of 0 is NOT_MEASURED: cuffs without a mean send 0 or NaN, and no cuff measures 0
-        0x2A36: (), checked but never stored: it is the pressure of the cuff, not of the patient
+        0x2A36, 0x2B35: (), checked but never stored: the pressure of the cuff, not of the patient
+        The time stamp of 0x2B34 is UTC, the user-facing time is what the display shows: the time
+        of a Reading is the latter with its offset from the former, or UTC alone. 0 = not known
 Errors  DecodeError: length that the flags do not account for
-Source  Bluetooth BLS 1.1, 3.1 and 3.2; GSS Blood Pressure Measurement; IEEE 11073-20601 F.8
+Source  Bluetooth BLS 1.1, 3.1 to 3.5; GSS Blood Pressure Measurement, Enhanced Blood Pressure
+        Measurement, Enhanced Intermediate Cuff Pressure; IEEE 11073-20601 F.8
 Vectors tests/vectors/blood_pressure.toml
 """
 
@@ -26,12 +33,13 @@ from wardlight_edge.devices._gatt import (
     check_length,
     date_time,
     decode_value,
+    seconds_time,
     sfloat_number,
     user_index,
 )
 from wardlight_edge.devices._units import convert
 from wardlight_shared.floats import sfloat_from_word
-from wardlight_shared.model import Absent, Flag, Reading
+from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
 
 _HEAD: Final = Struct("<BHHH")
 _U16: Final = Struct("<H")
@@ -44,6 +52,12 @@ _LENGTHS: Final = tuple(
     + 2 * bool(flags & _HAS_STATUS)
     for flags in range(32)
 )
+_HAS_USER_TIME: Final = 1 << 5
+_IS_FROM_2000: Final = 1 << 6
+_ENHANCED_FIELDS: Final = (
+    (_HAS_TIME, 4), (_HAS_PULSE, 2), (_HAS_USER, 1), (_HAS_STATUS, 2), (_HAS_USER_TIME, 4),
+)  # fmt: skip
+_U32: Final = Struct("<I")
 _UNIT: Final = "mm[Hg]"
 _RAW_UNIT: Final = "kPa"
 
@@ -73,19 +87,39 @@ def _measurement(value: bytes) -> tuple[Reading, ...]:
         at += 1
     if flags & _HAS_STATUS:
         status |= _status(_U16.unpack_from(value, at)[0])
-    pressure = _number_from_kpa if flags & _IS_KPA else _number
-    readings = [
-        Reading(metric, number, _UNIT, raw, raw_unit, time, status, user)
-        for metric, (number, raw, raw_unit) in (
-            ("systolic_bp", pressure(systolic)),
-            ("diastolic_bp", pressure(diastolic)),
-            ("mean_bp", pressure(mean)),
-        )
-    ]
-    if pulse is not None:
-        rate, raw, raw_unit = pulse
-        readings.append(Reading("pulse_rate_nibp", rate, "/min", raw, raw_unit, time, status, user))
-    return tuple(readings)
+    return _readings(flags, (systolic, diastolic, mean), pulse, time, status, user)
+
+
+def _enhanced(value: bytes) -> tuple[Reading, ...]:
+    check_at_least("0x2B34", value, _HEAD.size)
+    flags, systolic, diastolic, mean = _HEAD.unpack_from(value)
+    check_length("0x2B34", value, _HEAD.size + _enhanced_tail(flags))
+    stamp, user, pulse, status, at = None, None, None, 0, _HEAD.size
+    if flags & _HAS_TIME:
+        stamp = _U32.unpack_from(value, at)[0]
+        at += _U32.size
+    if flags & _HAS_PULSE:
+        pulse = sfloat_number(_U16.unpack_from(value, at)[0], "/min")
+        at += 2
+    if flags & _HAS_USER:
+        user, status = user_index(value[at])
+        at += 1
+    if flags & _HAS_STATUS:
+        status |= _status(_U16.unpack_from(value, at)[0])
+        at += 2
+    shown = _U32.unpack_from(value, at)[0] if flags & _HAS_USER_TIME else None
+    time, unset = seconds_time(stamp, shown, 2000 if flags & _IS_FROM_2000 else 1900)
+    return _readings(flags, (systolic, diastolic, mean), pulse, time, status | unset, user)
+
+
+def _enhanced_intermediate(value: bytes) -> tuple[Reading, ...]:
+    check_at_least("0x2B35", value, 3)
+    check_length("0x2B35", value, 3 + _enhanced_tail(value[0]))
+    return ()
+
+
+def _enhanced_tail(flags: int) -> int:
+    return sum(size for flag, size in _ENHANCED_FIELDS if flags & flag)
 
 
 def _intermediate(value: bytes) -> tuple[Reading, ...]:
@@ -96,6 +130,8 @@ def _intermediate(value: bytes) -> tuple[Reading, ...]:
 CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {
     "0x2A35": _measurement,
     "0x2A36": _intermediate,
+    "0x2B34": _enhanced,
+    "0x2B35": _enhanced_intermediate,
 }
 
 
@@ -110,6 +146,29 @@ def _checked(name: str, value: bytes) -> tuple[int, int, int, int]:
     flags, systolic, diastolic, mean = _HEAD.unpack_from(value)
     check_length(name, value, _LENGTHS[flags & 0b11111])
     return flags, systolic, diastolic, mean
+
+
+def _readings(
+    flags: int,
+    words: tuple[int, int, int],
+    pulse: Number | None,
+    time: DeviceTime | None,
+    status: int,
+    user: int | None,
+) -> tuple[Reading, ...]:
+    pressure = _number_from_kpa if flags & _IS_KPA else _number
+    readings = [
+        Reading(metric, number, _UNIT, raw, raw_unit, time, status, user)
+        for metric, (number, raw, raw_unit) in (
+            ("systolic_bp", pressure(words[0])),
+            ("diastolic_bp", pressure(words[1])),
+            ("mean_bp", pressure(words[2])),
+        )
+    ]
+    if pulse is not None:
+        rate, raw, raw_unit = pulse
+        readings.append(Reading("pulse_rate_nibp", rate, "/min", raw, raw_unit, time, status, user))
+    return tuple(readings)
 
 
 def _number(word: int) -> Number:

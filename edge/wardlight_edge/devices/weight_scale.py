@@ -5,15 +5,14 @@ In      one value of 3 to 15 bytes:
         flags b0 pound and inch, b1 date time, b2 user, b3 BMI and height; the others are ignored
         weight in 0.005 kg or 0.01 lb, BMI in 0.1 kg/m2, height in 0.001 m or 0.1 inch
 Out     body_weight in kg or [lb_av] and, where sent, bmi in kg/m2 and body_height in cm (metres
-        converted, raw kept) or [in_i]. Weight 0xFFFF is UNSUCCESSFUL. User 255 is
-        Flag.USER_UNKNOWN. BMI or height 0 (no user data in the scale) is NOT_MEASURED
+        converted, raw kept) or [in_i]. Weight 0xFFFF is UNSUCCESSFUL, 0 NOT_MEASURED. User 255
+        is Flag.USER_UNKNOWN. BMI or height 0 (no user data in the scale) is NOT_MEASURED
 Errors  DecodeError: length that the flags do not account for
 Source  Bluetooth WSS 1.0.1, 3.2; GSS Weight Measurement
 Vectors tests/vectors/weight_scale.toml
 """
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from functools import lru_cache
 from struct import Struct
 from typing import Final
@@ -28,9 +27,9 @@ from wardlight_edge.devices._gatt import (
     nonzero,
     user_index,
 )
-from wardlight_edge.devices._units import convert
+from wardlight_edge.devices._weighing import mass, size
 from wardlight_shared.floats import decimal_from_parts
-from wardlight_shared.model import Absent, Reading
+from wardlight_shared.model import Reading
 
 _HEAD: Final = Struct("<BH")
 _SIZE: Final = Struct("<HH")
@@ -42,7 +41,6 @@ _LENGTHS: Final = tuple(
     + _SIZE.size * bool(flags & _HAS_SIZE)
     for flags in range(16)
 )
-_UNSUCCESSFUL: Final = 0xFFFF  # WSS 3.2.1.2
 
 
 def _measurement(value: bytes) -> tuple[Reading, ...]:
@@ -59,14 +57,15 @@ def _measurement(value: bytes) -> tuple[Reading, ...]:
         at += 1
     imperial = flags & _IS_IMPERIAL
     unit = "[lb_av]" if imperial else "kg"
-    mass = Reading("body_weight", _weight(weight, imperial), unit, None, None, time, status, user)
+    weighed, raw, raw_unit = mass(weight, imperial)
+    mass_reading = Reading("body_weight", weighed, unit, raw, raw_unit, time, status, user)
     if not flags & _HAS_SIZE:
-        return (mass,)
+        return (mass_reading,)
     bmi, height = _SIZE.unpack_from(value, at)
     ratio, raw, raw_unit = _bmi(bmi)
-    length, length_unit, length_raw, length_raw_unit = _height(height, imperial)
+    length, length_unit, length_raw, length_raw_unit = size(height, imperial)
     return (
-        mass,
+        mass_reading,
         Reading("bmi", ratio, "kg/m2", raw, raw_unit, time, status, user),
         Reading(
             "body_height", length, length_unit, length_raw, length_raw_unit, time, status, user
@@ -85,21 +84,5 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _weight(word: int, imperial: int) -> Decimal | Absent:
-    if word == _UNSUCCESSFUL:
-        return Absent.UNSUCCESSFUL
-    return decimal_from_parts(word, -2) if imperial else decimal_from_parts(word * 5, -3)
-
-
-@lru_cache(maxsize=4096)
 def _bmi(word: int) -> Number:
     return nonzero(decimal_from_parts(word, -1), "kg/m2")
-
-
-@lru_cache(maxsize=4096)
-def _height(word: int, imperial: int) -> tuple[Decimal | Absent, str, Decimal | None, str | None]:
-    if imperial:
-        inches, raw, raw_unit = nonzero(decimal_from_parts(word, -1), "[in_i]")
-        return inches, "[in_i]", raw, raw_unit
-    metres = decimal_from_parts(word, -3)
-    return convert(metres, "m", "cm") if word else Absent.NOT_MEASURED, "cm", metres, "m"

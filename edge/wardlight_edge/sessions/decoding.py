@@ -9,7 +9,13 @@ from typing import Protocol, cast
 import msgspec
 
 from wardlight_edge import devices
-from wardlight_edge.devices import Frame, Samples, SitedDecoder, current_time
+from wardlight_edge.devices import (
+    Frame,
+    Samples,
+    SitedDecoder,
+    current_time,
+    device_information,
+)
 from wardlight_edge.sessions.records import check_numbers
 from wardlight_edge.transports.base import Octets
 from wardlight_shared.model import DeviceInfo, Reading
@@ -97,6 +103,7 @@ class GattDecoding:
         self._streamed = frozenset(ble.notify) if ble is not None and is_stream else frozenset()
         self._sited = self._decoder if isinstance(self._decoder, SitedDecoder) else None
         self._site: str | None = None
+        self._info = _matched(profile)
 
     def is_about_device(self, channel: str) -> bool:
         """A companion that is not what this decoder measures, or where it measures."""
@@ -127,14 +134,18 @@ class GattDecoding:
     def _readings(self, arrival: Octets) -> tuple[Reading, ...]:
         if arrival.channel == CAPTURED:
             return devices.load_gatt("replayed_readings").decode(CAPTURED, arrival.octets)
-        readings = self._decoder.decode(arrival.channel, arrival.octets)
+        octets = devices.repaired(arrival.channel, arrival.octets, self._info)
+        readings = self._decoder.decode(arrival.channel, octets)
         return readings if self._sited is None else self._sited.at_site(readings, self._site)
 
     def _told(self, arrival: Octets) -> Told:
         if self._sited is not None and arrival.channel == self._sited.SITE_CHARACTERISTIC:
             self._site = self._sited.body_site(arrival.octets)
             return Told(is_site=True)
-        return _told(devices.COMPANIONS[arrival.channel], arrival)
+        told = _told(devices.COMPANIONS[arrival.channel], arrival)
+        if told.info is not None:
+            self._info = device_information.merge(self._info, told.info)
+        return told
 
 
 class SerialDecoding:
@@ -173,6 +184,14 @@ class SerialDecoding:
         check_numbers(frame.readings)
         samples = frame.samples if self._keeps_waveform else ()
         return Values(frame.readings, self._is_stream, samples)
+
+
+def _matched(profile: Profile) -> DeviceInfo:
+    """The model that a profile is for, until the device says it itself."""
+    info = profile.match.info
+    if info is None:
+        return DeviceInfo()
+    return DeviceInfo(manufacturer=info.manufacturer, model=info.model)
 
 
 def _told(companion: str, arrival: Octets) -> Told:

@@ -43,6 +43,11 @@ def test_the_wrong_kind_is_a_configuration_error() -> None:
         devices.load_serial("battery")
 
 
+def test_the_package_lists_its_decoders() -> None:
+    assert {*GATT, "serial_nonin"} <= set(devices.names())
+    assert not [name for name in devices.names() if name.startswith("_")]
+
+
 @pytest.mark.parametrize(("characteristic", "name"), devices.COMPANIONS.items())
 def test_every_companion_decodes_its_characteristic(characteristic: str, name: str) -> None:
     assert characteristic in devices.load_gatt(name).CHARACTERISTICS

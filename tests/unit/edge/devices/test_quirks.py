@@ -53,7 +53,7 @@ def test_a_device_is_known_by_prefixes(
 
 def test_firmware_that_keeps_to_the_specification_is_left_alone() -> None:
     for case in cases("blood_pressure"):
-        if "error" not in case:
+        if "error" not in case and case["characteristic"] == "0x2A35":
             assert repaired("0x2A35", octets(case), BM85) == octets(case)
 
 

@@ -1,0 +1,131 @@
+"""Body Composition: Body Composition Measurement 0x2A9C, and Weight Measurement 0x2A9D beside it.
+
+In      0x2A9D: see weight_scale; scales with 0x181B send the weight there
+        0x2A9C, one value of 4 to 30 bytes:
+        flags u16 | body fat u16 | [date time 7] | [user u8] | [basal metabolism u16 kJ]
+        | [muscle u16 0.1 %] | [muscle, fat free, soft lean, water mass u16 each]
+        | [impedance u16 0.1 ohm] | [weight u16] | [height u16]
+        flags b0 pound and inch, b1 date time, b2 user, b3 to b11 the others in that order,
+        b12 one of several packets; the rest are ignored
+        body fat in 0.1 %, masses in 0.005 kg or 0.01 lb, height in 0.001 m or 0.1 inch
+Out     body_fat in % and, where sent, body_weight in kg or [lb_av], body_height in cm or [in_i].
+        The others are no metric of the code table: they are context of body_fat, in their own unit
+        and left out when 0. Body fat 0xFFFF: it is UNSUCCESSFUL and the rest means nothing.
+        A number of 0 is NOT_MEASURED; () when every number is 0: a placeholder that scales keep
+        in the memory of a user. User 255 is Flag.USER_UNKNOWN
+Errors  DecodeError: length that the flags do not account for
+Source  Bluetooth BCS 1.0, 3.2; GSS Body Composition Measurement
+Vectors tests/vectors/body_composition.toml
+"""
+
+from collections.abc import Callable, Mapping
+from struct import Struct
+from typing import Final
+
+from wardlight_edge.devices import weight_scale
+from wardlight_edge.devices._gatt import (
+    DATE_TIME_LENGTH,
+    check_at_least,
+    check_length,
+    date_time,
+    decode_value,
+    nonzero,
+    user_index,
+)
+from wardlight_edge.devices._weighing import UNSUCCESSFUL, mass, scaled_mass, size
+from wardlight_shared.floats import decimal_from_parts
+from wardlight_shared.model import Absent, DeviceTime, Reading
+
+_HEAD: Final = Struct("<HH")
+_U16: Final = Struct("<H")
+_IS_IMPERIAL, _HAS_TIME, _HAS_USER = 0b001, 0b010, 0b100
+_IS_PART: Final = 1 << 12
+_FIRST_NUMBER: Final = 3  # bit of the first of nine u16 fields
+
+# The nine fields from b3 on. A mass is in the unit of b0; weight and height are metrics.
+_PLAIN: Final[Mapping[str, tuple[str, int]]] = {
+    "metabolism": ("basal-metabolism-kj", 0),
+    "muscle": ("muscle-percent", -1),
+    "impedance": ("impedance-ohm", -1),
+}
+_MASSES: Final[Mapping[str, str]] = {
+    "muscle_mass": "muscle-mass",
+    "fat_free": "fat-free-mass",
+    "soft_lean": "soft-lean-mass",
+    "water": "body-water-mass",
+}
+_FIELDS: Final = (
+    "metabolism", "muscle", "muscle_mass", "fat_free", "soft_lean", "water",
+    "impedance", "weight", "height",
+)  # fmt: skip
+
+
+def _measurement(value: bytes) -> tuple[Reading, ...]:
+    check_at_least("0x2A9C", value, _HEAD.size)
+    flags, fat = _HEAD.unpack_from(value)
+    named = [name for bit, name in enumerate(_FIELDS, _FIRST_NUMBER) if flags >> bit & 1]
+    at = _HEAD.size + DATE_TIME_LENGTH * bool(flags & _HAS_TIME) + bool(flags & _HAS_USER)
+    check_length("0x2A9C", value, at + 2 * len(named))
+    time, status = date_time(value, _HEAD.size) if flags & _HAS_TIME else (None, 0)
+    user, unknown = user_index(value[at - 1]) if flags & _HAS_USER else (None, 0)
+    words = {name: _U16.unpack_from(value, at + 2 * n)[0] for n, name in enumerate(named)}
+    if fat == UNSUCCESSFUL:
+        return (
+            Reading(
+                "body_fat", Absent.UNSUCCESSFUL, "%",
+                time=time, flags=status | unknown, user=user,
+            ),
+        )  # fmt: skip
+    if not fat and not any(word for name, word in words.items() if name != "height"):
+        return ()
+    return _readings(flags, fat, words, time, status | unknown, user)
+
+
+CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {
+    "0x2A9C": _measurement,
+    "0x2A9D": weight_scale.CHARACTERISTICS["0x2A9D"],
+}
+
+
+def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
+    """Decode one value of a characteristic of CHARACTERISTICS."""
+    return decode_value(CHARACTERISTICS, characteristic, value)
+
+
+def _readings(
+    flags: int,
+    fat: int,
+    words: Mapping[str, int],
+    time: DeviceTime | None,
+    status: int,
+    user: int | None,
+) -> tuple[Reading, ...]:
+    imperial = flags & _IS_IMPERIAL
+    number, raw, raw_unit = nonzero(decimal_from_parts(fat, -1), "%")
+    context = _context(flags, words)
+    readings = [
+        Reading("body_fat", number, "%", raw, raw_unit, time, status, user, context=context)
+    ]
+    if "weight" in words:
+        number, raw, raw_unit = mass(words["weight"], imperial)
+        unit = "[lb_av]" if imperial else "kg"
+        readings.append(Reading("body_weight", number, unit, raw, raw_unit, time, status, user))
+    if "height" in words:
+        number, unit, raw, raw_unit = size(words["height"], imperial)
+        readings.append(Reading("body_height", number, unit, raw, raw_unit, time, status, user))
+    return tuple(readings)
+
+
+def _context(flags: int, words: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
+    imperial = flags & _IS_IMPERIAL
+    pairs = [("several-packets", "yes")] if flags & _IS_PART else []
+    for field, word in words.items():
+        if not word or word == UNSUCCESSFUL:
+            continue
+        if field in _MASSES:
+            name = f"{_MASSES[field]}-{'lb' if imperial else 'kg'}"
+            pairs.append((name, f"{scaled_mass(word, imperial):f}"))
+        elif field in _PLAIN:
+            name, exponent = _PLAIN[field]
+            pairs.append((name, f"{decimal_from_parts(word, exponent):f}"))
+    return tuple(pairs)
