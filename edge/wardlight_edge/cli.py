@@ -12,7 +12,7 @@ from typing import Final
 from wardlight_edge import decode
 from wardlight_edge.config import Settings, load
 from wardlight_shared import __version__
-from wardlight_shared.errors import ConfigError, TransportError
+from wardlight_shared.errors import ConfigError, StorageError, TransportError
 
 _DEFAULT_CONFIG: Final = Path("/etc/wardlight/edge.toml")
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
-    except (ConfigError, TransportError) as error:
+    except (ConfigError, StorageError, TransportError) as error:
         sys.stderr.write(f"wardlight-edge: {error}\n")
         return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
@@ -90,6 +90,13 @@ def _port(settings: Settings) -> int:
     file = settings.data_dir / "status.port"
     try:
         return int(file.read_text(encoding="ascii"))
+    except PermissionError as error:
+        # The folder is the gateway's own; its page is open to everybody on this machine.
+        if settings.status.port:
+            return settings.status.port
+        raise TransportError(
+            f"{file} may not be read: use the account of the gateway, or root"
+        ) from error
     except (OSError, ValueError) as error:
         raise TransportError(f"the gateway does not run ({file} is not there)") from error
 

@@ -182,6 +182,8 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); give --config FILE"
         ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 (byte {error.start}); give --config FILE") from error
     settings = parse(text, source=str(path), folder=path.parent)
     key_file = environment.get("WARDLIGHT_KEY_FILE")
     return msgspec.structs.replace(settings, key_file=Path(key_file)) if key_file else settings

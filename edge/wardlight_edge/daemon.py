@@ -8,6 +8,7 @@ import asyncio
 import logging
 import signal
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Final
 
 from wardlight_edge import profiles
@@ -22,7 +23,7 @@ from wardlight_edge.sessions.runner import DeviceRunner
 from wardlight_edge.snapshots import SnapshotSource
 from wardlight_edge.status.server import StatusServer
 from wardlight_edge.uplink.uplink import Uplink
-from wardlight_shared.errors import StorageError
+from wardlight_shared.errors import ConfigError, StorageError
 from wardlight_shared.records import Lane, encode_body
 
 _log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def run(settings: Settings) -> int:
 
 async def serve(settings: Settings, clock: Clock) -> None:
     """One life of the gateway."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(settings.data_dir)
     stop = _stop_event()
     key = read_or_make(settings.key_file or settings.data_dir / "outbox.key")
     found = profiles.load(settings.profiles_dir, profile_names(settings))
@@ -59,6 +60,16 @@ async def serve(settings: Settings, clock: Clock) -> None:
         )
         await _until_stopped(stop, running, beating, uplink.task)
         _log.info("stopping")
+
+
+def _make_folder(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(
+            f"data_dir: {data_dir} cannot be made ({error.strerror}); "
+            "make it yourself and give it to the account of the gateway"
+        ) from error
 
 
 def open_outbox(settings: Settings, clock: Clock, key: bytes) -> SqliteOutbox:

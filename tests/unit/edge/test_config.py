@@ -53,6 +53,13 @@ def test_mistakes_name_file_and_key(old: str, new: str, word: str, tmp_path: Pat
     assert word in str(caught.value)
 
 
+def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "edge.toml"
+    file.write_bytes(b'gateway = "\xff"')
+    with pytest.raises(ConfigError, match=r"edge\.toml: not UTF-8 \(byte 11\)"):
+        load(file)
+
+
 def test_missing_file_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--config"):
         load(tmp_path / "none.toml")
