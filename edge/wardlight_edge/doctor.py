@@ -3,12 +3,14 @@
 Every bad finding says what to do. Nothing is changed.
 """
 
+import errno
 import os
 import shutil
 import socket
 import ssl
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,9 +19,12 @@ import msgspec
 from wardlight_edge import profiles
 from wardlight_edge.config import Settings, UplinkSettings, profile_names
 from wardlight_edge.ntp import kernel_clock
+from wardlight_edge.uplink import certificate, tls
 from wardlight_shared.errors import ConfigError
 
 _SYSTEM_BUS: Final = "/run/dbus/system_bus_socket"
+_RENEW_BEFORE: Final = timedelta(days=14)
+_REFUSAL_S: Final = 1.0
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -35,8 +40,8 @@ def examine(settings: Settings) -> list[Finding]:
     return [
         _data_dir(settings),
         _profiles(settings),
-        *_keys(settings.uplink),
-        _broker(settings.uplink),
+        *_keys(settings.uplink, settings.gateway),
+        _broker(settings.uplink, settings.gateway),
         *_devices(settings),
         _clock(),
     ]
@@ -62,7 +67,7 @@ def _profiles(settings: Settings) -> Finding:
     return Finding("profiles", good=True, text=f"{len(found)} in use")
 
 
-def _keys(uplink: UplinkSettings) -> Iterator[Finding]:
+def _keys(uplink: UplinkSettings, gateway: str) -> Iterator[Finding]:
     for name in ("ca_file", "cert_file", "key_file"):
         path: Path = getattr(uplink, name)
         if not path.is_file():
@@ -71,22 +76,51 @@ def _keys(uplink: UplinkSettings) -> Iterator[Finding]:
             yield Finding(
                 f"uplink.{name}", good=False, text=f"others may read it: chmod 600 {path}"
             )
+        elif name == "cert_file":
+            yield _certificate(path, gateway)
         else:
             yield Finding(f"uplink.{name}", good=True, text=str(path))
 
 
-def _broker(uplink: UplinkSettings) -> Finding:
+def _certificate(path: Path, gateway: str) -> Finding:
+    now = datetime.now(UTC)
+    fault = certificate.fault(path, gateway, now)
+    if fault is not None:
+        return Finding(
+            "uplink.cert_file", good=False, text=fault.removeprefix("uplink.cert_file: ")
+        )
+    end = certificate.read(path).valid_to
+    if end - now < _RENEW_BEFORE:
+        text = f"{path} expires on {end:%Y-%m-%d}: get a new one from your authority"
+        return Finding("uplink.cert_file", good=False, text=text)
+    return Finding("uplink.cert_file", good=True, text=f"{path}, valid until {end:%Y-%m-%d}")
+
+
+def _broker(uplink: UplinkSettings, gateway: str) -> Finding:
     place = f"{uplink.host}:{uplink.port}"
     try:
-        context = ssl.create_default_context(cafile=str(uplink.ca_file))
-        context.load_cert_chain(uplink.cert_file, uplink.key_file)
         with (
             socket.create_connection((uplink.host, uplink.port), uplink.connect_timeout_s) as plain,
-            context.wrap_socket(plain, server_hostname=uplink.host) as secure,
+            tls.context(uplink).wrap_socket(plain, server_hostname=uplink.host) as secure,
         ):
+            _await_refusal(secure)
             return Finding("broker", good=True, text=f"{place} answers with {secure.version()}")
+    except ConfigError:
+        return Finding("broker", good=False, text=f"{place}: not tried, its files are not in order")
     except (OSError, ValueError) as error:
-        return Finding("broker", good=False, text=f"{place}: {error}")
+        return Finding(
+            "broker", good=False, text=f"{place}: {tls.explained(error, uplink, gateway)}"
+        )
+
+
+def _await_refusal(secure: ssl.SSLSocket) -> None:
+    """With TLS 1.3 a refused certificate shows only in what comes after the handshake."""
+    secure.settimeout(_REFUSAL_S)
+    try:
+        if not secure.recv(1):
+            raise ConnectionResetError(errno.ECONNRESET, "the broker closed the connection")
+    except TimeoutError:
+        return  # it waits for our first message: we are in
 
 
 def _devices(settings: Settings) -> Iterator[Finding]:

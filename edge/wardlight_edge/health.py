@@ -13,6 +13,8 @@ from wardlight_edge.outbox.base import Level, OutboxStatus
 from wardlight_shared.records import StatusBody
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+UNACKED_S = 60.0
+"""After this long without any answer somebody should look; a restarted collector needs less."""
 
 
 class DeviceSnapshot(msgspec.Struct, frozen=True):
@@ -34,7 +36,11 @@ class DeviceSnapshot(msgspec.Struct, frozen=True):
 
 
 class UplinkSnapshot(msgspec.Struct, frozen=True):
-    """The way to the collector."""
+    """The way to the collector.
+
+    unacked_age_s  for how long something is on its way without any answer, None = nothing is
+    withheld       records that wait for a collector of a newer version
+    """
 
     connected: bool
     state_age_s: float | None
@@ -42,6 +48,8 @@ class UplinkSnapshot(msgspec.Struct, frozen=True):
     round_trip_ms: int | None
     in_flight_batches: int
     reason: str | None
+    unacked_age_s: float | None = None
+    withheld: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -99,10 +107,24 @@ def _outbox_trouble(outbox: OutboxStatus) -> str | None:
 
 
 def _uplink_trouble(uplink: UplinkSnapshot, outbox: OutboxStatus) -> str | None:
-    if uplink.connected:
-        return None if uplink.reason is None else f"Connected, but {uplink.reason}."
-    reason = f" ({uplink.reason})" if uplink.reason else ""
-    return f"Not connected to the broker{reason}; {outbox.records} records wait on this disk."
+    waiting = f"{outbox.records} records wait on this disk."
+    if not uplink.connected:
+        reason = f" ({uplink.reason})" if uplink.reason else ""
+        return f"Not connected to the broker{reason}; {waiting}"
+    if uplink.reason is not None:
+        return f"Connected, but {uplink.reason}."
+    if uplink.unacked_age_s is not None and uplink.unacked_age_s >= UNACKED_S:
+        return (
+            f"Connected to the broker, but no collector has answered for "
+            f"{int(uplink.unacked_age_s)} s; {waiting} Does a collector run? Does it know this "
+            "gateway? `wardlight-edge doctor` checks the gateway's certificate."
+        )
+    if uplink.withheld:
+        return (
+            f"{uplink.withheld} records of a replaced outbox wait for a newer collector: "
+            "update the collector."
+        )
+    return None
 
 
 def _device_trouble(device: DeviceSnapshot) -> str | None:

@@ -65,6 +65,8 @@ class SnapshotSource:
             round_trip_ms=status.round_trip_ms,
             in_flight_batches=status.in_flight,
             reason=status.reason,
+            unacked_age_s=_age_s(status.unacked_mono_ms, now_ms),
+            withheld=status.withheld,
         )
 
 

@@ -11,28 +11,24 @@ import asyncio
 import contextlib
 import secrets
 import socket
-import ssl
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any, Final
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from wardlight_edge.config import UplinkSettings
+from wardlight_edge.uplink import tls
 from wardlight_edge.uplink.base import LinkFactory, Message
 from wardlight_shared import topics
 from wardlight_shared.envelope import MAX_BYTES
-from wardlight_shared.errors import ConfigError, TransportError
+from wardlight_shared.errors import TransportError
 
 _ANSWER_TIMEOUT_S: Final = 10.0
 _INBOX_MAX: Final = 256
 _OUTGOING_MAX: Final = 64
 _STALL_S: Final = 60.0
 _LOOK_FOR_STALL_S: Final = 5.0
-_OUR_CERTIFICATE: Final = (
-    "check that uplink.cert_file has not expired and that the broker lets this gateway in"
-)
 
 
 def mqtt_links(settings: UplinkSettings, gateway: str, will: bytes) -> LinkFactory:
@@ -48,68 +44,6 @@ def mqtt_links(settings: UplinkSettings, gateway: str, will: bytes) -> LinkFacto
             await link.close()
 
     return connect
-
-
-def tls_context(settings: UplinkSettings) -> ssl.SSLContext:
-    """TLS 1.2 or newer, the broker's certificate checked, ours shown."""
-    for name in ("ca_file", "cert_file", "key_file"):
-        _check_readable(name, getattr(settings, name))
-    try:
-        context = ssl.create_default_context(cafile=str(settings.ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"uplink.ca_file: {settings.ca_file} holds no certificate ({error}); "
-            "put the authority's certificate there"
-        ) from error
-    try:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"uplink.cert_file, uplink.key_file: {settings.cert_file} and {settings.key_file} are "
-            f"no certificate and its key ({error}); enrol the gateway again"
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.sslsocket_class = _ClosingSocket
-    return context
-
-
-def _check_readable(name: str, path: Path) -> None:
-    try:
-        with path.open("rb"):
-            return
-    except OSError as error:
-        raise ConfigError(
-            f"uplink.{name}: {path} cannot be read ({error.strerror}); put the file back"
-        ) from error
-
-
-def _explained(error: OSError | ValueError) -> str:
-    """Why there is no connection, and what to do where TLS says why."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"the broker's certificate is not accepted ({error.verify_message}): "
-            "check uplink.ca_file, uplink.host and this gateway's clock"
-        )
-    if isinstance(error, ssl.SSLError):
-        return (
-            f"the broker broke off the TLS handshake ({error.reason or error}): {_OUR_CERTIFICATE}"
-        )
-    return str(error)
-
-
-class _ClosingSocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails: paho 2.2 would leave it open until it is collected.
-
-    A gateway whose broker is unreachable tries for days.
-    """
-
-    def do_handshake(self, block: bool = False) -> None:
-        """Shake hands, or close."""
-        try:
-            super().do_handshake(block)
-        except BaseException:
-            self.close()
-            raise
 
 
 class MqttLink:
@@ -148,7 +82,7 @@ class MqttLink:
         )
         client.connect_timeout = self._settings.connect_timeout_s
         client.max_inflight_messages_set(_OUTGOING_MAX)
-        client.tls_set_context(tls_context(self._settings))
+        client.tls_set_context(tls.context(self._settings))
         client.will_set(topics.state(self._gateway), will, qos=1, retain=True)
         client.on_socket_open = _send_at_once
         client.on_connect = self._on_connect
@@ -166,16 +100,30 @@ class MqttLink:
                 self._client.connect, settings.host, settings.port, settings.keepalive_s
             )
         except (OSError, ValueError) as error:
-            raise TransportError(f"{settings.host}:{settings.port}: {_explained(error)}") from error
+            why = await asyncio.to_thread(tls.explained, error, settings, self._gateway)
+            raise TransportError(f"{settings.host}:{settings.port}: {why}") from error
         self._client.loop_start()
-        refused = await self._answer(self._connected, "CONNACK")
-        if refused is not None:
-            raise TransportError(
-                f"the broker refused the connection ({refused}): {_OUR_CERTIFICATE}"
-            )
+        await self._let_in()
         self._client.subscribe(topics.down_filter(self._gateway), qos=1)
         if not await self._answer(self._subscribed, "SUBACK"):
-            raise TransportError("the broker refused the subscription: check its permissions")
+            advice = await self._advice("check its permissions")
+            raise TransportError(f"the broker refused the subscription: {advice}")
+
+    async def _let_in(self) -> None:
+        """Wait for CONNACK. With TLS 1.3 a certificate is refused only after the handshake."""
+        try:
+            refused = await self._answer(self._connected, "CONNACK")
+        except TransportError as error:
+            if not self._ended.done():
+                raise
+            refused = str(error)
+        if refused is not None:
+            advice = await self._advice(tls.NOT_LET_IN)
+            raise TransportError(f"the broker did not let this gateway in ({refused}): {advice}")
+
+    async def _advice(self, otherwise: str) -> str:
+        fault = await asyncio.to_thread(tls.own_fault, self._settings, self._gateway)
+        return fault or otherwise
 
     async def close(self) -> None:
         """Say goodbye when still connected, then end the thread."""

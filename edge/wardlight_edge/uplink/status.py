@@ -11,6 +11,7 @@ class UplinkState:
     highest_at_start  the newest seq of the outbox when the uplink began
     collector_reads   the newest envelope version that the collector reads, as it last said
     withheld          records that wait for a collector of a newer version
+    unacked_mono_ms   since when something is on its way without any answer, None = nothing is
     """
 
     connected: bool = False
@@ -25,4 +26,15 @@ class UplinkState:
     highest_at_start: int = 0
     collector_reads: int = 1
     withheld: int = 0
+    unacked_mono_ms: int | None = None
     reason: str | None = None
+
+    def expects_ack(self, now_ms: int) -> None:
+        """Something was sent that a collector answers."""
+        if self.unacked_mono_ms is None:
+            self.unacked_mono_ms = now_ms
+
+    def acked(self, now_ms: int) -> None:
+        """A collector has answered: what is still on its way waits from now on."""
+        self.last_ack_mono_ms = now_ms
+        self.unacked_mono_ms = None if self.in_flight == 0 else now_ms

@@ -141,6 +141,7 @@ class Uplink:
         if self._state.connected:
             self._state.since_mono_ms = self._clock.mono_ms()
         self._state.connected = False
+        self._state.unacked_mono_ms = None
         self._state.reason = reason
 
     async def _drain(self) -> None:

@@ -3,10 +3,12 @@
 import http.server
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -15,6 +17,7 @@ import pytest
 from support.tree import ROOT
 from wardlight_cloud.security.ca import CertificateAuthority
 from wardlight_cloud.security.roles import Role
+from wardlight_edge.cli import main
 from wardlight_edge.health import DeviceSnapshot, Snapshot, UplinkSnapshot
 from wardlight_edge.outbox.base import Level, OutboxStatus
 
@@ -113,6 +116,63 @@ def test_settings_that_cannot_be_used_are_named(command: str, tmp_path: Path) ->
     assert refused.returncode == 2
     assert "edge.toml" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_a_data_dir_that_cannot_be_made_is_named(config: Path) -> None:
+    (config.parent / "data").write_text("a file")
+    refused = run("run", "--config", config)
+    assert refused.returncode == 2
+    assert f"data_dir: {config.parent / 'data'} cannot be made" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_second_gateway_on_the_same_outbox_is_refused_in_one_line(config: Path) -> None:
+    folder = config.parent / "data"
+    folder.mkdir(mode=0o700)
+    with sqlite3.connect(folder / "outbox.sqlite", isolation_level=None) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("CREATE TABLE taken (one)")
+        other.execute("BEGIN EXCLUSIVE")
+        refused = run("run", "--config", config)
+    other.close()
+    assert refused.returncode == 1
+    assert "another process has the outbox open" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_status_of_a_gateway_of_another_account(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its folder is its own: that it cannot be read does not mean that the gateway is down."""
+
+    def refuse(self: Path, *_: object, **__: object) -> str:
+        if self.name == "status.port":
+            raise PermissionError
+        return original(self, encoding="utf-8")
+
+    original = Path.read_text
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert main(["status", "--config", str(config)]) == 1
+    assert "does not answer on 127.0.0.1 port 8790" in capsys.readouterr().err
+    config.write_text(config.read_bytes().decode() + "\n[status]\nport = 0\n")
+    assert main(["status", "--config", str(config)]) == 1
+    assert "use the account of the gateway" in capsys.readouterr().err
+
+
+def test_doctor_names_a_certificate_that_does_not_serve(config: Path) -> None:
+    good = findings(run("doctor", "--config", config).stdout)["uplink.cert_file"]
+    assert good[0]
+    assert "valid until" in good[1]
+    long_ago = datetime.now(UTC) - timedelta(days=800)
+    authority = CertificateAuthority.open(config.parent / "pki", clock=lambda: long_ago)
+    authority.issue_client(GATEWAY, Role.GATEWAY)
+    expired = findings(run("doctor", "--config", config).stdout)["uplink.cert_file"]
+    assert not expired[0]
+    assert "has expired on" in expired[1]
+    config.write_text(config.read_text().replace(GATEWAY, "gw-other", 1))
+    other = findings(run("doctor", "--config", config).stdout)["uplink.cert_file"]
+    assert not other[0]
+    assert "gateway = 'gw-other'" in other[1]
 
 
 def test_wrong_usage_is_2() -> None:

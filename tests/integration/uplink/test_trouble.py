@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,8 +13,10 @@ import pytest
 from support.collector import GATEWAY, ScriptedCollector
 from support.waiting import wait_until
 from wardlight_cloud.security.ca import CertificateAuthority
+from wardlight_cloud.security.roles import Role
+from wardlight_edge import doctor
 from wardlight_edge.clock import SystemClock
-from wardlight_edge.config import UplinkSettings
+from wardlight_edge.config import Settings, UplinkSettings
 from wardlight_edge.outbox.memory import MemoryOutbox
 from wardlight_edge.uplink.mqtt import MqttLink
 from wardlight_edge.uplink.uplink import Uplink
@@ -83,3 +86,65 @@ async def test_a_broker_that_confirms_nothing_is_noticed_without_sending(
                 await link.receive()
     finally:
         await link.close()
+
+
+async def test_a_certificate_that_has_expired_is_named(
+    authority: CertificateAuthority, tmp_path: Path, uplink_settings: SettingsFactory
+) -> None:
+    """With TLS 1.3 the broker's refusal comes after the handshake, and says nothing useful."""
+    settings = uplink_settings(None)
+    long_ago = datetime.now(UTC) - timedelta(days=800)
+    past = CertificateAuthority.open(tmp_path / "pki", clock=lambda: long_ago)
+    old = past.issue_client(GATEWAY, Role.GATEWAY)
+    assert old.certificate == settings.cert_file
+    async with running(settings) as uplink:
+        await wait_until(
+            lambda: says(uplink, str(settings.cert_file), "has expired on"), 60, "it is said"
+        )
+        authority.issue_client(GATEWAY, Role.GATEWAY)
+        await wait_until(lambda: uplink.status().connected, 60, "connected without a restart")
+
+
+async def test_the_doctor_waits_for_a_refusal_after_the_handshake(
+    tmp_path: Path, uplink_settings: SettingsFactory
+) -> None:
+    settings = Settings(
+        gateway=GATEWAY, data_dir=tmp_path, profiles_dir=tmp_path, uplink=uplink_settings(None)
+    )
+    good = {each.what: each for each in await asyncio.to_thread(doctor.examine, settings)}
+    assert good["broker"].good, good["broker"].text
+    long_ago = datetime.now(UTC) - timedelta(days=800)
+    past = CertificateAuthority.open(tmp_path / "pki", clock=lambda: long_ago)
+    past.issue_client(GATEWAY, Role.GATEWAY)
+    bad = {each.what: each for each in await asyncio.to_thread(doctor.examine, settings)}
+    assert not bad["broker"].good
+    assert "has expired on" in bad["broker"].text
+
+
+async def test_the_certificate_of_another_gateway_is_named(
+    authority: CertificateAuthority, uplink_settings: SettingsFactory
+) -> None:
+    other = authority.issue_client("gw-other", Role.GATEWAY)
+    settings = msgspec.structs.replace(
+        uplink_settings(None), cert_file=other.certificate, key_file=other.key
+    )
+    async with running(settings) as uplink:
+        await wait_until(
+            lambda: says(uplink, "'gw-other'", f"gateway = {GATEWAY!r}"), 60, "it is said"
+        )
+
+
+async def test_no_answer_of_any_collector_is_noticed(
+    uplink_settings: SettingsFactory, collector: ScriptedCollector
+) -> None:
+    """A connection to the broker alone is not the way to the database."""
+    collector.answers_hellos = False
+    async with running(uplink_settings(None)) as uplink:
+        state = uplink.status()
+        await wait_until(lambda: state.unacked_mono_ms is not None, what="it waits for an answer")
+        since_ms = state.unacked_mono_ms
+        hellos = len(collector.hellos)
+        await wait_until(lambda: len(collector.hellos) > hellos, 60, "another hello")
+        assert state.unacked_mono_ms == since_ms, "asking again does not begin the wait anew"
+        collector.answers_hellos = True
+        await wait_until(lambda: state.unacked_mono_ms is None, 60, "it is answered")

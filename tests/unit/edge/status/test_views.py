@@ -51,6 +51,22 @@ def test_trouble_is_said_in_words_with_what_waits() -> None:
     assert "! ble:AABBCCDDEEFF: absent: no system D-Bus" in text
 
 
+def test_a_collector_that_does_not_answer_is_trouble_after_a_while() -> None:
+    connected = msgspec.structs.replace(UPLINK, connected=True, reason=None)
+    for age_s, is_trouble in ((None, False), (59.0, False), (61.0, True)):
+        silent = msgspec.structs.replace(connected, unacked_age_s=age_s)
+        found = trouble_of(OUTBOX, silent, ())
+        assert bool(found) is is_trouble, age_s
+    assert "no collector has answered for 61 s; 3 records wait" in found[0]
+
+
+def test_records_that_wait_for_a_newer_collector_are_said() -> None:
+    waiting = msgspec.structs.replace(UPLINK, connected=True, reason=None, withheld=7)
+    (sentence,) = trouble_of(OUTBOX, waiting, ())
+    assert sentence.startswith("7 records")
+    assert "update the collector" in sentence
+
+
 def test_a_device_in_doubt_is_said_with_what_waits() -> None:
     doubt = msgspec.structs.replace(
         DEVICE, state="unverified", reason="its serial number could not be read", waiting=3
