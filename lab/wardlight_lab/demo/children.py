@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from wardlight_edge.devices import Subject
+from wardlight_edge.outbox.key import read_or_make
+from wardlight_edge.sessions.subject_keys import SubjectKeys, source_identity
 from wardlight_lab.demo.folder import DemoFolder
 from wardlight_lab.demo.ward import DemoDevice, bluetooth
 from wardlight_lab.demo.ward import serial as serial_ward
@@ -19,6 +22,7 @@ from wardlight_lab.supervise import Child
 _HTTP_TIMEOUT_S: Final = 2.0
 GLUCOSE: Final = "replay:glucose"
 _GLUCOSE_OWNER: Final = "ward-5"
+MONITORED: Final = "ward-4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,24 @@ def serial(folder: DemoFolder) -> Announcing:
 def serial_devices(ready_file: Path) -> list[DemoDevice]:
     """Devices of the running serial process."""
     return serial_ward(_read(ready_file))
+
+
+def monitor(folder: DemoFolder, port: int) -> Announcing:
+    """The bedside monitor, which sends to the gateway's HL7 port as soon as that is open."""
+    command = _module(
+        "wardlight_lab.monitor", "--port", str(port), "--patient", MONITORED,
+        "--patient-id", MONITORED.upper(), "--ledger", folder.devices / "monitor.jsonl",
+    )  # fmt: skip
+    return _announcing(folder, "monitor", command)
+
+
+def monitor_device(folder: DemoFolder) -> DemoDevice:
+    """The source under which the gateway stores the monitor's readings."""
+    folder.patient_key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keys = SubjectKeys(read_or_make(folder.patient_key))
+    subject = Subject("patient", "WARD", MONITORED.upper())
+    identity = source_identity("lan:hl7", keys.key(subject))
+    return DemoDevice(identity, "generic-hl7-oru", MONITORED)
 
 
 def bluetooth_devices(ready_file: Path) -> list[DemoDevice]:

@@ -58,6 +58,11 @@ class DemoFolder:
         return self.gateway / "edge.toml"
 
     @property
+    def patient_key(self) -> Path:
+        """The gateway's secret that turns patient identifiers into keys."""
+        return self.gateway / "data" / "patients.key"
+
+    @property
     def cloud_toml(self) -> Path:
         """Settings of collector and API."""
         return self.root / "cloud.toml"
@@ -76,6 +81,7 @@ class Kept:
     token: str
     http_port: int
     mqtt_port: int
+    hl7_port: int
 
 
 def keep(folder: DemoFolder, *, http_port: int | None) -> tuple[Kept, list[str]]:
@@ -88,6 +94,7 @@ def keep(folder: DemoFolder, *, http_port: int | None) -> tuple[Kept, list[str]]
         token=old.get("token") or new_token(),
         http_port=_port(http_port if http_port is not None else old.get("http_port"), remarks),
         mqtt_port=_port(old.get("mqtt_port") or 0, remarks),
+        hl7_port=_port(old.get("hl7_port") or 0, remarks),
     )
     write_private(file, json.dumps({name: getattr(kept, name) for name in Kept.__slots__}))
     return kept, remarks

@@ -110,8 +110,10 @@ class Demo:
         await supervisor.start(postgres_child(server))
         await self._broker(supervisor, kept)
         devices, environment = await self._devices(supervisor, stack)
+        devices.append(await asyncio.to_thread(children.monitor_device, self._folder))
         await self._cloud(supervisor, kept, server.dsn, devices)
         await self._gateway(supervisor, kept, devices, environment)
+        await supervisor.start(children.monitor(self._folder, kept.hl7_port).child)
         self._ready(kept)
 
     async def _broker(self, supervisor: Supervisor, kept: Kept) -> None:
@@ -185,7 +187,7 @@ class Demo:
         settings_files.write(
             self._folder.edge_toml,
             settings_files.gateway_settings(
-                GATEWAY, kept.mqtt_port, credentials, devices, ["hci0"]
+                GATEWAY, kept.mqtt_port, credentials, devices, ["hci0"], hl7_port=kept.hl7_port
             ),
         )
         await supervisor.start(children.gateway(self._folder, environment))
@@ -202,7 +204,7 @@ class Demo:
             "mqtt": f"mqtts://127.0.0.1:{kept.mqtt_port}",
             "gateway": GATEWAY,
             "dicom_port": None,
-            "hl7_port": None,
+            "hl7_port": kept.hl7_port,
             "data_dir": str(self._folder.root),
         }
         self._write_ready()
@@ -211,6 +213,7 @@ class Demo:
             f"  FHIR       {http}/fhir/Observation?category=vital-signs\n"
             f"             Authorization: Bearer {kept.token}\n"
             f"  gateway    wardlight-edge status --config {quote(str(self._folder.edge_toml))}\n"
+            f"  HL7        MLLP on 127.0.0.1:{kept.hl7_port}\n"
             f"  data       {self._folder.root}\n"
             "Not a medical device. The patients are invented."
         )

@@ -27,8 +27,9 @@ def gateway_settings(
     devices: Sequence[DemoDevice],
     adapters: Sequence[str],
     profiles: Path = PROFILES,
+    hl7_port: int | None = None,
 ) -> str:
-    """Text of edge.toml."""
+    """Text of edge.toml; ``hl7_port`` None = no HL7 port."""
     lines = [
         f"gateway = {_text(gateway)}",
         'data_dir = "data"',
@@ -46,7 +47,11 @@ def gateway_settings(
         "[log]",
         'format = "json"',
     ]
+    if hl7_port is not None:
+        lines += ["[lan.hl7]", f"port = {hl7_port}"]
     for device in devices:
+        if device.identity.startswith("lan:"):
+            continue  # it connects by itself
         lines += ["[[device]]", f"identity = {_text(device.identity)}"]
         lines.append(f"profile = {_text(device.profile)}")
         if device.port is not None:
