@@ -4,10 +4,12 @@
 (WARDLIGHT_CONFIG_FILE names the settings file).
 """
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -29,6 +31,8 @@ from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.open import open_store
 from wardlight_shared import __version__
 from wardlight_shared.errors import StorageError
+
+_PROBE_S: Final = 2.0  # whoever asks whether we are ready waits for a few seconds at most
 
 
 def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
@@ -99,8 +103,9 @@ def _operations(app: FastAPI, serving: _Serving) -> None:
     async def readyz() -> JSONResponse:
         """The database answers and its schema is the right one."""
         try:
-            ready = serving.store is not None and await serving.store.is_ready()
-        except StorageError:
+            async with asyncio.timeout(_PROBE_S):
+                ready = serving.store is not None and await serving.store.is_ready()
+        except (StorageError, TimeoutError):
             ready = False
         return JSONResponse({"ready": ready}, 200 if ready else 503)
 

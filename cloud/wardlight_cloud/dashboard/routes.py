@@ -60,6 +60,7 @@ class DashboardRoutes:
             Route("/", self._signed_in(self._patients)),
             Route("/patients/{patient:uuid}", self._signed_in(self._patient)),
             Route("/operations", self._signed_in(self._operations)),
+            Route("/{path:path}", self._answering(self._unknown)),  # the last route of the site
         ]
 
     def _answering(self, page: _Page) -> _Page:
@@ -161,6 +162,9 @@ class DashboardRoutes:
             tiles=views.tiles(rows),
             rules=views.LIVE_RULES,
         )
+
+    async def _unknown(self, request: Request) -> Response:
+        return self._message(request, 404, "There is no such page", "Go back to the patient list.")
 
     async def _operations(self, request: Request) -> Response:
         reports = await self._store.ledger_report()

@@ -16,8 +16,15 @@ from wardlight_shared.codes import BY_WIRE
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import ABSENT_BY_CODE, Flag
 
-_STREAMED: Final = frozenset({"heart_rate", "pulse_rate_oximeter", "spo2", "ppg_rr_interval"})
 _STALE_STREAM: Final = timedelta(minutes=2)
+_STALE_AFTER: Final = {
+    "heart_rate": _STALE_STREAM,
+    "ppg_rr_interval": _STALE_STREAM,
+    "pulse_rate_oximeter": _STALE_STREAM,
+    "spo2": _STALE_STREAM,
+    "perfusion_index": _STALE_STREAM,
+    "glucose_cgm": timedelta(minutes=15),  # three readings of a sensor in a row did not come
+}
 _STALE_EPISODIC: Final = timedelta(hours=36)
 _ROUGH_TIME_MS: Final = 60_000
 
@@ -49,7 +56,9 @@ COLUMNS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("Temperature", ("body_temperature", "body_temperature_oral", "body_temperature_axillary",
                      "body_temperature_tympanic", "body_temperature_rectal")),
     ("Weight", ("body_weight",)),
-    ("Glucose", ("glucose_cgm",)),
+    ("Glucose", ("glucose_cgm", "glucose_capillary_whole_blood", "glucose_capillary_plasma",
+                 "glucose_undetermined_whole_blood", "glucose_undetermined_plasma",
+                 "glucose_fasting_capillary")),
 )  # fmt: skip
 """Columns of the patient list: the newest reading among the metrics of each."""
 
@@ -71,6 +80,8 @@ LIVE_RULES: Final = {
     "rough_time_ms": _ROUGH_TIME_MS,
     "uncertain": _UNCERTAIN,
     "units": _UNITS,
+    "stale_after_s": {name: int(age.total_seconds()) for name, age in _STALE_AFTER.items()},
+    "else_stale_after_s": int(_STALE_EPISODIC.total_seconds()),
 }
 """What static/live.js needs to word a live row as these functions do."""
 
@@ -88,6 +99,15 @@ class Tile:
     stale_after_s: int
     is_absent: bool
     marks: tuple[str, ...]
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether it is older than its metric's usual rhythm."""
+        return now - self.time > timedelta(seconds=self.stale_after_s)
+
+    def age_text(self, now: datetime) -> str:
+        """Its age, and in words when it is not current."""
+        text = age_text(now - self.time)
+        return f"not current: {text}" if self.is_stale(now) else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +153,22 @@ def value_text(row: LatestRow) -> str:
 
 def stale_after(metric: str) -> timedelta:
     """After this age a value is marked stale."""
-    return _STALE_STREAM if metric in _STREAMED else _STALE_EPISODIC
+    return _STALE_AFTER.get(metric, _STALE_EPISODIC)
+
+
+def age_text(age: timedelta) -> str:
+    """How long ago, as static/live.js says it: that goes on from here, and may not run at all."""
+    seconds = int(age.total_seconds())
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if seconds < 0:
+        return "just now"
+    if minutes < 1:
+        return f"{seconds} s ago"
+    if hours < 1:
+        return f"{minutes} min ago"
+    if days < 1:
+        return f"{hours} h {minutes % 60} min ago"
+    return f"{days} d {hours % 24} h ago" if days < 7 else f"{days} days ago"
 
 
 def tile(row: LatestRow) -> Tile:

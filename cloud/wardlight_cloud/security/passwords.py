@@ -89,7 +89,7 @@ class PasswordChecker:
         self._waiting += 1
         try:
             async with self._turn:
-                stored = await self._register.password_hash(login)
+                stored = await self._stored(login)
                 if not await asyncio.to_thread(_matches, stored, password):
                     self._start_pause(login)
                     return None
@@ -97,6 +97,10 @@ class PasswordChecker:
             self._waiting -= 1
         self._failures.pop(login, None)
         return stored
+
+    async def _stored(self, login: str) -> str | None:
+        # No text of the database can hold this character, so it is nobody's login.
+        return None if "\0" in login else await self._register.password_hash(login)
 
     def _start_pause(self, login: str) -> None:
         """The pause begins when the answer is known, however long that took."""

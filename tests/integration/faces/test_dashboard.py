@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 
 from support.readings import EPOCH, GATEWAY, BatchMaker, One, Rec, pulse
 from support.served_ward import (
@@ -66,7 +67,8 @@ async def test_signing_in_and_out(ward: Ward) -> None:
 async def test_wrong_password_says_no_more_than_that(ward: Ward) -> None:
     async with ward.client(token=None) as client:
         texts = set()
-        for login, password in ((LOGIN, "wrong"), ("nobody", PASSWORD), ("", "")):
+        odd = (("", ""), (f"{LOGIN}\0", PASSWORD), (LOGIN, f"{PASSWORD}\0"))
+        for login, password in ((LOGIN, "wrong"), ("nobody", PASSWORD), *odd):
             answer = await client.post("/login", data={"login": login, "password": password})
             assert answer.status_code == 401
             assert COOKIE not in answer.headers.get("set-cookie", "")
@@ -266,6 +268,30 @@ async def test_health_readiness_and_metrics_are_open_and_name_no_patient(ward: W
         metrics = (await client.get("/metrics")).text
     assert str(ANNA) not in metrics
     assert "Almeida" not in metrics
+
+
+async def test_readiness_is_denied_soon_when_the_database_hangs(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = asyncio.Event()
+
+    async def is_ready() -> bool:
+        return await hangs.wait()
+
+    async with ward.client(token=None) as client:
+        monkeypatch.setattr(ward.store, "is_ready", is_ready)
+        async with asyncio.timeout(30):  # the limit of a statement
+            answer = await client.get("/readyz")
+        hangs.set()
+    assert (answer.status_code, answer.json()) == (503, {"ready": False})
+
+
+async def test_an_unknown_page_is_a_page(ward: Ward) -> None:
+    async with ward.client(token=None) as client:
+        for path in ("/patients", "/patients/x", "/nothing/here"):
+            answer = await client.get(path)
+            assert answer.status_code == 404
+            assert "There is no such page" in answer.text
 
 
 async def test_templates_hold_no_inline_script(ward: Ward) -> None:

@@ -53,6 +53,8 @@
     cell.querySelector(".unit").textContent = row.value === null ? "" : RULES.units[row.unit] ?? row.unit;
     cell.querySelector(".marks").textContent = marks(row);
     cell.dataset.time = row.time;
+    // A cell of the list may now hold another metric, with another rhythm.
+    cell.dataset.stale = RULES.stale_after_s[row.metric] ?? RULES.else_stale_after_s;
     const when = cell.querySelector("time");
     if (when) wardlightMoments.show(when, row.time);
   }
@@ -64,19 +66,27 @@
     return line && line.querySelector(`[data-metrics~="${row.metric}"]`);
   }
 
+  // A list that was cut short has no line for some patients; one that is whole lacks only new ones.
+  function isOfNewPatient(row) {
+    return "whole" in root.dataset && !document.querySelector(`[data-patient="${row.patient}"]`);
+  }
+
   function receive(event) {
     const rows = JSON.parse(event.data);
     for (const row of rows) newest.set(`${row.patient}|${row.metric}`, row);
-    let unknown = false;
     for (const row of rows) {
       const cell = place(row);
       if (cell && cell.matches(".reading")) show(cell, row);
-      else unknown ||= Boolean(cell) || !isList;
+      else isIncomplete ||= Boolean(cell) || !isList || isOfNewPatient(row);
     }
     tick();
     document.dispatchEvent(new CustomEvent("wardlight:rows", { detail: rows }));
-    // A value that this page has no place for: lay the page out anew, but not in a loop.
-    if (unknown && !document.hidden && elapsed() > 15000) location.reload();
+  }
+
+  // A value came that this page has no place for: lay the page out anew, but not in a loop.
+  let isIncomplete = false;
+  function renewed() {
+    if (isIncomplete && lostAt === null && !document.hidden && elapsed() > 15000) location.reload();
   }
 
   let lostAt = null;
@@ -118,6 +128,7 @@
   connect();
   setInterval(() => {
     tick();
+    renewed();
     if (lostAt !== null) lost();
     // A browser gives up after an answer such as 503. And a connection may die without a word: the
     // server speaks at least every 10 seconds.

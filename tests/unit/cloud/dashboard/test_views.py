@@ -42,6 +42,30 @@ def test_absent_shows_its_reason_and_no_number(absent: Absent) -> None:
 def test_streams_grow_stale_sooner_than_single_measurements() -> None:
     assert views.stale_after("spo2") < timedelta(minutes=5) < views.stale_after("body_weight")
     assert views.tile(row("spo2", 97)).stale_after_s == 120
+    assert views.stale_after("glucose_cgm") == timedelta(minutes=15)
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [
+        (timedelta(seconds=-1), "just now"),
+        (timedelta(0), "0 s ago"),
+        (timedelta(seconds=59.9), "59 s ago"),
+        (timedelta(minutes=1), "1 min ago"),
+        (timedelta(hours=1, minutes=5), "1 h 5 min ago"),
+        (timedelta(days=6, hours=23), "6 d 23 h ago"),
+        (timedelta(days=7), "7 days ago"),
+    ],
+)
+def test_ages(age: timedelta, text: str) -> None:
+    assert views.age_text(age) == text
+
+
+def test_an_old_value_says_so_before_any_script_runs() -> None:
+    tile = views.tile(row("spo2", 97))
+    assert tile.age_text(NOW + timedelta(seconds=120)) == "2 min ago"
+    assert tile.age_text(NOW + timedelta(seconds=121)) == "not current: 2 min ago"
+    assert tile.is_stale(NOW + timedelta(seconds=121))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +86,10 @@ def test_the_browser_gets_the_same_rules() -> None:
         "questionable", "irregular pulse", "poor signal", "measured badly", "sent late",
         "time uncertain", "released by a person",
     ]  # fmt: skip
+    ages: dict[str, int] = views.LIVE_RULES["stale_after_s"]  # type: ignore[assignment]
+    for metric in METRICS:
+        known = ages.get(metric, views.LIVE_RULES["else_stale_after_s"])
+        assert known == views.stale_after(metric).total_seconds()
 
 
 def test_a_line_shows_the_newest_of_each_column() -> None:
