@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from wardlight_edge import decode
 from wardlight_edge.config import Settings, load
 from wardlight_shared import __version__
 from wardlight_shared.errors import ConfigError, StorageError, TransportError
@@ -19,7 +18,8 @@ _DEFAULT_CONFIG: Final = Path("/etc/wardlight/edge.toml")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    parser = _parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _parser(is_decode=arguments[:1] == ["decode"])
     options = parser.parse_args(arguments)
     try:
         command: Callable[[argparse.Namespace], int] = options.command
@@ -31,18 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, is_decode: bool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="wardlight-edge",
         description="Wardlight gateway: reads vitals devices, keeps and forwards their readings.",
         epilog="Not a medical device. docs/operations.md and docs/settings.md say more.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(metavar="{run,status,doctor,decode}", required=True)
+    commands = parser.add_subparsers(metavar="{run,status,doctor,repair,decode}", required=True)
     for name, command, text in (
         ("run", _run, "run the gateway until SIGTERM or Ctrl-C"),
         ("status", _status, "show what the running gateway does and what is wrong"),
         ("doctor", _doctor, "check settings, keys, broker, Bluetooth, ports, clock and disk"),
+        ("repair", _repair, "forget the lost bond of a Bluetooth device, so that it pairs anew"),
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument(
@@ -55,19 +56,28 @@ def _parser() -> argparse.ArgumentParser:
                 "--alive", action="store_true",
                 help="exit code 0 when the gateway answers, also when something is wrong",
             )  # fmt: skip
+        if name == "repair":
+            sub.add_argument(
+                "identity", metavar="DEVICE", help="as in the settings file: ble:AABBCCDDEEFF"
+            )
         sub.set_defaults(command=command)
-    _add_decode(commands)
+    _add_decode(commands, is_asked=is_decode)
     return parser
 
 
-def _add_decode(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    sub = commands.add_parser("decode", help=decode.HELP, description=decode.HELP)
-    decode.add_arguments(sub)
-    sub.set_defaults(command=decode.run)
+def _add_decode(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", *, is_asked: bool
+) -> None:
+    text = "show what bytes of a device mean, as JSON"
+    sub = commands.add_parser("decode", help=text, description=text)
+    if is_asked:
+        from wardlight_edge import decode
+
+        decode.add_arguments(sub)
+        sub.set_defaults(command=decode.run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Late: status and doctor must work where a library of the daemon is broken.
     from wardlight_edge.daemon import run
     from wardlight_edge.logs import configure
 
@@ -84,6 +94,25 @@ def _status(options: argparse.Namespace) -> int:
     snapshot = client.parse(octets)
     sys.stdout.write(octets.decode() + "\n" if options.json else views.text(snapshot))
     return 1 if snapshot.trouble and not options.alive else 0
+
+
+def _repair(options: argparse.Namespace) -> int:
+    from wardlight_edge.status import client
+
+    settings = load(options.config)
+    file = settings.data_dir / "status.token"
+    try:
+        token = file.read_text(encoding="ascii").strip()
+    except PermissionError as error:
+        raise TransportError(f"{file}: use the account of the gateway, or root") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise TransportError(f"the gateway does not run ({file} is not there)") from error
+    client.repair(_port(settings), settings.status.host, token, options.identity)
+    sys.stdout.write(
+        f"{options.identity}: its bond is forgotten; put the device into pairing mode near the "
+        "gateway, and take a measurement\n"
+    )
+    return 0
 
 
 def _port(settings: Settings) -> int:

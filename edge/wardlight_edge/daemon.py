@@ -52,7 +52,7 @@ async def serve(settings: Settings, clock: Clock) -> None:
         )
         source = SnapshotSource(settings, clock, outbox, uplink, devices.board)
         await stack.enter_async_context(
-            StatusServer(settings.status, settings.data_dir / "status.port", source.snapshot)
+            StatusServer(settings.status, settings.data_dir, source.snapshot, devices.repair)
         )
         running = asyncio.create_task(devices.run(), name="devices")
         beating = asyncio.create_task(

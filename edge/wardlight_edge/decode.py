@@ -19,7 +19,6 @@ from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.floats import float_type, sfloat
 from wardlight_shared.model import Absent, DeviceInfo
 
-HELP: Final = "show what bytes of a device mean, as JSON"
 _ADDRESS_UNKNOWN: Final = bytes(6)
 _KEY_BYTES: Final = 16
 _FLOATS: Final[Mapping[str, tuple[int, Callable[[bytes], Decimal | Absent]]]] = {

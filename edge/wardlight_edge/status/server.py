@@ -1,26 +1,34 @@
-"""The status page's HTTP server: GET / and GET /status.json on the loopback interface only.
+"""The status page's HTTP server on the loopback interface: GET /, GET /status.json, POST /repair.
 
-A web framework would cost a gateway more memory than the rest of the page; this serves two fixed
-resources, reads at most 8 KiB of a request and closes every connection after the answer.
+Everybody on this machine may read. Who asks for a repair shows the token that lies beside the
+outbox, where only the gateway's own account and root can read it; it is made anew at each start.
+A web framework would cost a gateway more memory than the rest of the page; this reads at most 8 KiB
+of a request and closes every connection after the answer.
 """
 
 import asyncio
 import contextlib
+import hmac
 import logging
-from collections.abc import Callable
+import os
+import secrets
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import unquote
 
 import msgspec
 
 from wardlight_edge.config import StatusSettings
 from wardlight_edge.health import Snapshot
 from wardlight_edge.status import views
-from wardlight_shared.errors import TransportError
+from wardlight_shared.errors import ConfigError, TransportError
 
 _log = logging.getLogger(__name__)
 _REQUEST_TIMEOUT_S: Final = 5.0
+_REPAIR_TIMEOUT_S: Final = 40.0
+_REPAIR: Final = "/repair/"
 _MAX_REQUEST: Final = 8 * 1024
 # The page shows no other origin's content; nothing may frame it or run scripts in it.
 _HEADERS: Final = (
@@ -32,14 +40,25 @@ _LOCAL_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 class StatusServer:
-    """``async with StatusServer(settings, port_file, snapshot) as server: server.port``."""
+    """``async with StatusServer(settings, folder, snapshot, repair) as server: server.port``.
+
+    folder  where status.port and status.token are written while the page is served
+    repair  forgets the bond with a device; ConfigError: no such device, TransportError: not now
+    """
 
     def __init__(
-        self, settings: StatusSettings, port_file: Path, snapshot: Callable[[], Snapshot]
+        self,
+        settings: StatusSettings,
+        folder: Path,
+        snapshot: Callable[[], Snapshot],
+        repair: Callable[[str], Awaitable[None]],
     ) -> None:
         self._settings = settings
-        self._port_file = port_file
+        self._port_file = folder / "status.port"
+        self._token_file = folder / "status.token"
+        self._token = secrets.token_urlsafe(32)
         self._snapshot = snapshot
+        self._repair = repair
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -53,9 +72,8 @@ class StatusServer:
                 "set [status] port, 0 takes a free one"
             ) from error
         self.port = int(self._server.sockets[0].getsockname()[1])
-        fresh = self._port_file.with_suffix(".new")
-        fresh.write_text(f"{self.port}\n", encoding="ascii")
-        fresh.replace(self._port_file)  # in one step: readers poll for it
+        _write_whole(self._token_file, self._token, mode=0o600)
+        _write_whole(self._port_file, str(self.port), mode=0o644)
         return self
 
     async def __aexit__(
@@ -66,8 +84,11 @@ class StatusServer:
     ) -> None:
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
+            with contextlib.suppress(TimeoutError):  # since 3.12 it waits for running requests
+                async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                    await self._server.wait_closed()
         self._port_file.unlink(missing_ok=True)
+        self._token_file.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(
@@ -75,21 +96,27 @@ class StatusServer:
         ):
             async with asyncio.timeout(_REQUEST_TIMEOUT_S):
                 request = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._answer(request))
+            answer = await self._answer(request)
+            async with asyncio.timeout(_REQUEST_TIMEOUT_S):
+                writer.write(answer)
                 await writer.drain()
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
-    def _answer(self, request: bytes) -> bytes:
-        line, *headers = request.decode("latin-1").split("\r\n")
+    async def _answer(self, request: bytes) -> bytes:
+        line, *lines = request.decode("latin-1").split("\r\n")
         method, _, rest = line.partition(" ")
-        if not _host_is_local(headers):
+        path = rest.partition(" ")[0].partition("?")[0]
+        headers = _headers(lines)
+        if not _is_local(headers.get("host")):
             # A page on the internet must not read this one through a rebound name.
             return _response("421 Misdirected Request", "text/plain", b"use 127.0.0.1\n")
+        if method == "POST" and path.startswith(_REPAIR):
+            return await self._answer_repair(unquote(path.removeprefix(_REPAIR)), headers)
         if method != "GET":
             return _response("405 Method Not Allowed", "text/plain", b"only GET\n")
-        match rest.partition(" ")[0].partition("?")[0]:
+        match path:
             case "/":
                 body = views.page(self._snapshot()).encode()
                 return _response("200 OK", "text/html; charset=utf-8", body)
@@ -99,14 +126,42 @@ class StatusServer:
             case _:
                 return _response("404 Not Found", "text/plain", b"only / and /status.json\n")
 
+    async def _answer_repair(self, identity: str, headers: dict[str, str]) -> bytes:
+        shown = headers.get("authorization", "").encode("latin-1")
+        if not hmac.compare_digest(shown, f"Bearer {self._token}".encode()):
+            return _response("403 Forbidden", "text/plain", b"the token is not the gateway's\n")
+        try:
+            async with asyncio.timeout(_REPAIR_TIMEOUT_S):
+                await self._repair(identity)
+        except ConfigError as error:
+            return _response("404 Not Found", "text/plain", f"{error}\n".encode())
+        except (TransportError, TimeoutError) as error:
+            text = str(error) or "no answer in time"
+            return _response("503 Service Unavailable", "text/plain", f"{text}\n".encode())
+        _log.warning("bond forgotten by an operator", extra={"device": identity})
+        return _response("204 No Content", "text/plain", b"")
 
-def _host_is_local(headers: list[str]) -> bool:
-    for header in headers:
-        name, _, value = header.partition(":")
-        if name.lower() == "host":
-            host = value.strip()
-            return (host if host.endswith("]") else host.rpartition(":")[0] or host) in _LOCAL_NAMES
-    return True
+
+def _headers(lines: list[str]) -> dict[str, str]:
+    """Names in small letters; of a name that comes twice the last counts."""
+    pairs = (line.partition(":") for line in lines if line)
+    return {name.lower(): value.strip() for name, _, value in pairs}
+
+
+def _is_local(host: str | None) -> bool:
+    if host is None:
+        return True
+    return (host if host.endswith("]") else host.rpartition(":")[0] or host) in _LOCAL_NAMES
+
+
+def _write_whole(file: Path, text: str, mode: int) -> None:
+    """In one step: readers poll for it."""
+    fresh = file.with_name(f"{file.name}.new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
+        stream.write(f"{text}\n")
+    fresh.replace(file)
 
 
 def _response(status: str, kind: str, body: bytes) -> bytes:

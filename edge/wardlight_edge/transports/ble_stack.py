@@ -125,11 +125,17 @@ class BleStack:
             await asyncio.sleep(self._backoff.failed())
 
     async def forget(self, address: str) -> None:
-        """Repair, step one: drop the bond on our side; the next visit pairs anew."""
+        """Repair, step one: drop the bond on our side; the next visit pairs anew.
+
+        BleError: Bluetooth is not there now, so that its key cannot be dropped; nothing is done.
+        """
+        if self._bus is None:
+            reasons = [radio.reason for radio in self._radios.values() if radio.reason]
+            raise BleError(
+                Trouble.NO_BUS, f"{(reasons or ['Bluetooth starts'])[0]}; try again later"
+            )
         adapter = self.bonds.adapter_of(address)
         self.bonds.forget(address)
-        if self._bus is None:
-            return
         for name in (adapter,) if adapter else tuple(self._radios):
             try:
                 await self._bus.remove_device(name, address)

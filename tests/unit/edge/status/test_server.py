@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest_asyncio
 from wardlight_edge.config import StatusSettings
 from wardlight_edge.health import Snapshot, UplinkSnapshot
 from wardlight_edge.outbox.base import Level, OutboxStatus
+from wardlight_edge.status import client
 from wardlight_edge.status.server import StatusServer
-from wardlight_shared.errors import TransportError
+from wardlight_shared.errors import ConfigError, TransportError
 
 SNAPSHOT = Snapshot(
     gateway="gw-test", software="0", uptime_s=1, clock_quality="ntp", clock_error_ms=None,
@@ -30,10 +32,31 @@ SNAPSHOT = Snapshot(
 )  # fmt: skip
 
 
+CUFF = "ble:AABBCCDDEEFF"
+
+
+class Operator:
+    """Where the page's repairs arrive."""
+
+    def __init__(self) -> None:
+        self.repaired: list[str] = []
+        self.refusal: Exception | None = None
+
+    async def repair(self, identity: str) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.repaired.append(identity)
+
+
+@pytest.fixture
+def operator() -> Operator:
+    return Operator()
+
+
 @pytest_asyncio.fixture
-async def server(tmp_path: Path) -> AsyncIterator[StatusServer]:
+async def server(tmp_path: Path, operator: Operator) -> AsyncIterator[StatusServer]:
     settings = StatusSettings(port=0)
-    async with StatusServer(settings, tmp_path / "status.port", lambda: SNAPSHOT) as running:
+    async with StatusServer(settings, tmp_path, lambda: SNAPSHOT, operator.repair) as running:
         yield running
 
 
@@ -79,15 +102,55 @@ async def test_garbage_ends_the_connection_and_nothing_else(
     assert b"200 OK" in answer
 
 
-async def test_port_file_names_the_port_while_it_runs(tmp_path: Path) -> None:
-    file = tmp_path / "status.port"
-    async with StatusServer(StatusSettings(port=0), file, lambda: SNAPSHOT) as running:
-        assert int(file.read_text()) == running.port
-    assert not file.exists()
+async def test_its_files_are_there_while_it_runs(tmp_path: Path, operator: Operator) -> None:
+    port, token = tmp_path / "status.port", tmp_path / "status.token"
+    tokens = []
+    for _ in range(2):
+        page = StatusServer(StatusSettings(port=0), tmp_path, lambda: SNAPSHOT, operator.repair)
+        async with page as running:
+            assert int(port.read_text()) == running.port
+            assert stat.S_IMODE(token.stat().st_mode) == 0o600
+            tokens.append(token.read_text())
+        assert not port.exists()
+        assert not token.exists()
+    assert tokens[0] != tokens[1]
 
 
-async def test_taken_port_says_which_key_to_change(server: StatusServer, tmp_path: Path) -> None:
-    taken = StatusServer(StatusSettings(port=server.port), tmp_path / "p", lambda: SNAPSHOT)
+async def test_taken_port_says_which_key_to_change(
+    server: StatusServer, tmp_path: Path, operator: Operator
+) -> None:
+    settings = StatusSettings(port=server.port)
+    taken = StatusServer(settings, tmp_path / "p", lambda: SNAPSHOT, operator.repair)
     with pytest.raises(TransportError, match=r"\[status\] port"):
         async with taken:
             pass
+
+
+async def told(server: StatusServer, token: str, identity: str) -> None:
+    await asyncio.to_thread(client.repair, server.port, "127.0.0.1", token, identity)
+
+
+async def test_who_can_read_the_token_may_repair(
+    server: StatusServer, tmp_path: Path, operator: Operator
+) -> None:
+    token = (tmp_path / "status.token").read_text().strip()
+    await told(server, token, CUFF)
+    assert operator.repaired == [CUFF]
+    for refusal in (
+        ConfigError(f"{CUFF}: not a Bluetooth device of this gateway"),
+        TransportError("no system D-Bus; try again later"),
+    ):
+        operator.refusal = refusal
+        with pytest.raises(TransportError, match=str(refusal)):
+            await told(server, token, CUFF)
+
+
+@pytest.mark.parametrize("token", ["", "guess", "gu\u00e9ss"])
+async def test_without_the_token_nothing_is_repaired(
+    server: StatusServer, operator: Operator, token: str
+) -> None:
+    with pytest.raises(TransportError, match="token is not the gateway's"):
+        await told(server, token, CUFF)
+    bare = f"POST /repair/{CUFF} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    assert (await ask(server.port, bare)).split(b" ")[1] == b"403"
+    assert not operator.repaired
