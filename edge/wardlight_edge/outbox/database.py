@@ -188,7 +188,11 @@ class Database:
 
     def size_bytes(self) -> int:
         """Bytes on disk: file and log."""
-        return _size(self.path) + _size(self._log_path)
+        return _size(self.path) + self.log_bytes()
+
+    def log_bytes(self) -> int:
+        """Bytes of the log on disk."""
+        return _size(self._log_path)
 
     def vacuum(self, most_pages: int) -> int:
         """Return at most this many free pages to the file system; return how many there were."""

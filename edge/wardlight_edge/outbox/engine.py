@@ -19,13 +19,15 @@ from wardlight_edge.outbox.base import Choice, Level, NewRecord, OutboxStatus
 from wardlight_edge.outbox.batch import body_bytes
 from wardlight_edge.outbox.database import DiskFull
 from wardlight_edge.outbox.dictionary import Dictionary
-from wardlight_edge.outbox.lifecycle import Lifecycle, OpenOutbox
+from wardlight_edge.outbox.lifecycle import Lifecycle
+from wardlight_edge.outbox.open_outbox import OpenOutbox
+from wardlight_edge.outbox.progress import CORRUPT, buried, news_record
 from wardlight_edge.outbox.queues import Moment
 from wardlight_edge.outbox.ranges import runs
 from wardlight_edge.outbox.settlement import Settlement
 from wardlight_edge.outbox.space import Space
 from wardlight_shared.errors import ConfigError, OutboxCorrupt, OutboxFull, StorageError
-from wardlight_shared.records import GapBody, Lane, Record, encode_body
+from wardlight_shared.records import Record
 from wardlight_shared.timestamps import Anchor
 
 _T = TypeVar("_T")
@@ -189,10 +191,8 @@ class Engine:
         """Rows that fail their authentication can be read by nobody: name them as a gap."""
         spans = runs(damaged)
         moment = self._moment(now)
-        body = encode_body(GapBody("corrupt", None, len(damaged), 0, spans))
         batch = now.rows.batch(moment.mono_ms)
-        gap = NewRecord(Lane.LIVE, None, moment.mono_ms, moment.wall_ms, body)
-        batch.add([gap], moment.boot)
+        batch.add([news_record(one, moment) for one in buried(spans, now.file.before)], moment.boot)
         removed = now.rows.exchange(spans, batch)
         _log.error("damaged records removed and reported as a gap", extra={"records": removed})
 
@@ -244,10 +244,11 @@ class Engine:
         now = self._open()
         try:
             now.check_in_place()
-            return operation(now)
+            result = operation(now)
         except OutboxCorrupt as error:
             _log.error("outbox damaged: set aside", extra={"error": str(error)})
-            return operation(self._replace(now, "corrupt"))
+            now = self._replace(now, CORRUPT)
+            result = operation(now)
         except DiskFull:
             self._space.run_out()
             raise
@@ -256,6 +257,8 @@ class Engine:
         except StorageError:
             self.close()
             raise
+        now.note()
+        return result
 
     def _removing(self, operation: Callable[[OpenOutbox], int]) -> int:
         """A removal: on a full disk it runs again with the reserve given back."""

@@ -8,7 +8,7 @@ Errors  ConfigError: the key does not fit, or a newer program made the file (not
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +18,13 @@ from wardlight_edge.outbox.anchors import keep_best
 from wardlight_edge.outbox.cipher import Cipher, DamagedRow
 from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.dictionary import Dictionary, read_series
+from wardlight_edge.outbox.trace import one_after_another
 from wardlight_shared.errors import ConfigError, OutboxCorrupt, StorageError
 from wardlight_shared.timestamps import Anchor
 
 SCHEMA: Final = 1
 _BOOT_JUMP: Final = 1 << 16
+_EPOCH_BYTES: Final = 8
 _CHECK: Final = b"check"
 _ANCHOR: Final = b"anchor"
 
@@ -33,11 +35,13 @@ class Carried(msgspec.Struct, frozen=True):
     boots     boot number to boot id
     anchors   clock anchors of those boots
     salvages  rows for the table `salvage`: files whose rows are to be accepted again
+    before    epochs that the new file comes after, newest first
     """
 
     boots: Mapping[int, str]
     anchors: Sequence[Anchor]
     salvages: Sequence[tuple[str, str, int, int, int]]  # file, cause, epoch, highest, expected
+    before: Sequence[int] = ()
 
 
 class OutboxFile:
@@ -48,6 +52,8 @@ class OutboxFile:
         self.cipher = cipher
         self.epoch = epoch
         self.boot = 0
+        self.before = read_before(database)
+        """The epochs that this file comes after; their last rows may be in it."""
         self._anchors = _read_anchors(database, cipher)
 
     @property
@@ -84,6 +90,14 @@ class OutboxFile:
                 _write_anchors(self.database, self.cipher, kept)
             self._anchors = kept
 
+    def keep_before(self, epochs: Iterable[int]) -> None:
+        """Keep the epochs that this file comes after."""
+        before = one_after_another(epochs)
+        if before != self.before:
+            with self.database.transaction():
+                _write_before(self.database, before)
+            self.before = before
+
     def close(self) -> None:
         """Close the database."""
         self.database.close()
@@ -119,6 +133,20 @@ def read_epoch(database: Database) -> int:
     return high << 32 | low
 
 
+def read_before(database: Database) -> tuple[int, ...]:
+    """The epochs that a file comes after; they stand in its trace too."""
+    packed = database.value("SELECT value FROM meta WHERE name = 'before'")
+    if not isinstance(packed, bytes) or len(packed) % _EPOCH_BYTES:
+        return ()
+    places = range(0, len(packed), _EPOCH_BYTES)
+    return tuple(int.from_bytes(packed[at : at + _EPOCH_BYTES], "big") for at in places)
+
+
+def _write_before(database: Database, before: Sequence[int]) -> None:
+    packed = b"".join(epoch.to_bytes(_EPOCH_BYTES, "big") for epoch in before)
+    database.execute("INSERT OR REPLACE INTO meta VALUES ('before', ?)", (packed,))
+
+
 def _make(database: Database, key: bytes, dictionary: Dictionary, carried: Carried) -> OutboxFile:
     epoch = secrets.randbelow((1 << 63) - 1) + 1
     cipher = Cipher(key, epoch)
@@ -138,6 +166,7 @@ def _make(database: Database, key: bytes, dictionary: Dictionary, carried: Carri
         database.insert_many(
             "INSERT INTO salvage VALUES (?, ?, ?, 1, ?, ?, 0, 0)", carried.salvages
         )
+        _write_before(database, carried.before)
     return OutboxFile(database, cipher, epoch)
 
 

@@ -2,8 +2,10 @@
 
 A damaged inner page hides every leaf below it, though the leaves are whole. With auto_vacuum
 SQLite keeps a pointer map that says of each page whether it is in use; only rows that a page in
-use points to are read, so that no removed row comes back. Whether a row is genuine is decided by
-its authentication afterwards.
+use points to are read, so that few removed rows come back. Where the map is damaged itself every
+leaf counts: a removed row that comes back is one that the collector has, under the same first
+number, and an older copy of a row is the same row. Whether a row is genuine is decided by its
+authentication afterwards.
 
 In      an outbox file without log (after a checkpoint), pages of PAGE_BYTES
 Errors  none: what cannot be parsed is left out
@@ -11,6 +13,9 @@ Source  https://www.sqlite.org/fileformat2.html sections 1.5 to 1.8 and 2.1
 """
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import count
+from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -19,6 +24,7 @@ from wardlight_edge.outbox.database import PAGE_BYTES
 _MAP_ENTRY: Final = 5  # 1.8: type u8, parent page u32
 _PAGES_PER_MAP: Final = PAGE_BYTES // _MAP_ENTRY + 1
 _LOCK_PAGE: Final = 0x40000000 // PAGE_BYTES + 1  # 1.4: never used
+_KINDS: Final = range(1, 6)  # 1.8
 _IN_USE: Final = {1, 5}  # 1.8: root page, page of a tree
 _TABLE_LEAF: Final = 0x0D  # 1.6
 _LEAF_HEADER: Final = 8
@@ -44,31 +50,46 @@ class Leaves:
             self._index = sorted(_leaves(file))
 
     def rows(self, first: int, last: int) -> Iterator[LeafRow]:
-        """(seq, event id as stored, sealed body) with first <= seq <= last, ascending."""
+        """(seq, event id as stored, sealed body) with first <= seq <= last, ascending.
+
+        A seq comes more than once when several leaves hold it.
+        """
+        waiting: list[tuple[int, int, LeafRow]] = []
+        order = count()
         with self._path.open("rb") as file:
             for leaf_first, leaf_last, number in self._index:
                 if leaf_first <= last and leaf_last >= first:
+                    while waiting and waiting[0][0] < leaf_first:
+                        yield heappop(waiting)[2]
                     for row in _rows(file, _page(file, number)):
                         if first <= row[0] <= last:
-                            yield row
+                            heappush(waiting, (row[0], next(order), row))
+        while waiting:
+            yield heappop(waiting)[2]
 
 
 def _leaves(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
     """(first seq, last seq, page number) of each leaf in use."""
-    in_use = b""
+    kinds = b""
     number = 0
     map_page = 0
+    pages = file.seek(0, SEEK_END) // PAGE_BYTES
     file.seek(0)
     while len(page := file.read(PAGE_BYTES)) == PAGE_BYTES:
         number += 1
         if number == _map_page_of(number + 1) and number > 1:
-            in_use, map_page = page, number
+            kinds, map_page = _kinds(page, pages - number), number
             continue
-        at = _MAP_ENTRY * (number - map_page - 1)
-        if number > 2 and in_use[at : at + 1] and in_use[at] in _IN_USE:
+        if number > 2 and (not kinds or kinds[number - map_page - 1] in _IN_USE):
             seqs = [seq for seq, _ in _cells(page)]
             if seqs:
                 yield seqs[0], seqs[-1], number
+
+
+def _kinds(page: bytes, pages: int) -> bytes:
+    """What a page of the map says of the pages behind it; nothing when it cannot be true."""
+    kinds = page[: (_PAGES_PER_MAP - 1) * _MAP_ENTRY : _MAP_ENTRY]
+    return kinds if all(kind in _KINDS for kind in kinds[:pages]) else b""
 
 
 def _map_page_of(number: int) -> int:
@@ -85,9 +106,9 @@ def _cells(page: bytes) -> Iterator[tuple[int, int]]:
     """(rowid, offset) of each cell of a table leaf, ascending; nothing for other pages."""
     if page[:1] != bytes([_TABLE_LEAF]):
         return
-    count = int.from_bytes(page[3:5], "big")
+    cells = int.from_bytes(page[3:5], "big")
     before = 0
-    for place in range(count):
+    for place in range(cells):
         at = _LEAF_HEADER + 2 * place
         offset = int.from_bytes(page[at : at + 2], "big")
         try:

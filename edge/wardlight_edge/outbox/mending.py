@@ -15,11 +15,10 @@ from wardlight_edge.outbox import trace
 from wardlight_edge.outbox.database import PAGE_BYTES, Database
 from wardlight_edge.outbox.durable import make_private
 from wardlight_edge.outbox.file import read_epoch
+from wardlight_edge.outbox.log_check import FRAME_HEADER_BYTES, LOG_HEADER_BYTES
 from wardlight_shared.errors import OutboxCorrupt, StorageError
 
 _SIZE_OFFSET: Final = 28  # 1.3.7, in-header database size
-_LOG_HEADER: Final = 32  # 4.1: salts at 16
-_FRAME_HEADER: Final = 24  # 4.1: page number, size of the file after a commit, salts at 8
 _MOST_PAGES: Final = 1 << 28  # a terabyte: a number beyond is no page number
 _COUNT_TABLES: Final = "SELECT count(*) FROM sqlite_schema WHERE name IN ('record', 'meta')"
 
@@ -76,9 +75,10 @@ def _make_room_for_log(path: Path) -> None:
     The log holds the pages written since the last checkpoint; the others are damaged ones then.
     """
     with _log_of(path).open("rb") as log:
-        header = log.read(_LOG_HEADER)
+        header = log.read(LOG_HEADER_BYTES)
         pages = 1
-        while len(frame := log.read(_FRAME_HEADER + PAGE_BYTES)) == _FRAME_HEADER + PAGE_BYTES:
+        frame_bytes = FRAME_HEADER_BYTES + PAGE_BYTES
+        while len(frame := log.read(frame_bytes)) == frame_bytes:
             if frame[8:16] != header[16:24]:  # salts: a frame of an older round
                 break
             number, size = (int.from_bytes(frame[at : at + 4], "big") for at in (0, 4))

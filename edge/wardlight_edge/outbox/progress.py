@@ -1,10 +1,14 @@
 """How far the salvage of one old outbox file has got, and what is told of it. Pure."""
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from wardlight_shared.records import GapBody, Origin, StatusBody
+from wardlight_edge.outbox.base import NewRecord
+from wardlight_edge.outbox.origin import framed
+from wardlight_edge.outbox.queues import Moment
+from wardlight_shared.records import GapBody, Lane, Origin, StatusBody, encode_body
 
 UNKNOWN: Final = -1
 FINISHED: Final = -1
@@ -13,6 +17,7 @@ FINISHED: Final = -1
 END: Final = (1 << 62) - 1
 """The end of the numbers of an epoch; no outbox counts so far."""
 
+CORRUPT: Final = "corrupt"
 ROLLED_BACK: Final = "rolled-back"
 VANISHED: Final = "vanished"
 _MOST_COUNT: Final = (1 << 31) - 1
@@ -22,6 +27,22 @@ Begun = tuple[int, int, int, int]
 lost."""
 
 NewBody = tuple[GapBody | StatusBody, Origin | None]
+
+
+def news_record(news: NewBody, now: Moment) -> NewRecord:
+    """A record that tells of it, received now."""
+    body, origin = news
+    return NewRecord(Lane.LIVE, None, now.mono_ms, now.wall_ms, framed(encode_body(body), origin))
+
+
+def buried(spans: list[tuple[int, int]], before: Iterable[int]) -> list[NewBody]:
+    """The loss of rows that fail their authentication.
+
+    What they held nobody knows: among them may be rows of epochs before, and gaps that told of
+    such. So these epochs are named again.
+    """
+    count = sum(last - first + 1 for first, last in spans)
+    return [(GapBody(CORRUPT, None, count, 0, spans), None), *whole_epochs(CORRUPT, before)]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -71,6 +92,17 @@ class Progress(msgspec.Struct, frozen=True):
             return GapBody(self.cause, None, count, 0), None
         return GapBody(self.cause, None, count, 0, seqs), (self.epoch, 0)
 
+    def named(self, untold: int, before: Iterable[int]) -> list[NewBody]:
+        """The end: the old epoch, and those before it, named whole; ``untold`` losses are counted.
+
+        A file that was rolled back and is whole leaves nothing to name.
+        """
+        if self.cause == ROLLED_BACK and self.lost == 0 and untold <= 0:
+            return []
+        own = self.gap(untold, [(1, END)])
+        others = [epoch for epoch in before if epoch != self.epoch]
+        return [own, *whole_epochs(self.cause, others)]
+
     def report(self) -> NewBody:
         """How it ended."""
         data: dict[str, str | int | bool | None] = {
@@ -81,3 +113,8 @@ class Progress(msgspec.Struct, frozen=True):
             "lost": None if self.lost == UNKNOWN else self.lost,
         }
         return StatusBody(None, "outbox-replaced", data), None
+
+
+def whole_epochs(cause: str, epochs: Iterable[int]) -> list[NewBody]:
+    """Every number of these epochs named as lost, but for what the collector has of them."""
+    return [(GapBody(cause, None, 0, 0, [(1, END)]), (epoch, 0)) for epoch in epochs]

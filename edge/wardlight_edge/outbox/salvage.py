@@ -7,8 +7,11 @@ It also keeps its origin, the epoch and seq under which it was accepted first: t
 there too, so a row that it had received already is not stored again (docs/decisions/010).
 
 A portion with losses brings a gap record that names the old seqs which did not come back, as
-numbers of the old epoch: what the collector holds of them it goes on holding, the others are lost.
-The end is a status record "outbox-replaced" (old epoch, highest old seq, recovered, lost).
+numbers of the old epoch. That tells how many were lost, as far as the damage shows it. It need not
+show: rows, acks and gaps may go without a trace. So at the end the old epoch is named whole, and
+every epoch before it whose rows the file may have held: what the collector holds of them, or will,
+it goes on holding, the others are lost. Last comes a status record "outbox-replaced" (old epoch,
+highest old seq, recovered, lost).
 
 A file that was rolled back gives its rows no origin: after a roll-back it gave out numbers that
 the collector holds for other records, and an origin would drop the row.
@@ -22,21 +25,21 @@ from typing import Final
 
 import msgspec
 
-from wardlight_edge.outbox import aside, trace
+from wardlight_edge.outbox import aside
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.outbox.batch import Batch
 from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.dictionary import Dictionary
+from wardlight_edge.outbox.file import OutboxFile
 from wardlight_edge.outbox.origin import framed
 from wardlight_edge.outbox.progress import (
-    END,
     FINISHED,
     ROLLED_BACK,
-    UNKNOWN,
     VANISHED,
     Begun,
     NewBody,
     Progress,
+    news_record,
 )
 from wardlight_edge.outbox.queues import Moment
 from wardlight_edge.outbox.rows import Rows
@@ -62,11 +65,17 @@ class Salvage:
     """Works through the table `salvage` of an open outbox file."""
 
     def __init__(
-        self, folder: Path, key: bytes, database: Database, rows: Rows, dictionary: Dictionary
+        self,
+        folder: Path,
+        key: bytes,
+        file: OutboxFile,
+        rows: Rows,
+        dictionary: Dictionary,
     ) -> None:
         self._folder = folder
         self._key = key
-        self._database = database
+        self._file = file
+        self._database = file.database
         self._rows = rows
         self._dictionary = dictionary
         self._wreck: Wreck | None = None
@@ -87,9 +96,7 @@ class Salvage:
             return
         wreck = self._open(progress, path)
         if wreck is None:
-            done = progress.unreadable()
-            gap = done.gap(done.lost, [(progress.next_seq, END)])
-            self._finish(done, [], [gap], now)
+            self._finish(progress.unreadable(), [], 0, now)
             return
         portion = self._usable(wreck.read(progress.next_seq, progress.highest, _PORTION))
         done = progress.after(len(portion.rows), portion.lost, portion.next_seq)
@@ -126,33 +133,16 @@ class Salvage:
         return self._wreck
 
     def _last(self, before: Progress, done: Progress, portion: Portion, now: Moment) -> None:
-        """The last portion. The numbers behind it may be of rows that nothing tells of."""
-        gaps = []
         finished = done.finished()
-        untold = finished.lost - before.lost
-        if done.lost or untold > 0 or before.cause == VANISHED:
-            holes = portion.without(before.next_seq) if portion.lost or untold > 0 else []
-            seqs = [*holes, (portion.next_seq, END)]
-            gaps.append(finished.gap(untold, seqs))
         rows = portion.rows
         if self._wreck is not None:
             rejected = Portion(self._wreck.rejected(), portion.next_seq, 0, is_last=True)
             rows = [*rows, *self._usable(rejected).rows]
-        self._finish(finished, rows, gaps, now)
+        self._finish(finished, rows, finished.lost - before.lost, now)
 
-    def _finish(
-        self, done: Progress, rows: Sequence[OldRow], gaps: Sequence[NewBody], now: Moment
-    ) -> None:
-        """With the last rows go the records that tell how it ended.
-
-        Among what is lost may be rows of epochs before, and gaps that named their losses: so these
-        epochs are named again, whole. What the collector has of them it keeps.
-        """
-        told = [*gaps, done.report()]
-        if gaps or done.lost:
-            known = trace.read(self._folder / done.file)
-            before = known.before if known is not None and done.has_origins else ()
-            told += [(done.gap(0, [(1, END)])[0], (epoch, 0)) for epoch in before]
+    def _finish(self, done: Progress, rows: Sequence[OldRow], untold: int, now: Moment) -> None:
+        """With the last rows go the records that tell how it ended."""
+        told = [*done.named(untold, self._file.before), done.report()]
         self._store(self._batch(rows, told, done, now), done)
         _log.warning(
             "old outbox worked through",
@@ -168,9 +158,7 @@ class Salvage:
             held = framed(body, origin)
             record = NewRecord(_LANES[row.lane], row.event_id, row.mono_ms, row.wall_ms, held)
             batch.add([record], row.boot, is_past=True)
-        for news, origin in told:
-            held = framed(encode_body(news), origin)
-            batch.add([NewRecord(Lane.LIVE, None, now.mono_ms, now.wall_ms, held)], now.boot)
+        batch.add([news_record(news, now) for news in told], now.boot)
         return batch
 
     def _store(self, batch: Batch, done: Progress) -> None:
@@ -222,14 +210,6 @@ def continue_salvages(database: Database, begun: Mapping[str, Begun]) -> None:
                 " WHERE file = ?",
                 (*progress, file),
             )
-
-
-def note_vanished(database: Database, file: str, epoch: int) -> None:
-    """Tell of an epoch whose file is nowhere, under a name for it that is free."""
-    database.execute(
-        "INSERT OR IGNORE INTO salvage VALUES (?, ?, ?, 1, 0, ?, 0, 0)",
-        (file, VANISHED, epoch, UNKNOWN),
-    )
 
 
 def _moved(row: OldRow, progress: Progress) -> tuple[bytes, Origin | None]:

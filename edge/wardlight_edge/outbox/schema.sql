@@ -3,7 +3,7 @@
 -- of a person: order, queue, kind, hour of receipt since boot.
 
 CREATE TABLE meta (
-    name  TEXT PRIMARY KEY,  -- schema, epoch, key_check, highest
+    name  TEXT PRIMARY KEY,  -- schema, epoch, key_check, highest, before
     value BLOB NOT NULL
 ) WITHOUT ROWID;
 

@@ -5,7 +5,7 @@ SQLite stops at the first damaged page it meets; ``Wreck`` then reads the leaves
 by its authentication, not by where it was found.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Final
 
 import msgspec
 
+from wardlight_edge.outbox import trace
 from wardlight_edge.outbox.cipher import ID_BYTES, Cipher, DamagedRow
 from wardlight_edge.outbox.database import Row
 from wardlight_edge.outbox.dictionary import read_series
-from wardlight_edge.outbox.file import carry_over
+from wardlight_edge.outbox.file import carry_over, read_before
 from wardlight_edge.outbox.leaves import LeafRow, Leaves
 from wardlight_edge.outbox.mending import epoch_of, open_damaged
 from wardlight_edge.outbox.origin import unframed
@@ -98,6 +99,17 @@ class Wreck:
         """Boot names and anchors that can be read."""
         return carry_over(self._database, self.cipher)
 
+    def before(self) -> tuple[int, ...]:
+        """The epoch, and those that the file comes after, from the file and from its trace."""
+        known = trace.read(self._path)
+        try:
+            written = read_before(self._database)
+        except StorageError:
+            written = ()
+        return trace.one_after_another(
+            [self.epoch], () if known is None else known.lineage, written
+        )
+
     def salvages(self) -> dict[str, tuple[int, int, int, int]]:
         """(next_seq, expected, recovered, lost) of files whose rows this one was taking over."""
         sql = "SELECT file, next_seq, expected, recovered, lost FROM salvage"
@@ -151,19 +163,27 @@ class Wreck:
         """Rows from ``next_seq`` on cannot be reached: read their leaves, go on behind them."""
         beyond = self._reachable_after(next_seq)
         last = _FARTHEST if beyond is None else beyond - 1
-        hidden = list(islice(self._leaves_in_use().rows(next_seq, last), most))
+        hidden = list(islice(self._hidden(next_seq, last), most))
         is_whole_gap = len(hidden) < most
         if not is_whole_gap:
-            last = hidden[-1][0]
+            last = hidden[-1].seq
         elif beyond is None:
             # The end of the file is damaged. Where it does not tell its newest seq, at least one
             # row more is missing than was found.
-            known = hidden[-1][0] if hidden else next_seq - 1
+            known = hidden[-1].seq if hidden else next_seq - 1
             last = highest if highest >= max(known, 1) else known + 1
         rows, lost = self._opened(found)
-        more, _ = self._opened(hidden)
-        lost += last + 1 - next_seq - len(more)
-        return Portion(rows + more, last + 1, lost, is_last=is_whole_gap and beyond is None)
+        lost += last + 1 - next_seq - len(hidden)
+        return Portion(rows + hidden, last + 1, lost, is_last=is_whole_gap and beyond is None)
+
+    def _hidden(self, first: int, last: int) -> Iterator[OldRow]:
+        """Genuine rows on leaves that SQLite cannot reach, each once."""
+        before = 0
+        for found in self._leaves_in_use().rows(first, last):
+            rows, _ = self._opened([found])
+            if rows and rows[0].seq > before:
+                before = rows[0].seq
+                yield rows[0]
 
     def _leaves_in_use(self) -> Leaves:
         if self._leaves is None:
