@@ -4,7 +4,7 @@ Each portion is one transaction of the new file: the rows under new seqs, and ho
 that a kill at any point repeats and forgets nothing. A row keeps its event id, times, boot number
 and body; its series numbers still mean the same, because the new file took over the dictionary.
 It also keeps its origin, the epoch and seq under which it was accepted first: the collector looks
-there too, so a row that it had received already is not stored again (docs/decisions/010).
+there too, so a row that it had received already is not stored again (docs/decisions/012).
 
 A portion with losses brings a gap record that names the old seqs which did not come back, as
 numbers of the old epoch. That tells how many were lost, as far as the damage shows it. It need not

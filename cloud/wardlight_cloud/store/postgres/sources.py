@@ -3,7 +3,7 @@
 Order of the rules (DESIGN 4): (gateway, epoch, seq) in the ledger, then the same with the record's
 origin, then the event id. A record that its origin or event id shows to be known is left out, and
 its seq still counts as stored. What is stored is entered under both of its numbers, so it does not
-matter which of two copies comes first (docs/decisions/010).
+matter which of two copies comes first (docs/decisions/012).
 """
 
 from collections.abc import Mapping, Sequence
