@@ -76,6 +76,7 @@ __all__ = [
     "convert",
     "event_id",
     "flag_implausible",
+    "is_conversing",
     "load",
     "load_advert",
     "load_conversing",
@@ -141,9 +142,14 @@ def load_advert(name: str) -> AdvertDecoder:
     return module
 
 
+def is_conversing(name: str) -> bool:
+    """Whether the decoder ``name`` answers its device."""
+    return hasattr(load(name), "conversation")
+
+
 def load_conversing(name: str) -> ConversingDecoder:
     """Return the decoder ``name`` that answers its device; ConfigError when it is none."""
     module = load(name)
-    if not hasattr(module, "conversation"):
+    if not is_conversing(name):
         raise ConfigError(f"decoder {name!r} holds no conversation")
     return cast(ConversingDecoder, module)

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from wardlight_edge import devices
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
 from wardlight_edge.outbox.base import Outbox
@@ -122,6 +123,13 @@ class DeviceRunner:
 
     async def serve(self, device: DeviceSettings) -> None:
         """One device until cancelled; raises what a fault raises."""
+        profile = self._profiles[device.profile]
+        if device.port is not None and devices.is_conversing(profile.decoder):
+            from wardlight_edge.sessions.serial_line import ConversingLine
+
+            entry, data_dir = self.board.entry(device.identity), self._settings.data_dir
+            await ConversingLine(device, profile, self._gateway, entry, data_dir).run()
+            return
         session = Session(
             device,
             self._profiles[device.profile],
@@ -173,7 +181,10 @@ class DeviceRunner:
 
     def _check(self, device: DeviceSettings) -> None:
         profile = self._profile(device.identity, device.profile)
-        decoding_of(profile)
+        if devices.is_conversing(profile.decoder):
+            devices.load_conversing(profile.decoder).conversation(profile.options)
+        else:
+            decoding_of(profile)
         kind = device.identity.partition(":")[0]
         needed = {"ble": profile.transport.ble, "serial": profile.transport.serial, "replay": True}
         if kind not in needed:

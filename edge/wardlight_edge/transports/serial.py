@@ -72,13 +72,9 @@ class SerialTransport:
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[serial.Serial]:
         """The open port; TransportError says why it is not."""
-        # Opening waits for carrier on some drivers, so it must not stop the event loop.
-        port = await asyncio.to_thread(_open, self._port, self._line)
-        try:
+        async with _opened(self._port, self._line) as port:
             self._send_start(port)
             yield port
-        finally:
-            _close(port)
 
     async def _read(self, port: serial.Serial, receiver: Receiver) -> None:
         """Hand octets on as they come; TransportError when the line has gone."""
@@ -117,6 +113,56 @@ class SerialTransport:
             port.write(self._start)
         except _FAILURES as error:
             raise TransportError(_sentence(error, self._port)) from error
+
+
+class SerialLink:
+    """An open line whose device is answered: implements ``transports.links.Link``."""
+
+    def __init__(self, path: str, port: serial.Serial) -> None:
+        self._path = path
+        self._port = port
+
+    async def read(self, timeout_s: float | None) -> bytes:
+        """The next octets, at most _CHUNK; never b"", for a line has no end but an error."""
+        readable = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        descriptor = self._port.fileno()
+        loop.add_reader(descriptor, readable.set)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await readable.wait()
+            octets: bytes = self._port.read(_CHUNK)
+        except _FAILURES as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise TransportError(_sentence(error, self._path)) from error
+        finally:
+            loop.remove_reader(descriptor)
+        return octets
+
+    async def write(self, octets: bytes) -> None:
+        """Send octets; TransportError when the line takes none for WRITE_TIMEOUT_S."""
+        try:
+            await asyncio.to_thread(self._port.write, octets)
+        except _FAILURES as error:
+            raise TransportError(_sentence(error, self._path)) from error
+
+
+@asynccontextmanager
+async def opened_link(path: str, line: TransportSerial) -> AsyncIterator[SerialLink]:
+    """An open line; TransportError says why it is not."""
+    async with _opened(path, line) as port:
+        yield SerialLink(path, port)
+
+
+@asynccontextmanager
+async def _opened(path: str, line: TransportSerial) -> AsyncIterator[serial.Serial]:
+    # Opening waits for carrier on some drivers, so it must not stop the event loop.
+    port = await asyncio.to_thread(_open, path, line)
+    try:
+        yield port
+    finally:
+        _close(port)
 
 
 def _open(path: str, line: TransportSerial) -> serial.Serial:
