@@ -5,11 +5,11 @@ decoder module for them has ``dialogue``. Its Dialogue is told what arrives and 
 with steps: what to ask of the device, and what to put into the outbox.
 
 1. Times are milliseconds of one monotonic clock, given with every call. Nothing waits.
-2. An Event counts as taken only after ``committed``: what the device may forget, and the bookmarks
+2. A Fetched counts as taken only after ``committed``: what the device may forget, and the bookmarks
    that say from where to ask the next time, follow then and never before.
 3. A link may end at any moment. ``begin`` on the next one goes on where the last one was cut.
 4. After a restart a Dialogue begins with the bookmarks kept last; records of the time between come
-   again, as Events with the same names.
+   again, with the same names.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from wardlight_edge.devices._base import Options
+from wardlight_edge.devices._conversation import Reject
 from wardlight_shared.model import Reading
 
 
@@ -53,7 +54,7 @@ class Read(msgspec.Struct, frozen=True):
     channel: str
 
 
-class Event(msgspec.Struct, frozen=True):
+class Fetched(msgspec.Struct, frozen=True):
     """One device event to accept.
 
     name    octets that are the same whenever the device sends this event again
@@ -65,13 +66,6 @@ class Event(msgspec.Struct, frozen=True):
     age_ms: int = 0
 
 
-class Reject(msgspec.Struct, frozen=True):
-    """Octets that no record is in: to quarantine."""
-
-    octets: bytes
-    reason: str
-
-
 class Trouble(msgspec.Struct, frozen=True):
     """The device did not give what it has. ``reason`` is a sentence for a person."""
 
@@ -79,13 +73,18 @@ class Trouble(msgspec.Struct, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """Nothing more is to be asked on this link; ``records`` came over it and were not known."""
+    """Nothing more is to be asked on this link.
+
+    records   how many came over it that were not known
+    is_whole  the device has given all it has; False: a Trouble says why not
+    """
 
     records: int
+    is_whole: bool = True
 
 
 Request = Write | Read
-Step = Request | Event | Reject | Trouble | Done
+Step = Request | Fetched | Reject | Trouble | Done
 Steps = tuple[Step, ...]
 
 
@@ -133,7 +132,7 @@ class Dialogue(Protocol):
         ...
 
     def committed(self) -> Steps:
-        """Every Event given so far is in the outbox."""
+        """Every Fetched given so far is in the outbox."""
         ...
 
     def link_lost(self) -> Steps:
@@ -142,12 +141,12 @@ class Dialogue(Protocol):
 
 
 @runtime_checkable
-class ConversingDecoder(Protocol):
+class DialogueDecoder(Protocol):
     """A GattDecoder whose device keeps records and wants to be asked for them."""
 
     @property
     def CONTROL_POINTS(self) -> frozenset[str]:
-        """The conversation is held where a profile subscribes one of these."""
+        """It is held where a profile subscribes one of these."""
         ...
 
     def dialogue(self, options: Options, bookmarks: Bookmarks) -> Dialogue:

@@ -320,4 +320,4 @@ class Transfer:
     def _give_up(self, reason: str) -> Steps:
         self.link_lost()
         self._state = _State.OVER
-        return Trouble(reason), Done(self._records)
+        return Trouble(reason), Done(self._records, is_whole=False)

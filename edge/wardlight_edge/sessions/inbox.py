@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from wardlight_edge.transports.base import Arrival, LinkChange, ReadsDone
+from wardlight_edge.transports.base import Arrival, Octets, Unreadable
 
 CAPACITY = 1024  # 17 minutes of a 1 Hz stream
 BATCH = 256
@@ -46,9 +46,7 @@ class Inbox:
 
     def offer(self, arrival: Arrival) -> bool:
         """Take an arrival at once; False and counted when there is no room."""
-        if len(self._arrivals) >= self._capacity and not isinstance(
-            arrival, LinkChange | ReadsDone
-        ):
+        if len(self._arrivals) >= self._capacity and isinstance(arrival, Octets | Unreadable):
             self._count_lost(arrival.mono_ms)
             return False
         self._arrivals.append(arrival)

@@ -67,6 +67,13 @@ class Report:
         """By what it is known, where the settings ask for more than its address."""
         return self._statuses.identity(identity, *self._now())
 
+    def memory(self, trouble: str | None) -> list[NewRecord]:
+        """Whether the device has given the records it keeps; None = all of them."""
+        if trouble is not None:
+            self._entry.last_error = trouble
+        data: Data = {"state": "ok" if trouble is None else "incomplete", "reason": trouble}
+        return self._statuses.changed("memory", data, *self._now())
+
     def link(
         self, state: str, reason: str | None, *, is_stream: bool, is_record: bool
     ) -> list[NewRecord]:

@@ -14,6 +14,7 @@ from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
 from wardlight_edge.outbox.base import Outbox
 from wardlight_edge.sessions.board import DeviceBoard
+from wardlight_edge.sessions.bookmarks import Shelf
 from wardlight_edge.sessions.decoding import SERIAL_NUMBER, decoding_of
 from wardlight_edge.sessions.device_clock import is_after_release
 from wardlight_edge.sessions.gateway import Gateway
@@ -80,6 +81,9 @@ class DeviceRunner:
             vault=None
             if sealer is None
             else Vault(data_dir / "waiting", sealer.seal, sealer.open_sealed),
+            shelf=None
+            if sealer is None
+            else Shelf(data_dir / "bookmarks", sealer.seal, sealer.open_sealed),
             open_streams=self._open_streams,
             live_until=live_until,
             is_clock_trusted=is_clock_trusted or (lambda: is_after_release(clock)),

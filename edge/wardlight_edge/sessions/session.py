@@ -3,6 +3,9 @@
     arrival -> wait for what dates and identifies it -> decode -> flag implausible -> event or block
             -> append (returns after COMMIT) -> tell the transport what was accepted
 
+A device that keeps records is asked for them: its values then go through a dialogue, which
+gives the events.
+
 One consumer, in order of arrival. Octets that cannot be decoded go to quarantine and the session
 goes on; only a bug ends it.
 """
@@ -12,17 +15,19 @@ import asyncio
 import msgspec
 
 from wardlight_edge.config import DeviceSettings
-from wardlight_edge.devices import flag_implausible
+from wardlight_edge.devices import Done, Fetched, Reject, Trouble, flag_implausible
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.acceptance import Acceptance
 from wardlight_edge.sessions.admission import NO_ROOM, OTHER, UNVERIFIED, Admission, Answer
 from wardlight_edge.sessions.board import DeviceEntry
 from wardlight_edge.sessions.decoding import SERIAL_NUMBER, Told, Values, decoding_of
 from wardlight_edge.sessions.device_clock import DeviceClockKeeper, LinkClock
+from wardlight_edge.sessions.dialogue import DeviceDialogue, News, dialogue_of
 from wardlight_edge.sessions.events import EventLog, Waited
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.inbox import Inbox, Lost
 from wardlight_edge.sessions.limits import AlarmLimits
+from wardlight_edge.sessions.records import check_numbers
 from wardlight_edge.sessions.report import Report
 from wardlight_edge.sessions.stream import RESTART, StreamLog
 from wardlight_edge.transports.base import (
@@ -31,8 +36,10 @@ from wardlight_edge.transports.base import (
     LinkState,
     Octets,
     ReadsDone,
+    Refused,
     Transport,
     Unreadable,
+    Written,
 )
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.profile import Profile
@@ -51,6 +58,8 @@ class Session:
         self._profile = profile
         self._gateway = gateway
         self._entry = entry
+        self._identity = device.identity
+        self._dialogue: DeviceDialogue | None = None
         self._report = Report(device.identity, gateway, entry)
         self._acceptance = Acceptance(gateway, entry)
         self.inbox = Inbox(self._acceptance.is_full)
@@ -76,6 +85,7 @@ class Session:
 
     async def run(self, transport: Transport) -> None:
         """Consume until the inbox is closed and empty; then all of it is in the outbox."""
+        self._dialogue = dialogue_of(self._identity, self._profile, self._gateway.shelf, transport)
         while not self.inbox.is_done:
             for arrival in await self.inbox.take(self._wait_s()):
                 self._take(arrival)
@@ -104,10 +114,7 @@ class Session:
         lost = self.inbox.take_lost()
         if lost is not None:
             self._records += self._report.lost(lost)
-        while self._records:
-            records, self._records = self._records, []
-            await self._acceptance.append(records)
-            self._show()
+        await self._commit()
         if self._stream is not None:
             self._stream.accepted()
         # After the append: a kill between the two brings a reading twice, never not at all.
@@ -116,6 +123,19 @@ class Session:
         if self._token is not None and (self._stream is None or self._stream.is_empty):
             transport.accepted(self._token)
             self._token = None
+
+    async def _commit(self) -> None:
+        """Append until nothing is left, also of what the dialogue brings once it is told."""
+        while True:
+            while self._records:
+                records, self._records = self._records, []
+                await self._acceptance.append(records)
+                self._show()
+            if self._dialogue is None:
+                return
+            self._hear(await self._dialogue.committed(), self._now())
+            if not self._records:
+                return
 
     async def _end(self, transport: Transport) -> None:
         """The gateway stops: only what is in doubt, and safe on the disk, waits on."""
@@ -142,6 +162,10 @@ class Session:
                 if SERIAL_NUMBER in arrival.absent:
                     self._gate.told(None)
                 self._reads_done()
+                self._begin(arrival)
+            case Written() | Refused():
+                if self._dialogue is not None:
+                    self._hear(self._dialogue.answered(arrival), self._now())
             case Unreadable():
                 self._reject(arrival.octets, arrival.reason, arrival.mono_ms)
                 self._token = arrival.token
@@ -151,6 +175,9 @@ class Session:
         self._token = self._token if arrival.token is None else arrival.token
         if arrival.is_read and self._decoding.is_about_device(arrival.channel):
             self._decode(arrival, self.device_clock.on_link)
+            return
+        if self._dialogue is not None and self._dialogue.takes(arrival.channel):
+            self._hear(self._dialogue.value(arrival), arrival)
             return
         match self._admission.ask(arrival):
             case Answer.TAKEN:
@@ -189,6 +216,8 @@ class Session:
             self._fresh_until_ms = None
             self._admission.link_up(change.mono_ms)
         elif was_up:
+            if self._dialogue is not None:
+                self._hear(self._dialogue.link_lost(), self._now())
             self._reads_done()
             self._settle(change.mono_ms)
             self._admission.link_down()
@@ -210,6 +239,41 @@ class Session:
         if self._stream is not None:
             self._entry.count("link_losses")
             self._records += self._stream.interrupted(cause)
+
+    # -- a device that is asked
+
+    def _begin(self, done: ReadsDone) -> None:
+        """Ask for what the device keeps, once it is known to be the one of the settings."""
+        self._settle(done.mono_ms)
+        if self._dialogue is not None and self._gate.is_open(done.mono_ms):
+            self._hear(self._dialogue.begin(done.link, done.mono_ms), self._now())
+
+    def _hear(self, news: list[News], arrival: Octets) -> None:
+        """What a dialogue has brought, with the value that brought it."""
+        for each in news:
+            match each:
+                case Fetched():
+                    self._fetched(each, arrival)
+                case Reject():
+                    self._reject(each.octets, each.reason, arrival.mono_ms)
+                case Trouble():
+                    self._records += self._report.memory(each.reason)
+                case Done(is_whole=True):
+                    self._records += self._report.memory(None)
+
+    def _fetched(self, event: Fetched, arrival: Octets) -> None:
+        named = msgspec.structs.replace(arrival, octets=event.name, age_ms=event.age_ms)
+        try:
+            check_numbers(event.readings)
+        except DecodeError as error:
+            self._reject(event.name, str(error), arrival.mono_ms)
+            return
+        values = Values(event.readings, is_stream=False)
+        self._values(values, named, self.device_clock.on_link, None)
+
+    def _now(self) -> Octets:
+        """Stands for the value that brought something, where only time or a request did."""
+        return Octets("", b"", self._gateway.clock.mono_ms(), self._gateway.clock.wall_ms())
 
     # -- values
 
@@ -266,11 +330,14 @@ class Session:
         is_serial = self._profile.transport.serial is not None
         is_block_open = self._stream is not None and not self._stream.is_empty
         is_held = self._admission.waiting and not self._gate.is_in_doubt
-        return TICK_S if is_held or is_serial or is_block_open else None
+        is_asking = self._dialogue is not None and self._dialogue.is_waiting
+        return TICK_S if is_held or is_serial or is_block_open or is_asking else None
 
     def _tick(self) -> None:
         mono_ms, wall_ms = self._gateway.clock.mono_ms(), self._gateway.clock.wall_ms()
         self._settle(mono_ms)
+        if self._dialogue is not None:
+            self._hear(self._dialogue.tick(mono_ms), self._now())
         serial = self._profile.transport.serial
         is_up = self._link.state is LinkState.CONNECTED and not self._is_silent
         if serial is not None and is_up and mono_ms - self._valid_ms > serial.silence_s * 1000:

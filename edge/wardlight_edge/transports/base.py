@@ -12,7 +12,7 @@ Rules every transport keeps (tests/contract/test_transport.py runs one suite on 
 """
 
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -77,13 +77,31 @@ class ReadsDone(msgspec.Struct, frozen=True):
     """All that the transport reads by itself on this link has been delivered.
 
     absent  what the device does not offer, of what was to be read
+    link    names this link in ``Speaking.ask``
     """
 
     mono_ms: int
     absent: frozenset[str] = frozenset()
+    link: int = 0
 
 
-Arrival = LinkChange | Octets | Unreadable | ReadsDone
+class Written(msgspec.Struct, frozen=True):
+    """The device has taken what was to be written."""
+
+    channel: str
+    mono_ms: int
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A request failed. ``att_code`` None: the device lacks the characteristic, or fell silent."""
+
+    channel: str
+    reason: str
+    mono_ms: int
+    att_code: int | None = None
+
+
+Arrival = LinkChange | Octets | Unreadable | ReadsDone | Written | Refused
 
 
 class Receiver(Protocol):
@@ -92,7 +110,7 @@ class Receiver(Protocol):
     def offer(self, arrival: Arrival) -> bool:
         """Take an arrival at once; False: no room, it was counted as lost. Never blocks.
 
-        A LinkChange or ReadsDone always finds room.
+        All but values always finds room.
         """
 
     async def deliver(self, arrival: Arrival) -> None:
@@ -127,6 +145,27 @@ class Transport(Protocol):
 
     def accepted(self, token: int) -> None:
         """Everything up to this token is in the outbox. Idempotent, never blocks long."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a session asks of the device: to take ``octets``, or to be read (None)."""
+
+    channel: str
+    octets: bytes | None = None
+
+
+@runtime_checkable
+class Speaking(Protocol):
+    """A Transport on which a session can hold a conversation.
+
+    ``link`` is the one of ReadsDone: of a link that is over nothing is done, and nothing is said.
+    """
+
+    def ask(self, link: int, request: Request) -> None:
+        """Do this after what was asked before; Octets, Written or Refused follows."""
+
+    def leave(self, link: int, rest_s: float) -> None:
+        """Hang up once all that was asked is done, and do not come back for ``rest_s``."""
 
 
 class Moments(Protocol):

@@ -245,7 +245,7 @@ def _as_ble_error(what: str) -> Iterator[None]:
         raise BleError(Trouble.TIMEOUT, f"{what}: no answer in time") from error
     except BleakError as error:
         trouble, text = _trouble(error)
-        raise BleError(trouble, f"{what}: {text}") from error
+        raise BleError(trouble, f"{what}: {text}", _att_code(error)) from error
     except (OSError, EOFError) as error:
         raise BleError(Trouble.NO_BUS, f"{what}: the system D-Bus is gone") from error
     except (AttributeError, AssertionError, KeyError) as error:
@@ -270,6 +270,13 @@ def _trouble(error: BaseException) -> tuple[Trouble, str]:
         return _trouble(error.__cause__)
     text = _first_line(error.args)
     return trouble_of_text(text), text
+
+
+def _att_code(error: BaseException | None) -> int | None:
+    """The first ATT error in the chain."""
+    while error is not None and not isinstance(error, BleakGATTProtocolError):
+        error = error.__cause__
+    return None if error is None else int(error.code)
 
 
 def _first_line(arguments: tuple[Any, ...]) -> str:

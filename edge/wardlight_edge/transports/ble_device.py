@@ -17,6 +17,7 @@ from wardlight_edge.transports.base import (
     LinkState,
     Moments,
     Receiver,
+    Request,
 )
 from wardlight_edge.transports.ble import Heard
 from wardlight_edge.transports.ble_errors import BleError, Trouble
@@ -92,6 +93,18 @@ class BleTransport:
         self._left_ms = 0
         self._said: tuple[LinkState | None, str | None] = (None, None)
         self._is_repaired = asyncio.Event()
+        self._running: Visit | None = None
+        self._visits = 0
+
+    def ask(self, link: int, request: Request) -> None:
+        """Pass a request of the session on to the visit it belongs to."""
+        if self._running is not None and self._running.number == link:
+            self._running.ask(request)
+
+    def leave(self, link: int, rest_s: float) -> None:
+        """End the visit."""
+        if self._running is not None and self._running.number == link:
+            self._running.leave(rest_s)
 
     def accepted(self, token: int) -> None:
         """A radio has no place to remember."""
@@ -151,11 +164,21 @@ class BleTransport:
 
     async def _visit(self, heard: Heard, receiver: Receiver) -> float:
         """Connect and stay as long as the profile says; return the seconds to rest after it."""
-        visit = Visit(self._plan, receiver, self._clock_setter, self._moments, self._must_read)
+        self._visits += 1
+        visit = self._running = Visit(
+            self._plan,
+            receiver,
+            self._clock_setter,
+            self._moments,
+            self._must_read,
+            self._visits,
+        )
         try:
             await self._connect_and_stay(heard, receiver, visit)
         except BleError as error:
             return self._failed(heard, error, receiver, visit)
+        finally:
+            self._running = None
         self._say(receiver, self._state_without_link())
         return self._rest_after(visit, None)
 
@@ -202,6 +225,9 @@ class BleTransport:
         return LinkState.LOST if self._plan.stay_connected else LinkState.WAITING
 
     def _rest_after(self, visit: Visit, first_s: float | None) -> float:
+        if visit.rest_s is not None:
+            self._backoff.succeeded()
+            return visit.rest_s
         if visit.values:
             self._backoff.succeeded()
             return REST_S

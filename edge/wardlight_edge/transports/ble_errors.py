@@ -31,11 +31,15 @@ class Trouble(Enum):
 
 
 class BleError(TransportError):
-    """A Bluetooth operation failed; ``trouble`` says how to go on."""
+    """A Bluetooth operation failed; ``trouble`` says how to go on.
 
-    def __init__(self, trouble: Trouble, message: str) -> None:
+    att_code  the ATT error the device answered with; None = it did not answer with one
+    """
+
+    def __init__(self, trouble: Trouble, message: str, att_code: int | None = None) -> None:
         super().__init__(message)
         self.trouble = trouble
+        self.att_code = att_code
 
 
 _BY_NAME = {

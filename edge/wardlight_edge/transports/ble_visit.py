@@ -4,11 +4,12 @@ The order is the one that loses nothing. A bonded cuff indicates within millisec
 connection, bluetoothd confirms it at once, and what comes before our StartNotify is gone for ever:
 so all measurement characteristics are subscribed first, in the order of the profile, with nothing
 in between. Then what the session waits for: whatever must be read, and the clock, which is read
-before it is set; then the rest.
+before it is set; then the rest. From then on the session may ask, and the visit ends when it says.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -20,6 +21,9 @@ from wardlight_edge.transports.base import (
     Octets,
     ReadsDone,
     Receiver,
+    Refused,
+    Request,
+    Written,
 )
 from wardlight_edge.transports.ble import Link
 from wardlight_edge.transports.ble_errors import BleError, Trouble
@@ -36,6 +40,7 @@ class Visit:
     """What happens on one link; ``values`` counts what the device sent by itself.
 
     must_read  what is read first, and tried again when that fails
+    number     tells this link from the others of the device
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class Visit:
         clock_setter: DeviceClockSetter,
         moments: Moments,
         must_read: tuple[str, ...] = (),
+        number: int = 0,
     ) -> None:
         self._plan = plan
         self._must_read = must_read
@@ -52,7 +58,12 @@ class Visit:
         self._clock_setter = clock_setter
         self._moments = moments
         self._last_ms = moments.mono_ms()
+        self._requests: deque[Request] = deque()
+        self._stirred = asyncio.Event()
+        self.number = number
         self.values = 0
+        self.rest_s: float | None = None
+        """Seconds to rest afterwards, once the session has said that it is done."""
 
     async def subscribe(self, link: Link) -> None:
         """Switch on everything the device measures. BleError UNUSABLE: it measures nothing."""
@@ -82,20 +93,63 @@ class Visit:
                 await self._read_one(link, channel)
         wanted = (*self._must_read, *self._plan.read_once)
         absent = frozenset(channel for channel in wanted if not link.offers(channel))
-        self._receiver.offer(ReadsDone(self._moments.mono_ms(), absent))
+        self._receiver.offer(ReadsDone(self._moments.mono_ms(), absent, self.number))
+
+    def ask(self, request: Request) -> None:
+        """The session wants something of the device."""
+        self._requests.append(request)
+        self._stirred.set()
+
+    def leave(self, rest_s: float) -> None:
+        """The session wants nothing more."""
+        self.rest_s = rest_s
+        self._stirred.set()
 
     async def stay(self, link: Link) -> None:
-        """Until the link ends, nothing came for the profile's time, or nothing can be accepted."""
+        """Until the link ends, the session is done, nothing came for the profile's time, or
+        nothing can be accepted.
+        """
         while not link.is_lost and not self._receiver.is_refusing:
+            if self._requests:
+                await self._do(link, self._requests.popleft())
+                continue
             quiet_s = (self._moments.mono_ms() - self._last_ms) / 1000
             left_s = self._plan.idle_timeout_s - quiet_s
-            if left_s <= 0:
+            if left_s <= 0 or self.rest_s is not None:
                 return
-            try:
-                async with asyncio.timeout(min(left_s, _CHECK_S)):
-                    await link.wait_lost()
-            except TimeoutError:
-                continue
+            await self._wait(link, min(left_s, _CHECK_S))
+
+    async def _wait(self, link: Link, wait_s: float) -> None:
+        """Until the link ends, the session stirs, or the time is over."""
+        self._stirred.clear()
+        waits = [
+            asyncio.create_task(link.wait_lost(), name="end of the link"),
+            asyncio.create_task(self._stirred.wait(), name="word of the session"),
+        ]
+        try:
+            await asyncio.wait(waits, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+    async def _do(self, link: Link, request: Request) -> None:
+        """A request of the session; what the device refuses is told, an ended link is an error."""
+        channel = request.channel
+        try:
+            if request.octets is None:
+                self._take(channel, await link.read(channel), is_read=True)
+            else:
+                await link.write(channel, request.octets)
+                self._receiver.offer(Written(channel, self._moments.mono_ms()))
+        except BleError as error:
+            _raise_if_ended(link, error)
+            if error.trouble is Trouble.NOT_PAIRED:
+                raise
+            extra = {"channel": channel, "error": str(error)}
+            _logger.info("request refused", extra=extra)
+            mono_ms = self._moments.mono_ms()
+            self._receiver.offer(Refused(channel, str(error), mono_ms, error.att_code))
+        self._last_ms = self._moments.mono_ms()
 
     async def _read_surely(self, link: Link, channel: str) -> None:
         """Read a value, again after a pause when that fails; a link that ends says so."""
