@@ -10,9 +10,13 @@ import msgspec
 
 from wardlight_edge import devices
 from wardlight_edge.devices import (
+    Assembler,
     Frame,
+    GattDecoder,
     Samples,
+    SegmentedDecoder,
     SitedDecoder,
+    WaveformDecoder,
     current_time,
     device_information,
 )
@@ -104,6 +108,8 @@ class GattDecoding:
         self._sited = self._decoder if isinstance(self._decoder, SitedDecoder) else None
         self._site: str | None = None
         self._info = _matched(profile)
+        self._keeps_waveform = bool(profile.options.get("waveform", False))
+        self._assembler = _assembler_of(self._decoder)
 
     def is_about_device(self, channel: str) -> bool:
         """A companion that is not what this decoder measures, or where it measures."""
@@ -115,28 +121,37 @@ class GattDecoding:
         """Decode one value."""
         if self.is_about_device(arrival.channel):
             return [self._told(arrival)]
-        readings = self._readings(arrival)
-        check_numbers(readings)
-        if not readings:
+        frame = self._frame(arrival)
+        check_numbers(frame.readings)
+        samples = frame.samples if self._keeps_waveform else ()
+        if not frame.readings and not samples:
             return ()
         is_stream = arrival.channel in self._streamed and all(
-            reading.time is None for reading in readings
+            reading.time is None for reading in frame.readings
         )
-        return [Values(readings, is_stream)]
+        return [Values(frame.readings, is_stream, samples)]
 
     def restart(self) -> None:
-        """Nothing is kept between values but the site, which is a device's for its life."""
+        """Forget a value that was begun; the site is a device's for its life."""
+        self._assembler = _assembler_of(self._decoder)
 
     def take_damaged(self) -> int:
         """A GATT value is whole or a DecodeError."""
         return 0
 
-    def _readings(self, arrival: Octets) -> tuple[Reading, ...]:
+    def _frame(self, arrival: Octets) -> Frame:
+        """What a value says; nothing while more of it must come."""
         if arrival.channel == CAPTURED:
-            return devices.load_gatt("replayed_readings").decode(CAPTURED, arrival.octets)
-        octets = devices.repaired(arrival.channel, arrival.octets, self._info)
+            return Frame(devices.load_gatt("replayed_readings").decode(CAPTURED, arrival.octets))
+        octets: bytes | None = devices.repaired(arrival.channel, arrival.octets, self._info)
+        if self._assembler is not None and octets is not None:
+            octets = self._assembler.take(arrival.channel, octets)
+        if octets is None:
+            return Frame(())
+        if isinstance(self._decoder, WaveformDecoder):
+            return self._decoder.decode_frame(arrival.channel, octets)
         readings = self._decoder.decode(arrival.channel, octets)
-        return readings if self._sited is None else self._sited.at_site(readings, self._site)
+        return Frame(readings if self._sited is None else self._sited.at_site(readings, self._site))
 
     def _told(self, arrival: Octets) -> Told:
         if self._sited is not None and arrival.channel == self._sited.SITE_CHARACTERISTIC:
@@ -184,6 +199,10 @@ class SerialDecoding:
         check_numbers(frame.readings)
         samples = frame.samples if self._keeps_waveform else ()
         return Values(frame.readings, self._is_stream, samples)
+
+
+def _assembler_of(decoder: GattDecoder) -> Assembler | None:
+    return decoder.assembler() if isinstance(decoder, SegmentedDecoder) else None
 
 
 def _matched(profile: Profile) -> DeviceInfo:

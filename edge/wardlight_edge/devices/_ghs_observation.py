@@ -1,0 +1,156 @@
+"""One observation of a Generic Health Sensor: numbers that the code table has become Readings.
+
+In      class u8 | length u16 | flags u16 | [type u32 MDC] | [time 9] | [duration FLOAT-Type s]
+        | [status u16] | [object id u32] | [patient u8] | [supplemental codes] | [derived from]
+        | [has member] | [type-length-values] | value
+        flags b0 to b9 say which of the ten are there
+        value by class: 1 numeric: unit u16, FLOAT-Type; 2 discrete: u32; 3 string: length u16,
+        text; 5 discrete events: count u8, u32 each; 6 state or event: size u8, three bit fields;
+        7 compound: count u8, then type u32, value class u8, value each; 8 type-length-values;
+        255 bundle: count u8, observations that share the fields of the bundle
+Out     Readings; () for what is no number, is a setting of the device, or has no metric
+Errors  DecodeError: lengths that do not fit, a unit that does not fit the metric, class 4: the
+        samples of a waveform, whose scaling GHSS and its one public implementation tell differently
+Source  Bluetooth GHSS 1.0, 3.2; ISO/IEEE 11073-10206 (observation classes)
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from wardlight_edge.devices._gatt import user_index
+from wardlight_edge.devices._ghs_fields import MANUALLY_ENTERED, SETTING, Fields, status_flags
+from wardlight_edge.devices._mdc import BY_CODE, UNIT_BY_CODE, measured
+from wardlight_edge.devices._units import ConversionError
+from wardlight_shared.errors import DecodeError
+from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
+
+_NUMERIC, _DISCRETE, _STRING, _SAMPLES, _EVENTS, _STATES, _COMPOUND, _VALUES = range(1, 9)
+_BUNDLE: Final = 255
+_DIMENSIONS: Final = 4 << 16  # partition of units; the observation holds the term alone
+_MOST_SUPPLEMENTAL: Final = 16  # a context text has at most 256 letters
+_INVALID: Final = int(Flag.INVALID)
+_UNAVAILABLE: Final = int(Flag.UNAVAILABLE)
+
+
+class _Shared(msgspec.Struct, frozen=True):
+    """The fields that an observation has of its own or from its bundle."""
+
+    type: int | None = None
+    time: DeviceTime | None = None
+    flags: int = 0
+    user: int | None = None
+    is_setting: bool = False
+    context: tuple[tuple[str, str], ...] = ()
+
+
+def readings(octets: bytes, where: str, record: int | None) -> tuple[Reading, ...]:
+    """Decode one whole observation."""
+    fields = Fields(octets, where)
+    found = tuple(_observation(fields, _Shared(), record, is_in_bundle=False))
+    fields.end()
+    return found
+
+
+def _observation(
+    outer: Fields, shared: _Shared, record: int | None, *, is_in_bundle: bool
+) -> Iterator[Reading]:
+    kind, length = outer.number(1), outer.number(2)
+    fields = Fields(outer.take(length), outer.where)
+    shared = _own(fields, shared)
+    if kind == _BUNDLE:
+        if is_in_bundle:
+            raise DecodeError(f"{fields.where}: a bundle in a bundle")
+        for _ in range(fields.number(1)):
+            yield from _observation(fields, shared, record, is_in_bundle=True)
+    elif kind == _COMPOUND:
+        for _ in range(fields.number(1)):
+            part = msgspec.structs.replace(shared, type=fields.number(4))
+            yield from _value(fields, fields.number(1), part, record)
+    else:
+        yield from _value(fields, kind, shared, record)
+    fields.end()
+
+
+def _own(fields: Fields, shared: _Shared) -> _Shared:
+    """Read the optional fields; what is not there is the bundle's."""
+    present = fields.number(2)
+    code, time, flags, user = shared.type, shared.time, shared.flags, shared.user
+    is_setting, context = shared.is_setting, shared.context
+    if present & 1 << 0:
+        code = fields.number(4)
+    if present & 1 << 1:
+        time, unset = fields.time()
+        flags |= unset
+    if present & 1 << 2:
+        duration = fields.float_type()
+        if isinstance(duration, Decimal):
+            context += (("measurement-duration-s", f"{duration:f}"),)
+    if present & 1 << 3:
+        status = fields.number(2)
+        flags |= status_flags(status)
+        is_setting = is_setting or bool(status & SETTING)
+        context += (("manually-entered", "yes"),) if status & MANUALLY_ENTERED else ()
+    if present & 1 << 4:
+        fields.take(4)
+    if present & 1 << 5:
+        user, unknown = user_index(fields.number(1))
+        flags |= unknown
+    if present & 1 << 6:
+        codes = fields.codes()[:_MOST_SUPPLEMENTAL]
+        context += (("supplemental-mdc", " ".join(map(str, codes))),)
+    for bit in (7, 8):
+        if present & 1 << bit:
+            fields.codes()
+    if present & 1 << 9:
+        fields.skip_values_with_type()
+    return _Shared(code, time, flags, user, is_setting, context)
+
+
+def _value(fields: Fields, kind: int, shared: _Shared, record: int | None) -> Iterator[Reading]:
+    if kind == _NUMERIC:
+        unit, value = fields.number(2), fields.float_type()
+        metric = BY_CODE.get(shared.type or 0)
+        if metric is not None and not shared.is_setting:
+            yield _reading(fields.where, metric, value, unit, shared, record)
+    elif kind == _DISCRETE:
+        fields.take(4)
+    elif kind == _STRING:
+        fields.take(fields.number(2))
+    elif kind == _EVENTS:
+        fields.codes()
+    elif kind == _STATES:
+        fields.take(3 * fields.number(1))
+    elif kind == _VALUES:
+        fields.skip_values_with_type()
+    elif kind == _SAMPLES:
+        raise DecodeError(f"{fields.where}: samples of a waveform are not decoded by this program")
+    else:
+        raise DecodeError(f"{fields.where}: observation class {kind} is reserved")
+
+
+def _reading(
+    where: str,
+    metric: str,
+    value: Decimal | Absent,
+    unit_term: int,
+    shared: _Shared,
+    record: int | None,
+) -> Reading:
+    unit = UNIT_BY_CODE.get(_DIMENSIONS | unit_term)
+    sent = value if isinstance(value, Decimal) else Decimal(0)
+    try:
+        (number, raw, raw_unit), kept = measured(metric, sent, unit or "")
+    except ConversionError as error:
+        raise DecodeError(f"{where}: unit {unit_term} does not fit {metric}") from error
+    if isinstance(value, Absent):
+        number, raw, raw_unit = value, None, None
+    elif shared.flags & (_INVALID | _UNAVAILABLE):
+        reason = Absent.INVALID if shared.flags & _INVALID else Absent.NOT_MEASURED
+        number, raw, raw_unit = reason, value, unit
+    return Reading(
+        metric, number, kept, raw, raw_unit, shared.time, shared.flags, shared.user,
+        record=record, context=shared.context,
+    )  # fmt: skip
