@@ -114,8 +114,8 @@ async def _until_stopped(
 async def _beat(settings: Settings, clock: Clock, outbox: Outbox, source: SnapshotSource) -> None:
     """Feed the watchdog while outbox and loop are healthy; write the health record now and then.
 
-    The outbox proves its health by committing: the watchdog is fed after a health record or, in
-    between, only while the last commit attempt did not fail.
+    The outbox proves its health by committing: the watchdog is fed after a health record, and in
+    between while the last one was accepted. One that was not is tried again with each beat.
     """
     notifier = SystemdNotifier()
     snapshot = source.snapshot()
@@ -123,7 +123,7 @@ async def _beat(settings: Settings, clock: Clock, outbox: Outbox, source: Snapsh
     next_health_ms = clock.mono_ms()
     is_healthy = True
     while True:
-        if clock.mono_ms() >= next_health_ms:
+        if clock.mono_ms() >= next_health_ms or not is_healthy:
             next_health_ms = clock.mono_ms() + int(settings.health_s * 1000)
             is_healthy = await _write_health(clock, outbox, source.snapshot())
         if is_healthy:

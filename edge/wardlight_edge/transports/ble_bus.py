@@ -33,7 +33,7 @@ _RULES: Final = (
     f"type='signal',sender='{_BLUEZ}',interface='{_PROPERTIES}',arg0='{_ADAPTER}'",
 )
 _WITHOUT_BLUEZ: Final = {
-    Trouble.NO_BLUEZ: "bluetoothd is not running",
+    Trouble.NO_BLUEZ: "bluetoothd is not running: systemctl start bluetooth",
     Trouble.NO_BUS: "the system D-Bus refuses: add the gateway's user to the group bluetooth",
 }
 _logger = logging.getLogger(__name__)
@@ -69,10 +69,12 @@ class SystemBus:
                 await self._bus.connect()
         except (OSError, InvalidAddressError) as error:
             self._close()
-            raise BleError(Trouble.NO_BUS, "no system D-Bus") from error
+            text = "no system D-Bus: apt install dbus bluez, or start dbus"
+            raise BleError(Trouble.NO_BUS, text) from error
         except AuthError as error:
             self._close()
-            raise BleError(Trouble.NO_BUS, "the system D-Bus refuses this user") from error
+            text = "the system D-Bus refuses this user: add it to the group bluetooth"
+            raise BleError(Trouble.NO_BUS, text) from error
         try:
             await self._begin()
         except BaseException:

@@ -30,6 +30,7 @@ from wardlight_shared.records import BlockBody, Lane, TimeMethod
 
 pytestmark = pytest.mark.dbus
 
+NO_BUS = "no system D-Bus: apt install dbus bluez, or start dbus"
 OXIMETER = parse(
     """
 schema = 1
@@ -199,8 +200,8 @@ async def test_without_bluetooth_serial_devices_go_on(
         async with running_gateway(tmp_path, profiles, *devices) as run:
             await wait_until(lambda: run.state(0) == "absent" and run.state(1) == "connected")
             absent, _ = run.runner.board.devices()
-            assert absent.reason == "no system D-Bus"
-            assert run.outbox.statuses("link")[0].data["reason"] == "no system D-Bus"
+            assert absent.reason == NO_BUS
+            assert run.outbox.statuses("link")[0].data["reason"] == NO_BUS
 
 
 async def test_bluetooth_switched_off_is_said(tmp_path: Path, peer: Callable[[str], Path]) -> None:

@@ -15,6 +15,8 @@ from wardlight_lab.bluez.private_bus import PrivateBus
 
 pytestmark = pytest.mark.dbus
 
+NO_BUS = "no system D-Bus: apt install dbus bluez, or start dbus"
+
 
 async def test_a_silent_scan_is_started_anew_then_the_adapter_is_switched(
     bluez: FakeBluez, cuff: WatchedCuff, tmp_path: Path
@@ -57,7 +59,7 @@ async def test_without_a_system_bus_the_device_says_why(
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/nowhere")
     async with visiting(tmp_path, "ble:D00000000001") as visit:
         await wait_until(lambda: visit.receiver.last().state is LinkState.ABSENT)
-        assert visit.receiver.last().reason == "no system D-Bus"
+        assert visit.receiver.last().reason == NO_BUS
 
 
 async def test_without_bluetoothd_the_device_says_why(
@@ -68,7 +70,10 @@ async def test_without_bluetoothd_the_device_says_why(
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
         async with visiting(tmp_path, "ble:D00000000001") as visit:
             await wait_until(lambda: visit.receiver.last().state is LinkState.ABSENT)
-            assert visit.receiver.last().reason == "bluetoothd is not running"
+            assert (
+                visit.receiver.last().reason
+                == "bluetoothd is not running: systemctl start bluetooth"
+            )
 
 
 async def test_a_missing_adapter_is_named_and_found_when_plugged_in(

@@ -1,9 +1,12 @@
 """The status page and its terminal form say what is wrong, in words, and escape foreign text."""
 
+import html
 from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wardlight_edge.health import (
     DeviceSnapshot,
@@ -43,6 +46,11 @@ def test_page_escapes_what_comes_from_outside() -> None:
     page = views.page(snapshot(DEVICE))
     assert "<b>cuff</b>" not in page
     assert "&lt;b&gt;cuff&lt;/b&gt;" in page
+
+
+@given(st.text())
+def test_escaping_is_that_of_the_standard_library(text: str) -> None:
+    assert views.escape(text) == html.escape(text)
 
 
 def test_trouble_is_said_in_words_with_what_waits() -> None:
