@@ -157,3 +157,32 @@ def test_local_authority_gives_no_name_of_another_role(
     assert result.returncode == 2
     assert "is no name for a" in result.stderr
     assert not (tmp_path / "keys").exists()
+
+
+def test_compose_is_prepared_once_and_again_with_more_names(tmp_path: Path) -> None:
+    folder = tmp_path / "a checkout"
+    settings = folder / "firmware-configs" / "gateway"
+    settings.mkdir(parents=True)
+    (folder / "scripts").mkdir()
+    for name in ("pki", "prepare-compose"):
+        shutil.copy(ROOT / "scripts" / name, folder / "scripts")
+    shutil.copy(ROOT / "firmware-configs" / "gateway" / "edge.container.toml", settings)
+
+    def prepared(*gateways: str, **environment: str) -> str:
+        """The names in the broker's certificate."""
+        result = _run(["scripts/prepare-compose", *gateways], folder, **environment)
+        assert result.returncode == 0, result.stderr
+        shown = ["openssl", "x509", "-in", "deploy/pki/broker.pem", "-noout", "-text"]
+        return _run(shown, folder).stdout
+
+    assert "DNS:broker, DNS:localhost, IP Address:127.0.0.1\n" in prepared("ward-1")
+    secrets = (folder / ".env").read_text()
+    assert "WARDLIGHT_GATEWAY=ward-1" in secrets
+    assert (folder / ".env").stat().st_mode & 0o777 == 0o600
+    assert 'gateway = "ward-1"' in (folder / "deploy" / "edge" / "edge.toml").read_text()
+    for file in folder.glob("deploy/pki/broker.*"):
+        file.unlink()
+    text = prepared("ward-2", WARDLIGHT_BROKER_NAMES="ward.example.org 192.0.2.7")
+    assert "DNS:ward.example.org, IP Address:192.0.2.7\n" in text
+    assert (folder / "deploy" / "pki" / "ward-2.pem").exists()
+    assert (folder / ".env").read_text() == secrets, "passwords stay"
