@@ -43,6 +43,7 @@ class Database:
     def __init__(self, path: Path, *, quota_bytes: int = 1 << 30) -> None:
         self.path = path
         self._log_path = path.with_name(path.name + "-wal")
+        self._log_limit = min(_LOG_LIMIT_BYTES, quota_bytes // 16)
         make_private(path)
         with _meaning(path):
             self._connection = sqlite3.connect(
@@ -63,7 +64,7 @@ class Database:
             "journal_mode = WAL",
             "synchronous = FULL",
             f"wal_autocheckpoint = {log_pages}",
-            f"journal_size_limit = {min(_LOG_LIMIT_BYTES, quota_bytes // 16)}",
+            f"journal_size_limit = {self._log_limit}",
             "secure_delete = OFF",  # everything is sealed; wiping would double the flash writes
             "temp_store = MEMORY",
             "trusted_schema = OFF",
@@ -188,11 +189,11 @@ class Database:
 
     def size_bytes(self) -> int:
         """Bytes on disk: file and log."""
-        return _size(self.path) + self.log_bytes()
+        return _size(self.path) + _size(self._log_path)
 
-    def log_bytes(self) -> int:
-        """Bytes of the log on disk."""
-        return _size(self._log_path)
+    def lasting_log_bytes(self) -> int:
+        """Bytes of the log that stay until ``truncate_log``; what is more SQLite cuts by itself."""
+        return min(_size(self._log_path), self._log_limit)
 
     def vacuum(self, most_pages: int) -> int:
         """Return at most this many free pages to the file system; return how many there were."""

@@ -197,6 +197,11 @@ class Engine:
         _log.error("damaged records removed and reported as a gap", extra={"records": removed})
 
     def _rest(self, now: OpenOutbox) -> bool:
+        has_more = self._maintain(now)
+        now.note_log()
+        return has_more
+
+    def _maintain(self, now: OpenOutbox) -> bool:
         space = self._space
         if space.is_out:
             space.recover(now.database)

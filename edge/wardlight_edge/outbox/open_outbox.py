@@ -38,14 +38,24 @@ class OpenOutbox:
         self._identity = _identity(file.database.path)
         self._log_identity = _identity(self._log_path)
         self._witness = trace.Witness(file.database.path)
-        self._noted_seq = self._noted_bytes = 0
+        self._noted = rows.highest, 0
 
     def note(self) -> None:
         """After an operation: what is on the disk now, for whoever opens the files next."""
-        log_bytes = self.database.log_bytes()
-        if self.rows.highest != self._noted_seq or log_bytes < self._noted_bytes:
-            self._witness.note(self.rows.highest, log_bytes)
-            self._noted_seq, self._noted_bytes = self.rows.highest, log_bytes
+        newest, log_bytes = self._noted
+        if self.rows.highest != newest:
+            self._note(self.rows.highest, log_bytes)
+
+    def note_log(self) -> None:
+        """In a quiet moment: how large the log is."""
+        newest, known = self._noted
+        log_bytes = self.database.lasting_log_bytes()
+        if log_bytes != known:
+            self._note(newest, log_bytes)
+
+    def _note(self, newest: int, log_bytes: int) -> None:
+        self._noted = newest, log_bytes
+        self._witness.note(newest, log_bytes)
 
     def close(self) -> None:
         """Close the file and, if one is being read, the old file."""

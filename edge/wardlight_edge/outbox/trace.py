@@ -21,7 +21,7 @@ from wardlight_edge.outbox.durable import make_private
 
 SUFFIX: Final = ".trace"
 _FORM: Final = "wardlight outbox epoch {epoch:019d} {state}\n"  # one length, written in place
-_NEWEST: Final = "newest {newest:019d} log {log_bytes:019d}\n"  # the same
+_NEWEST: Final = b"newest %019d log %019d\n"  # the same
 _NEWEST_AT: Final = len(_FORM.format(epoch=0, state="used"))
 _BEFORE: Final = "after {epoch:019d}\n"
 _WRITTEN: Final = re.compile(
@@ -40,7 +40,7 @@ class Trace(msgspec.Struct, frozen=True):
     before     epochs of files that it has followed, newest first, since one was empty: it may hold
                their rows, and what is told of their losses
     newest     the newest seq that it has given, or one a little older
-    log_bytes  least size of its log
+    log_bytes  least size of its log, as it was in a quiet moment
     """
 
     epoch: int
@@ -70,7 +70,7 @@ class Witness:
     def note(self, newest: int, log_bytes: int) -> None:
         """After COMMIT, with synchronous=FULL."""
         if self._descriptor is not None:
-            line = _NEWEST.format(newest=newest, log_bytes=log_bytes).encode("ascii")
+            line = _NEWEST % (newest, log_bytes)
             with contextlib.suppress(OSError):  # what was written last stays true
                 os.pwrite(self._descriptor, line, _NEWEST_AT)
 
@@ -104,7 +104,7 @@ def read(path: Path) -> Trace | None:
 def write(path: Path, trace: Trace) -> None:
     """Write durably."""
     text = _FORM.format(epoch=trace.epoch, state="used" if trace.is_used else "shut")
-    text += _NEWEST.format(newest=trace.newest, log_bytes=trace.log_bytes)
+    text += (_NEWEST % (trace.newest, trace.log_bytes)).decode("ascii")
     text += "".join(_BEFORE.format(epoch=epoch) for epoch in trace.before)
     target = _trace_of(path)
     try:
