@@ -20,7 +20,7 @@ COUNTER = 0x33221100
 
 ADVERTS = [
     (name, kind) for name in devices.names()
-    for kind in getattr(devices.load(name), "ADVERTS", ())
+    for kind in sorted(getattr(devices.load(name), "ADVERTS", ()))
 ]  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def test_a_kind_of_another_decoder_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(("name", "kind"), ADVERTS)
-@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("key", [None, KEY], ids=["plain", "sealed"])
 @given(data=st.data())
 def test_any_payloads_are_readings_or_a_decode_error(
     name: str, kind: str, key: bytes | None, data: st.DataObject
