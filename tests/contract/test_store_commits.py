@@ -7,7 +7,8 @@ import pytest
 
 from support.readings import NOW, SECOND, BatchMaker, One, Rec, cuff, pulse, wire
 from support.store import Place, admit, all_rows, patient
-from wardlight_cloud.store.base import ObservationQuery, ObservationRow, TimeBound
+from wardlight_cloud.store.base import ObservationQuery, TimeBound
+from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.postgres import PostgresStore
 from wardlight_shared.errors import StorageError
 

@@ -8,7 +8,14 @@ import pytest
 
 from support.readings import DEVICE, GATEWAY, NOW, SECOND, BatchMaker, One, Rec, cuff, pulse, wire
 from support.store import Place, admit, all_rows
-from wardlight_cloud.store.base import ObservationQuery, ObservationRow, Origin, TimeBound, Value
+from wardlight_cloud.store.base import ObservationQuery, TimeBound
+from wardlight_cloud.store.observation_rows import (
+    Circumstances,
+    Kind,
+    ObservationRow,
+    Origin,
+    Value,
+)
 from wardlight_cloud.store.postgres import PostgresStore
 
 make = BatchMaker()
@@ -33,19 +40,23 @@ async def test_one_observation_with_all_its_facts(store: PostgresStore) -> None:
     (row,) = await all_rows(store, ObservationQuery())
     assert row == ObservationRow(
         observation_id=row.observation_id,
-        origin=Origin(wire("pulse_rate_oximeter"), ward.patient, ward.device, None, None),
-        values=[Value(wire("pulse_rate_oximeter"), 613, -1, 0, "/min", 1 << 20)],
-        gateway=GATEWAY,
+        circumstances=Circumstances(
+            origin=Origin(wire("pulse_rate_oximeter"), ward.patient, ward.device, None, None),
+            kinds=(Kind(wire("pulse_rate_oximeter"), -1, 0, "/min", 1 << 20),),
+            gateway=GATEWAY,
+            offset_min=60,
+            clock=0x13,
+            error_ms=250,
+        ),
+        mantissas=(613,),
         time_us=int(NOW.timestamp()) * 1_000_000,
-        offset_min=60,
-        clock=0x13,
-        error_ms=250,
         device_time=None,
         raw=None,
         context=(),
         commit_seq=result.commit_seq,
         stored_at=row.stored_at,
     )
+    assert row.values == [Value(wire("pulse_rate_oximeter"), 613, -1, 0, "/min", 1 << 20)]
     assert row.time.tzinfo is not None
     assert row.stored_at.tzinfo is not None
 

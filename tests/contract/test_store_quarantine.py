@@ -179,7 +179,8 @@ async def test_a_released_reading_is_an_ordinary_row_under_a_new_commit(
     (row,) = await all_rows(store, ObservationQuery(order="commit"))
     assert row.commit_seq == decision.commit_seq
     assert row.values[0].flags == Flag.LATE | Flag.RELEASED
-    assert (row.error_ms, row.clock, row.offset_min) == (250, 3 | 1 << 4, 60)
+    about = row.circumstances
+    assert (about.error_ms, about.clock, about.offset_min) == (250, 3 | 1 << 4, 60)
     assert (row.device_time, row.context) == (DETAIL.device_time, DETAIL.context)
     (latest,) = await store.latest()
     assert (latest.mantissa, latest.commit_seq) == (60, decision.commit_seq)
@@ -255,7 +256,10 @@ async def test_a_time_in_the_future_is_released_with_its_true_time_only(
     assert len(await store.quarantined()) == 2
     await store.release_quarantined(waiting, time=NOW, **WHO)
     rows = await all_rows(store, ObservationQuery(order="commit"))
-    assert [(row.time, row.error_ms) for row in rows] == [(NOW, -1), (NOW + 5 * SECOND, -1)]
+    assert [(row.time, row.circumstances.error_ms) for row in rows] == [
+        (NOW, -1),
+        (NOW + 5 * SECOND, -1),
+    ]
     assert all(row.values[0].flags & Flag.TIME_UNCERTAIN for row in rows)
 
 

@@ -1,7 +1,7 @@
 """ObservationRow to a FHIR R4 Observation as JSON bytes, by template: no models on the read path.
 
-Whatever many Observations have in common is made once and kept (by who, what and where; by commit;
-by number); the rest is put between. So an Observation is a dozen pieces, joined with the page.
+Whatever many Observations have in common is made once and kept (by circumstances; by commit; by
+digits); the rest is put between. So an Observation is a dozen pieces, joined with the page.
 
 Numbers keep the device's precision (36.50 stays 36.50). A missing number is dataAbsentReason with
 its reason. The measured time carries its offset; how sure it is stands in an extension of it.
@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from wardlight_cloud.fhir.vocabulary import FRAGMENTS, UCUM, is_amount, unit_text
-from wardlight_cloud.store.base import ObservationRow, Origin, Value
+from wardlight_cloud.store.observation_rows import Circumstances, Kind, ObservationRow
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import ABSENT_BY_CODE, Absent, Flag
 from wardlight_shared.records import TimeMethod
@@ -113,6 +113,11 @@ def decimal_text(mantissa: int, scale: int) -> str:
     return f"{'-' if mantissa < 0 else ''}{digits[:scale]}.{digits[scale:]}"
 
 
+@lru_cache(maxsize=1 << 14)
+def _digits(mantissa: int, scale: int) -> bytes:
+    return decimal_text(mantissa, scale).encode()
+
+
 @lru_cache(maxsize=256)
 def _unit_fragment(unit: str) -> bytes:
     fields = orjson.dumps({"unit": unit_text(unit), "system": UCUM, "code": unit})
@@ -132,41 +137,42 @@ def _absent_fragment(absent: int) -> bytes:
     return b',"dataAbsentReason":' + orjson.dumps(concept)
 
 
-@lru_cache(maxsize=8192)
-def _value(value: Value) -> bytes:
-    if value.absent:
-        return _absent_fragment(value.absent)
-    number = decimal_text(value.mantissa, value.scale).encode()
-    return b',"valueQuantity":{"value":' + number + _unit_fragment(value.unit)
+def _place(kind: Kind) -> bytes:
+    """Template of a value with a place for its digits, or with the reason why there are none."""
+    if kind.absent:
+        return b"%.0s" + _literal(_absent_fragment(kind.absent))  # takes digits, shows nothing
+    return b',"valueQuantity":{"value":%s' + _literal(_unit_fragment(kind.unit))
 
 
-@lru_cache(maxsize=8192)
-def _component(value: Value) -> bytes:
-    return b'{"code":' + FRAGMENTS[value.metric].code + _value(value) + b"}"
+def _literal(text: bytes) -> bytes:
+    """Text of a template that stays as it is."""
+    return text.replace(b"%", b"%%")
 
 
 _SIDES: Final = tuple(METRICS[name].wire for name in ("systolic_bp", "diastolic_bp"))
+_NOT_STORED: Final = b',"dataAbsentReason":' + orjson.dumps(
+    {"coding": [{"system": _DAR, "code": "unknown"}], "text": "not stored"}
+)
 
 
-@lru_cache(maxsize=8)
-def _lacking(stored: tuple[int, ...]) -> tuple[bytes, ...]:
-    """Sides that a pressure must show (R4 bp: 1..1 each) and that have no row."""
-    concept = {"coding": [{"system": _DAR, "code": "unknown"}], "text": "not stored"}
-    reason = b',"dataAbsentReason":' + orjson.dumps(concept) + b"}"
-    return tuple(
-        b'{"code":' + FRAGMENTS[side].code + reason for side in _SIDES if side not in stored
-    )
+def _components(kinds: Sequence[Kind]) -> bytes:
+    """Template of a panel; both sides of a pressure are in it (R4 bp: 1..1 each)."""
+    parts = [(kind.metric, _place(kind)) for kind in kinds]
+    present = {kind.metric for kind in kinds}
+    parts += [(side, _NOT_STORED) for side in _SIDES if side not in present]
+    texts = [
+        b'{"code":' + _literal(FRAGMENTS[metric].code) + place + b"}" for metric, place in parts
+    ]
+    return b',"component":[' + b",".join(texts) + b"]"
 
 
-def _is_invalid(value: Value) -> bool:
-    return bool(value.flags & _INVALID) or _reason(value.absent) is Absent.INVALID
+def _is_invalid(kind: Kind) -> bool:
+    return bool(kind.flags & _INVALID) or _reason(kind.absent) is Absent.INVALID
 
 
-def _status(values: Sequence[Value], flags: int) -> bytes:
-    if not flags and not values[0].absent:
-        return b"final"
+def _status(kinds: Sequence[Kind], flags: int) -> bytes:
     # One bad side of a pressure is a dataAbsentReason there; the other side stands.
-    if all(map(_is_invalid, values)):
+    if all(map(_is_invalid, kinds)):
         return b"entered-in-error"
     return b"preliminary" if flags & _EARLY else b"final"
 
@@ -202,24 +208,23 @@ def _device_time(text: str | None) -> bytes:
     return b',{"url":"deviceTimeAsSent","valueString":' + orjson.dumps(text) + b"}]}]}"
 
 
-@lru_cache(maxsize=4096)
-def _extensions(
-    gateway: str, raw: tuple[str, str] | None, context: tuple[tuple[str, str], ...], flags: int
-) -> bytes:
-    extensions: list[dict[str, Any]] = [
-        {"url": GATEWAY_EXTENSION, "valueReference": {"reference": gateway_reference(gateway)}}
+def _extension(url: str, **value: Any) -> bytes:
+    return orjson.dumps({"url": url, **value})
+
+
+def _remarks(row: ObservationRow) -> bytes:
+    """Extensions that few Observations have in common."""
+    raw = [_extension(RAW_EXTENSION, valueString=" ".join(row.raw))] if row.raw else []
+    said = [
+        _extension(CONTEXT_EXTENSION, valueString=f"{name}={value}") for name, value in row.context
     ]
-    if raw is not None:
-        extensions.append({"url": RAW_EXTENSION, "valueString": " ".join(raw)})
-    extensions += [
-        {"url": CONTEXT_EXTENSION, "valueString": f"{name}={value}"} for name, value in context
-    ]
-    extensions += [
-        {"url": FLAG_EXTENSION, "valueCode": str(flag.name).lower().replace("_", "-")}
-        for flag in Flag
-        if flags & flag
-    ]
-    return orjson.dumps(extensions)
+    return b"".join([b"," + extension for extension in (*raw, *said)])
+
+
+@lru_cache(maxsize=1024)
+def _flag_extensions(flags: int) -> bytes:
+    codes = [str(flag.name).lower().replace("_", "-") for flag in Flag if flags & flag]
+    return b"".join([b"," + _extension(FLAG_EXTENSION, valueCode=code) for code in codes])
 
 
 def gateway_reference(gateway: str) -> str:
@@ -228,34 +233,40 @@ def gateway_reference(gateway: str) -> str:
 
 
 class _Frame(NamedTuple):
-    """The pieces of an Observation that many have: after meta, identifier, time and number."""
+    """Texts of circumstances: after meta, remarks, id, time, issued (a template), digits."""
 
-    extension: bytes
+    gateway: bytes
     identifier: bytes
+    subject: bytes
     time: bytes
-    value: bytes
+    body: bytes
+    device: bytes
+    scales: tuple[int, ...]
 
 
 @lru_cache(maxsize=8192)
-def _frame(
-    origin: Origin, gateway: str, clock: int, error_ms: int, status: bytes, flags: int, unit: str,
-    raw: tuple[str, str] | None, context: tuple[tuple[str, str], ...],
-) -> _Frame:  # fmt: skip
+def _frame(about: Circumstances) -> _Frame:
+    origin, kinds = about.origin, about.kinds
+    flags = reduce(or_, [kind.flags for kind in kinds])
+    is_panel = kinds[0].metric != origin.metric
+    is_moles = not is_panel and is_amount(kinds[0].unit)
     fragments = FRAGMENTS[origin.metric]
-    is_moles = is_amount(unit)
     code = fragments.code_moles if is_moles else fragments.code
     profile = fragments.profile_moles if is_moles else fragments.profile
+    gateway = {"reference": gateway_reference(about.gateway)}
     subject = f',"subject":{{"reference":"Patient/{origin.patient_id}"}},"effectiveDateTime":"'
     device = f',"device":{{"reference":"Device/{origin.device_id}"}}}}'
     site = b"" if origin.site is None else b',"bodySite":' + orjson.dumps({"text": origin.site})
-    extensions = _extensions(gateway, raw, context, flags)
     return _Frame(
-        profile + b'},"extension":' + extensions
-        + b',"identifier":[{"system":"' + IDENTIFIER_SYSTEM.encode() + b'","value":"',
-        b'"}],"status":"' + status + b'","category":' + fragments.category
+        profile + b'},"extension":[' + _extension(GATEWAY_EXTENSION, valueReference=gateway),
+        _flag_extensions(flags)
+        + b'],"identifier":[{"system":"' + IDENTIFIER_SYSTEM.encode() + b'","value":"',
+        b'"}],"status":"' + _status(kinds, flags) + b'","category":' + fragments.category
         + b',"code":' + code + subject.encode(),
-        _time_provenance(clock, error_ms),
+        _time_provenance(about.clock, about.error_ms),
+        _components(kinds) if is_panel else _place(kinds[0]),
         _interpretation(flags) + site + device.encode(),
+        tuple([kind.scale for kind in kinds]),
     )  # fmt: skip
 
 
@@ -270,32 +281,23 @@ def _commit(commit_seq: int, stored_at: datetime) -> tuple[bytes, bytes]:
 def observation_parts(row: ObservationRow) -> tuple[bytes, ...]:
     """One Observation as UTF-8 JSON, in pieces to be joined."""
     identity = row.observation_id.encode()
-    origin, values = row.origin, row.values
-    first = values[0]
-    if first.metric == origin.metric:
-        flags, unit, body = first.flags, first.unit, _value(first)
-    else:
-        flags, unit = reduce(or_, [value.flags for value in values]), ""
-        lacking = _lacking(tuple([value.metric for value in values]))
-        body = b',"component":[' + b",".join([*map(_component, values), *lacking]) + b"]"
-    frame = _frame(
-        origin, row.gateway, row.clock, row.error_ms, _status(values, flags), flags, unit, row.raw,
-        row.context,
-    )  # fmt: skip
+    frame = _frame(row.circumstances)
     meta, issued = _commit(row.commit_seq, row.stored_at)
     return (
         b'{"resourceType":"Observation","id":"',
         identity,
         meta,
-        frame.extension,
-        identity,
+        frame.gateway,
+        _remarks(row) if row.context or row.raw else b"",
         frame.identifier,
-        date_time(row.time_us, row.offset_min),
+        identity,
+        frame.subject,
+        date_time(row.time_us, row.circumstances.offset_min),
         frame.time,
         _device_time(row.device_time),
         issued,
-        body,
-        frame.value,
+        frame.body % tuple(map(_digits, row.mantissas, frame.scales)),
+        frame.device,
     )
 
 

@@ -12,18 +12,15 @@ a reader that has seen n has seen everything below n.
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from typing import Final, Literal, Protocol
+from datetime import date, datetime
+from typing import Literal, Protocol
 from uuid import UUID
-
-import msgspec
 
 from wardlight_cloud.store.batch import IngestBatch, IngestResult, LedgerState
 from wardlight_cloud.store.logins import LoginStore
 from wardlight_cloud.store.maintenance import MaintenanceStore
+from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.quarantine import QuarantineStore
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,57 +103,6 @@ class Assignment:
     patient_id: UUID
     valid_from: datetime
     valid_to: datetime | None
-
-
-class Value(msgspec.Struct, frozen=True, gc=False):
-    """One stored number of an Observation. ``absent`` is a wire code, 0 = present."""
-
-    metric: int  # wire number of the code table
-    mantissa: int
-    scale: int
-    absent: int
-    unit: str
-    flags: int
-
-
-class Origin(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
-    """What all Observations of a series have in common while one patient has the device.
-
-    ``metric`` is the panel's number for a panel.
-    """
-
-    metric: int
-    patient_id: UUID
-    device_id: UUID
-    user: int | None
-    site: str | None
-
-
-class ObservationRow(msgspec.Struct, gc=False):
-    """One Observation: a single value, or a panel (blood pressure) with its components.
-
-    observation_id is opaque and stable. A page has many of these: hence Structs, which are made
-    ten times faster than dataclasses, and a time in microseconds since 1970.
-    """
-
-    observation_id: str
-    origin: Origin
-    values: list[Value]
-    gateway: str
-    time_us: int
-    offset_min: int
-    clock: int  # ClockQuality | TimeMethod << 4
-    error_ms: int  # -1 = no honest bound
-    device_time: str | None
-    raw: tuple[str, str] | None  # (decimal text, unit) before conversion, single values only
-    context: tuple[tuple[str, str], ...]
-    commit_seq: int
-    stored_at: datetime
-
-    @property
-    def time(self) -> datetime:
-        """``time_us`` as an instant."""
-        return _EPOCH + timedelta(microseconds=self.time_us)
 
 
 @dataclass(frozen=True, slots=True)

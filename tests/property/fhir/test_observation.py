@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardlight_cloud.fhir.observation import observation
-from wardlight_cloud.store.base import ObservationRow, Origin, Value
+from wardlight_cloud.store.observation_rows import (
+    Circumstances,
+    Kind,
+    ObservationRow,
+    Origin,
+)
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import Flag
 from wardlight_shared.records import TimeMethod
@@ -31,9 +36,8 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_s
 def rows(draw: st.DrawFn) -> ObservationRow:
     metric = draw(st.sampled_from(SINGLES))
     absent = draw(st.sampled_from([0, 0, 0, *range(1, 14), 200]))
-    value = Value(
+    kind = Kind(
         metric.wire,
-        0 if absent else draw(st.integers(-(10**9), 10**9)),
         draw(st.integers(-7, 3)),
         absent,
         metric.unit,
@@ -43,13 +47,16 @@ def rows(draw: st.DrawFn) -> ObservationRow:
     moments = st.integers(0, 3 * 10**15).map(lambda us: START + timedelta(microseconds=us))
     return ObservationRow(
         observation_id="mzxw6ytboi",
-        origin=Origin(metric.wire, UUID(int=1), UUID(int=2), None, draw(st.none() | TEXT)),
-        values=[value],
-        gateway="gw-test",
+        circumstances=Circumstances(
+            origin=Origin(metric.wire, UUID(int=1), UUID(int=2), None, draw(st.none() | TEXT)),
+            kinds=(kind,),
+            gateway="gw-test",
+            offset_min=draw(st.integers(-14 * 60, 14 * 60)),
+            clock=clock,
+            error_ms=draw(st.integers(-1, 2**31 - 1)),
+        ),
+        mantissas=(0 if absent else draw(st.integers(-(10**9), 10**9)),),
         time_us=draw(st.integers(0, 8 * 10**15)),
-        offset_min=draw(st.integers(-14 * 60, 14 * 60)),
-        clock=clock,
-        error_ms=draw(st.integers(-1, 2**31 - 1)),
         device_time=draw(st.none() | TEXT),
         raw=draw(st.none() | st.tuples(TEXT, TEXT)),
         context=tuple(draw(st.lists(st.tuples(TEXT, TEXT), max_size=3))),
@@ -70,7 +77,7 @@ def test_every_row_becomes_a_valid_observation(row: ObservationRow) -> None:
     else:
         assert resource["valueQuantity"]["value"] == Decimal(value.mantissa).scaleb(value.scale)
     effective = datetime.fromisoformat(resource["effectiveDateTime"])
-    assert effective.utcoffset() == timedelta(minutes=row.offset_min)
+    assert effective.utcoffset() == timedelta(minutes=row.circumstances.offset_min)
     assert timedelta(0) <= row.time - effective < timedelta(milliseconds=1)
     texts = [e["valueString"] for e in resource["extension"] if "valueString" in e]
     raw = [] if row.raw is None else [" ".join(row.raw)]

@@ -6,14 +6,15 @@ stand at the same (time, ord) and become one Observation.
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, Literal
+from uuid import UUID
 
 import msgspec
 
-from wardlight_cloud.store.base import ObservationRow, Value
+from wardlight_cloud.store.observation_rows import Circumstances, Kind, ObservationRow, Origin
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.known import KnownFacts
 from wardlight_cloud.store.postgres.sealed import ObservationIds, ObservationKey
@@ -28,8 +29,10 @@ _US: Final = timedelta(microseconds=1)
 _INT_MAX: Final = (1 << 31) - 1
 SEQ_MAX: Final = (1 << 63) - 1
 
-# place, ord, time, commit, mantissa, flags, error, gateway, scale, absent, offset, clock
-_READING: Final = struct.Struct(">iiqqqqiihhhh")
+# time, commit, mantissa, ord, and what many readings share: place, flags, error, gateway, scale,
+# absent, offset, clock
+_READING: Final = struct.Struct(">qqqi28s")
+_SHARED: Final = struct.Struct(">iqiihhhh")
 _DETAILED: Final = struct.Struct(">iiq")  # place, ord, time
 _SERVER_EPOCH_US: Final = 946_684_800_000_000  # the server counts from 2000
 
@@ -51,16 +54,30 @@ Detail = tuple[int | None, int | None, str | None, str | None]
 """Raw mantissa and scale, device time, context as JSON: what a reading has beyond its number."""
 
 
-class Found(ObservationRow, gc=False):
-    """An Observation on its way: id, gateway and stored_at follow when it is on the page.
+class Shared(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """What many readings of a scan have in common; ``place`` is that of their stretch."""
 
-    Its facts are those of its first component, its values those of all.
+    stretch: Stretch
+    place: int
+    kind: Kind
+    gateway_id: int
+    offset_min: int
+    clock: int
+    error_ms: int
+
+
+class Found(ObservationRow, gc=False):
+    """An Observation on its way: id, circumstances and stored_at follow when it is on the page.
+
+    ``parts`` are the components of a panel. ``shared`` is that of its first reading, or of the
+    one that has details.
     """
 
     stretch: Stretch
     anchor: int
     ord: int
-    gateway_id: int
+    shared: Shared
+    parts: list[tuple[Kind, int]] | None
 
     @property
     def key(self) -> ObservationKey:
@@ -71,11 +88,6 @@ class Found(ObservationRow, gc=False):
     def position(self) -> Position:
         """Where it stands in the search."""
         return self.stretch.position, self.time_us, self.anchor, self.ord
-
-    @property
-    def is_panel(self) -> bool:
-        """Whether it has components."""
-        return self.anchor != self.stretch.span.series_id
 
     @property
     def has_details(self) -> bool:
@@ -184,54 +196,71 @@ def _together(
     details: dict[tuple[int, int, int], Detail],
 ) -> list[Found]:
     """Rows as Observations; rows of one stand together. One turn is worth microseconds a row."""
+    rows = list(_READING.iter_unpack(packed))
+    shared_by = {text: _shared(text, stretches) for text in {row[-1] for row in rows}}
     gathered: list[Found] = []
-    found: Found | None = None
-    last: tuple[int, int, int, int] | None = None
-    for (
-        place, ord_, time, seq, mantissa, flags, error_ms, gateway_id, scale, absent, offset_min,
-        clock,
-    ) in _READING.iter_unpack(packed):  # fmt: skip
-        stretch = stretches[place - 1]
+    panels: dict[Position, Found] = {}
+    for time, seq, mantissa, ord_, text in rows:
+        shared = shared_by[text]
+        stretch = shared.stretch
         span = stretch.span
-        value = Value(span.metric, mantissa, scale, absent, span.unit, flags)
         if seq < span.assigned_seq:
             seq = span.assigned_seq
-        position = stretch.position, time, span.anchor, ord_
-        if found is None or position != last:
-            last = position
-            found = Found(
-                "", span.origin, [value], "", time + _SERVER_EPOCH_US, offset_min, clock, error_ms,
-                None, None, (), seq, _EPOCH, stretch, span.anchor, ord_, gateway_id,
-            )  # fmt: skip
-            gathered.append(found)
-        else:
-            found.values.append(value)
-            if seq > found.commit_seq:
-                found.commit_seq = seq
+        parts = None
+        if span.anchor != span.series_id:
+            position = stretch.position, time, span.anchor, ord_
+            if position in panels:
+                found = panels[position]
+                _join(found, shared, mantissa, seq)
+                if details and not found.has_details:
+                    _tell(found, shared, details.get((shared.place, ord_, time)))
+                continue
+            parts = [(shared.kind, mantissa)]
+        found = Found(
+            "", _UNKNOWN, (mantissa,), time + _SERVER_EPOCH_US, None, None, (), seq, _EPOCH,
+            stretch, span.anchor, ord_, shared, parts,
+        )  # fmt: skip
+        gathered.append(found)
+        if parts is not None:
+            panels[position] = found
         if details:
-            detail = details.get((place, ord_, time))
-            if detail is not None and not found.has_details:
-                _tell(found, detail, span)
-                found.offset_min, found.clock, found.error_ms = offset_min, clock, error_ms
-                found.gateway_id = gateway_id
+            _tell(found, shared, details.get((shared.place, ord_, time)))
     return gathered
 
 
-def _tell(found: Found, detail: Detail, span: Span) -> None:
+def _shared(text: bytes, stretches: Sequence[Stretch]) -> Shared:
+    place, flags, error_ms, gateway_id, scale, absent, offset_min, clock = _SHARED.unpack(text)
+    stretch = stretches[place - 1]
+    kind = Kind(stretch.span.metric, scale, absent, stretch.span.unit, flags)
+    return Shared(stretch, place, kind, gateway_id, offset_min, clock, error_ms)
+
+
+def _join(panel: Found, shared: Shared, mantissa: int, seq: int) -> None:
+    """One more component."""
+    assert panel.parts is not None  # noqa: S101 - it is a panel
+    panel.parts.append((shared.kind, mantissa))
+    panel.commit_seq = max(panel.commit_seq, seq)
+
+
+def _tell(found: Found, shared: Shared, detail: Detail | None) -> None:
     """The component that has details speaks for all."""
+    if detail is None:
+        return
     raw_mantissa, raw_scale, found.device_time, context = detail
+    found.shared = shared
     if context is not None:
         found.context = tuple((name, value) for name, value in json.loads(context))
-    if found.is_panel or span.raw_unit is None:
+    raw_unit = shared.stretch.span.raw_unit
+    if found.parts is not None or raw_unit is None:
         return
     if raw_mantissa is not None and raw_scale is not None:
         number = format(decimal_from_parts(raw_mantissa, raw_scale), "f")
-        found.raw = number, span.raw_unit
+        found.raw = number, raw_unit
 
 
 async def complete_panels(connection: Connection, found: Sequence[Found]) -> None:
     """Give panels all their components, also those that the search has not asked for."""
-    panels = [each for each in found if each.is_panel]
+    panels = [each for each in found if each.parts is not None]
     if not panels:
         return
     times = [each.time for each in panels]
@@ -244,29 +273,47 @@ async def complete_panels(connection: Connection, found: Sequence[Found]) -> Non
         max(times),
         int(NOT_CLINICAL),
     )
-    for panel in panels:
-        panel.values = []
+    parts: list[list[tuple[Kind, int]]] = [[] for _ in panels]
     for row in rows:
         panel = panels[row["place"] - 1]
-        number = row["metric"], row["mantissa"], row["scale"], row["absent"]
-        panel.values.append(Value(*number, row["unit"], row["flags"]))
+        kind = Kind(row["metric"], row["scale"], row["absent"], row["unit"], row["flags"])
+        parts[row["place"] - 1].append((kind, row["mantissa"]))
         panel.commit_seq = max(panel.commit_seq, row["commit_seq"])
+    for panel, all_parts in zip(panels, parts, strict=True):
+        panel.parts = all_parts
 
 
 async def finish(
     connection: Connection, page: Sequence[Found], ids: ObservationIds, known: KnownFacts
 ) -> None:
     """Give the Observations of a page what all of them need and few scans know."""
-    names = ids.ids([(each.anchor, each.time_us, each.ord) for each in page])
+    names = ids.ids([each.key for each in page])
     stored_at = await known.stored_at(connection, {each.commit_seq for each in page})
-    gateways = await known.gateways(connection, {each.gateway_id for each in page})
+    everything_shared = {each.shared for each in page}
+    gateways = await known.gateways(connection, {each.gateway_id for each in everything_shared})
+    alone = {each: _circumstances(each, (each.kind,), gateways) for each in everything_shared}
     for each, name in zip(page, names, strict=True):
         each.observation_id = name
         each.stored_at = stored_at[each.commit_seq]
-        each.gateway = gateways[each.gateway_id]
-        if len(each.values) > 1:
-            each.values.sort(key=_metric)
+        if each.parts is None:
+            each.circumstances = alone[each.shared]
+        else:
+            kinds, each.mantissas = zip(*sorted(each.parts, key=_metric), strict=True)
+            each.circumstances = _circumstances(each.shared, kinds, gateways)
 
 
-def _metric(value: Value) -> int:
-    return value.metric
+def _metric(part: tuple[Kind, int]) -> int:
+    return part[0].metric
+
+
+def _circumstances(
+    shared: Shared, kinds: tuple[Kind, ...], gateways: Mapping[int, str]
+) -> Circumstances:
+    return _interned(
+        shared.stretch.span.origin, kinds, gateways[shared.gateway_id], shared.offset_min,
+        shared.clock, shared.error_ms,
+    )  # fmt: skip
+
+
+_interned: Final = lru_cache(maxsize=1 << 14)(Circumstances)
+_UNKNOWN: Final = Circumstances(Origin(0, UUID(int=0), UUID(int=0), None, None), (), "", 0, 0, -1)

@@ -14,6 +14,7 @@ import re
 import secrets
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -42,7 +43,7 @@ class ObservationIds:
 
     def ids(self, keys: Sequence[ObservationKey]) -> list[str]:
         """Ids of keys."""
-        blocks = b"".join([_KEY.pack(*key) for key in keys])
+        blocks = struct.pack(f">{'iqi' * len(keys)}", *chain.from_iterable(keys))
         text = self._cipher.encryptor().update(blocks).hex()
         return [text[at : at + _TEXT_LENGTH] for at in range(0, len(text), _TEXT_LENGTH)]
 

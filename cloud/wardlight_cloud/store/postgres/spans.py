@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from wardlight_cloud.store.base import ObservationQuery, Origin, TimeBound
+from wardlight_cloud.store.base import ObservationQuery, TimeBound
+from wardlight_cloud.store.observation_rows import Origin
 from wardlight_cloud.store.observed import OBSERVED
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.statements import statements

@@ -14,7 +14,13 @@ from fhir.resources.R4B.observation import Observation
 from msgspec.structs import replace
 
 from wardlight_cloud.fhir.observation import TIME_EXTENSION, decimal_text, observation
-from wardlight_cloud.store.base import ObservationRow, Origin, Value
+from wardlight_cloud.store.observation_rows import (
+    Circumstances,
+    Kind,
+    ObservationRow,
+    Origin,
+    Value,
+)
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
 from wardlight_shared.records import TimeMethod
@@ -22,19 +28,22 @@ from wardlight_shared.timestamps import ClockQuality
 
 ROW = ObservationRow(
     observation_id="mzxw6ytboi",
-    origin=Origin(
-        metric=METRICS["spo2"].wire,
-        patient_id=UUID("0b8f4f5e-6f0a-4a3b-9d3e-7f1f6f0c2a11"),
-        device_id=UUID("3a5f0a0e-0000-4000-8000-000000000001"),
-        user=None,
-        site=None,
+    circumstances=Circumstances(
+        origin=Origin(
+            metric=METRICS["spo2"].wire,
+            patient_id=UUID("0b8f4f5e-6f0a-4a3b-9d3e-7f1f6f0c2a11"),
+            device_id=UUID("3a5f0a0e-0000-4000-8000-000000000001"),
+            user=None,
+            site=None,
+        ),
+        kinds=(Kind(METRICS["spo2"].wire, 0, 0, "%", 0),),
+        gateway="gw-test",
+        offset_min=60,
+        clock=ClockQuality.NTP | TimeMethod.DEVICE_CLOCK << 4,
+        error_ms=2010,
     ),
-    values=[Value(METRICS["spo2"].wire, 97, 0, 0, "%", 0)],
-    gateway="gw-test",
+    mantissas=(97,),
     time_us=int(datetime(2026, 1, 31, 23, 30, 0, tzinfo=UTC).timestamp()) * 1_000_000,
-    offset_min=60,
-    clock=ClockQuality.NTP | TimeMethod.DEVICE_CLOCK << 4,
-    error_ms=2010,
     device_time="2026-02-01T00:29:58",
     raw=None,
     context=(),
@@ -44,8 +53,14 @@ ROW = ObservationRow(
 
 
 def row(metric: str, *values: Value, **changes: Any) -> ObservationRow:
-    origin = replace(ROW.origin, metric=METRICS[metric].wire)
-    return replace(ROW, origin=origin, values=list(values), **changes)
+    kinds = [Kind(v.metric, v.scale, v.absent, v.unit, v.flags) for v in values]
+    about = replace(
+        ROW.circumstances,
+        origin=replace(ROW.origin, metric=METRICS[metric].wire),
+        kinds=tuple(kinds),
+    )
+    mantissas = tuple(v.mantissa for v in values)
+    return replace(ROW, circumstances=about, mantissas=mantissas, **changes)
 
 
 def value(metric: str, mantissa: int, scale: int = 0, *, absent: int = 0, flags: int = 0) -> Value:
@@ -138,7 +153,8 @@ def test_time_has_the_local_offset_and_its_provenance() -> None:
 
 
 def test_unknown_time_bound_is_left_out() -> None:
-    resource = parsed(replace(ROW, error_ms=-1, device_time=None))
+    about = replace(ROW.circumstances, error_ms=-1)
+    resource = parsed(replace(ROW, circumstances=about, device_time=None))
     (extension,) = resource["_effectiveDateTime"]["extension"]
     assert {part["url"] for part in extension["extension"]} == {"method", "clock", "uncertain"}
 

@@ -118,8 +118,8 @@ WITH page AS MATERIALIZED (
 SELECT
     (
         SELECT string_agg(
-            int8send((place << 32) | ord) || timestamptz_send(time) || int8send(commit_seq)
-            || int8send(mantissa) || int8send(flags)
+            timestamptz_send(time) || int8send(commit_seq) || int8send(mantissa)
+            || int8send((ord::bigint << 32) | place) || int8send(flags)
             || int8send((error_ms::bigint << 32) | gateway_id)
             || int8send(
                 (scale::bigint << 48) | ((absent::bigint & 65535) << 32)
@@ -177,8 +177,8 @@ WITH page AS MATERIALIZED (
 SELECT
     (
         SELECT string_agg(
-            int8send((place << 32) | ord) || timestamptz_send(time) || int8send(commit_seq)
-            || int8send(mantissa) || int8send(flags)
+            timestamptz_send(time) || int8send(commit_seq) || int8send(mantissa)
+            || int8send((ord::bigint << 32) | place) || int8send(flags)
             || int8send((error_ms::bigint << 32) | gateway_id)
             || int8send(
                 (scale::bigint << 48) | ((absent::bigint & 65535) << 32)
