@@ -11,7 +11,8 @@ Out     one Frame a second: spo2 in % and pulse_rate_oximeter in /min of the las
         with the status of all frames of that second as flags, and the pleth as Samples.
         SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID
         A packet with a damaged frame gives nothing; its time is a gap between the Samples
-Errors  none from bytes: damaged frames are counted (FramerCounts); ConfigError for an option
+Errors  none from bytes on a line: damaged frames are counted (FramerCounts); DecodeError from
+        ``decode_bytes``; ConfigError for an option
         other than ``data_format`` 2 or 7
 Source  Nonin OEM III Module Specification and Technical Information, serial data formats #2, #7;
         the same layout is implemented by mdpnp and by pez-globo/pufferfish-software
@@ -24,16 +25,19 @@ from functools import lru_cache
 from struct import iter_unpack
 from typing import Final
 
+from wardlight_edge.devices import serial_nonin_df8
 from wardlight_edge.devices._base import Frame, FramerCounts, Options, Samples
 from wardlight_edge.devices._gatt import Number, nonzero, number
-from wardlight_shared.errors import ConfigError
-from wardlight_shared.model import Absent, Flag, Reading
+from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_shared.model import Absent, DeviceInfo, Flag, Reading
 
 _FRAME: Final = 5
 _PACKET: Final = 25 * _FRAME
 _PACKETS_A_SECOND: Final = 3
 _SAMPLES_A_PACKET: Final = 25
 _RATE_MHZ: Final = 75_000
+_BEHIND_2: Final = bytes.fromhex("0181000082") * 2
+_BEHIND_7: Final = bytes.fromhex("8100000081") * 2
 _CHAIN: Final = 3  # frames in a row that settle which of two overlapping readings is true
 _LOOKAHEAD: Final = (_FRAME - 1) + _CHAIN * _FRAME
 _START: Final = 0x01
@@ -68,6 +72,29 @@ def framer(options: Options) -> "NoninFramer":
     return NoninFramer(is_format_7=data_format == 7)
 
 
+def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], DeviceInfo]:
+    """Decode a stretch of a line packet by packet, in the format given or in the one that fits.
+
+    Where neither fits, it may be format #8, which has no checksum.
+    """
+    framer(options)
+    data_format = options.get("data_format")
+    formats = (2, 7) if data_format is None else (data_format,)
+    frames = max((_packets(octets, is_format_7=each == 7) for each in formats), key=len)
+    if not frames and data_format is None:
+        return serial_nonin_df8.decode_bytes(octets, {})
+    if not frames:
+        raise DecodeError(f"Nonin: {len(octets)} bytes hold no whole packet of 25 frames")
+    readings = tuple(reading for frame in frames for reading in frame.readings)
+    return readings, DeviceInfo(manufacturer="Nonin Medical")
+
+
+def _packets(octets: bytes, *, is_format_7: bool) -> tuple[Frame, ...]:
+    """A Frame for each packet; two frames behind settle where the last one ends."""
+    line = NoninFramer(is_format_7=is_format_7, packets=1)
+    return line.feed(octets + (_BEHIND_7 if is_format_7 else _BEHIND_2))
+
+
 class NoninFramer:
     """Framing state of one line: at most one packet and one undecided frame are kept.
 
@@ -76,8 +103,9 @@ class NoninFramer:
     sum modulo 256 fits one place in 256 by chance.
     """
 
-    def __init__(self, *, is_format_7: bool) -> None:
+    def __init__(self, *, is_format_7: bool, packets: int = _PACKETS_A_SECOND) -> None:
         self._is_format_7 = is_format_7
+        self._packets_a_report = packets
         self._status_at = 0 if is_format_7 else 1
         self._kept = b""
         self._packet = bytearray()
@@ -187,9 +215,10 @@ class NoninFramer:
         if len(self._packet) == _PACKET:
             self._second.append(bytes(self._packet))
             self._packet.clear()
-        if len(self._second) >= _PACKETS_A_SECOND:
-            packets = self._second[:_PACKETS_A_SECOND]
-            del self._second[:_PACKETS_A_SECOND]
+        count = self._packets_a_report
+        if len(self._second) >= count:
+            packets = self._second[:count]
+            del self._second[:count]
             if any(packets):
                 done.append(self._report(packets))
 

@@ -1,15 +1,16 @@
 """How fast device bytes become readings: GATT values per second, serial bytes per second.
 
-There is no aim and no baseline: the figure says how far the decoders are from mattering. A stream
+The aims: 100,000 GATT vitals and 5 MB of a serial line a second on one core. A stream
 brings one GATT value a second, a Nonin line 375 bytes a second.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
-from wardlight_edge.devices import Framer, load_gatt, load_serial
+from wardlight_edge.devices import Framer, Options, load_gatt, load_serial
 from wardlight_lab.bench.figures import Row
 from wardlight_lab.bench.rounds import in_turn
 from wardlight_lab.bench.setting import Setting, Unsound
@@ -21,6 +22,7 @@ from wardlight_lab.devices import (
     weight_scale,
 )
 from wardlight_lab.devices.patient import PatientVitals
+from wardlight_lab.serialport import contec, masimo
 from wardlight_lab.serialport.nonin import (
     FRAMES_A_PACKET,
     Format,
@@ -54,13 +56,24 @@ def measure(setting: Setting) -> Iterator[Row]:
     seconds = setting.size(2000, 20)
     found = in_turn(
         rounds,
-        {
-            "format 2": _timed_serial(Format.DF2, {}, seconds),
-            "format 7": _timed_serial(Format.DF7, {"data_format": 7}, seconds),
-        },
+        {name: _timed_serial(*kind, seconds) for name, kind in _serial_lines(seconds).items()},
     )
     for name, rates in found.items():
-        yield Row(NAME, f"serial bytes, Nonin {name}, framed and decoded", "MB/s", rates)
+        yield Row(NAME, f"serial bytes, {name}, framed and decoded", "MB/s", rates)
+
+
+def _serial_lines(seconds: int) -> dict[str, tuple[str, Options, bytes]]:
+    """By name: decoder, its options, and what an oximeter sends in so many seconds."""
+    return {
+        "Nonin format 2": ("serial_nonin", {}, _nonin(Format.DF2, seconds)),
+        "Nonin format 7": ("serial_nonin", {"data_format": 7}, _nonin(Format.DF7, seconds)),
+        "Nonin format 8": ("serial_nonin_df8", {}, _nonin_df8(seconds)),
+        "Contec": ("serial_contec", {}, _contec(contec.first_generation, seconds)),
+        "Contec 4.6": (
+            "serial_contec", {"data_format": "v46"}, _contec(contec.version_4_6, seconds)
+        ),
+        "Masimo ASCII 1": ("serial_masimo", {}, _masimo(seconds)),
+    }  # fmt: skip
 
 
 def _gatt_values() -> dict[str, Values]:
@@ -102,14 +115,11 @@ def _timed_gatt(name: str, values: Values, repeats: int) -> Timed:
     return rate
 
 
-def _timed_serial(
-    format_: Format, options: Mapping[str, str | int | float | bool], seconds: int
-) -> Timed:
-    line = _line(format_, seconds)
+def _timed_serial(decoder: str, options: Options, line: bytes, seconds: int) -> Timed:
     chunks = [line[at : at + _CHUNK] for at in range(0, len(line), _CHUNK)]
 
     def rate() -> float:
-        framer: Framer = load_serial("serial_nonin").framer(options)
+        framer: Framer = load_serial(decoder).framer(options)
         started = time.perf_counter()
         decoded = sum(len(framer.feed(chunk)) for chunk in chunks)
         took_s = time.perf_counter() - started
@@ -120,14 +130,40 @@ def _timed_serial(
     return rate
 
 
-def _line(format_: Format, seconds: int) -> bytes:
-    """What an oximeter sends in so many seconds."""
+def _shown(seconds: int) -> Iterator[tuple[datetime, int, int]]:
+    """Moment, SpO2 and pulse rate of each second."""
     vitals = PatientVitals("bench")
-    octets = bytearray()
     for second in range(seconds):
         at = _MORNING + timedelta(seconds=second)
-        values = Oximetry(int(vitals.spo2(at)), int(vitals.pulse(at)))
+        yield at, int(vitals.spo2(at)), int(vitals.pulse(at))
+
+
+def _nonin(format_: Format, seconds: int) -> bytes:
+    octets = bytearray()
+    for second, (_, spo2, pulse) in enumerate(_shown(seconds)):
+        values = Oximetry(spo2, pulse)
         for third in range(3):
             pleth = [(1000 * place + 77 * third) % 65_536 for place in range(FRAMES_A_PACKET)]
             octets += packet(format_, values, pleth, timer=(3 * second + third) % (1 << 14))
     return bytes(octets)
+
+
+def _nonin_df8(seconds: int) -> bytes:
+    """Format 8 sends 4 bytes a second: an hour for every second of the others."""
+    frames = [
+        bytes((0x80 | pulse >> 7, pulse & 0x7F, spo2, 0)) for _, spo2, pulse in _shown(seconds)
+    ]
+    return b"".join(frames) * 50
+
+
+def _contec(encode: Callable[[int, int, int], bytes], seconds: int) -> bytes:
+    return b"".join(
+        encode(spo2, pulse, place * 2)
+        for _, spo2, pulse in _shown(seconds)
+        for place in range(contec.FRAMES_A_SECOND)
+    )
+
+
+def _masimo(seconds: int) -> bytes:
+    perfusion = Decimal("3.60")
+    return b"".join(masimo.line(spo2, pulse, perfusion, at) for at, spo2, pulse in _shown(seconds))

@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from wardlight_edge import devices
-from wardlight_edge.devices import Frame, Framer
-from wardlight_shared.errors import ConfigError
+from wardlight_edge.devices import Frame, Framer, serial_nonin
+from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import Absent
 
 FRAME = 5
@@ -47,6 +47,27 @@ def test_one_frame_a_second_with_the_last_packet_of_it(data_format: int) -> None
     frames = _framer(data_format).feed(_stream(data_format, 10))
     assert _pulses(frames) == [Decimal(62), Decimal(65), Decimal(68)]
     assert [len(run.samples) for frame in frames for run in frame.samples] == [150, 150, 150]
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
+def test_one_packet_is_decoded_in_the_format_that_fits(data_format: int) -> None:
+    octets = _packet(data_format, 72, 97, random.Random(1))
+    readings, info = serial_nonin.decode_bytes(octets, {})
+    assert [reading.value for reading in readings] == [97, 72]
+    assert info.manufacturer == "Nonin Medical"
+    assert serial_nonin.decode_bytes(octets, {"data_format": data_format})[0] == readings
+
+
+def test_format_8_is_decoded_where_no_other_fits() -> None:
+    readings, _ = serial_nonin.decode_bytes(bytes.fromhex("80486100"), {})
+    assert [reading.value for reading in readings] == [97, 72]
+
+
+def test_bytes_without_a_packet_are_an_error() -> None:
+    with pytest.raises(DecodeError, match="no whole"):
+        serial_nonin.decode_bytes(b"\x01\x80", {})
+    with pytest.raises(DecodeError, match="25 frames"):
+        serial_nonin.decode_bytes(b"\x01\x80", {"data_format": 2})
 
 
 @pytest.mark.parametrize("data_format", FORMATS)

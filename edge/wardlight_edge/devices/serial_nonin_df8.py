@@ -1,0 +1,108 @@
+"""Nonin serial data format #8: wrist and finger oximeters (3150, 4100, Onyx II), once a second.
+
+In      9600 8N1, 4 bytes a second: status | pulse rate bits 6-0 | SpO2 | second status
+        status b7 always 1, b6 sensor disconnected, b5 out of track, b4 low and b3 marginal
+        perfusion, b2 artefact, b1-0 pulse rate bits 8-7; b7 of the others is 0
+        second status b0 battery low
+Out     one Frame a second: spo2 in %, pulse_rate_oximeter in /min with the status as flags.
+        SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID
+        There is no checksum: a frame counts when the next one begins right behind it
+Errors  none from bytes: damaged frames are counted; ConfigError for any option
+Source  Nonin 3150 and 4100 specifications, serial data format #8; the same fields in a public
+        patient gateway for Android (Wrist Ox) and a public Python decoder (formats 2, 7, 8)
+Vectors tests/vectors/serial_nonin_df8.toml
+"""
+
+from decimal import Decimal
+from functools import lru_cache
+from struct import iter_unpack
+from typing import Final
+
+from wardlight_edge.devices._base import Frame, FramerCounts, Options
+from wardlight_edge.devices._gatt import Number, nonzero, number
+from wardlight_edge.devices._sync_bit import HIGH, LOW, SyncBitFramer
+from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_shared.model import Absent, DeviceInfo, Flag, Reading
+
+_FRAME: Final = 4
+_PIECE: Final = "4s"
+_NEXT: Final = b"\x80"
+_PULSE_MISSING: Final = 511
+_SPO2_MISSING: Final = 127
+_SPO2_FULL: Final = 100
+_STATUS_FLAGS: Final = (
+    (0b0100_0000, Flag.SENSOR_FAULT),
+    (0b0010_0000, Flag.OUT_OF_TRACK),
+    (0b0001_0000, Flag.LOW_PERFUSION),
+    (0b0000_1000, Flag.SIGNAL_POOR),
+    (0b0000_0100, Flag.ARTIFACT),
+)
+
+
+class NoninFormat8Framer:
+    """Framing state of one line."""
+
+    def __init__(self) -> None:
+        self._line = SyncBitFramer(_FRAME, first=HIGH, rest=LOW, follows=HIGH)
+
+    @property
+    def counts(self) -> FramerCounts:
+        """What was received so far."""
+        return self._line.counts
+
+    def feed(self, octets: bytes) -> tuple[Frame, ...]:
+        """Take the next bytes of the line; return a Frame for each whole frame."""
+        return tuple(
+            [
+                _frame(octets)
+                for run in self._line.feed(octets)
+                if isinstance(run, bytes)
+                for (octets,) in iter_unpack(_PIECE, run)
+            ]
+        )
+
+
+def framer(options: Options) -> NoninFormat8Framer:
+    """Make the framer of one line."""
+    if options:
+        raise ConfigError("serial_nonin_df8: there are no options")
+    return NoninFormat8Framer()
+
+
+def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], DeviceInfo]:
+    """Decode a stretch of the line; its last frame needs nothing behind it."""
+    frames = framer(options).feed(octets + _NEXT)
+    if not frames:
+        raise DecodeError(f"Nonin format 8: {len(octets)} bytes hold no whole frame")
+    readings = tuple(reading for frame in frames for reading in frame.readings)
+    return readings, DeviceInfo(manufacturer="Nonin Medical")
+
+
+@lru_cache(maxsize=4096)
+def _frame(octets: bytes) -> Frame:
+    status, pulse_low, spo2, second = octets
+    flags = int(Flag.BATTERY_LOW) * (second & 1)
+    for mask, flag in _STATUS_FLAGS:
+        flags |= int(flag) * bool(status & mask)
+    saturation, raw, raw_unit = _saturation(spo2)
+    rate, rate_raw, rate_unit = _pulse_rate((status & 0b11) << 7 | pulse_low)
+    return Frame(
+        (
+            Reading("spo2", saturation, "%", raw, raw_unit, flags=flags),
+            Reading("pulse_rate_oximeter", rate, "/min", rate_raw, rate_unit, flags=flags),
+        )
+    )
+
+
+def _saturation(spo2: int) -> Number:
+    if spo2 == _SPO2_MISSING:
+        return Absent.NOT_MEASURED, None, None
+    if spo2 > _SPO2_FULL:
+        return number(Decimal(spo2), "%", Absent.INVALID)
+    return nonzero(Decimal(spo2), "%")
+
+
+def _pulse_rate(pulse: int) -> Number:
+    if pulse == _PULSE_MISSING:
+        return Absent.NOT_MEASURED, None, None
+    return nonzero(Decimal(pulse), "/min")
