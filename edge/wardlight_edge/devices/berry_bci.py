@@ -1,0 +1,125 @@
+"""Berry oximeters (BM1000, BM100): the BCI stream over their transparent UART.
+
+In      49535343-1E4D-4BD9-BA61-23C647249616, frames of 5 octets, 100 a second, several to a
+        notification and cut anywhere; bit 7 is set in the first octet of a frame alone
+        1: b3-0 signal strength, b4 no signal, b5 probe unplugged, b6 beat; 2: pleth, 7 bit;
+        3: b3-0 bar, b4 no finger, b5 searching, b6 pulse rate bit 7; 4: pulse rate bits 6-0;
+        5: SpO2. The assembler joins whole seconds
+Out     spo2 in % and pulse_rate_oximeter in /min of the last frame of a value, with the status of
+        all its frames as flags; the pleth as Samples. SpO2 127 and pulse rate 255 are
+        NOT_MEASURED; without a finger both are SENSOR_OFF
+Errors  DecodeError: no whole frames, an octet of another place in a frame
+Source  BCI Protocol V1.2 (zh2x/BCI_Protocol); adafruit/
+        Adafruit_CircuitPython_BLE_BerryMed_Pulse_Oximeter
+Vectors tests/vectors/berry_bci.toml
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from wardlight_edge.devices._base import Frame, Samples
+from wardlight_edge.devices._gatt import decode_value
+from wardlight_edge.devices._oximetry import pulse_rate, saturation
+from wardlight_edge.devices._seconds import Seconds, first_of
+from wardlight_shared.errors import DecodeError
+from wardlight_shared.model import Absent, Flag, Reading
+
+_STREAM: Final = "49535343-1E4D-4BD9-BA61-23C647249616"
+_FRAME: Final = 5
+_RATE: Final = 100
+_SYNC: Final = 0x80
+_NO_FINGER: Final = 0x10
+_SPO2_MISSING: Final = 127
+_PULSE_MISSING: Final = 255
+
+# (octet of the frame, bit, flag)
+_STATUS: Final = (
+    (0, 0x10, Flag.SIGNAL_POOR),
+    (0, 0x20, Flag.SENSOR_FAULT),
+    (2, 0x10, Flag.SENSOR_OFF),
+    (2, 0x20, Flag.OUT_OF_TRACK),
+)
+
+
+def _readings(value: bytes) -> tuple[Reading, ...]:
+    _check(value)
+    flags = 0
+    for place, bit, flag in _STATUS:
+        if any(octet & bit for octet in value[place::_FRAME]):
+            flags |= int(flag)
+    _, _, bar, low, spo2 = value[-_FRAME:]
+    reason = Absent.SENSOR_OFF if bar & _NO_FINGER else None
+    found = (
+        ("spo2", saturation(spo2, _SPO2_MISSING, reason), "%"),
+        (
+            "pulse_rate_oximeter",
+            pulse_rate((bar & 0x40) << 1 | low, _PULSE_MISSING, reason),
+            "/min",
+        ),
+    )
+    return tuple(
+        Reading(metric, number, unit, raw, raw_unit, flags=flags)
+        for metric, (number, raw, raw_unit), unit in found
+    )
+
+
+CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {_STREAM: _readings}
+
+
+def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
+    """Decode whole frames, at least one."""
+    return decode_value(CHARACTERISTICS, characteristic, value)
+
+
+def decode_frame(characteristic: str, value: bytes) -> Frame:
+    """Decode whole frames with their pleth."""
+    readings = decode(characteristic, value)
+    pleth = value[1::_FRAME]
+    octets = bytes(octet for sample in pleth for octet in (sample, 0))
+    first = first_of(len(pleth), _RATE)
+    return Frame(readings, (Samples("pleth_waveform", "1", _RATE * 1000, first, 0, octets),))
+
+
+def assembler() -> "BciAssembler":
+    """Make the assembler of one link."""
+    return BciAssembler()
+
+
+class BciAssembler:
+    """Finds frames in the stream and joins whole seconds of them."""
+
+    def __init__(self) -> None:
+        self._seconds = Seconds(_RATE, _FRAME)
+        self._part = b""
+
+    def take(self, characteristic: str, segment: bytes) -> bytes | None:
+        """Take one notification; return the frames of whole seconds.
+
+        Octets that fit no frame are skipped up to the next one that begins a frame, and show as a
+        break of the waveform: at 100 frames a second they are no reason to stop.
+        """
+        if characteristic != _STREAM:
+            return segment
+        octets, at, frames = self._part + segment, 0, bytearray()
+        while len(octets) - at >= _FRAME:
+            if _is_frame(octets[at : at + _FRAME]):
+                frames += octets[at : at + _FRAME]
+                at += _FRAME
+            else:
+                frames.clear()
+                self._seconds.broken()
+                at += 1
+        self._part = octets[at:]
+        return self._seconds.add(bytes(frames))
+
+
+def _is_frame(octets: bytes) -> bool:
+    return octets[0] >= _SYNC and all(octet < _SYNC for octet in octets[1:])
+
+
+def _check(value: bytes) -> None:
+    if not value or len(value) % _FRAME:
+        raise DecodeError(f"{_STREAM}: {len(value)} bytes, a frame has {_FRAME}")
+    for at in range(0, len(value), _FRAME):
+        if not _is_frame(value[at : at + _FRAME]):
+            raise DecodeError(f"{_STREAM}: no frame begins at byte {at}")
