@@ -28,7 +28,7 @@ from wardlight_shared.records import Lane, encode_body
 
 _log = logging.getLogger(__name__)
 _TICK_S: Final = 1.0
-_DEVICES_STOP_S: Final = 25.0
+DEVICES_STOP_S: Final = 25.0
 
 
 def run(settings: Settings) -> int:
@@ -105,7 +105,7 @@ async def _until_stopped(
     for task in (waiting, beating, devices):
         task.cancel()
     # Devices end by themselves in bounded time: their last blocks go into the outbox.
-    await asyncio.wait({devices, beating}, timeout=_DEVICES_STOP_S)
+    await asyncio.wait({devices, beating}, timeout=DEVICES_STOP_S)
     for task in (devices, beating, uplink):
         if task.done() and not task.cancelled():
             task.result()

@@ -12,6 +12,8 @@ import yaml
 
 from support.faces import keys, options, settings, subcommands
 from support.tree import ROOT, relative
+from wardlight_edge import daemon
+from wardlight_edge.uplink import uplink
 
 GATEWAY = ROOT / "firmware-configs" / "gateway"
 UNITS = sorted(GATEWAY.glob("*.service"))
@@ -239,6 +241,13 @@ def test_gateway_unit_is_watched() -> None:
     assert service["Type"] == "notify"
     assert int(service["WatchdogSec"]) > 0
     assert service["Restart"] == "always"
+
+
+def test_a_gateway_has_the_time_it_takes_to_stop() -> None:
+    longest_s = daemon.DEVICES_STOP_S + uplink.DRAIN_S + uplink.GOODBYE_S
+    unit = {key: value for _, key, value in _unit(GATEWAY / "wardlight-edge.service")}
+    assert int(unit["TimeoutStopSec"]) > longest_s
+    assert int(OURS["gateway"]["stop_grace_period"].removesuffix("s")) > longest_s
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)

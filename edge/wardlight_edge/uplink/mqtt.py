@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import secrets
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
@@ -94,20 +95,38 @@ class MqttLink:
 
     async def open(self) -> None:
         """Connect and subscribe."""
-        settings = self._settings
-        try:
-            await asyncio.to_thread(
-                self._client.connect, settings.host, settings.port, settings.keepalive_s
-            )
-        except (OSError, ValueError) as error:
-            why = await asyncio.to_thread(tls.explained, error, settings, self._gateway)
-            raise TransportError(f"{settings.host}:{settings.port}: {why}") from error
+        error = await self._connect()
+        if error is not None:
+            why = await asyncio.to_thread(tls.explained, error, self._settings, self._gateway)
+            raise TransportError(f"{self._settings.host}:{self._settings.port}: {why}") from error
         self._client.loop_start()
         await self._let_in()
         self._client.subscribe(topics.down_filter(self._gateway), qos=1)
         if not await self._answer(self._subscribed, "SUBACK"):
             advice = await self._advice("check its permissions")
             raise TransportError(f"the broker refused the subscription: {advice}")
+
+    async def _connect(self) -> OSError | ValueError | None:
+        """Connect in a thread that nobody waits for; returns why there is no connection.
+
+        A host that swallows what it gets must not keep a gateway from stopping.
+        """
+        settings = self._settings
+        done: asyncio.Future[OSError | ValueError | None] = self._loop.create_future()
+
+        def connect() -> None:
+            outcome: OSError | ValueError | None = None
+            try:
+                self._client.connect(settings.host, settings.port, settings.keepalive_s)
+            except (OSError, ValueError) as error:
+                outcome = error
+            self._to_loop(_settle, done, outcome)
+
+        threading.Thread(target=connect, name="mqtt connect", daemon=True).start()
+        # The timeout of the connection does not hold for finding the host's address.
+        longest_s = settings.connect_timeout_s + _ANSWER_TIMEOUT_S
+        await asyncio.wait({done}, timeout=longest_s)
+        return done.result() if done.done() else TimeoutError(f"no connection in {longest_s:g} s")
 
     async def _let_in(self) -> None:
         """Wait for CONNACK. With TLS 1.3 a certificate is refused only after the handshake."""

@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 _NTP_EVERY_S: Final = 600.0
-_GOODBYE_S: Final = 5.0
-_DRAIN_S: Final = 5.0
+GOODBYE_S: Final = 5.0
+DRAIN_S: Final = 5.0
 _POLL_S: Final = 0.05
 
 
@@ -133,7 +133,7 @@ class Uplink:
         self._link = None
         with contextlib.suppress(TransportError):
             link.publish(topics.state(self._gateway), self._presence(online=False), retained=True)
-            await link.flush(_GOODBYE_S)
+            await link.flush(GOODBYE_S)
 
     def _went_down(self, reason: str) -> None:
         if self._state.connected or self._state.reason != reason:
@@ -146,7 +146,7 @@ class Uplink:
 
     async def _drain(self) -> None:
         """At a graceful stop: give what waits a short while to be acked."""
-        ends_ms = self._clock.mono_ms() + int(_DRAIN_S * 1000)
+        ends_ms = self._clock.mono_ms() + int(DRAIN_S * 1000)
         while self._state.connected and self._outbox.status().records:
             if self._clock.mono_ms() >= ends_ms or self.task.done():
                 return

@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import shutil
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -148,3 +151,30 @@ async def test_no_answer_of_any_collector_is_noticed(
         assert state.unacked_mono_ms == since_ms, "asking again does not begin the wait anew"
         collector.answers_hellos = True
         await wait_until(lambda: state.unacked_mono_ms is None, 60, "it is answered")
+
+
+def test_a_stop_does_not_wait_for_a_host_that_says_nothing(tmp_path: Path) -> None:
+    """It takes the connection and never answers: TLS waits for its time to be up."""
+    keys = CertificateAuthority.open(tmp_path / "pki").issue_client(GATEWAY, Role.GATEWAY)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        settings = UplinkSettings(
+            host="127.0.0.1",
+            port=silent.getsockname()[1],
+            ca_file=keys.authority,
+            cert_file=keys.certificate,
+            key_file=keys.key,
+            connect_timeout_s=90,
+        )
+
+        async def life() -> tuple[socket.socket, float]:
+            async with running(settings):
+                connection, _ = await asyncio.to_thread(silent.accept)
+                return connection, time.monotonic()
+
+        connection, stop_s = asyncio.run(life())
+        with connection:
+            assert time.monotonic() - stop_s < 45
+    for thread in threading.enumerate():
+        if thread.name == "mqtt connect":
+            thread.join(30)
