@@ -45,7 +45,8 @@ _FIRST_S: Final = {
 _OPERATOR: Final = {
     Trouble.KEY_MISSING: (
         LinkState.BOND_LOST,
-        "the bond is lost on one side: put the device into pairing mode, then `wardlight-edge repair` it",
+        "the bond is lost on one side: put the device into pairing mode, then run "
+        "`wardlight-edge repair`",
     ),
     Trouble.NOT_PAIRED: (
         LinkState.NOT_PAIRED,
