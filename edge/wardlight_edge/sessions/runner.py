@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from wardlight_edge import devices
+from wardlight_edge.backoff import Backoff
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
 from wardlight_edge.outbox.base import Outbox
@@ -25,7 +26,6 @@ from wardlight_edge.sessions.radio_news import RadioNews
 from wardlight_edge.sessions.sealing import Sealer
 from wardlight_edge.sessions.session import Session
 from wardlight_edge.sessions.waiting_room import Vault
-from wardlight_edge.transports.backoff import Backoff
 from wardlight_edge.transports.base import LinkChange, LinkState, Receiver, Transport
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.profile import Profile

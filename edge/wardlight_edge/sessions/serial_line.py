@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from wardlight_edge import devices
+from wardlight_edge.backoff import Backoff
 from wardlight_edge.config import DeviceSettings
 from wardlight_edge.outbox.key import read_or_make
 from wardlight_edge.sessions.board import DeviceEntry
 from wardlight_edge.sessions.conversing import Conversing
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.subject_keys import SubjectKeys
-from wardlight_edge.transports.backoff import Backoff
 from wardlight_edge.transports.base import LinkState
 from wardlight_edge.transports.serial import FIRST_S, LONGEST_S, opened_link
 from wardlight_shared.errors import ConfigError, TransportError

@@ -9,8 +9,8 @@ import logging
 from contextlib import AsyncExitStack, nullcontext
 from typing import Final
 
+from wardlight_edge.backoff import Backoff
 from wardlight_edge.transports import ble
-from wardlight_edge.transports.backoff import Backoff
 from wardlight_edge.transports.base import (
     DeviceClockSetter,
     LinkChange,

@@ -9,8 +9,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
+from wardlight_edge.backoff import Backoff
 from wardlight_edge.config import BleSettings
-from wardlight_edge.transports.backoff import Backoff
 from wardlight_edge.transports.base import Moments, RadioState
 from wardlight_edge.transports.ble import Heard
 from wardlight_edge.transports.ble_agent import PairingAgent, Passkey, address_of

@@ -17,8 +17,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Final
 
+from wardlight_edge.backoff import Backoff
 from wardlight_edge.config import LanSettings
-from wardlight_edge.transports.backoff import Backoff
 from wardlight_edge.transports.base import LinkState
 from wardlight_edge.transports.links import Link
 from wardlight_shared.errors import TransportError

@@ -18,7 +18,7 @@ from typing import Final
 
 import serial
 
-from wardlight_edge.transports.backoff import Backoff
+from wardlight_edge.backoff import Backoff
 from wardlight_edge.transports.base import LinkChange, LinkState, Moments, Octets, Receiver
 from wardlight_shared.errors import ConfigError, TransportError
 from wardlight_shared.profile import Profile, TransportSerial

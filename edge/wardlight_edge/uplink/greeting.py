@@ -8,10 +8,10 @@ saying and hearing.
 import asyncio
 from typing import Final
 
+from wardlight_edge.backoff import Backoff
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import UplinkSettings
 from wardlight_edge.outbox.base import Outbox
-from wardlight_edge.uplink.backoff import Backoff
 from wardlight_edge.uplink.base import Link
 from wardlight_edge.uplink.status import UplinkState
 from wardlight_shared import __version__, control, topics

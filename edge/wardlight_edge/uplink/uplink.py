@@ -9,11 +9,11 @@ import logging
 from types import TracebackType
 from typing import Final, Self
 
+from wardlight_edge.backoff import Backoff
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import UplinkSettings
 from wardlight_edge.ntp import kernel_clock
 from wardlight_edge.outbox.base import Outbox
-from wardlight_edge.uplink.backoff import Backoff
 from wardlight_edge.uplink.base import Link, LinkFactory
 from wardlight_edge.uplink.conversation import Conversation
 from wardlight_edge.uplink.mqtt import mqtt_links

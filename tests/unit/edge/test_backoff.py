@@ -5,7 +5,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wardlight_edge.transports.backoff import SPREAD, Backoff
+from wardlight_edge.backoff import SPREAD, Backoff
 
 
 class _Middle(Random):
@@ -35,3 +35,9 @@ def test_it_stays_within_its_spread(failures: int, seed: int) -> None:
     wait = backoff.failed()
     nominal = min(2.0**failures, 30.0)
     assert nominal * (1 - SPREAD) <= wait <= nominal * (1 + SPREAD)
+
+
+def test_gateways_do_not_come_back_in_one_moment() -> None:
+    pauses = {Backoff(10.0, 10.0, Random(seed)).failed() for seed in range(50)}
+    assert len(pauses) == 50
+    assert max(pauses) - min(pauses) > 3.0

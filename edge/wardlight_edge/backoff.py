@@ -1,12 +1,12 @@
 """How long to wait before the next try: doubling, capped, spread a little. Pure.
 
-The spread keeps devices that failed together from trying together; it comes from ``Random`` so
-that a test gives its own.
+The spread keeps devices, and gateways, that failed together from trying together; it comes from
+``Random`` so that a test gives its own.
 """
 
 from random import Random
 
-SPREAD = 0.2
+SPREAD = 0.25
 
 
 class Backoff:
