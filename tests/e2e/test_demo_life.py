@@ -13,6 +13,8 @@ import pytest
 from support.demo import RunningDemo, is_alive, start_demo, stop_demo
 from support.waiting import wait_until_sync
 
+pytestmark = pytest.mark.timeout(400)  # each start may take its READY_S on a busy machine
+
 
 def observations(demo: RunningDemo) -> list[str]:
     with demo.client() as client:
