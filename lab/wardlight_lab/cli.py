@@ -16,6 +16,7 @@ from wardlight_shared.errors import WardlightError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = _parser().parse_args(arguments)
+    _log_warnings()
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -24,6 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _log_warnings() -> None:
+    """In the product's text form: Python's own would leave out which process, which cause."""
+    from wardlight_cloud import logs
+    from wardlight_cloud.config import LogSettings
+
+    logs.configure(LogSettings(level="warning"))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,9 @@ def moment(text: str) -> datetime:
 
 
 def _with_store(settings: Settings, options: argparse.Namespace) -> int:
+    if settings.log.level == "info":
+        # Right for a service; at a terminal it would stand between the answers.
+        logging.getLogger().setLevel(logging.WARNING)
     return asyncio.run(_run(settings, options))
 
 

@@ -2,8 +2,9 @@
 
 import argparse
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from wardlight_cloud.cli.on_store import command, moment
@@ -13,6 +14,8 @@ from wardlight_shared.errors import ConfigError
 
 # Imported late, as in processes.py: hashing and the web framework are not every command's business.
 _GENDERS = ("male", "female", "other", "unknown")
+_PAGE = 500
+_T = TypeVar("_T")
 
 
 def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
@@ -107,11 +110,7 @@ async def _list_gateways(store: Store, options: argparse.Namespace) -> int:
 
 
 async def _list_devices(store: Store, options: argparse.Namespace) -> int:
-    devices, after = await store.devices(count=500)
-    found = list(devices)
-    while after is not None:
-        devices, after = await store.devices(count=500, after=after)
-        found += devices
+    found = await _every(lambda after: store.devices(count=_PAGE, after=after))
     show(
         ("device", "gateway", "last seen", "battery %"),
         [(each.identity, each.gateway, each.last_seen_at, each.battery_percent) for each in found],
@@ -147,11 +146,7 @@ async def _add_patient(store: Store, options: argparse.Namespace) -> int:
 
 
 async def _list_patients(store: Store, options: argparse.Namespace) -> int:
-    patients, after = await store.patients(count=500)
-    found = list(patients)
-    while after is not None:
-        patients, after = await store.patients(count=500, after=after)
-        found += patients
+    found = await _every(lambda after: store.patients(count=_PAGE, after=after))
     show(
         ("patient", "family", "given", "born"),
         [(each.patient_id, each.family, each.given, each.birth_date) for each in found],
@@ -182,11 +177,20 @@ async def _ledger(store: Store, options: argparse.Namespace) -> int:
         await store.release_dead_letter(options.release)
     reports = await store.ledger_report(options.gateway)
     show(
-        ("gateway", "epoch", "recorded", "stored", "rejected", "removed", "missing", "lost before"),
+        (
+            "gateway",
+            "outbox",
+            "recorded",
+            "stored",
+            "rejected",
+            "removed",
+            "missing",
+            "lost before",
+        ),
         [
             (
                 each.gateway,
-                each.epoch,
+                _outbox(each.epoch),
                 each.recorded,
                 each.stored,
                 each.rejected,
@@ -200,10 +204,10 @@ async def _ledger(store: Store, options: argparse.Namespace) -> int:
     if options.letters:
         letters = await store.dead_letters(count=1000)
         show(
-            ("letter", "gateway", "epoch", "seq", "bytes", "stored", "reason"),
+            ("letter", "gateway", "outbox", "seq", "bytes", "stored", "reason"),
             [
                 (
-                    each.letter_id, each.gateway, each.epoch, each.seq, each.size_bytes,
+                    each.letter_id, each.gateway, _outbox(each.epoch), each.seq, each.size_bytes,
                     each.stored_at, each.reason,
                 )
                 for each in letters
@@ -211,6 +215,23 @@ async def _ledger(store: Store, options: argparse.Namespace) -> int:
             ],
         )  # fmt: skip
     return 0
+
+
+def _outbox(epoch: int) -> str:
+    """As the operations page shows it."""
+    return f"{epoch:016x}"
+
+
+async def _every(
+    page: Callable[[bytes | None], Awaitable[tuple[tuple[_T, ...], bytes | None]]],
+) -> list[_T]:
+    """All rows of all pages; ``page`` reads the one that begins after a cursor."""
+    rows, after = await page(None)
+    found = list(rows)
+    while after is not None:
+        rows, after = await page(after)
+        found += rows
+    return found
 
 
 def _causes(counts: Any) -> str:

@@ -108,6 +108,13 @@ def test_an_empty_ledger_and_a_current_schema(operator: Operator) -> None:
     assert operator.says("migrate") == "the schema is current\n"
 
 
+def test_a_terminal_gets_the_answer_alone(operator: Operator, tmp_path: Path) -> None:
+    """Also with the settings of a service, which logs what it does."""
+    (tmp_path / "cloud.toml").write_text("")
+    assert operator.says("gateway", "list") == "none\n"
+    assert operator.complaint == ""
+
+
 def test_wrong_settings_end_with_code_2_and_say_what_to_do(
     operator: Operator, tmp_path: Path
 ) -> None:
