@@ -9,7 +9,8 @@ Errors    DecodeError: the bytes; ConfigError: nothing decodes what was asked fo
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Protocol, cast, runtime_checkable
 
 import msgspec
@@ -58,21 +59,45 @@ def gatt(
 ) -> Decoded:
     """Decode values of one characteristic, in the order in which they came."""
     decoder = devices.load(_module_for(characteristic, service))
-    assembler = decoder.assembler() if isinstance(decoder, devices.SegmentedDecoder) else None
-    found, whole = Decoded(device=_stated(info)), None
+    repaired = [devices.repaired(characteristic, value, info) for value in values]
+    found = Decoded(device=_stated(info))
+    for number, whole in _whole_values(decoder, characteristic, repaired):
+        with _in_value(number, len(values)):
+            found = _joined(found, _value(decoder, characteristic, whole))
+    return found
+
+
+def _whole_values(
+    decoder: object, characteristic: str, values: Sequence[bytes]
+) -> Sequence[tuple[int, bytes]]:
+    """Join what came in several notifications; (number of the last one, value) each.
+
+    Less than a second of a waveform is no value for a session, but a person may have one frame.
+    """
+    if not isinstance(decoder, devices.SegmentedDecoder):
+        return list(enumerate(values, 1))
+    assembler, whole, joined = decoder.assembler(), None, []
     for number, value in enumerate(values, 1):
-        try:
-            whole = devices.repaired(characteristic, value, info)
-            if assembler is not None:
-                whole = assembler.take(characteristic, whole)
-            if whole is not None:
-                found = _joined(found, _value(decoder, characteristic, whole))
-        except DecodeError as error:
-            where = f"value {number}: " if len(values) > 1 else ""
-            raise DecodeError(f"{where}{error}") from error
+        with _in_value(number, len(values)):
+            whole = assembler.take(characteristic, value)
+        if whole is not None:
+            joined.append((number, whole))
+    if isinstance(decoder, devices.WaveformDecoder):
+        return joined or list(enumerate(values, 1))
     if whole is None:
         raise DecodeError(f"{characteristic}: the value goes on in a further notification")
-    return found
+    return joined
+
+
+@contextmanager
+def _in_value(number: int, count: int) -> Iterator[None]:
+    """Say in which of several values an error was found."""
+    try:
+        yield
+    except DecodeError as error:
+        if count == 1:
+            raise
+        raise DecodeError(f"value {number}: {error}") from error
 
 
 def advert(kind: str, address: bytes, key: bytes | None, payloads: Sequence[bytes]) -> Decoded:

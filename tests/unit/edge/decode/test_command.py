@@ -95,7 +95,7 @@ def test_values_come_one_a_line(run: Run) -> None:
         (("--serial", "teletype", "00"), "no decoder for serial teletype yet"),
         (("--sfloat", "00"), "--sfloat: 1 bytes, each number has 2"),
         (("--float", "00 00 00"), "--float: 3 bytes, each number has 4"),
-        (("--serial", "nonin", "00 01"), "serial nonin: "),
+        (("--serial", "nonin", "00 01"), "Nonin format"),
         (("--option", "x", "--serial", "nonin", "00"), "--option x: write NAME=VALUE"),
         (("--option", "x=1", "--serial", "nonin", "00"), "serial_nonin: the one option"),
         (("--address", "00", "--advert", "service-data:FCD2", "40"), "--address: 1 bytes"),
@@ -170,3 +170,55 @@ def test_a_key_file_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
     short = tmp_path / "key"
     short.write_text("0011")
     assert "2 bytes, a bind key has 16" in run(*advert, str(short), "40")[2]
+
+
+# The first frame of Bluetooth-Devices/xiaomi-ble's test_Xiaomi_Scale1, and a repetition of it.
+MI_SCALE = "229E43E507040B101301"
+
+
+def test_a_repeated_advertisement_is_one_weighing(run: Run) -> None:
+    code, shown, _ = run("--advert", "service-data:181d", "-", stdin=f"{MI_SCALE}\n{MI_SCALE}\n")
+    assert code == 0
+    assert [each["value"] for each in shown["readings"]] == ["86.550"]
+
+
+def test_an_encrypted_advertisement(run: Run, tmp_path: Path) -> None:
+    # test_bindkey_correct of Bluetooth-Devices/bthome-ble.
+    key = tmp_path / "key"
+    key.write_text("231d39c1d7cc1ab1aee224cd096db932\n")
+    advert = "41a47266c95f730011223378237214"
+    asked = ("--advert", "service-data:FCD2", "--address", "54:48:E6:8F:80:A5", advert)
+    code, shown, _ = run(*asked, "--key-file", str(key))
+    assert code == 0
+    assert shown["readings"][0]["value"] == "25.06"
+    assert "no bind key" in run(*asked)[2]
+
+
+def test_an_observation_in_two_notifications(run: Run) -> None:
+    # A sensor of stm32-hotspot/STM32WBA-BLE-GenericHealthSensor, cut in two by hand.
+    first = "01 01 1B00 6300 B84B0200 22 729D2B29"
+    second = "06 0000 06 00 01 01 3C4C0200 2002 62000000"
+    code, shown, _ = run("--char", "2B8B", "-", stdin=f"{first}\n{second}\n")
+    assert code == 0
+    assert shown["readings"][0]["value"] == "98"
+    assert shown["readings"][0]["time"] == "2021-11-20T11:50:10+00:00"
+    assert "goes on in a further notification" in run("--char", "2B8B", first)[2]
+    lost = run("--char", "2B8B", "-", stdin=f"{first}\n0A{second[2:]}\n")[2]
+    assert lost.startswith("wardlight-edge: value 2: 0x2B8B: segment 2 does not follow")
+
+
+def test_a_waveform_is_shown_whatever_its_length(run: Run) -> None:
+    # EcgDataTest.kt of polarofficial/polar-ble-sdk.
+    uuid = "fb005c82-02e7-f387-1cad-8acd2d8df0c8"
+    _, shown, _ = run("--char", uuid, "00 0094357700000000 00 0280FF 028000")
+    assert shown["readings"] == []
+    assert [(each["origin"], each["values"]) for each in shown["samples"]] == [
+        (0, [-32766]),
+        (65536, [-32766]),
+    ]
+    assert shown["samples"][0]["rate_hz"] == "130"
+
+
+def test_a_characteristic_that_two_decoders_share_needs_no_service(run: Run) -> None:
+    assert run("--char", "2A9D", "00 983A")[0] == 0
+    assert run("--char", "2A37", "00 48")[0] == 0
