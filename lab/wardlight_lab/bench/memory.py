@@ -4,11 +4,13 @@ idle       Bluetooth on the emulated system bus with three enrolled devices that
            silent serial line, connected to the broker; resident set after half a minute
 streaming  the same with two oximeters and a strap that notify once a second
 draining   the most it ever had (VmHWM) while 72 h of 10 readings/s left its outbox
+The gateway's code is compiled, as pip leaves it: a process that compiles itself stays larger.
 Source     proc(5): VmRSS, VmHWM; parts of smaps_rollup stand in the notes
 """
 
 import asyncio
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +25,7 @@ from wardlight_lab.bench.emulated import start_bluetooth
 from wardlight_lab.bench.figures import Aim, Row
 from wardlight_lab.bench.gateway_status import is_connected, snapshot
 from wardlight_lab.bench.process_memory import parts_mb, status_mb
-from wardlight_lab.bench.setting import Setting, UnfitMachine
+from wardlight_lab.bench.setting import CHECKOUT, Setting, UnfitMachine
 from wardlight_lab.bench.site import Site
 from wardlight_lab.bench.ward import Ward
 from wardlight_lab.demo.ward import DemoDevice
@@ -37,6 +39,8 @@ _GATEWAY: Final = "gw-memory"
 _HOURS: Final = 72
 _SAMPLES: Final = 5
 _POLL_S: Final = 0.2
+_COMPILE_S: Final = 120.0
+_PATH: Final = "PYTHONPATH"
 _DRAIN_S: Final = 900.0
 
 _SILENT: Final = (
@@ -57,19 +61,31 @@ def measure(setting: Setting) -> Iterator[Row]:
     if shutil.which("dbus-daemon") is None:
         raise UnfitMachine("dbus-daemon is missing: apt install dbus")
     python = edge_python()
+    code = _installed(setting.folder / "installed", python)
     for what, devices, aim in (
         ("idle", _SILENT, _IDLE),
         ("streaming", _STREAMING, None),
     ):
-        found, parts = asyncio.run(_resident(setting.within(what), python, devices))
+        found, parts = asyncio.run(_resident(setting.within(what), python, code, devices))
         yield Row(NAME, f"resident set, {what}", "MB", found, aim=aim, notes=parts)
-    peak, notes = asyncio.run(_draining(setting.within("draining"), python))
+    peak, notes = asyncio.run(_draining(setting.within("draining"), python, code))
     what = f"largest ever, draining {setting.size(_HOURS, 1)} h"
     yield Row(NAME, what, "MB", (peak,), aim=_DRAINING, notes=notes)
 
 
+def _installed(folder: Path, python: Path) -> Path:
+    """The gateway's packages, copied and compiled."""
+    for package in ("shared/wardlight_shared", "edge/wardlight_edge"):
+        source = CHECKOUT / package
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, folder / source.name, ignore=ignored)
+    command = [str(python), "-m", "compileall", "-q", str(folder)]
+    subprocess.run(command, check=True, timeout=_COMPILE_S)
+    return folder
+
+
 async def _resident(
-    setting: Setting, python: Path, kinds: Sequence[tuple[str, str]]
+    setting: Setting, python: Path, code: Path, kinds: Sequence[tuple[str, str]]
 ) -> tuple[tuple[float, ...], dict[str, float]]:
     """Resident set in MB after a while, some samples; and what it is made of."""
     wait_s = setting.size(30, 2)
@@ -82,7 +98,7 @@ async def _resident(
         line = DemoDevice("serial:bed", "nonin-xpod", "", port=str(port.path))
         devices = [*radio.devices, line]
         file = site.gateway_toml(_GATEWAY, devices, ["hci0"])
-        pid = await _start_gateway(site, python, file, radio.environment)
+        pid = await _start_gateway(site, python, file, {**radio.environment, _PATH: str(code)})
         setting.say(f"{len(devices)} devices for {wait_s} s")
         await asyncio.sleep(wait_s)
         samples = []
@@ -92,7 +108,7 @@ async def _resident(
         return tuple(samples), parts_mb(pid)
 
 
-async def _draining(setting: Setting, python: Path) -> tuple[float, dict[str, float]]:
+async def _draining(setting: Setting, python: Path, code: Path) -> tuple[float, dict[str, float]]:
     """Largest resident set in MB while a backlog leaves; and what it is made of at the end."""
     hours = setting.size(_HOURS, 1)
     async with Site(setting.folder, gateways=[_GATEWAY]) as site:
@@ -103,7 +119,7 @@ async def _draining(setting: Setting, python: Path) -> tuple[float, dict[str, fl
         backlog = await fill(settings, 60 * hours, lambda number: Ward(number, 5, 5))
         setting.say(f"draining {backlog.readings:,} readings")
         started = time.monotonic()
-        pid = await _start_gateway(site, python, file, {})
+        pid = await _start_gateway(site, python, file, {_PATH: str(code)})
         await _until_empty(settings.data_dir)
         took_s = time.monotonic() - started
         notes = {**parts_mb(pid), "readings": float(backlog.readings), "seconds": round(took_s, 1)}
