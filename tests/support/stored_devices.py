@@ -6,14 +6,19 @@ from decimal import Decimal
 from support.recording_outbox import RecordingOutbox
 from support.tree import ROOT
 from wardlight_edge.profiles import load_file
+from wardlight_lab.devices.cgm_sensor import CgmSensor
 from wardlight_lab.devices.emulated import Equipment
 from wardlight_lab.devices.glucose_meter import MEASUREMENT, GlucoseMeter
+from wardlight_lab.devices.patient import PatientVitals
 from wardlight_lab.devices.record_access import Access
+from wardlight_lab.devices.stored_oximeter import StoredOximeter
 from wardlight_shared.codes import BY_WIRE
 from wardlight_shared.floats import decimal_from_parts
 
 START = datetime(2026, 10, 1, 7, tzinfo=UTC)
 GLUCOSE = load_file(ROOT / "firmware-configs" / "generic-glucose.toml")
+CGM = load_file(ROOT / "firmware-configs" / "generic-cgm.toml")
+OXIMETER = load_file(ROOT / "firmware-configs" / "generic-pulse-oximeter-stored.toml")
 CONTOUR = load_file(ROOT / "firmware-configs" / "contour-next-one.toml")
 
 
@@ -23,6 +28,20 @@ def meter(access: Access | None = None, **equipment: object) -> GlucoseMeter:
     for name, value in equipment.items():
         setattr(made, name, value)
     return GlucoseMeter("patient", equipment=made, access=access)
+
+
+def sensor(
+    started: datetime | None, access: Access | None = None, *, is_checked: bool = True
+) -> CgmSensor:
+    """A glucose sensor that advertises often."""
+    equipment = Equipment(advertising_interval_s=0.05)
+    return CgmSensor("patient", started, is_checked=is_checked, equipment=equipment, access=access)
+
+
+def oximeter(access: Access | None = None) -> StoredOximeter:
+    """An oximeter with a memory that advertises often."""
+    equipment = Equipment(advertising_interval_s=0.05)
+    return StoredOximeter("patient", PatientVitals("patient"), equipment=equipment, access=access)
 
 
 def fill(device: GlucoseMeter, count: int) -> None:

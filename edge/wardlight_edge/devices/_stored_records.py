@@ -18,7 +18,7 @@ ONLY: Final = ""
 """Name of the memory of a device that has one."""
 
 _MARK_OCTETS: Final = 8
-_OPTIONS: Final = frozenset({"racp_all"})
+_ASKS_ALL: Final = "racp_all"
 
 
 def mark_of(octets: bytes) -> str:
@@ -28,12 +28,17 @@ def mark_of(octets: bytes) -> str:
 
 def asks_all(options: Options) -> bool:
     """The option ``racp_all``; ConfigError for another one, or another type."""
-    if strange := options.keys() - _OPTIONS:
-        raise ConfigError(f"[options] {min(strange)}: not an option of this decoder")
-    asks = options.get("racp_all", True)
+    no_options({name: value for name, value in options.items() if name != _ASKS_ALL})
+    asks = options.get(_ASKS_ALL, True)
     if not isinstance(asks, bool):
-        raise ConfigError("[options] racp_all: must be true or false")
+        raise ConfigError(f"[options] {_ASKS_ALL}: must be true or false")
     return asks
+
+
+def no_options(options: Options) -> None:
+    """ConfigError for any option."""
+    if options:
+        raise ConfigError(f"[options] {min(options)}: not an option of this decoder")
 
 
 class StoredRecords:

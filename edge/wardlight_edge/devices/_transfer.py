@@ -66,6 +66,8 @@ class Transfer:
     def __init__(self, bookmark: Bookmark, *, numbered: bool = True, asks_all: bool = True) -> None:
         self.bookmark = bookmark
         """What may be kept: it tells of committed records alone."""
+        self.step = 1
+        """From one number to the next, where nothing is missing."""
         self.deadline_ms: int | None = None
         self._fresh: Bookmark | None = None
         self._is_numbered = self._can_filter = numbered
@@ -254,7 +256,7 @@ class Transfer:
         numbers = self._numbers()
         if len(numbers) != len(self._got):
             return False
-        return not numbers or max(numbers) - min(numbers) == len(numbers) - 1
+        return not numbers or max(numbers) - min(numbers) == (len(numbers) - 1) * self.step
 
     def _numbers(self) -> list[int]:
         return [key for key in self._got if isinstance(key, int)]

@@ -7,13 +7,15 @@ In      spot, 5 to 19 bytes: flags u8 | SpO2, pulse rate SFLOAT-Type | [date tim
         continuous, 5 to 20 bytes: flags u8 | SpO2, pulse rate | [fast SpO2, pulse rate]
         | [slow SpO2, pulse rate] | [measurement status] | [sensor status] | [amplitude]
         flags b0 fast, b1 slow, b2 measurement status, b3 sensor status, b4 amplitude
+        0x2A52: see _racp.py
 Out     spo2 in %, pulse_rate_oximeter in /min and, where sent, perfusion_index in %; the fast and
         slow pairs are other averagings of the same two numbers and are left out.
         Status bits are flags. "Measurement unavailable" makes every number NOT_MEASURED, "invalid
         measurement" INVALID, both with the number kept in raw_value; 0 is NOT_MEASURED. A sensor
-        off the finger only flags: MightySat sends its spot check when the finger leaves
+        off the finger only flags: MightySat sends its spot check when the finger leaves.
+        0x2A52 has no readings; ``dialogue`` asks for stored spot checks
 Errors  DecodeError: length that the flags do not account for
-Source  Bluetooth PLXS 1.0.1, 3.1 to 3.3; GSS PLX Spot-Check and Continuous Measurement
+Source  Bluetooth PLXS 1.0.1, 3.1 to 3.5; GSS PLX Spot-Check and Continuous Measurement
 Vectors tests/vectors/pulse_oximeter.toml
 """
 
@@ -22,6 +24,9 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final
 
+from wardlight_edge.devices import _racp
+from wardlight_edge.devices._base import Options
+from wardlight_edge.devices._dialogue import Bookmarks, Dialogue
 from wardlight_edge.devices._gatt import (
     CLOCK_UNSET,
     DATE_TIME_LENGTH,
@@ -31,7 +36,11 @@ from wardlight_edge.devices._gatt import (
     decode_value,
     sfloat_number,
 )
+from wardlight_edge.devices._spot_checks import SpotChecks
+from wardlight_edge.devices._stored_records import no_options
 from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
+
+CONTROL_POINTS: Final = frozenset({_racp.CHANNEL})
 
 _HEAD: Final = Struct("<BHH")
 _U16: Final = Struct("<H")
@@ -121,12 +130,19 @@ def _continuous(value: bytes) -> tuple[Reading, ...]:
 CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {
     "0x2A5E": _spot_check,
     "0x2A5F": _continuous,
+    _racp.CHANNEL: _racp.no_readings,
 }
 
 
 def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
     """Decode one value of a characteristic of CHARACTERISTICS."""
     return decode_value(CHARACTERISTICS, characteristic, value)
+
+
+def dialogue(options: Options, bookmarks: Bookmarks) -> Dialogue:
+    """Make the conversation that fetches the memory of one oximeter."""
+    no_options(options)
+    return SpotChecks(bookmarks, decode)
 
 
 def _head(name: str, value: bytes) -> tuple[int, int, int]:

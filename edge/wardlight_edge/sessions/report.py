@@ -21,6 +21,8 @@ class Report:
         self._gateway = gateway
         self._entry = entry
         self._statuses = Statuses(identity)
+        self.memory_trouble: str | None = None
+        """Why the device has not given all it keeps; None = it has, or keeps nothing."""
 
     def lost(self, lost: Lost) -> list[NewRecord]:
         """What found no room, as a named gap."""
@@ -69,8 +71,7 @@ class Report:
 
     def memory(self, trouble: str | None) -> list[NewRecord]:
         """Whether the device has given the records it keeps; None = all of them."""
-        if trouble is not None:
-            self._entry.last_error = trouble
+        self.memory_trouble = trouble
         data: Data = {"state": "ok" if trouble is None else "incomplete", "reason": trouble}
         return self._statuses.changed("memory", data, *self._now())
 

@@ -361,4 +361,4 @@ class Session:
             return self._admission.trouble
         if self._is_silent:
             return "silent", "the line is open but no valid frame comes: is the device on?"
-        return self._link.state, self._link.reason
+        return self._link.state, self._link.reason or self._report.memory_trouble

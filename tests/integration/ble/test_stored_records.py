@@ -240,6 +240,10 @@ async def test_a_refused_control_point_is_told(bluez: FakeBluez, tmp_path: Path)
         first = run.outbox.statuses("memory")[0].data
         assert first["state"] == "incomplete"
         assert "switched on" in str(first["reason"])
+        await wait_until(
+            lambda: "switched on" in str(run.runner.board.devices()[0].last_error),
+            what="it is shown beside the state",
+        )
         await wait_until(lambda: len(run.outbox.events()) == 1)
         await wait_until(lambda: run.outbox.statuses("memory")[-1].data["state"] == "ok")
 
