@@ -119,10 +119,18 @@ class Hl7Settings(LanSettings, frozen=True, kw_only=True):
     patient_key_file: Path | None = None
 
 
+class ApduSettings(LanSettings, frozen=True, kw_only=True):
+    """ISO/IEEE 11073-20601 agents over TCP."""
+
+    port: _Port = 6024
+    profile: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]*\Z")] = "generic-20601"
+
+
 class LanSection(_Strict, frozen=True, kw_only=True):
     """Ports that devices connect to; one that is not named is not opened."""
 
     hl7: Hl7Settings | None = None
+    apdu: ApduSettings | None = None
 
 
 class StatusSettings(_Strict, frozen=True, kw_only=True):
@@ -165,7 +173,7 @@ class Settings(_Strict, frozen=True, kw_only=True, rename={"devices": "device"})
 
 def profile_names(settings: Settings) -> set[str]:
     """Every profile the settings name."""
-    ports = (settings.lan.hl7,)
+    ports = (settings.lan.hl7, settings.lan.apdu)
     named = {device.profile for device in settings.devices}
     return named | {port.profile for port in ports if port is not None}
 
@@ -227,7 +235,7 @@ def _check(settings: Settings, source: str) -> None:
 
 
 def _check_peers(settings: Settings, source: str) -> None:
-    for name in ("hl7",):
+    for name in ("hl7", "apdu"):
         port: LanSettings | None = getattr(settings.lan, name)
         for peer in () if port is None else port.peers:
             try:

@@ -13,7 +13,7 @@ from support.tree import ROOT
 from support.waiting import wait_until
 from wardlight_edge import profiles
 from wardlight_edge.clock import SystemClock
-from wardlight_edge.config import Hl7Settings, LanSection
+from wardlight_edge.config import ApduSettings, Hl7Settings, LanSection, profile_names
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.runner import DeviceRunner
 
@@ -89,14 +89,31 @@ async def open_port(
     folder: Path, outbox: RecordingOutbox | None = None, **settings: object
 ) -> AsyncIterator[HeldPort]:
     """A gateway whose HL7 port takes a free number."""
-    outbox = outbox or RecordingOutbox()
     hl7 = msgspec.structs.replace(Hl7Settings(port=0), **settings)
-    loaded = profiles.load(ROOT / "firmware-configs", [hl7.profile])
-    whole = msgspec.structs.replace(settings_for(folder), lan=LanSection(hl7=hl7))
+    async with _open(folder, LanSection(hl7=hl7), "hl7", outbox) as held:
+        yield held
+
+
+@asynccontextmanager
+async def open_apdu_port(
+    folder: Path, outbox: RecordingOutbox | None = None
+) -> AsyncIterator[HeldPort]:
+    """The same with the port of 11073-20601 agents."""
+    async with _open(folder, LanSection(apdu=ApduSettings(port=0)), "apdu", outbox) as held:
+        yield held
+
+
+@asynccontextmanager
+async def _open(
+    folder: Path, lan: LanSection, name: str, outbox: RecordingOutbox | None
+) -> AsyncIterator[HeldPort]:
+    outbox = outbox or RecordingOutbox()
+    whole = msgspec.structs.replace(settings_for(folder), lan=lan)
+    loaded = profiles.load(ROOT / "firmware-configs", profile_names(whole))
     runner = DeviceRunner(whole, loaded, outbox, SystemClock(), lambda: None)
     task = asyncio.create_task(runner.run())
     try:
-        file = folder / "hl7.port"
+        file = folder / f"{name}.port"
         await wait_until(lambda: file.exists() and file.read_text().strip())
         yield HeldPort(runner, outbox, int(file.read_text()))
     finally:

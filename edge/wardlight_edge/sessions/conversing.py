@@ -20,6 +20,7 @@ from wardlight_edge.devices import (
     Now,
     Reject,
     Say,
+    Subject,
     Take,
     Tell,
     flag_implausible,
@@ -41,6 +42,7 @@ from wardlight_shared.errors import DecodeError, TransportError
 from wardlight_shared.model import DeviceInfo
 from wardlight_shared.profile import Profile
 
+PATIENT: Final = "patient"
 MOST_SOURCES: Final = 1024
 _logger = logging.getLogger(__name__)
 
@@ -141,11 +143,16 @@ class Conversing:
             records.append(source.events.record(readings, arrival, LinkClock(), waited))
         return records
 
+    def _tells_apart(self, subject: Subject) -> bool:
+        """A patient always; a monitor where many may speak: a line has one."""
+        return subject.kind == PATIENT or self._identity.startswith("lan:")
+
     def _source(self, event: Event) -> "_Source":
         """Where an event's readings belong; those not heard of for longest are forgotten."""
         identity = self._identity
-        if self._keys is not None and event.subject is not None:
-            identity = source_identity(identity, self._keys.key(event.subject))
+        subject = event.subject
+        if self._keys is not None and subject is not None and self._tells_apart(subject):
+            identity = source_identity(identity, self._keys.key(subject))
         source = self._sources.pop(identity, None)
         if source is None:
             log = EventLog(identity, self._profile, self._gateway, self._limits)

@@ -21,7 +21,7 @@ PREFIX: Final = "lan:"
 
 def ports_of(settings: Settings) -> dict[str, LanSettings]:
     """The ports of the settings by identity: ``lan:hl7``."""
-    named = {"hl7": settings.lan.hl7}
+    named: dict[str, LanSettings | None] = {"hl7": settings.lan.hl7, "apdu": settings.lan.apdu}
     return {f"{PREFIX}{name}": port for name, port in named.items() if port is not None}
 
 
@@ -77,8 +77,7 @@ class LanPort:
         self._entry.set_state(state, reason, self._gateway.clock.wall_ms())
 
 
-def subject_keys(port: LanSettings, data_dir: Path) -> SubjectKeys | None:
-    """What makes the keys of a port's patients; None where it has no patients to tell apart."""
-    if not isinstance(port, Hl7Settings):
-        return None
-    return SubjectKeys(read_or_make(port.patient_key_file or data_dir / "patients.key"))
+def subject_keys(port: LanSettings, data_dir: Path) -> SubjectKeys:
+    """What makes the keys of those a port's readings are of."""
+    file = port.patient_key_file if isinstance(port, Hl7Settings) else None
+    return SubjectKeys(read_or_make(file or data_dir / "patients.key"))

@@ -1,0 +1,1 @@
+"""ISO/IEEE 11073-20601 in parts: encoding, frames, association, configuration, reports, manager."""
