@@ -9,6 +9,7 @@ Source  R4 4.0.1 3.1.1 (search), Observation/Patient/Device search parameters
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final, Literal
 from uuid import UUID
 
@@ -54,8 +55,8 @@ class Search:
 class _Draft:
     patients: set[UUID] | None = None
     devices: set[UUID] | None = None
-    measured: set[Measured] | None = None
-    components: set[Measured] | None = None
+    measured: frozenset[Measured] | None = None
+    components: frozenset[Measured] | None = None
     ids: set[str] | None = None
     times: list[TimeBound] = field(default_factory=list)
     stored: list[TimeBound] = field(default_factory=list)
@@ -98,8 +99,8 @@ def reference_id(parameter: str, text: str, kind: str) -> UUID | None:
         return None
 
 
-def _narrow(old: set[Measured] | None, new: Iterable[Measured]) -> set[Measured]:
-    return set(new) if old is None else old & set(new)
+def _narrow(old: frozenset[Measured] | None, new: frozenset[Measured]) -> frozenset[Measured]:
+    return new if old is None else old & new
 
 
 def _patients(draft: _Draft, text: str, parameter: str) -> None:
@@ -116,22 +117,34 @@ def _devices(draft: _Draft, text: str, parameter: str) -> None:
     draft.empty |= not draft.devices
 
 
-def _coded(text: str) -> set[Measured]:
-    return {each for value in split_values(text) for each in measured_by_code(*token(value))}
+# Clients ask for the same codes and days over and over, of one patient after the other.
+_cached: Final = lru_cache(maxsize=256)
 
 
-def _is_component(each: Measured) -> bool:
-    return MEASURED[each].component_of is not None
+@_cached
+def _coded(text: str) -> frozenset[Measured]:
+    found = [measured_by_code(*token(value)) for value in split_values(text)]
+    return frozenset[Measured]().union(*found)
+
+
+@_cached
+def _categorised(text: str) -> frozenset[Measured]:
+    found = [measured_by_category(*token(value)) for value in split_values(text)]
+    return frozenset[Measured]().union(*found)
+
+
+_COMPONENTS: Final = frozenset(
+    each for each, metric in MEASURED.items() if metric.component_of is not None
+)
 
 
 def _code(draft: _Draft, text: str, _: str) -> None:
     # A component (systolic) is no Observation of its own: ``code`` does not reach inside panels.
-    own = {each for each in _coded(text) if not _is_component(each)}
-    draft.measured = _narrow(draft.measured, own)
+    draft.measured = _narrow(draft.measured, _coded(text) - _COMPONENTS)
 
 
 def _component_code(draft: _Draft, text: str, _: str) -> None:
-    draft.components = _narrow(draft.components, filter(_is_component, _coded(text)))
+    draft.components = _narrow(draft.components, _coded(text) & _COMPONENTS)
 
 
 def _combo_code(draft: _Draft, text: str, _: str) -> None:
@@ -139,17 +152,19 @@ def _combo_code(draft: _Draft, text: str, _: str) -> None:
 
 
 def _category(draft: _Draft, text: str, _: str) -> None:
-    found = {each for value in split_values(text) for each in measured_by_category(*token(value))}
-    draft.measured = _narrow(draft.measured, found)
+    draft.measured = _narrow(draft.measured, _categorised(text))
 
 
 def _bounds(parameter: str, text: str) -> tuple[TimeBound, ...]:
     if "," in text:
         raise invalid(parameter, "a comma list of dates is not supported; repeat the parameter")
     try:
-        return bounds(text)
+        return _cached_bounds(text)
     except ValueError as error:
         raise invalid(parameter, str(error)) from error
+
+
+_cached_bounds: Final = _cached(bounds)
 
 
 def _date(draft: _Draft, text: str, parameter: str) -> None:
@@ -254,7 +269,7 @@ def observation_search(parameters: Parameters, *, strict: bool) -> Search:
         devices=_frozen(draft.devices),
         metrics=_metrics(draft.measured),
         component_metrics=_metrics(draft.components),
-        other_units=tuple(sorted(_other_units(draft.measured) | _other_units(draft.components))),
+        other_units=_other_units(draft.measured) + _other_units(draft.components),
         times=tuple(draft.times),
         stored=tuple(draft.stored),
         ids=None if draft.ids is None else tuple(sorted(draft.ids)),
@@ -270,14 +285,18 @@ def _frozen(ids: set[UUID] | None) -> tuple[UUID, ...] | None:
     return None if ids is None else tuple(sorted(ids))
 
 
-def _metrics(measured: set[Measured] | None) -> tuple[int, ...] | None:
+@_cached
+def _metrics(measured: frozenset[Measured] | None) -> tuple[int, ...] | None:
     return None if measured is None else tuple(sorted({wire for wire, _ in measured}))
 
 
-def _other_units(measured: set[Measured] | None) -> set[Measured]:
+@_cached
+def _other_units(measured: frozenset[Measured] | None) -> tuple[Measured, ...]:
     """The named metrics in units that have another code: moles where mass is looked for."""
-    wires = {wire for wire, _ in measured or ()}
-    return {each for each in MEASURED if each[0] in wires} - (measured or set())
+    if measured is None:
+        return ()
+    wires = {wire for wire, _ in measured}
+    return tuple(sorted({each for each in MEASURED if each[0] in wires} - measured))
 
 
 def for_read(observation_id: str) -> ObservationQuery:

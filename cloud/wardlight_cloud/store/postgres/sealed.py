@@ -38,20 +38,22 @@ class ObservationIds:
     """Keys to ids and back; ``key`` has 16 bytes and stays the same for the life of a store."""
 
     def __init__(self, key: bytes) -> None:
-        # ECB of single blocks: each plaintext is one block and unique, so nothing can repeat.
-        self._cipher = Cipher(AES128(key), ECB())  # noqa: S305 - see above
+        # ECB of single blocks: each plaintext is one block and unique, so nothing can repeat. No
+        # block depends on another: one context serves for ever, and making it costs a page's worth.
+        cipher = Cipher(AES128(key), ECB())  # noqa: S305 - see above
+        self._encryptor, self._decryptor = cipher.encryptor(), cipher.decryptor()
 
     def ids(self, keys: Sequence[ObservationKey]) -> list[str]:
         """Ids of keys."""
         blocks = struct.pack(f">{'iqi' * len(keys)}", *chain.from_iterable(keys))
-        text = self._cipher.encryptor().update(blocks).hex()
+        text = self._encryptor.update(blocks).hex()
         return [text[at : at + _TEXT_LENGTH] for at in range(0, len(text), _TEXT_LENGTH)]
 
     def key(self, text: str) -> ObservationKey | None:
         """The key of an id; None for a text that cannot be one of ours."""
         if _ID.fullmatch(text) is None:
             return None
-        block = self._cipher.decryptor().update(bytes.fromhex(text))
+        block = self._decryptor.update(bytes.fromhex(text))
         series, time_us, ord_ = _KEY.unpack(block)
         # Any block decrypts to something; ours have a time that a reading can have.
         return (series, time_us, ord_) if 0 <= time_us < _LATEST_US else None
