@@ -7,15 +7,13 @@ session or token again; one that has ended closes it.
 Events   ``latest``: JSON list of rows; ``id`` is the commit sequence. The first event holds the
          newest rows of now; with Last-Event-ID (or ``?since=``) those that changed after it.
          ``alive``: every HEARTBEAT_S without rows, so that a dead connection is noticed.
-         Who takes nothing for TAKE_S is disconnected.
+         Who takes nothing for a while is disconnected (event_stream.py).
 A trend holds what was measured while the device belonged to the patient, and nothing else.
 
 Errors   401, 404 (unknown patient or series), 400 (bad parameter), 503 (no database), each as
          JSON {"error": ...}
 """
 
-import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -25,10 +23,10 @@ from uuid import UUID
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Message, Receive, Scope, Send
 
+from wardlight_cloud.live.event_stream import EventStream
 from wardlight_cloud.live.hub import LiveHub, TooManySubscribers
 from wardlight_cloud.live.spans import spans
 from wardlight_cloud.store.base import LatestRow, ReadStore, RegisterStore, TrendPoint
@@ -41,8 +39,6 @@ _log = logging.getLogger(__name__)
 HEARTBEAT_S: Final = 10.0
 RENEW_S: Final = 20.0
 WATCH_S: Final = 60
-TAKE_S: Final = 30.0
-_END_S: Final = 1.0
 _START_S: Final = 2.0  # a worker that has just started needs a moment to listen
 _LONGEST_ID: Final = 19  # digits of a commit sequence
 _MAX_POINTS: Final = 5000
@@ -77,34 +73,6 @@ def latest_json(row: LatestRow) -> dict[str, Any]:
         "error_ms": row.error_ms,
         "commit": row.commit_seq,
     }
-
-
-class _Stuck(Exception):
-    """The client of a stream takes nothing."""
-
-
-class _EventStream(StreamingResponse):
-    """A stream that ends whole when the server stops and cancels it: that is no fault.
-
-    A client that takes nothing fills its socket, and sending waits; not for ever.
-    """
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_soon(message: Message) -> None:
-            try:
-                async with asyncio.timeout(TAKE_S):
-                    await send(message)
-            except TimeoutError:
-                raise _Stuck from None
-
-        try:
-            await super().__call__(scope, receive, send_soon)
-        except asyncio.CancelledError:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_END_S):
-                    await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except _Stuck:
-            _log.info("live connection closed: its client takes nothing")
 
 
 class LiveRoutes:
@@ -149,7 +117,7 @@ class LiveRoutes:
             return _json({"error": "Too many live connections; try again later."}, 503)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         events = self._events(request, patient, _since(request))
-        return _EventStream(events, media_type="text/event-stream", headers=headers)
+        return EventStream(events, media_type="text/event-stream", headers=headers)
 
     async def _events(
         self, request: Request, patient: UUID | None, since: int | None

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Message
 
-from wardlight_cloud.live import routes
-from wardlight_cloud.live.routes import _EventStream
+from wardlight_cloud.live import event_stream
+from wardlight_cloud.live.event_stream import EventStream
 
 
 class Client:
@@ -48,12 +48,12 @@ class Feed:
 async def test_a_client_that_takes_nothing_is_given_up(
     monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
-    monkeypatch.setattr(routes, "TAKE_S", 0.05)
+    monkeypatch.setattr(event_stream, "TAKE_S", 0.05)
     client, feed = Client(3), Feed()
     events = feed.events()
     scope = {"type": "http", "asgi": {"spec_version": version}}
     async with asyncio.timeout(30):
-        await _EventStream(events)(scope, client.receive, client.send)
+        await EventStream(events)(scope, client.receive, client.send)
     assert len(client.taken) == 4
     await events.aclose()  # type: ignore[attr-defined]
     assert feed.is_closed
@@ -63,10 +63,10 @@ async def test_a_client_that_takes_nothing_is_given_up(
 async def test_a_server_that_stops_waits_for_no_client(
     monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
-    monkeypatch.setattr(routes, "_END_S", 0.05)
+    monkeypatch.setattr(event_stream, "END_S", 0.05)
     client, feed = Client(3), Feed()
     scope = {"type": "http", "asgi": {"spec_version": version}}
-    stream = _EventStream(feed.events())
+    stream = EventStream(feed.events())
     task = asyncio.create_task(stream(scope, client.receive, client.send), name="stream")
     async with asyncio.timeout(30):
         await client.is_stuck.wait()
