@@ -38,12 +38,15 @@ def _parser(*, is_decode: bool) -> argparse.ArgumentParser:
         epilog="Not a medical device. docs/operations.md and docs/settings.md say more.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(metavar="{run,status,doctor,repair,decode}", required=True)
+    commands = parser.add_subparsers(
+        metavar="{run,status,doctor,repair,patient-key,decode}", required=True
+    )
     for name, command, text in (
         ("run", _run, "run the gateway until SIGTERM or Ctrl-C"),
         ("status", _status, "show what the running gateway does and what is wrong"),
         ("doctor", _doctor, "check settings, keys, broker, Bluetooth, ports, clock and disk"),
         ("repair", _repair, "forget the lost bond of a Bluetooth device, so that it pairs anew"),
+        ("patient-key", _patient_key, "show under which key the readings of a patient are stored"),
     ):
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument(
@@ -59,6 +62,10 @@ def _parser(*, is_decode: bool) -> argparse.ArgumentParser:
         if name == "repair":
             sub.add_argument(
                 "identity", metavar="DEVICE", help="as in the settings file: ble:AABBCCDDEEFF"
+            )
+        if name == "patient-key":
+            sub.add_argument(
+                "--authority", default="", help="who gave the identifier (PID-3.4), if it is sent"
             )
         sub.set_defaults(command=command)
     _add_decode(commands, is_asked=is_decode)
@@ -112,6 +119,28 @@ def _repair(options: argparse.Namespace) -> int:
         f"{options.identity}: its bond is forgotten; put the device into pairing mode near the "
         "gateway, and take a measurement\n"
     )
+    return 0
+
+
+def _patient_key(options: argparse.Namespace) -> int:
+    from wardlight_edge.devices import Subject
+    from wardlight_edge.sessions.lan import ports_of, subject_keys
+    from wardlight_edge.sessions.subject_keys import source_identity
+
+    settings = load(options.config)
+    name = "lan:hl7"
+    port = ports_of(settings).get(name)
+    if port is None:
+        raise ConfigError(
+            f"{options.config}: there is no [lan.hl7]; docs/settings.md lists its keys"
+        )
+    # From standard input: a command line stands in the shell's history and the process list.
+    identifier = sys.stdin.readline().strip()
+    if not identifier:
+        raise ConfigError("patient-key: give the identifier on standard input")
+    subject = Subject("patient", options.authority, identifier)
+    key = subject_keys(port, settings.data_dir).key(subject)
+    sys.stdout.write(f"{source_identity(name, key)}\n")
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from wardlight_edge.devices._astm.conversation import AstmConversation
 from wardlight_edge.devices._astm.frames import STX, decode_frame
-from wardlight_edge.devices._astm.records import AstmRecords
+from wardlight_edge.devices._astm.records import AstmRecords, Delimiters
 from wardlight_edge.devices._base import Options
 from wardlight_shared.codes import METRICS
 from wardlight_shared.errors import ConfigError, DecodeError
@@ -35,8 +35,11 @@ def conversation(options: Options) -> AstmConversation:
 
 
 def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], DeviceInfo]:
-    """Decode a whole transmission: all its results, and the device of its header."""
-    records = AstmRecords(_tests(options))
+    """Decode a transmission: all its results, and the device of its header.
+
+    Records without a header are read with the delimiters that all meters use.
+    """
+    records = AstmRecords(_tests(options), Delimiters())
     text = _text(octets) if STX in octets else octets
     readings: list[Reading] = []
     for line in text.replace(b"\n", b"\r").split(b"\r"):

@@ -1,12 +1,14 @@
 """The HL7 port: accepted means committed, and no peer harms another."""
 
 import asyncio
+import io
 from pathlib import Path
 
 import pytest
 
 from support.lan_port import GatedOutbox, HeldPort, open_port
 from support.waiting import let_run, wait_until
+from wardlight_edge.cli import main
 from wardlight_edge.config import Hl7Settings
 from wardlight_edge.devices import Subject
 from wardlight_edge.outbox.key import read
@@ -67,6 +69,24 @@ async def test_readings_are_stored_under_an_opaque_key(tmp_path: Path) -> None:
     assert info.data == {
         "manufacturer": "MAKER", "model": "MON", "system_id": "00A037009B023649",
     }  # fmt: skip
+
+
+async def test_the_operator_s_command_names_the_same_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with open_port(tmp_path) as held:
+        await _told(held, _message())
+        (event,) = held.outbox.events()
+        stored = held.outbox.key(event.series[0]).device
+    settings = tmp_path / "edge.toml"
+    settings.write_text(
+        'gateway = "gw-1"\ndata_dir = "."\nprofiles_dir = "."\n[lan.hl7]\n[uplink]\n'
+        'host = "h"\nca_file = "a"\ncert_file = "b"\nkey_file = "c"\n'
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO("MRN-90210\n"))
+    arguments = ["patient-key", "--config", str(settings), "--authority", "CLINIC"]
+    assert await asyncio.to_thread(main, arguments) == 0
+    assert capsys.readouterr().out.strip() == stored
 
 
 def _octets_below(folder: Path) -> bytes:

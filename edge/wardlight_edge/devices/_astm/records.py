@@ -63,11 +63,15 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class AstmRecords:
-    """What the records before say about the next; ``tests`` maps test names to metrics."""
+    """What the records before say about the next.
 
-    def __init__(self, tests: Mapping[str, str]) -> None:
+    tests       maps test names to metrics
+    delimiters  what holds until a header declares them; None = a record before it is an error
+    """
+
+    def __init__(self, tests: Mapping[str, str], delimiters: Delimiters | None = None) -> None:
         self._tests = tests
-        self._delimiters: Delimiters | None = None
+        self._delimiters = delimiters
         self._subject: Subject | None = None
         self._is_test = False
         self._is_control = False

@@ -208,6 +208,14 @@ def test_a_record_over_several_frames_is_one_result() -> None:
     assert isinstance(take, Take)
 
 
+def test_on_a_line_nothing_is_read_before_the_header() -> None:
+    talk = astm.conversation({})
+    talk.received(ENQ, NOW)
+    rejected, said = talk.received(_frame(1, RESULT), NOW)
+    assert isinstance(rejected, Reject)
+    assert said == Say(ACK)
+
+
 def test_a_record_that_cannot_be_read_holds_up_nothing() -> None:
     talk = astm.conversation({})
     talk.received(ENQ + _frame(1, HEADER), NOW)
