@@ -13,9 +13,9 @@ Vectors tests/vectors/apdu.toml
 
 from wardlight_edge.devices._apdu.association import request_of
 from wardlight_edge.devices._apdu.configuration import STANDARD, Configuration, configuration_of
+from wardlight_edge.devices._apdu.conversation import ApduConversation
 from wardlight_edge.devices._apdu.events import EventReport, device_info_of, event_report_of
 from wardlight_edge.devices._apdu.frames import ApduFramer, Choice, Data, Message, data_of
-from wardlight_edge.devices._apdu.manager import ApduConversation
 from wardlight_edge.devices._apdu.reports import CONFIG, REPORTS, observations
 from wardlight_edge.devices._base import Options
 from wardlight_shared.errors import ConfigError, DecodeError

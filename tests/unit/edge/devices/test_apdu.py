@@ -7,7 +7,7 @@ import pytest
 
 from support.vectors import Case, cases, expected, octets, seen
 from wardlight_edge.devices import HangUp, Now, Reject, Say, Subject, Take, Tell, apdu
-from wardlight_edge.devices._apdu.manager import CONFIGURATION_MS, State
+from wardlight_edge.devices._apdu.conversation import CONFIGURATION_MS, State
 from wardlight_shared.errors import ConfigError, DecodeError
 
 NOW = Now(0, 0)
