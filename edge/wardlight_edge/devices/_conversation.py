@@ -59,11 +59,13 @@ class Take(msgspec.Struct, frozen=True):
 
     refusal  what to send instead when they cannot be committed soon; None = wait for as long as it
              takes, the device sends them again
+    ignored  codes of what was measured too and has no metric here; letters, digits, _ and - only
     """
 
     events: tuple[Event, ...]
     answer: bytes
     refusal: bytes | None = None
+    ignored: tuple[str, ...] = ()
 
 
 class Reject(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ class Counts(msgspec.Struct, frozen=True):
     refused        appends the outbox refused
     links          links that came up
     link_losses    links of a stream that went down
+    ignored        kinds of numbers in messages that this gateway has no metric for
     restarts       times the device's task ended by a fault and was started again
     """
 
@@ -33,6 +34,7 @@ class Counts(msgspec.Struct, frozen=True):
     refused: int = 0
     links: int = 0
     link_losses: int = 0
+    ignored: int = 0
     restarts: int = 0
 
 

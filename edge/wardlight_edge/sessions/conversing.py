@@ -44,6 +44,7 @@ from wardlight_shared.profile import Profile
 
 PATIENT: Final = "patient"
 MOST_SOURCES: Final = 1024
+MOST_IGNORED: Final = 256
 _logger = logging.getLogger(__name__)
 
 
@@ -76,6 +77,7 @@ class Conversing:
         self._report = Report(identity, gateway, entry)
         self._acceptance = Acceptance(gateway, entry)
         self._sources: OrderedDict[str, _Source] = OrderedDict()
+        self._ignored: set[str] = set()
 
     @property
     def report(self) -> Report:
@@ -100,7 +102,10 @@ class Conversing:
 
     async def take(self, take: Take, info: DeviceInfo) -> bytes:
         """Commit; returns what to answer."""
+        self._note_ignored(take.ignored)
         records = self._records(take.events, info)
+        if not records:
+            return take.answer
         if take.refusal is None:
             await self._acceptance.append(records)
         else:
@@ -110,11 +115,19 @@ class Conversing:
             except TimeoutError:
                 return take.refusal
         clock = self._gateway.clock
-        if take.events:
-            self._entry.saw_data(clock.mono_ms(), clock.wall_ms())
+        self._entry.saw_data(clock.mono_ms(), clock.wall_ms())
         for event in take.events:
             self._entry.count("readings", len(event.readings))
         return take.answer
+
+    def _note_ignored(self, codes: tuple[str, ...]) -> None:
+        """Say once of each code that its numbers are not stored."""
+        self._entry.count("ignored", len(codes))
+        for code in codes:
+            if code not in self._ignored and len(self._ignored) < MOST_IGNORED:
+                self._ignored.add(code)
+                extra = {"device": self._identity, "code": code}
+                _logger.warning("numbers without a metric are not stored", extra=extra)
 
     async def reject(self, reject: Reject) -> None:
         """Quarantine what cannot be read; the record that tells of it is committed."""

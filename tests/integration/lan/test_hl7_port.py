@@ -129,6 +129,21 @@ async def test_a_full_outbox_refuses_so_that_the_sender_keeps_it(tmp_path: Path)
         assert (await _told(held, _message()))[1] == "AA"
 
 
+async def test_numbers_without_a_metric_are_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    quality = "160324^MDC_SPO2_SIGNAL_QUALITY_INDEX^MDC"
+    message = _message().replace("150456^MDC_PULS_OXIM_SAT_O2^MDC", quality)
+    async with open_port(tmp_path) as held:
+        for _ in range(2):
+            assert (await _told(held, message))[1] == "AA"
+        assert held.runner.board.devices()[0].counts.ignored == 2
+        only = "\r".join(message.split("\r")[:-1])  # nothing in it is stored
+        assert (await _told(held, only))[1] == "AA"
+    told = [each for each in caplog.records if "without a metric" in each.message]
+    assert [each.__dict__["code"] for each in told] == ["160324-MDC_SPO2_SIGNAL_QUALITY_INDEX"]
+
+
 async def test_two_patients_of_one_message_are_two_sources(tmp_path: Path) -> None:
     second = _message(patient="MRN-2").split("\r", 1)[1]
     async with open_port(tmp_path) as held:

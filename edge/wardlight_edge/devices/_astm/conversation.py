@@ -100,7 +100,10 @@ class AstmConversation:
         if self._records.info != self._info:
             self._info = self._records.info
             actions.append(Tell(self._info))
-        return [*actions, Take(tuple(events), ACK_OCTET) if events else Say(ACK_OCTET)]
+        ignored = self._records.take_ignored()
+        if not events and not ignored:
+            return [*actions, Say(ACK_OCTET)]
+        return [*actions, Take(tuple(events), ACK_OCTET, None, ignored)]
 
     def _ended(self, ended: Ended, now: Now) -> list[Action]:
         self._text.clear()

@@ -32,6 +32,7 @@ from wardlight_shared.model import Absent, DeviceInfo, DeviceTime, Flag, Reading
 MAX_RECORD: Final = 64_000
 _NUMBER: Final = re.compile(r"([<>]?)\s*([+-]?\d{1,10}(?:\.\d{0,8})?)\Z")
 _TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?\Z")
+_NOT_CODE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _CONTOUR_UNIT: Final = {"0": "mg/dL", "1": "mmol/L"}
 _UNIT: Final = {"mg/dl": "mg/dL", "mmol/l": "mmol/L", "bpm": "/min", "mmHg": "mm[Hg]"}
 _RANGE: Final = {"<": Absent.UNDER_RANGE, ">": Absent.OVER_RANGE}
@@ -78,6 +79,12 @@ class AstmRecords:
         self._unit: str | None = None
         self.info = DeviceInfo()
         self.has_query = False
+        self._ignored: dict[str, None] = {}
+
+    def take_ignored(self) -> tuple[str, ...]:
+        """Names of the tests since the last call that have no metric here."""
+        ignored, self._ignored = tuple(self._ignored), {}
+        return ignored
 
     def take(self, line: bytes) -> Result | None:
         """Take one record; a result when it holds one that is known here."""
@@ -128,11 +135,15 @@ class AstmRecords:
     def _result(self, fields: list[str]) -> Result | None:
         delimiters = self._delimiters or Delimiters()
         units = delimiters.components(_field(fields, 5))
-        metric = self._metric(delimiters.components(_field(fields, 3)), units[1:])
+        test = delimiters.components(_field(fields, 3))
+        metric = self._metric(test, units[1:])
         status = _field(fields, 9)
         time_field, is_status = _time_field(fields)
         status = status if is_status else ""
-        if metric is None or status == "I":
+        if metric is None:
+            self._ignored[_NOT_CODE.sub("", "-".join(filter(None, test)))[:80]] = None
+            return None
+        if status == "I":
             return None
         if status not in _STATUS:
             raise DecodeError("ASTM R-9: a result status that is none")

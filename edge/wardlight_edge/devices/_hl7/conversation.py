@@ -13,7 +13,7 @@ from wardlight_edge.devices._hl7 import acknowledgement
 from wardlight_edge.devices._hl7.errors import Hl7Error
 from wardlight_edge.devices._hl7.message import Message, parse
 from wardlight_edge.devices._hl7.mllp import MllpFramer, framed
-from wardlight_edge.devices._hl7.observations import events
+from wardlight_edge.devices._hl7.observations import events, ignored
 from wardlight_shared.model import DeviceInfo
 
 _KEPT: Final = ("MSH", "OBR", "OBX")
@@ -95,7 +95,7 @@ class Hl7Conversation:
         slow = framed(acknowledgement.refused(message, _SLOW, now.wall_ms))
         if acknowledgement.wants_none(message):
             accepted = slow = b""
-        return [*self._told(message), Take(found, accepted, slow)]
+        return [*self._told(message), Take(found, accepted, slow, ignored(message))]
 
     def _told(self, message: Message) -> list[Action]:
         info = sender(message)

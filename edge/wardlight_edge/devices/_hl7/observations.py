@@ -58,6 +58,7 @@ _CONTEXT: Final = {"C": "corrected", "D": "deleted", "W": "wrong"}
 _MOST_DIGITS: Final = 18  # what 63 bits hold
 _SILENT: Final = frozenset({"N", "O", "I"})
 _WAVEFORMS: Final = frozenset({"NA", "MA", "CD"})
+_NOT_CODE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _SITE: Final = re.compile(r"[\w .-]{1,64}\Z")
 _SET_ID: Final = re.compile(r"^(OBX.)[^|]*")
 
@@ -90,6 +91,17 @@ def events(message: Message) -> tuple[Event, ...]:
             grouped.setdefault((found.subject, found.time, found.context), []).append(found)
     token = f"{message.part(message.header, 10, 1)} {message.header.field(7)}".encode()
     return tuple(event for found in grouped.values() for event in _events(found, token))
+
+
+def ignored(message: Message) -> tuple[str, ...]:
+    """Codes of the numbers in a message that have no metric here."""
+    codes: dict[str, None] = {}
+    for segment in message.segments:
+        if segment.name == "OBX" and segment.field(5) and message.part(segment, 2, 1) == "NM":
+            parts = message.parts(segment, 3)
+            if metric_of(parts) is None:
+                codes[_NOT_CODE.sub("", "-".join(parts[:2]))[:80]] = None
+    return tuple(codes)
 
 
 def _events(found: list[_Found], token: bytes) -> Iterator[Event]:

@@ -200,6 +200,13 @@ def test_a_result_is_acknowledged_by_its_take_alone() -> None:
     assert seen(event.readings[0])["value"] == "93"
 
 
+def test_a_test_without_a_metric_is_named_and_acknowledged() -> None:
+    talk = astm.conversation({})
+    talk.received(ENQ + _frame(1, HEADER), NOW)
+    (take,) = talk.received(_frame(2, RESULT.replace(b"Glucose", b"Ketone")), NOW)
+    assert take == Take((), ACK, None, ("Ketone",))
+
+
 def test_a_record_over_several_frames_is_one_result() -> None:
     talk = astm.conversation({})
     talk.received(ENQ + _frame(1, HEADER), NOW)
