@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from wardlight_edge import devices
 from wardlight_edge.cli import main
+from wardlight_edge.devices import Samples
 
 Run = Callable[..., tuple[int, Any, str]]
 
@@ -222,3 +224,69 @@ def test_a_waveform_is_shown_whatever_its_length(run: Run) -> None:
 def test_a_characteristic_that_two_decoders_share_needs_no_service(run: Run) -> None:
     assert run("--char", "2A9D", "00 983A")[0] == 0
     assert run("--char", "2A37", "00 48")[0] == 0
+
+
+# By hand from HL7 2.6: one numeric OBX in final state, MDC code and unit.
+HL7 = (
+    "MSH|^~\\&|M||G||20240615073000||ORU^R01^ORU_R01|1|P|2.6\n"
+    "PID|||P1\nOBR|1|||X|||20240615073000\n"
+    "OBX|1|NM|150456^MDC_PULS_OXIM_SAT_O2^MDC|1.1.1|97|262688^MDC_DIM_PERCENT^MDC|||||F\n"
+)
+
+
+def test_a_message_as_text_and_as_hex(run: Run) -> None:
+    code, shown, error = run("--hl7", "-", stdin=HL7)
+    assert (code, error) == (0, "")
+    assert [(each["metric"], each["value"]) for each in shown["readings"]] == [("spo2", "97")]
+    assert run("--hl7", HL7.replace("\n", "\r").encode().hex(" "))[1] == shown
+    assert run("--hl7", "-", stdin="4d5348")[0] == 2
+    assert run("--astm", "00")[0] == 2
+
+
+def test_bytes_of_a_line_from_standard_input(run: Run) -> None:
+    # By hand from Nonin's data format #8: 97 %, 72 beats.
+    code, shown, _ = run("--serial", "nonin", "-", stdin="80 48 61 00\n" * 3)
+    assert code == 0
+    assert {each["value"] for each in shown["readings"]} == {"97", "72"}
+
+
+def test_a_serial_decoder_without_the_function_is_fed_through_its_framer(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(devices.load("serial_nonin"), "decode_bytes")
+    values = [0, 72, 97, *[0] * 22]
+    frames = [[1, 0x80 | (at == 0), 2, value] for at, value in enumerate(values)]
+    packet = b"".join(bytes([*frame, sum(frame) % 256]) for frame in frames)
+    assert len(run("--serial", "nonin", (packet * 4).hex())[1]["readings"]) == 2
+    assert "25 whole frames" in run("--serial", "nonin", (packet + packet[:5]).hex())[2]
+
+
+def test_what_nothing_decodes_yet_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "names", lambda: ("battery", "hl7", "serial_nonin"))
+    code, _, error = run("--apdu", "E2 00")
+    assert code == 2
+    assert error == "wardlight-edge: no decoder for apdu yet; there is hl7, serial nonin\n"
+
+
+def test_two_decoders_of_one_characteristic_need_the_service(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    battery, other = devices.load("battery"), devices.load("weight_scale")
+    monkeypatch.setattr(other, "CHARACTERISTICS", {"0x2A19": lambda value: ()})
+    assert "battery, weight scale read 0x2A19; say --service" in run("--char", "2A19", "64")[2]
+    monkeypatch.setattr(battery, "SERVICES", frozenset({"0x180F"}), raising=False)
+    assert len(run("--char", "2A19", "--service", "180F", "64")[1]["readings"]) == 1
+
+
+def test_other_things_a_device_says_are_of_the_device(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Samples("spo2", "%", 1000, 0, 0, b"")
+    monkeypatch.setattr(devices.load("battery"), "decode", lambda characteristic, value: told)
+    assert run("--char", "2A19", "64")[1]["device"]["samples"]["metric"] == "spo2"
+
+
+def test_the_local_time_of_a_device(run: Run) -> None:
+    # By hand; GSS Time Zone 4 (one hour), DST Offset 4 (one hour).
+    _, shown, _ = run("--char", "2A0F", "04 04")
+    assert shown["device"] == {"clock": {"is_set": False, "zone_min": 60, "dst_min": 60}}

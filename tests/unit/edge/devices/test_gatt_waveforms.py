@@ -145,3 +145,17 @@ def test_a_break_costs_the_first_sample_of_its_second() -> None:
     seconds.broken()
     assert seconds.add(b"defghi") == b"efg"
     assert seconds.add(b"jk") == b"hijk"
+
+
+def test_a_file_larger_than_a_ring_holds_is_refused() -> None:
+    with pytest.raises(DecodeError, match="at most 1048576"):
+        viatom_o2.decode("vld-file", b"\x03\x00" + bytes(1 << 20))
+
+
+def test_a_reply_to_another_request_gives_nothing() -> None:
+    # o2r: opening a file answers with its size, u32; CRC by the table of o2pkt.py.
+    head = bytes.fromhex("5500FF0000040000100000")
+    assert viatom_o2.decode(O2, head + bytes([viatom_o2.crc8(head)])) == ()
+    begun = viatom_o2.assembler()
+    assert begun.take(O2, head[:3]) is None
+    assert begun.take(O2, head[3:] + bytes([viatom_o2.crc8(head)])) is not None
