@@ -22,6 +22,7 @@ from wardlight_lab.bluez.object_tree import Call, Interface, Method
 from wardlight_lab.bluez.radio_link import RadioLink, Reason
 from wardlight_lab.devices.emulated import EmulatedDevice
 from wardlight_lab.devices.pulse_oximeter import PulseOximeter
+from wardlight_lab.devices.record_access import RecordAccessDevice
 from wardlight_lab.devices.stored_records import StoredRecordDevice
 
 PATH: Final = "/org/wardlight/lab"
@@ -82,6 +83,8 @@ Arguments = dict[str, Any]
 
 def _measure(bluez: FakeBluez, device: EmulatedDevice, arguments: Arguments) -> object:
     del bluez, arguments
+    if isinstance(device, RecordAccessDevice):
+        return device.measure().parts[0].values
     return _storing(device).measure().values
 
 

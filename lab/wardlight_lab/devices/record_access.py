@@ -56,6 +56,8 @@ class KeptRecord:
 class Access:
     """What the control point knows, and how the device behaves.
 
+    measures_every, first_after
+                a measurement that often, and the first one, in seconds; None: only when asked to
     counts      it counts records
     operators   operators it knows
     every       seconds between two notifications
@@ -66,6 +68,8 @@ class Access:
     busy        that many requests are answered with "in progress"
     """
 
+    measures_every: float | None = None
+    first_after: float = 0.0
     counts: bool = True
     operators: frozenset[int] = frozenset({ALL, FROM, FIRST, LAST})
     every: float = 0.0
@@ -108,6 +112,19 @@ class RecordAccessDevice(EmulatedDevice):
         self._needs = (*needs, RACP)
         self._procedure: asyncio.Task[None] | None = None
         self._asked = asyncio.Event()
+
+    def measure(self) -> KeptRecord:
+        """Take a measurement of now and keep it."""
+        raise TypeError(f"{type(self).__name__} does not say how it measures")
+
+    async def run(self) -> None:
+        """Measure by schedule."""
+        if self.access.measures_every is None:
+            return
+        await asyncio.sleep(self.access.first_after)
+        while True:
+            self.measure()
+            await asyncio.sleep(self.access.measures_every)
 
     def store(self, record: KeptRecord) -> None:
         """Keep a record and advertise it."""

@@ -27,12 +27,16 @@ import msgspec
 
 from wardlight_lab.bluez import INSTANT, LIFELIKE, EmulationError, Pairing, Timing
 from wardlight_lab.devices.blood_pressure_cuff import BloodPressureCuff
+from wardlight_lab.devices.cgm_sensor import CgmSensor
 from wardlight_lab.devices.emulated import EmulatedDevice, Equipment
 from wardlight_lab.devices.encoding import DeviceClock
+from wardlight_lab.devices.glucose_meter import GlucoseMeter
 from wardlight_lab.devices.heart_rate_strap import HeartRateStrap
 from wardlight_lab.devices.ledger import Ledger
 from wardlight_lab.devices.patient import Baseline, PatientVitals
 from wardlight_lab.devices.pulse_oximeter import PulseOximeter, SpotPulseOximeter
+from wardlight_lab.devices.record_access import ALL, Access
+from wardlight_lab.devices.stored_oximeter import StoredOximeter
 from wardlight_lab.devices.stored_records import Habit
 from wardlight_lab.devices.thermometer import Thermometer
 from wardlight_lab.devices.weight_scale import WeightScale
@@ -170,13 +174,41 @@ def _strap(spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment) -> Emu
     )
 
 
+def _access(spec: DeviceSpec) -> Access:
+    return Access(spec.every_s, spec.first_after_s, advertise=spec.advertise_s)
+
+
+def _meter(spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment) -> EmulatedDevice:
+    del vitals  # its values follow from its record numbers
+    return GlucoseMeter(spec.patient, equipment=equipment, access=_access(spec))
+
+
+def _glucose_sensor(
+    spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment
+) -> EmulatedDevice:
+    del vitals
+    started = equipment.clock.now()
+    return CgmSensor(spec.patient, started, equipment=equipment, access=_access(spec))
+
+
+def _stored_oximeter(
+    spec: DeviceSpec, vitals: PatientVitals, equipment: Equipment
+) -> EmulatedDevice:
+    access = _access(spec)
+    access.operators = frozenset({ALL})
+    return StoredOximeter(spec.patient, vitals, equipment=equipment, access=access)
+
+
 Builder = Callable[[DeviceSpec, PatientVitals, Equipment], EmulatedDevice]
 
 BUILDERS: Final[dict[str, Builder]] = {
     "blood_pressure_cuff": _cuff,
+    "glucose_meter": _meter,
+    "glucose_sensor": _glucose_sensor,
     "heart_rate_strap": _strap,
     "pulse_oximeter": _oximeter,
     "spot_pulse_oximeter": _spot_oximeter,
+    "stored_oximeter": _stored_oximeter,
     "thermometer": _thermometer,
     "weight_scale": _scale,
 }

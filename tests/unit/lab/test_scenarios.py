@@ -4,6 +4,7 @@ import pytest
 
 from wardlight_lab.bluez import LIFELIKE, Pairing
 from wardlight_lab.devices import Ledger
+from wardlight_lab.devices.record_access import RecordAccessDevice
 from wardlight_lab.devices.scenario import WARD, ScenarioError, build, read_scenario
 from wardlight_lab.serialport.scenario import WARD as PORT_WARD
 from wardlight_lab.serialport.scenario import read_scenario as read_ports
@@ -37,6 +38,19 @@ def test_identities_are_lasting_and_their_own(tmp_path: Path) -> None:
     assert len(set(addresses)) == 3
     assert addresses[2] == "C0:DE:00:00:00:07"
     assert all(int(each[:2], 16) & 0xC0 == 0xC0 for each in addresses)  # random static
+
+
+def test_devices_that_keep_their_records(tmp_path: Path) -> None:
+    path = tmp_path / "stored.toml"
+    kinds = ("glucose_meter", "glucose_sensor", "stored_oximeter")
+    path.write_text(
+        "".join(f'[[device]]\nkind = "{each}"\npatient = "a"\nevery_s = 5\n' for each in kinds)
+    )
+    for device in build(read_scenario(path), Ledger()):
+        assert isinstance(device, RecordAccessDevice)
+        assert device.access.measures_every == 5
+        device.measure()
+        assert len(device.memory) == 1
 
 
 def test_json_says_the_same(tmp_path: Path) -> None:
