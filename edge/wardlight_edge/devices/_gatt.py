@@ -81,6 +81,7 @@ def _is_possible(year: int, month: int, day: int, hour: int, minute: int, second
     return True
 
 
+@lru_cache(maxsize=4096)
 def seconds_time(
     stamp: int | None, shown: int | None, epoch_year: int
 ) -> tuple[DeviceTime | None, int]:

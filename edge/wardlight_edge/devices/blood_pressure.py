@@ -57,6 +57,9 @@ _IS_FROM_2000: Final = 1 << 6
 _ENHANCED_FIELDS: Final = (
     (_HAS_TIME, 4), (_HAS_PULSE, 2), (_HAS_USER, 1), (_HAS_STATUS, 2), (_HAS_USER_TIME, 4),
 )  # fmt: skip
+_ENHANCED_TAILS: Final = tuple(
+    sum(size for flag, size in _ENHANCED_FIELDS if flags & flag) for flags in range(64)
+)
 _U32: Final = Struct("<I")
 _UNIT: Final = "mm[Hg]"
 _RAW_UNIT: Final = "kPa"
@@ -93,7 +96,7 @@ def _measurement(value: bytes) -> tuple[Reading, ...]:
 def _enhanced(value: bytes) -> tuple[Reading, ...]:
     check_at_least("0x2B34", value, _HEAD.size)
     flags, systolic, diastolic, mean = _HEAD.unpack_from(value)
-    check_length("0x2B34", value, _HEAD.size + _enhanced_tail(flags))
+    check_length("0x2B34", value, _HEAD.size + _ENHANCED_TAILS[flags & 0b111111])
     stamp, user, pulse, status, at = None, None, None, 0, _HEAD.size
     if flags & _HAS_TIME:
         stamp = _U32.unpack_from(value, at)[0]
@@ -114,12 +117,8 @@ def _enhanced(value: bytes) -> tuple[Reading, ...]:
 
 def _enhanced_intermediate(value: bytes) -> tuple[Reading, ...]:
     check_at_least("0x2B35", value, 3)
-    check_length("0x2B35", value, 3 + _enhanced_tail(value[0]))
+    check_length("0x2B35", value, 3 + _ENHANCED_TAILS[value[0] & 0b111111])
     return ()
-
-
-def _enhanced_tail(flags: int) -> int:
-    return sum(size for flag, size in _ENHANCED_FIELDS if flags & flag)
 
 
 def _intermediate(value: bytes) -> tuple[Reading, ...]:

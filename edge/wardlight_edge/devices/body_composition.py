@@ -19,12 +19,14 @@ Vectors tests/vectors/body_composition.toml
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
 from wardlight_edge.devices import weight_scale
 from wardlight_edge.devices._gatt import (
     DATE_TIME_LENGTH,
+    Number,
     check_at_least,
     check_length,
     date_time,
@@ -63,7 +65,7 @@ _FIELDS: Final = (
 def _measurement(value: bytes) -> tuple[Reading, ...]:
     check_at_least("0x2A9C", value, _HEAD.size)
     flags, fat = _HEAD.unpack_from(value)
-    named = [name for bit, name in enumerate(_FIELDS, _FIRST_NUMBER) if flags >> bit & 1]
+    named = _named(flags)
     at = _HEAD.size + DATE_TIME_LENGTH * bool(flags & _HAS_TIME) + bool(flags & _HAS_USER)
     check_length("0x2A9C", value, at + 2 * len(named))
     time, status = date_time(value, _HEAD.size) if flags & _HAS_TIME else (None, 0)
@@ -101,7 +103,7 @@ def _readings(
     user: int | None,
 ) -> tuple[Reading, ...]:
     imperial = flags & _IS_IMPERIAL
-    number, raw, raw_unit = nonzero(decimal_from_parts(fat, -1), "%")
+    number, raw, raw_unit = _fat(fat)
     context = _context(flags, words)
     readings = [
         Reading("body_fat", number, "%", raw, raw_unit, time, status, user, context=context)
@@ -116,16 +118,35 @@ def _readings(
     return tuple(readings)
 
 
+@lru_cache(maxsize=4096)
+def _fat(word: int) -> Number:
+    return nonzero(decimal_from_parts(word, -1), "%")
+
+
+@lru_cache(maxsize=1024)
+def _named(flags: int) -> tuple[str, ...]:
+    """Names of the fields that the flags tell of."""
+    return tuple(name for bit, name in enumerate(_FIELDS, _FIRST_NUMBER) if flags >> bit & 1)
+
+
 def _context(flags: int, words: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
-    imperial = flags & _IS_IMPERIAL
     pairs = [("several-packets", "yes")] if flags & _IS_PART else []
     for field, word in words.items():
-        if not word or word == UNSUCCESSFUL:
-            continue
-        if field in _MASSES:
-            name = f"{_MASSES[field]}-{'lb' if imperial else 'kg'}"
-            pairs.append((name, f"{scaled_mass(word, imperial):f}"))
-        elif field in _PLAIN:
-            name, exponent = _PLAIN[field]
-            pairs.append((name, f"{decimal_from_parts(word, exponent):f}"))
+        pair = _pair(field, word, flags & _IS_IMPERIAL)
+        if pair is not None:
+            pairs.append(pair)
     return tuple(pairs)
+
+
+@lru_cache(maxsize=4096)
+def _pair(field: str, word: int, imperial: int) -> tuple[str, str] | None:
+    """Name and text of a field that is no metric; None for one without a value."""
+    if not word or word == UNSUCCESSFUL:
+        return None
+    if field in _MASSES:
+        unit = "lb" if imperial else "kg"
+        return f"{_MASSES[field]}-{unit}", f"{scaled_mass(word, imperial):f}"
+    if field in _PLAIN:
+        name, exponent = _PLAIN[field]
+        return name, f"{decimal_from_parts(word, exponent):f}"
+    return None
