@@ -16,15 +16,8 @@ from itertools import groupby
 from typing import Any, Final
 
 from wardlight_cloud.store.postgres.connections import Connection
-from wardlight_cloud.store.postgres.scan import (
-    SEQ_MAX,
-    Found,
-    Position,
-    Stretch,
-    complete_panels,
-    scan,
-    width,
-)
+from wardlight_cloud.store.postgres.gathering import SEQ_MAX, Found, Position, Stretch
+from wardlight_cloud.store.postgres.scan import complete_panels, scan, width
 from wardlight_cloud.store.postgres.spans import TICK, Span
 from wardlight_cloud.store.postgres.statements import statements
 from wardlight_cloud.store.postgres.windows import windows

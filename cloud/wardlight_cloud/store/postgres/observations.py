@@ -12,19 +12,10 @@ from wardlight_cloud.store.postgres.commit_walk import ALL_COMMITS, walk
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.counting import count
 from wardlight_cloud.store.postgres.errors import storage_call
+from wardlight_cloud.store.postgres.gathering import Found, Position, Stretch, instant_of
 from wardlight_cloud.store.postgres.known import KnownFacts
 from wardlight_cloud.store.postgres.part import Database, Part
-from wardlight_cloud.store.postgres.scan import (
-    Direction,
-    Found,
-    Position,
-    Stretch,
-    complete_panels,
-    finish,
-    instant_of,
-    scan,
-    width,
-)
+from wardlight_cloud.store.postgres.scan import Direction, complete_panels, finish, scan, width
 from wardlight_cloud.store.postgres.sealed import Cursors, ObservationIds, ObservationKey
 from wardlight_cloud.store.postgres.spans import (
     BEGINNING,

@@ -10,7 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from wardlight_cloud.store.postgres.connections import Connection
-from wardlight_cloud.store.postgres.scan import Direction, Stretch
+from wardlight_cloud.store.postgres.gathering import Stretch
+from wardlight_cloud.store.postgres.scan import Direction
 from wardlight_cloud.store.postgres.statements import statements
 
 _SQL: Final = statements("observations")

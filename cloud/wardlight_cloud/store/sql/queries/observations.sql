@@ -90,8 +90,8 @@ LIMIT $1
 -- name: scan_forward
 -- Rows of spans in the order (position, time, anchor, ord), after the cursor $11 to $14. $8 and $9
 -- bound the window and prune partitions. $10: flags that keep a row out. One record comes back:
--- the readings packed as scan.py unpacks them (a driver's object for each column of each row takes
--- longer than the search itself), and what their series have in details over the same time.
+-- the readings packed as gathering.py unpacks them (a driver's object for each column of each row
+-- takes longer than the search itself), and what their series have in details over the same time.
 WITH page AS MATERIALIZED (
     SELECT k.place, found.*
     FROM unnest(
