@@ -28,7 +28,6 @@ from wardlight_shared.model import Absent, DeviceInfo, DeviceTime, Flag, Reading
 
 MAX_LINE: Final = 512
 _DATE: Final = rb"\d\d/\d\d/\d\d \d\d:\d\d:\d\d"
-_ENDS: Final = re.compile(rb"[\r\n]+")
 _BEGIN: Final = re.compile(_DATE + b" ")
 _FIELDS_AT: Final = len("mm/dd/yy hh:mm:ss")
 _LINE: Final = re.compile(_DATE + rb"(?: [A-Z][A-Z0-9]{1,7}=[!-~]{1,12})+ *\Z")
@@ -76,8 +75,8 @@ class MasimoFramer:
 
     def feed(self, octets: bytes) -> tuple[Frame, ...]:
         """Take the next bytes; return a Frame for each whole line."""
-        *lines, rest = _ENDS.split(self._kept + octets)
-        done = [frame for line in lines if (frame := self._line(line)) is not None]
+        *lines, rest = (self._kept + octets).replace(b"\r", b"\n").split(b"\n")
+        done = [frame for line in lines if line and (frame := self._line(line)) is not None]
         if len(rest) > MAX_LINE:
             self._skipped += len(rest) - MAX_LINE
             self._is_cut = True
