@@ -7,7 +7,6 @@ Errors  none. A file that cannot be read or written is logged, and the device is
 """
 
 import logging
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from wardlight_edge.devices import Bookmark, Bookmarks
-from wardlight_edge.outbox.durable import sync_folder
+from wardlight_edge.sessions import private_file
 from wardlight_shared.errors import StorageError
 
 _logger = logging.getLogger(__name__)
@@ -50,23 +49,12 @@ class Shelf:
     def keep(self, device: str, bookmarks: Bookmarks) -> bool:
         """Replace them durably; blocks for a flush. False = the disk is in trouble."""
         try:
-            self._replace(self._file(device), self._seal(_encode(bookmarks)))
+            private_file.replace(self._file(device), self._seal(_encode(bookmarks)))
         except OSError as error:
             extra = {"device": device, "error": str(error.strerror)}
             _logger.warning("bookmarks not written", extra=extra)
             return False
         return True
-
-    def _replace(self, file: Path, sealed: bytes) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = file.with_suffix(".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(sealed)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(file)
-        sync_folder(self._folder)
 
     def _file(self, device: str) -> Path:
         safe = re.sub(r"[^\w.-]", "-", device)

@@ -12,7 +12,6 @@ Errors  none: a disk in trouble is logged, and what waits then waits in memory a
 
 import contextlib
 import logging
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Final
 import msgspec
 
 from wardlight_edge.clock import Clock
+from wardlight_edge.sessions import private_file
 from wardlight_edge.sessions.device_clock import LinkClock
 from wardlight_edge.transports.base import Octets
 from wardlight_shared.errors import StorageError
@@ -93,7 +93,7 @@ class Vault:
         file = self._file(device)
         try:
             if waiting:
-                self._replace(file, self._seal(_encode(waiting)))
+                private_file.replace(file, self._seal(_encode(waiting)))
             else:
                 file.unlink(missing_ok=True)
         except OSError as error:
@@ -101,21 +101,6 @@ class Vault:
             _logger.warning("waiting readings not written", extra=extra)
             return False
         return True
-
-    def _replace(self, file: Path, sealed: bytes) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = file.with_suffix(".new")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(sealed)
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(file)
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def _file(self, device: str) -> Path:
         safe = re.sub(r"[^\w.-]", "-", device)
