@@ -1,6 +1,6 @@
 """What a request says: parameters, identifiers, media types, how strict to be.
 
-Errors  FhirError 400, 406 and 415
+Errors  FhirError 400, 406, 413 and 415
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ _JSON: Final = frozenset(
     {"application/fhir+json", "application/json", "json", "*/*", "application/*", ""}
 )
 _FORM: Final = "application/x-www-form-urlencoded"
+_FORM_MAX: Final = 64 * 1024  # what servers and proxies take of a URL, for the same parameters
 
 
 async def parameters(request: Request) -> Parameters:
@@ -27,9 +28,20 @@ async def parameters(request: Request) -> Parameters:
     if request.method == "POST":
         if request.headers.get("content-type", "").partition(";")[0].strip() != _FORM:
             raise FhirError(415, "not-supported", f"_search takes a body of type {_FORM}")
-        body = (await request.body()).decode("utf-8", "replace")
-        found += parse_qsl(body, keep_blank_values=True)
+        found += parse_qsl(await _form(request), keep_blank_values=True)
+    for name, value in found:
+        if "\0" in value:  # PostgreSQL refuses it even as something to look for
+            raise invalid(name, "holds the character NUL, which no text of FHIR has")
     return found
+
+
+async def _form(request: Request) -> str:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _FORM_MAX:
+            raise FhirError(413, "too-long", f"_search takes a body of up to {_FORM_MAX} bytes")
+    return body.decode("utf-8", "replace")
 
 
 def single(given: Parameters, known: Sequence[str], *, strict: bool) -> dict[str, str]:

@@ -15,6 +15,7 @@ IssueType = Literal[
     "login",
     "forbidden",
     "not-supported",
+    "too-long",
     "transient",
     "exception",
     "informational",

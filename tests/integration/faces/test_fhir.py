@@ -277,6 +277,33 @@ async def test_what_cannot_be_followed_is_refused(ward: Ward) -> None:
             outcome(await client.get(f"/fhir/{url}"), 400)
 
 
+async def test_a_body_without_end_is_refused(ward: Ward) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 1 << 28:
+            sent += 1 << 16
+            yield bytes(1 << 16)
+
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    async with ward.client() as client:
+        answer = await client.post("/fhir/Observation/_search", content=endless(), headers=headers)
+    assert answer.status_code == 413
+    assert sent < 1 << 20
+    assert answer.json()["issue"][0]["code"] == "too-long"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("Patient", "family"), ("Patient", "identifier"), ("Device", "identifier")]
+)
+async def test_nul_is_the_client_s_fault(ward: Ward, kind: str, name: str) -> None:
+    async with ward.client() as client:
+        answer = await client.get(f"/fhir/{kind}?{name}=a%00b")
+    assert answer.status_code == 400
+    assert answer.json()["issue"][0]["expression"] == [f"http.{name}"]
+
+
 async def test_cursor_of_another_search_is_refused(ward: Ward) -> None:
     await fill(ward)
     async with ward.client() as client:
