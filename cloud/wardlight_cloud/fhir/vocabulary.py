@@ -167,20 +167,23 @@ CLAIMED_PROFILES: Final = tuple(
 
 @lru_cache(maxsize=1024)
 def measured_by_code(system: str | None, code: str) -> frozenset[Measured]:
-    """What carries the code as an Observation or component; ``system`` None = any."""
+    """What carries the code as an Observation or component.
+
+    ``system`` None = any system, ``code`` "" = any code of that system (R4 search, 3.1.1.4.10).
+    """
     return frozenset(
         (wire, unit)
         for (wire, unit), metric in MEASURED.items()
         for coding in code_of(metric, moles=is_amount(unit))["coding"]
-        if code == coding["code"] and system in (None, coding["system"])
+        if code in ("", coding["code"]) and system in (None, coding["system"])
     )
 
 
 @lru_cache(maxsize=1024)
 def measured_by_category(system: str | None, code: str) -> frozenset[Measured]:
-    """What is of a category; panels' components count with their panel."""
-    if code == "phd" and system in (None, PHD_CATEGORY):
+    """What is of a category, "" = of any; panels' components count with their panel."""
+    if code in ("", "phd") and system in (None, PHD_CATEGORY):
         return frozenset(each for each, metric in MEASURED.items() if metric.mdc is not None)
     if system not in (None, CATEGORY):
         return frozenset()
-    return frozenset(each for each, metric in MEASURED.items() if metric.category == code)
+    return frozenset(each for each, metric in MEASURED.items() if code in ("", metric.category))
