@@ -194,6 +194,7 @@ class Demo:
 
     def _ready(self, kept: Kept) -> None:
         http = f"http://127.0.0.1:{kept.http_port}"
+        edge = quote(str(Path(sys.executable).with_name("wardlight-edge")))
         self._facts = {
             "http": http,
             "fhir": f"{http}/fhir",
@@ -212,7 +213,7 @@ class Demo:
             f"\nWardlight is ready.\n  dashboard  {http}  (user {USER}, password {kept.password})\n"
             f"  FHIR       {http}/fhir/Observation?category=vital-signs\n"
             f"             Authorization: Bearer {kept.token}\n"
-            f"  gateway    wardlight-edge status --config {quote(str(self._folder.edge_toml))}\n"
+            f"  gateway    {edge} status --config {quote(str(self._folder.edge_toml))}\n"
             f"  HL7        MLLP on 127.0.0.1:{kept.hl7_port}\n"
             f"  data       {self._folder.root}\n"
             "Not a medical device. The patients are invented."
