@@ -75,13 +75,13 @@ def framer(options: Options) -> "NoninFramer":
 def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], DeviceInfo]:
     """Decode a stretch of a line packet by packet, in the format given or in the one that fits.
 
-    Where neither fits, it may be format #8, which has no checksum.
+    Where neither fits, it may be format #8: it has no checksum, so every byte has to fit it.
     """
     framer(options)
     data_format = options.get("data_format")
     formats = (2, 7) if data_format is None else (data_format,)
     frames = max((_packets(octets, is_format_7=each == 7) for each in formats), key=len)
-    if not frames and data_format is None:
+    if not frames and data_format is None and serial_nonin_df8.is_whole(octets):
         return serial_nonin_df8.decode_bytes(octets, {})
     if not frames:
         raise DecodeError(f"Nonin: {len(octets)} bytes hold no whole packet of 25 frames")

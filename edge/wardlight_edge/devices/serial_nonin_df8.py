@@ -13,6 +13,7 @@ Source  Nonin 3150 and 4100 specifications, serial data format #8; the same fiel
 Vectors tests/vectors/serial_nonin_df8.toml
 """
 
+import re
 from decimal import Decimal
 from functools import lru_cache
 from struct import iter_unpack
@@ -27,6 +28,7 @@ from wardlight_shared.model import Absent, DeviceInfo, Flag, Reading
 _FRAME: Final = 4
 _PIECE: Final = "4s"
 _NEXT: Final = b"\x80"
+_WHOLE: Final = re.compile(b"(?:%b%b{3})+" % (HIGH, LOW))
 _PULSE_MISSING: Final = 511
 _SPO2_MISSING: Final = 127
 _SPO2_FULL: Final = 100
@@ -67,6 +69,11 @@ def framer(options: Options) -> NoninFormat8Framer:
     if options:
         raise ConfigError("serial_nonin_df8: there are no options")
     return NoninFormat8Framer()
+
+
+def is_whole(octets: bytes) -> bool:
+    """Whether these are frames of this format, from the first byte to the last."""
+    return _WHOLE.fullmatch(octets) is not None
 
 
 def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], DeviceInfo]:

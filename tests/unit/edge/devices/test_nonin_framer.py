@@ -66,6 +66,8 @@ def test_format_8_is_decoded_where_no_other_fits() -> None:
 def test_bytes_without_a_packet_are_an_error() -> None:
     with pytest.raises(DecodeError, match="no whole"):
         serial_nonin.decode_bytes(b"\x01\x80", {})
+    with pytest.raises(DecodeError, match="no whole packet"):  # holds 80 7f 00 00: no format #8
+        serial_nonin.decode_bytes(bytes.fromhex("01807f0000"), {})
     with pytest.raises(DecodeError, match="25 frames"):
         serial_nonin.decode_bytes(b"\x01\x80", {"data_format": 2})
 
