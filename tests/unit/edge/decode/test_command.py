@@ -97,7 +97,7 @@ def test_values_come_one_a_line(run: Run) -> None:
         (("--serial", "teletype", "00"), "no decoder for serial teletype yet"),
         (("--sfloat", "00"), "--sfloat: 1 bytes, each number has 2"),
         (("--float", "00 00 00"), "--float: 3 bytes, each number has 4"),
-        (("--serial", "nonin", "00 01"), "no whole packet"),
+        (("--serial", "nonin", "00 01"), "Nonin: 2 bytes hold no whole packet"),
         (("--option", "x", "--serial", "nonin", "00"), "--option x: write NAME=VALUE"),
         (("--option", "x=1", "--serial", "nonin", "00"), "serial_nonin: the one option"),
         (("--address", "00", "--advert", "service-data:FCD2", "40"), "--address: 1 bytes"),
