@@ -1,4 +1,4 @@
-"""The running demo, once for all end-to-end tests."""
+"""The running demo, once for each file of end-to-end tests."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ def glucose_cache(repository: Path) -> Path:
     return cache
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def demo(glucose_cache: Path) -> Iterator[RunningDemo]:
     """The demo with every device it has, in a folder whose name holds a space."""
     from wardlight_lab.physiology.glucose import GlucoseUnavailableError, iglu_traces
