@@ -63,8 +63,21 @@ def test_a_gap_that_is_too_short_leaves_packets_unexplained() -> None:
 
 
 def test_a_gap_over_stored_samples_is_bad() -> None:
-    verdict = judged(WHOLE, [Gap("restart", sample(50).time_ms, GAP.to_ms)])
+    verdict = judged(WHOLE, [Gap("restart", sample(38).time_ms, GAP.to_ms)])
     assert verdict.covered >= 1
+    assert not verdict.is_good
+    verdict = judged(WHOLE, [GAP, Gap("link-lost", sample(80).time_ms, sample(92).time_ms)])
+    assert verdict.covered >= 1
+    assert not verdict.is_good
+
+
+def test_a_gap_of_a_kill_may_begin_one_block_early_but_not_each() -> None:
+    early = Gap("restart", sample(47).time_ms, GAP.to_ms)
+    verdict = judged(WHOLE, [early])
+    assert (verdict.covered, verdict.early) == (0, 1)
+    assert verdict.is_good
+    verdict = judged(WHOLE, [early, Gap("restart", sample(95).time_ms, sample(107).time_ms)])
+    assert (verdict.covered, verdict.early) == (0, 2)
     assert not verdict.is_good
 
 

@@ -80,6 +80,7 @@ def _text(outcome: Outcome) -> str:
         f"in named gaps {streams.in_named_gaps}, unexplained {streams.unexplained}; "
         f"samples {streams.samples}, double {streams.double}, mistimed {streams.mistimed}",
         f"gaps      {gaps or 'none'}; over stored samples {streams.covered}, "
+        f"one block early {streams.early}, "
         f"overlapping {streams.overlapping}; kills {streams.kills}, "
         f"without gap {streams.kills_without_gap}",
         f"events    acknowledged to their device {verdict.events.acknowledged}, "

@@ -12,7 +12,7 @@ from wardlight_cloud.security.ca import Credentials
 from wardlight_edge.status.client import fetch, parse
 from wardlight_lab.chaos.bedside import SHORT_BLOCKS, Bedside
 from wardlight_lab.chaos.radio import EventVerdict, Radio
-from wardlight_lab.chaos.streams import Packet, Sender, StreamVerdict, judge_stream
+from wardlight_lab.chaos.streams import BLOCK_S, Packet, Sender, StreamVerdict, judge_stream
 from wardlight_lab.chaos.tables import Tables
 from wardlight_lab.demo.settings_files import PROFILES, gateway_settings
 from wardlight_lab.supervise import Child
@@ -42,7 +42,7 @@ class BedsideGateway:
         profiles = self._folder / "profiles"
         shutil.copytree(PROFILES, profiles, dirs_exist_ok=True)
         stock = (PROFILES / f"{_STOCK}.toml").read_text(encoding="utf-8")
-        short = stock.replace("[stream]\n", "[stream]\nblock_s = 5\n")
+        short = stock.replace("[stream]\n", f"[stream]\nblock_s = {BLOCK_S}\n")
         (profiles / f"{SHORT_BLOCKS}.toml").write_text(short, encoding="utf-8")
         devices = [bed.device() for bed in self._bedside.beds]
         if self._radio is not None:
