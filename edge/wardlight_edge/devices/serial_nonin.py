@@ -20,16 +20,14 @@ Vectors tests/vectors/serial_nonin.toml
 """
 
 from collections.abc import Iterator
-from decimal import Decimal
 from functools import lru_cache
 from struct import iter_unpack
 from typing import Final
 
-from wardlight_edge.devices import serial_nonin_df8
+from wardlight_edge.devices import _nonin_values, serial_nonin_df8
 from wardlight_edge.devices._base import Frame, FramerCounts, Options, Samples
-from wardlight_edge.devices._gatt import Number, nonzero, number
 from wardlight_shared.errors import ConfigError, DecodeError
-from wardlight_shared.model import Absent, DeviceInfo, Flag, Reading
+from wardlight_shared.model import DeviceInfo, Flag, Reading
 
 _FRAME: Final = 5
 _PACKET: Final = 25 * _FRAME
@@ -43,9 +41,6 @@ _LOOKAHEAD: Final = (_FRAME - 1) + _CHAIN * _FRAME
 _START: Final = 0x01
 _ALWAYS_SET: Final = 0x80
 _VALUE_AT: Final = 3
-_PULSE_MISSING: Final = 511
-_SPO2_MISSING: Final = 127
-_SPO2_FULL: Final = 100
 _PERFUSION: Final = 0b110
 _PERFUSION_RED: Final = 0b100
 _IS_FIRST: Final = bytes(status & 1 for status in range(256))  # table for bytes.translate
@@ -227,7 +222,7 @@ class NoninFramer:
         statuses = frozenset(b"".join(whole)[self._status_at :: _FRAME])
         pulse_high, pulse_low, spo2 = whole[-1][_VALUE_AT : 3 * _FRAME : _FRAME]
         pulse = (pulse_high & 0b11) << 7 | pulse_low & 0x7F
-        readings = _readings(spo2 & 0x7F, pulse, _flags(statuses))
+        readings = _nonin_values.readings(spo2 & 0x7F, pulse, _flags(statuses))
         return Frame(readings, tuple(self._samples(packets)))
 
     def _samples(self, packets: list[bytes | None]) -> Iterator[Samples]:
@@ -259,27 +254,3 @@ def _flags(statuses: frozenset[int]) -> int:
         if any(status & mask == bits for status in statuses):
             flags |= int(flag)
     return flags
-
-
-@lru_cache(maxsize=4096)
-def _readings(spo2: int, pulse: int, flags: int) -> tuple[Reading, ...]:
-    saturation, raw, raw_unit = _saturation(spo2)
-    rate, rate_raw, rate_raw_unit = _pulse_rate(pulse)
-    return (
-        Reading("spo2", saturation, "%", raw, raw_unit, flags=flags),
-        Reading("pulse_rate_oximeter", rate, "/min", rate_raw, rate_raw_unit, flags=flags),
-    )
-
-
-def _saturation(spo2: int) -> Number:
-    if spo2 == _SPO2_MISSING:
-        return Absent.NOT_MEASURED, None, None
-    if spo2 > _SPO2_FULL:
-        return number(Decimal(spo2), "%", Absent.INVALID)
-    return nonzero(Decimal(spo2), "%")
-
-
-def _pulse_rate(pulse: int) -> Number:
-    if pulse == _PULSE_MISSING:
-        return Absent.NOT_MEASURED, None, None
-    return nonzero(Decimal(pulse), "/min")

@@ -14,24 +14,20 @@ Vectors tests/vectors/serial_nonin_df8.toml
 """
 
 import re
-from decimal import Decimal
 from functools import lru_cache
 from struct import iter_unpack
 from typing import Final
 
+from wardlight_edge.devices import _nonin_values
 from wardlight_edge.devices._base import Frame, FramerCounts, Options
-from wardlight_edge.devices._gatt import Number, nonzero, number
 from wardlight_edge.devices._sync_bit import HIGH, LOW, SyncBitFramer
 from wardlight_shared.errors import ConfigError, DecodeError
-from wardlight_shared.model import Absent, DeviceInfo, Flag, Reading
+from wardlight_shared.model import DeviceInfo, Flag, Reading
 
 _FRAME: Final = 4
 _PIECE: Final = "4s"
 _NEXT: Final = b"\x80"
 _WHOLE: Final = re.compile(b"(?:%b%b{3})+" % (HIGH, LOW))
-_PULSE_MISSING: Final = 511
-_SPO2_MISSING: Final = 127
-_SPO2_FULL: Final = 100
 _STATUS_FLAGS: Final = (
     (0b0100_0000, Flag.SENSOR_FAULT),
     (0b0010_0000, Flag.OUT_OF_TRACK),
@@ -91,25 +87,4 @@ def _frame(octets: bytes) -> Frame:
     flags = int(Flag.BATTERY_LOW) * (second & 1)
     for mask, flag in _STATUS_FLAGS:
         flags |= int(flag) * bool(status & mask)
-    saturation, raw, raw_unit = _saturation(spo2)
-    rate, rate_raw, rate_unit = _pulse_rate((status & 0b11) << 7 | pulse_low)
-    return Frame(
-        (
-            Reading("spo2", saturation, "%", raw, raw_unit, flags=flags),
-            Reading("pulse_rate_oximeter", rate, "/min", rate_raw, rate_unit, flags=flags),
-        )
-    )
-
-
-def _saturation(spo2: int) -> Number:
-    if spo2 == _SPO2_MISSING:
-        return Absent.NOT_MEASURED, None, None
-    if spo2 > _SPO2_FULL:
-        return number(Decimal(spo2), "%", Absent.INVALID)
-    return nonzero(Decimal(spo2), "%")
-
-
-def _pulse_rate(pulse: int) -> Number:
-    if pulse == _PULSE_MISSING:
-        return Absent.NOT_MEASURED, None, None
-    return nonzero(Decimal(pulse), "/min")
+    return Frame(_nonin_values.readings(spo2, (status & 0b11) << 7 | pulse_low, flags))

@@ -1,0 +1,41 @@
+"""What the numbers of Nonin's serial formats mean; the same in #2, #7 and #8.
+
+SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID, the number stays as raw
+Source  Nonin OEM III and 3150 specifications, serial data formats #2, #7, #8
+"""
+
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final
+
+from wardlight_edge.devices._gatt import Number, nonzero, number
+from wardlight_shared.model import Absent, Reading
+
+_PULSE_MISSING: Final = 511
+_SPO2_MISSING: Final = 127
+_SPO2_FULL: Final = 100
+
+
+@lru_cache(maxsize=4096)
+def readings(spo2: int, pulse: int, flags: int) -> tuple[Reading, ...]:
+    """Return spo2 in % and pulse_rate_oximeter in /min, with ``flags`` on both."""
+    saturation, raw, raw_unit = _saturation(spo2)
+    rate, rate_raw, rate_raw_unit = _pulse_rate(pulse)
+    return (
+        Reading("spo2", saturation, "%", raw, raw_unit, flags=flags),
+        Reading("pulse_rate_oximeter", rate, "/min", rate_raw, rate_raw_unit, flags=flags),
+    )
+
+
+def _saturation(spo2: int) -> Number:
+    if spo2 == _SPO2_MISSING:
+        return Absent.NOT_MEASURED, None, None
+    if spo2 > _SPO2_FULL:
+        return number(Decimal(spo2), "%", Absent.INVALID)
+    return nonzero(Decimal(spo2), "%")
+
+
+def _pulse_rate(pulse: int) -> Number:
+    if pulse == _PULSE_MISSING:
+        return Absent.NOT_MEASURED, None, None
+    return nonzero(Decimal(pulse), "/min")
