@@ -1,6 +1,7 @@
 """Any bytes end in values or DecodeError, for every decoder that the package holds."""
 
 from decimal import Decimal
+from functools import cache
 from typing import cast
 
 import msgspec
@@ -32,6 +33,7 @@ PROFILE = Profile(
 )
 
 
+@cache
 def _known(name: str, characteristic: str | None) -> list[bytes]:
     """The bytes of the vectors of a decoder, for one characteristic or for all."""
     if name not in decoders():
@@ -44,18 +46,27 @@ def _known(name: str, characteristic: str | None) -> list[bytes]:
     ]
 
 
-@st.composite
-def _hostile(draw: st.DrawFn, name: str, characteristic: str | None = None) -> bytes:
+@cache
+def _hostile(name: str, characteristic: str | None = None) -> st.SearchStrategy[bytes]:
     """Bytes of a vector with a few of them changed, cut or added; or any."""
     known = _known(name, characteristic)
-    if not known or draw(st.booleans()):
-        return draw(st.binary(max_size=40))
-    value = bytearray(draw(st.sampled_from(known)))
-    for _ in range(draw(st.integers(0, 4))):
+    if not known:
+        return st.binary(max_size=40)
+    changes = st.lists(st.tuples(st.integers(0, 4095), st.integers(0, 255)), max_size=4)
+    length = st.none() | st.integers(0, max(len(each) for each in known))
+    return st.binary(max_size=40) | st.builds(
+        _damaged, st.sampled_from(known), changes, length, st.binary(max_size=3)
+    )
+
+
+def _damaged(
+    known: bytes, changes: list[tuple[int, int]], length: int | None, more: bytes
+) -> bytes:
+    value = bytearray(known)
+    for place, octet in changes:
         if value:
-            value[draw(st.integers(0, len(value) - 1))] = draw(st.integers(0, 255))
-    value = value[: draw(st.integers(0, len(value)))] if draw(st.booleans()) else value
-    return bytes(value) + draw(st.binary(max_size=3))
+            value[place % len(value)] = octet
+    return bytes(value[:length]) + more
 
 
 @pytest.mark.parametrize(("name", "characteristic"), CHARACTERISTICS)
