@@ -63,6 +63,17 @@ class BleSettings(_Strict, frozen=True, kw_only=True):
     max_links: Annotated[int, Meta(ge=1, le=32)] = 4
 
 
+class UserSettings(_Strict, frozen=True, kw_only=True):
+    """A person whose values a scale gives after consent.
+
+    index              the user's number on the device; 255 is nobody
+    consent_code_file  the code the person chose, 1 to 4 digits, mode 0600
+    """
+
+    index: Annotated[int, Meta(ge=0, le=254)]
+    consent_code_file: Path
+
+
 class DeviceSettings(_Strict, frozen=True, kw_only=True):
     """One enrolled device.
 
@@ -72,6 +83,7 @@ class DeviceSettings(_Strict, frozen=True, kw_only=True):
     file           replay: a capture
     speed          replay: 1.0 = as recorded, 0 = as fast as accepted
     serial_number  BLE: what Device Information must say (docs/decisions/010)
+    users          BLE: whose values to ask for, where the device gives them after consent only
     """
 
     identity: Annotated[
@@ -82,6 +94,7 @@ class DeviceSettings(_Strict, frozen=True, kw_only=True):
     file: Path | None = None
     speed: Annotated[float, Meta(ge=0)] = 1.0
     serial_number: str | None = None
+    users: tuple[UserSettings, ...] = ()
 
 
 class LanSettings(_Strict, frozen=True, kw_only=True):
@@ -232,6 +245,9 @@ def _check(settings: Settings, source: str) -> None:
         if kind in needed and needed[kind] is None:
             key = "port" if kind == "serial" else "file"
             raise ConfigError(f"{source}: device {device.identity} needs the key {key!r}")
+        indexes = [user.index for user in device.users]
+        if len(set(indexes)) < len(indexes):
+            raise ConfigError(f"{source}: device {device.identity} lists a user twice")
 
 
 def _check_peers(settings: Settings, source: str) -> None:

@@ -53,6 +53,36 @@ def test_mistakes_name_file_and_key(old: str, new: str, word: str, tmp_path: Pat
     assert word in str(caught.value)
 
 
+USERS = """
+[[device.users]]
+index = 1
+consent_code_file = "one.code"
+[[device.users]]
+index = 2
+consent_code_file = "two.code"
+"""
+
+
+def test_a_scale_has_users_with_a_code_file_each(tmp_path: Path) -> None:
+    scale = parse(GOOD + USERS, source="edge.toml", folder=tmp_path).devices[-1]
+    assert [user.index for user in scale.users] == [1, 2]
+    assert scale.users[0].consent_code_file == tmp_path / "one.code"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        ("index = 2", "index = 1", "twice"),
+        ("index = 2", "index = 255", "254"),
+        ("index = 2", "", "index"),
+        ('consent_code_file = "two.code"', "consent_code = 1234", "consent_code"),
+    ],
+)
+def test_users_that_cannot_be(old: str, new: str, word: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=word):
+        parse(GOOD + USERS.replace(old, new), source="edge.toml", folder=tmp_path)
+
+
 def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "edge.toml"
     file.write_bytes(b'gateway = "\xff"')
