@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, nullcontext
 from typing import Final
 
 from wardlight_edge.backoff import Backoff
-from wardlight_edge.transports import ble
 from wardlight_edge.transports.base import (
     DeviceClockSetter,
     LinkChange,
@@ -22,7 +21,7 @@ from wardlight_edge.transports.base import (
 from wardlight_edge.transports.ble import Heard
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_edge.transports.ble_stack import BleStack
-from wardlight_edge.transports.ble_visit import Visit
+from wardlight_edge.transports.ble_visit import Visit, measures_of
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.profile import Profile, TransportBle
 
@@ -195,7 +194,12 @@ class BleTransport:
                 async with radio.connecting():
                     self._check_fresh(heard)
                     link = await stack.enter_async_context(
-                        ble.connected(heard, pair=pairs, timeout_s=timeout_s)
+                        radio.connected(
+                            heard,
+                            pair=pairs,
+                            timeout_s=timeout_s,
+                            measures=measures_of(self._plan),
+                        )
                     )
                 self._said = (LinkState.CONNECTED, None)
                 await visit.subscribe(link)

@@ -12,14 +12,16 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 from wardlight_edge.config import BleSettings
+from wardlight_edge.transports import ble
 from wardlight_edge.transports.base import Moments, RadioState
 from wardlight_edge.transports.ble import Heard, Scanner
 from wardlight_edge.transports.ble_bus import SystemBus
 from wardlight_edge.transports.ble_errors import BleError, Trouble
+from wardlight_edge.transports.ble_roles import BleLink
 
 RETRY_S: Final = 30.0
 SOON_S: Final = 2.0
@@ -85,6 +87,11 @@ class Radio:
             power_cycles=self._power_cycles,
         )
 
+    @property
+    def free_links(self) -> int:
+        """How many more links it could hold now."""
+        return self._settings.max_links - self._links
+
     async def run(self, bus: SystemBus) -> None:
         """Scan until cancelled. BleError NO_BUS, NO_BLUEZ: the whole stack must begin again."""
         while True:
@@ -139,6 +146,13 @@ class Radio:
             finally:
                 self._quiet_wanted -= 1
                 self._wake.set()
+
+    def connected(
+        self, heard: Heard, *, pair: bool, timeout_s: float, measures: tuple[str, ...]
+    ) -> AbstractAsyncContextManager[BleLink]:
+        """Connect to a device just heard; the link ends with the context."""
+        del measures  # BlueZ is asked for each when the link stands
+        return ble.connected(heard, pair=pair, timeout_s=timeout_s)
 
     async def _scan_stopped(self) -> None:
         try:

@@ -25,8 +25,8 @@ from wardlight_edge.transports.base import (
     Request,
     Written,
 )
-from wardlight_edge.transports.ble import Link
 from wardlight_edge.transports.ble_errors import BleError, Trouble
+from wardlight_edge.transports.ble_roles import BleLink
 from wardlight_shared.profile import TransportBle
 
 CLOCKS: Final = ("0x2A2B", "0x2A08")
@@ -34,6 +34,11 @@ MUST_READ_TRIES: Final = 3
 MUST_READ_PAUSE_S: Final = 0.5
 _CHECK_S: Final = 1.0
 _logger = logging.getLogger(__name__)
+
+
+def measures_of(plan: TransportBle) -> tuple[str, ...]:
+    """What a device sends by itself, in the order of its profile."""
+    return (*plan.indicate, *plan.notify)
 
 
 class Visit:
@@ -65,19 +70,18 @@ class Visit:
         self.rest_s: float | None = None
         """Seconds to rest afterwards, once the session has said that it is done."""
 
-    async def subscribe(self, link: Link) -> None:
+    async def subscribe(self, link: BleLink) -> None:
         """Switch on everything the device measures. BleError UNUSABLE: it measures nothing."""
         # Telling the session first costs no time: ``offer`` only appends.
         self._receiver.offer(LinkChange(LinkState.CONNECTED, self._moments.mono_ms()))
-        wanted = (*self._plan.indicate, *self._plan.notify)
-        channels = [channel for channel in wanted if link.offers(channel)]
+        channels = [channel for channel in measures_of(self._plan) if link.offers(channel)]
         if not channels:
             raise BleError(Trouble.UNUSABLE, "the device offers nothing its profile measures")
         for channel in channels:
             await link.subscribe(channel, self._taker(channel))
         self._last_ms = self._moments.mono_ms()
 
-    async def read(self, link: Link) -> None:
+    async def read(self, link: BleLink) -> None:
         """Read what the session waits for, set the clock, read the rest; a refusal skips one."""
         for channel in self._must_read:
             await self._read_surely(link, channel)
@@ -105,7 +109,7 @@ class Visit:
         self.rest_s = rest_s
         self._stirred.set()
 
-    async def stay(self, link: Link) -> None:
+    async def stay(self, link: BleLink) -> None:
         """Until the link ends, the session is done, nothing came for the profile's time, or
         nothing can be accepted.
         """
@@ -119,7 +123,7 @@ class Visit:
                 return
             await self._wait(link, min(left_s, _CHECK_S))
 
-    async def _wait(self, link: Link, wait_s: float) -> None:
+    async def _wait(self, link: BleLink, wait_s: float) -> None:
         """Until the link ends, the session stirs, or the time is over."""
         self._stirred.clear()
         waits = [
@@ -132,7 +136,7 @@ class Visit:
             for each in waits:
                 each.cancel()
 
-    async def _do(self, link: Link, request: Request) -> None:
+    async def _do(self, link: BleLink, request: Request) -> None:
         """A request of the session; what the device refuses is told, an ended link is an error."""
         channel = request.channel
         try:
@@ -151,7 +155,7 @@ class Visit:
             self._receiver.offer(Refused(channel, str(error), mono_ms, error.att_code))
         self._last_ms = self._moments.mono_ms()
 
-    async def _read_surely(self, link: Link, channel: str) -> None:
+    async def _read_surely(self, link: BleLink, channel: str) -> None:
         """Read a value, again after a pause when that fails; a link that ends says so."""
         for attempt in range(MUST_READ_TRIES):
             if attempt:
@@ -159,14 +163,14 @@ class Visit:
             if not link.offers(channel) or await self._read_one(link, channel) is not None:
                 return
 
-    async def _pause(self, link: Link) -> None:
+    async def _pause(self, link: BleLink) -> None:
         try:
             async with asyncio.timeout(MUST_READ_PAUSE_S):
                 await link.wait_lost()
         except TimeoutError:
             return
 
-    async def _read_one(self, link: Link, channel: str) -> bytes | None:
+    async def _read_one(self, link: BleLink, channel: str) -> bytes | None:
         if not link.offers(channel):
             return None
         try:
@@ -178,7 +182,7 @@ class Visit:
         self._take(channel, octets, is_read=True)
         return octets
 
-    async def _set_clock(self, link: Link, channel: str, shown: bytes | None) -> None:
+    async def _set_clock(self, link: BleLink, channel: str, shown: bytes | None) -> None:
         octets = self._clock_setter.octets_for(channel, shown)
         if octets is None or not link.offers(channel):
             return
@@ -203,7 +207,7 @@ class Visit:
         self._last_ms = mono_ms
 
 
-def _raise_if_ended(link: Link, error: BleError) -> None:
+def _raise_if_ended(link: BleLink, error: BleError) -> None:
     """A value the device refuses or never gives is missed by nobody; a lost link ends the visit."""
     if link.is_lost or error.trouble in {Trouble.LOST, Trouble.NO_BUS}:
         raise error
