@@ -53,14 +53,30 @@ class OutboxSettings(_Strict, frozen=True, kw_only=True):
     linger_ms: Annotated[int, Meta(ge=0, le=1000)] = 20
 
 
-class BleSettings(_Strict, frozen=True, kw_only=True):
-    """The radio. ``adapters`` are BlueZ names; none is chosen by itself."""
+class ProxySettings(_Strict, frozen=True, kw_only=True):
+    """An ESPHome Bluetooth proxy: a radio in another room, reached over the network.
+
+    noise_key_file  the ``api`` encryption key of its configuration, 44 characters of base64, mode
+                    0600; without encryption measured values would cross the network in the clear
+    max_links       links at a time, of those the proxy has
+    """
+
+    name: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z")]
+    host: str
+    port: Annotated[int, Meta(ge=1, le=65535)] = 6053
+    noise_key_file: Path
+    max_links: Annotated[int, Meta(ge=1, le=32)] = 3
+
+
+class BleSettings(_Strict, frozen=True, kw_only=True, rename={"proxies": "proxy"}):
+    """The radios. ``adapters`` are BlueZ names; none is chosen by itself."""
 
     enabled: bool = True
     adapters: tuple[str, ...] = ("hci0",)
     connect_timeout_s: _Seconds = 20.0
     silent_scan_s: _Seconds = 90.0
     max_links: Annotated[int, Meta(ge=1, le=32)] = 4
+    proxies: tuple[ProxySettings, ...] = ()
 
 
 class UserSettings(_Strict, frozen=True, kw_only=True):
@@ -234,6 +250,9 @@ def _check(settings: Settings, source: str) -> None:
     if twice:
         raise ConfigError(f"{source}: device {sorted(twice)[0]} is listed twice")
     _check_peers(settings, source)
+    proxies = [proxy.name for proxy in settings.ble.proxies]
+    if len(set(proxies)) < len(proxies):
+        raise ConfigError(f"{source}: two of ble.proxy have one name")
     for device in settings.devices:
         needed = {"serial": device.port, "replay": device.file}
         kind = device.identity.partition(":")[0]
