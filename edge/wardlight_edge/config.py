@@ -7,10 +7,11 @@ Errors  ConfigError: file, key and what to do
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -99,6 +100,10 @@ class DeviceSettings(_Strict, frozen=True, kw_only=True):
     file           replay: a capture
     speed          replay: 1.0 = as recorded, 0 = as fast as accepted
     serial_number  BLE: what Device Information must say (docs/decisions/010)
+    bind           BLE: "first-use" = no serial number is known yet, the device is not visited until
+                   an operator opens a window in which it is read and kept; only ``devices add``
+                   writes it
+    calibration_due  day by which the device must be calibrated anew
     users          BLE: whose values to ask for, where the device gives them after consent only
     """
 
@@ -110,6 +115,8 @@ class DeviceSettings(_Strict, frozen=True, kw_only=True):
     file: Path | None = None
     speed: Annotated[float, Meta(ge=0)] = 1.0
     serial_number: str | None = None
+    bind: Literal["address", "first-use"] = "address"
+    calibration_due: date | None = None
     users: tuple[UserSettings, ...] = ()
 
 
@@ -222,51 +229,82 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Settings:
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 (byte {error.start}); give --config FILE") from error
     settings = parse(text, source=str(path), folder=path.parent)
+    waiting = [each.identity for each in settings.devices if each.bind == "first-use"]
+    if waiting:
+        raise ConfigError(
+            f'{path}: device {waiting[0]}: bind = "first-use" is for devices that '
+            "`wardlight-edge devices add` enrols; give its serial_number here, or leave out bind"
+        )
     key_file = environment.get("WARDLIGHT_KEY_FILE")
     return msgspec.structs.replace(settings, key_file=Path(key_file)) if key_file else settings
 
 
 def parse(text: str, *, source: str, folder: Path) -> Settings:
     """Parse settings; ``source`` stands in errors, relative paths resolve against ``folder``."""
+    settings = _converted(text, Settings, source, folder)
+    _check(settings, source)
+    return settings
 
-    def path_hook(kind: type, value: object) -> object:
-        if kind is Path and isinstance(value, str):
+
+class _Enrolled(_Strict, frozen=True, rename={"devices": "device"}):
+    devices: tuple[DeviceSettings, ...] = ()
+
+
+def parse_devices(text: str, *, source: str, folder: Path) -> tuple[DeviceSettings, ...]:
+    """Parse a file that holds [[device]] sections and nothing else."""
+    devices = _converted(text, _Enrolled, source, folder).devices
+    check_devices(devices, source)
+    return devices
+
+
+_T = TypeVar("_T")
+
+
+def _converted(text: str, kind: type[_T], source: str, folder: Path) -> _T:
+    def path_hook(type_: type, value: object) -> object:
+        if type_ is Path and isinstance(value, str):
             return folder / Path(value).expanduser()
         raise TypeError(f"expected text, got {type(value).__name__}")
 
     try:
-        settings = msgspec.convert(tomllib.loads(text), Settings, dec_hook=path_hook)
+        return msgspec.convert(tomllib.loads(text), kind, dec_hook=path_hook)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigError(f"{source}: {error}; docs/settings.md lists the keys") from error
-    _check(settings, source)
-    return settings
 
 
 def _check(settings: Settings, source: str) -> None:
     if not is_gateway_id(settings.gateway):
         raise ConfigError(f"{source}: gateway: 3 to 32 of a-z, 0-9 and '-' are allowed")
-    identities = [device.identity for device in settings.devices]
-    twice = {identity for identity in identities if identities.count(identity) > 1}
-    if twice:
-        raise ConfigError(f"{source}: device {sorted(twice)[0]} is listed twice")
+    check_devices(settings.devices, source)
     _check_peers(settings, source)
     proxies = [proxy.name for proxy in settings.ble.proxies]
     if len(set(proxies)) < len(proxies):
         raise ConfigError(f"{source}: two of ble.proxy have one name")
-    for device in settings.devices:
-        needed = {"serial": device.port, "replay": device.file}
-        kind = device.identity.partition(":")[0]
-        if kind == "lan":
-            raise ConfigError(
-                f"{source}: device {device.identity}: lan devices are not listed, they connect "
-                "to a port of [lan]"
-            )
-        if kind in needed and needed[kind] is None:
-            key = "port" if kind == "serial" else "file"
-            raise ConfigError(f"{source}: device {device.identity} needs the key {key!r}")
-        indexes = [user.index for user in device.users]
-        if len(set(indexes)) < len(indexes):
-            raise ConfigError(f"{source}: device {device.identity} lists a user twice")
+
+
+def check_devices(devices: Sequence[DeviceSettings], source: str) -> None:
+    """What one section cannot say of itself. ConfigError names ``source`` and the device."""
+    identities = [device.identity for device in devices]
+    twice = {identity for identity in identities if identities.count(identity) > 1}
+    if twice:
+        raise ConfigError(f"{source}: device {sorted(twice)[0]} is listed twice")
+    for device in devices:
+        problem = _problem(device)
+        if problem is not None:
+            raise ConfigError(f"{source}: device {device.identity} {problem}")
+
+
+def _problem(device: DeviceSettings) -> str | None:
+    kind = device.identity.partition(":")[0]
+    if kind == "lan":
+        return "is not listed: lan devices connect to a port of [lan]"
+    needed = {"serial": ("port", device.port), "replay": ("file", device.file)}
+    if kind in needed and needed[kind][1] is None:
+        return f"needs the key {needed[kind][0]!r}"
+    if device.bind == "first-use" and (kind != "ble" or device.serial_number is not None):
+        return "is no Bluetooth device without serial_number: leave out bind"
+    indexes = [user.index for user in device.users]
+    return "lists a user twice" if len(set(indexes)) < len(indexes) else None
 
 
 def _check_peers(settings: Settings, source: str) -> None:
