@@ -10,7 +10,9 @@ from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import Final, cast
 
+from wardlight_edge.devices._adverts import AdvertRefused, Refusal
 from wardlight_edge.devices._base import (
+    NO_OPTIONS,
     AdvertDecoder,
     AdvertReceiver,
     Assembler,
@@ -40,12 +42,17 @@ from wardlight_edge.devices._conversation import (
     Tell,
 )
 from wardlight_edge.devices._dialogue import (
+    KEY,
+    KEY_OCTETS,
     Bookmark,
     Bookmarks,
+    ClockShown,
+    ConsentingDecoder,
     Dialogue,
     DialogueDecoder,
     Done,
     Fetched,
+    KeyedDecoder,
     Read,
     Steps,
     Trouble,
@@ -55,16 +62,24 @@ from wardlight_edge.devices._event import event_id
 from wardlight_edge.devices._plausible import flag_implausible
 from wardlight_edge.devices._quirks import repaired
 from wardlight_edge.devices._units import ConversionError, convert
+from wardlight_edge.devices._user_data import Consent
 from wardlight_shared.errors import ConfigError
 
 __all__ = [
     "COMPANIONS",
+    "KEY",
+    "KEY_OCTETS",
+    "NO_OPTIONS",
     "Action",
     "AdvertDecoder",
     "AdvertReceiver",
+    "AdvertRefused",
     "Assembler",
     "Bookmark",
     "Bookmarks",
+    "ClockShown",
+    "Consent",
+    "ConsentingDecoder",
     "Conversation",
     "ConversingDecoder",
     "ConversionError",
@@ -79,9 +94,11 @@ __all__ = [
     "FramerCounts",
     "GattDecoder",
     "HangUp",
+    "KeyedDecoder",
     "Now",
     "Options",
     "Read",
+    "Refusal",
     "Reject",
     "Samples",
     "Say",

@@ -6,7 +6,8 @@ framing of one line. DecodeError is the only error that bytes can cause.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, runtime_checkable
+from types import MappingProxyType
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -14,6 +15,8 @@ from wardlight_shared.model import Reading
 
 Options = Mapping[str, str | int | float | bool]
 """``[options]`` of a profile: settings of the decoder itself (line format, named quirks)."""
+
+NO_OPTIONS: Final[Options] = MappingProxyType({})
 
 
 class GattDecoder(Protocol):
@@ -145,10 +148,27 @@ class WaveformDecoder(Protocol):
 class AdvertReceiver(Protocol):
     """What was heard of one device: adverts repeat, and a stranger may replay them."""
 
+    @property
+    def is_unique(self) -> bool:
+        """Whether no two adverts of the device have the same bytes: each carries a counter."""
+        ...
+
+    @property
+    def memory(self) -> bytes:
+        """What the next receiver of this device must know, so that nothing is taken twice."""
+        ...
+
     def take(self, kind: str, payload: bytes) -> tuple[Reading, ...]:
         """Decode one advert; () for a repetition and for what is not to be published.
 
-        DecodeError: malformed, not authentic, or older than one already taken.
+        DecodeError: malformed; AdvertRefused: not to be believed. Then nothing has changed.
+        """
+        ...
+
+    def rested(self) -> None:
+        """Note that the device was silent for long: the same bytes are a new measurement now.
+
+        What names itself (by a counter, a packet number or a time) stays a repetition.
         """
         ...
 
@@ -165,11 +185,18 @@ class AdvertDecoder(Protocol):
         """Kinds of advertisement."""
         ...
 
-    def receiver(self, address: bytes, key: bytes | None) -> AdvertReceiver:
+    def receiver(
+        self,
+        address: bytes,
+        key: bytes | None,
+        memory: bytes = b"",
+        options: Options = NO_OPTIONS,
+    ) -> AdvertReceiver:
         """Make the receiver of one device: its 6-byte address as printed, its bind key or None.
 
-        The key comes from a file or a setting of the gateway, never from a profile. ConfigError:
-        an address or a key of another length.
+        ``memory`` is that of the receiver before; b"" and what cannot be read is a new beginning,
+        and so is another key. The key comes from a file of the gateway, never from a profile.
+        ConfigError: an address or a key of another length, an option it does not know.
         """
         ...
 

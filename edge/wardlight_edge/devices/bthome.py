@@ -10,10 +10,13 @@ Out     body_weight in kg or [lb_av] (ids 06, 07), body_temperature in Cel (02, 
         the time in UTC, 60 and such are skipped by their length. An unknown id ends the parsing,
         for its length is unknown. 0 is NOT_MEASURED, and INVALID what is negative; several of a
         kind are told apart by context. The receiver gives a packet once
-Errors  DecodeError: another version, an object cut short, encrypted without a key, plain where a
-        key is set, not authentic, a counter that does not rise; ConfigError: address or key
+Options counter_restarts  true: an encrypted device that begins again below 100 is taken for
+        restarted, as Home Assistant does. Whoever recorded its first packets can then replay them
+Errors  DecodeError: another version, an object cut short; AdvertRefused: encrypted without a key,
+        plain where a key is set, not authentic, a counter that goes back; ConfigError: address,
+        key or option
 Source  BTHome v2 format (object ids, encryption); checked against the tests of
-        Bluetooth-Devices/bthome-ble
+        Bluetooth-Devices/bthome-ble, whose receiver has the limit of 100 for a restart
 Vectors tests/vectors/bthome.toml
 """
 
@@ -21,9 +24,12 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
+from wardlight_edge.devices._adverts import AdvertRefused, Refusal, check_options, digest
+from wardlight_edge.devices._base import NO_OPTIONS, Options
 from wardlight_edge.devices._gatt import decode_value
 from wardlight_edge.devices._mdc import measured
 from wardlight_shared.errors import ConfigError, DecodeError
@@ -42,6 +48,9 @@ _PACKET_ID: Final = 0x00
 _TIME: Final = 0x50
 _TEXT, _RAW = 0x53, 0x54  # a length byte follows the id
 _FULL: Final = 100
+_RESTART_BELOW: Final = 100
+_MOST_RECENT: Final = 16  # two adapters and a device with rotating adverts say the same again
+_MOST_SHAPES: Final = 16
 _UNIX: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # id: metric, UCUM unit, numerator and exponent of the step, signed
@@ -82,64 +91,134 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
     return decode_value(CHARACTERISTICS, characteristic, value)
 
 
-def receiver(address: bytes, key: bytes | None) -> "BTHomeReceiver":
+class _Memory(msgspec.Struct, frozen=True, array_like=True):
+    """What outlives a receiver.
+
+    key      digest of the bind key: a counter means nothing under another one
+    counter  the highest taken
+    recent   digests of the encrypted packets taken last
+    said     of each set of object ids, what was said last
+    """
+
+    key: bytes = b""
+    counter: int | None = None
+    recent: tuple[bytes, ...] = ()
+    said: dict[bytes, bytes] = {}
+
+
+def receiver(
+    address: bytes, key: bytes | None, memory: bytes = b"", options: Options = NO_OPTIONS
+) -> "BTHomeReceiver":
     """Make the receiver of one device."""
-    return BTHomeReceiver(address, key)
+    return BTHomeReceiver(address, key, memory, options)
 
 
 class BTHomeReceiver:
-    """What was heard of one device: its last packet, and the counter it must not go below.
+    """What was heard of one device: its last packets, and the counter it must not go below."""
 
-    ``counter`` is what to keep over a restart, else a recorded advertisement could be played to
-    the new receiver; None before the first encrypted packet. A device that lost its own counter
-    is enrolled anew.
-    """
-
-    def __init__(self, address: bytes, key: bytes | None, counter: int | None = None) -> None:
+    def __init__(
+        self, address: bytes, key: bytes | None, memory: bytes = b"", options: Options = NO_OPTIONS
+    ) -> None:
         if len(address) != _ADDRESS_BYTES:
             raise ConfigError(f"bthome: {len(address)} bytes, an address has {_ADDRESS_BYTES}")
         if key is not None and len(key) != _KEY_BYTES:
             raise ConfigError(f"bthome: {len(key)} bytes, a bind key has {_KEY_BYTES}")
+        check_options("bthome", options, frozenset({"counter_restarts"}))
+        self._may_restart = options.get("counter_restarts") is True
         self._address = address
         self._cipher = None if key is None else AESCCM(key, tag_length=_MIC_BYTES)
-        self._last: bytes | None = None
-        self._packet: int | None = None
-        self.counter = counter
+        self._key = b"" if key is None else digest(b"key", key)
+        before = _read(memory)
+        before = before if before.key == self._key else _Memory()
+        self._counter = before.counter
+        self._recent = before.recent
+        self._said = dict(before.said)
+
+    @property
+    def is_unique(self) -> bool:
+        """A counter stands in each encrypted packet."""
+        return self._cipher is not None
+
+    @property
+    def memory(self) -> bytes:
+        """What to give the next receiver."""
+        return msgspec.msgpack.encode(_Memory(self._key, self._counter, self._recent, self._said))
 
     def take(self, kind: str, payload: bytes) -> tuple[Reading, ...]:
         """Decode one advertisement; () for a packet that was already given."""
         if kind != _KIND:
             raise DecodeError(f"{kind}: this decoder reads {_KIND}")
         info, body = _opened(payload)
-        if bool(info & _IS_ENCRYPTED) != (self._cipher is not None):
-            raise DecodeError(
-                f"{_KIND}: plain, though a bind key is set"
-                if self._cipher
-                else f"{_KIND}: encrypted; no bind key is set"
-            )
-        if payload == self._last:
+        if self._cipher is None:
+            if info & _IS_ENCRYPTED:
+                raise AdvertRefused(Refusal.NO_KEY, f"{_KIND}: encrypted; no bind key is set")
+            return self._news(body)
+        if not info & _IS_ENCRYPTED:
+            raise AdvertRefused(Refusal.NOT_ENCRYPTED, f"{_KIND}: plain, though a bind key is set")
+        name = digest(payload)
+        if name in self._recent:
             return ()
-        objects = body if self._cipher is None else self._decrypted(self._cipher, info, body)
-        readings, packet = _readings(objects), _packet_id(objects)
-        is_repeated = packet is not None and packet == self._packet
-        self._last, self._packet = payload, packet
+        counter, objects = self._decrypted(self._cipher, info, body)
+        readings = self._news(objects)
+        self._counter = counter
+        self._recent = (*self._recent, name)[-_MOST_RECENT:]
+        return readings
+
+    def rested(self) -> None:
+        """Forget what names itself neither by a packet id nor by a time."""
+        self._said = {
+            shape: said
+            for shape, said in self._said.items()
+            if _PACKET_ID in shape or _TIME in shape
+        }
+
+    def _news(self, objects: bytes) -> tuple[Reading, ...]:
+        """The readings of the objects, () when the device has said just that of them before.
+
+        A device that has more to say than fits one packet sends several in turn: each is compared
+        with the last one of its own kind.
+        """
+        readings = _readings(objects)
+        shape = bytes(name for name, _ in _objects(objects))
+        packet = _packet_id(objects)
+        said = digest(objects) if packet is None else bytes((packet,))
+        # Encrypted, a packet with a new counter and no id is a new measurement of the same value.
+        is_repeated = self._said.get(shape) == said and (packet is not None or not self.is_unique)
+        self._said.pop(shape, None)
+        self._said[shape] = said
+        if len(self._said) > _MOST_SHAPES:
+            del self._said[next(iter(self._said))]
         return () if is_repeated else readings
 
-    def _decrypted(self, cipher: AESCCM, info: int, body: bytes) -> bytes:
+    def _decrypted(self, cipher: AESCCM, info: int, body: bytes) -> tuple[int, bytes]:
+        """Return counter and objects of an authentic packet that is not older than the last."""
         if len(body) < _COUNTER_BYTES + _MIC_BYTES:
             raise DecodeError(f"{_KIND}: {len(body)} encrypted bytes, need at least 8")
         sealed = body[: -_COUNTER_BYTES - _MIC_BYTES]
         counter, mic = body[len(sealed) : -_MIC_BYTES], body[-_MIC_BYTES:]
-        number = int.from_bytes(counter, "little")
-        if self.counter is not None and number <= self.counter:
-            raise DecodeError(f"{_KIND}: counter {number} is not above {self.counter}: a replay")
         nonce = self._address + _UUID + bytes((info,)) + counter
         try:
             objects = cipher.decrypt(nonce, sealed + mic, None)
         except InvalidTag as error:
-            raise DecodeError(f"{_KIND}: not authentic: another key or address") from error
-        self.counter = number
-        return objects
+            text = f"{_KIND}: not authentic: another key or address"
+            raise AdvertRefused(Refusal.WRONG_KEY, text) from error
+        number = int.from_bytes(counter, "little")
+        # An equal counter is let through: firmware exists that sends the battery under the
+        # counter of the values, and the same bytes twice are a repetition before this.
+        if self._counter is not None and number < self._counter and not self._is_restart(number):
+            text = f"{_KIND}: counter {number} is below {self._counter}: a replay, or a restart"
+            raise AdvertRefused(Refusal.REPLAYED, text)
+        return number, objects
+
+    def _is_restart(self, number: int) -> bool:
+        return self._may_restart and number < _RESTART_BELOW
+
+
+def _read(memory: bytes) -> _Memory:
+    try:
+        return msgspec.msgpack.decode(memory, type=_Memory)
+    except msgspec.DecodeError:
+        return _Memory()
 
 
 def _opened(value: bytes) -> tuple[int, bytes]:

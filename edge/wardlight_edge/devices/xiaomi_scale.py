@@ -10,7 +10,7 @@ Out     body_weight in kg or [lb_av]; a jin is 0.5 kg, the number as sent is the
         The impedance is context. (): not stabilised, already removed, an object, nothing on it.
         The receiver gives a weighing once, when its weight first stands: an impedance that is
         measured after that is not waited for, for the person may leave
-Errors  DecodeError: another length, two units at once
+Errors  DecodeError: another length, two units at once; ConfigError: an option
 Source  layout and bits as read by Bluetooth-Devices/xiaomi-ble (src/xiaomi_ble/parser.py) and
         theengs/decoder (XMTZC04HM, XMTZC05HM)
 Vectors tests/vectors/xiaomi_scale.toml
@@ -21,10 +21,12 @@ from decimal import Decimal
 from struct import Struct
 from typing import Final
 
+from wardlight_edge.devices._adverts import check_options, digest
+from wardlight_edge.devices._base import NO_OPTIONS, Options
 from wardlight_edge.devices._gatt import check_length, date_time, decode_value
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.floats import decimal_from_parts
-from wardlight_shared.model import Reading
+from wardlight_shared.model import Flag, Reading
 
 _V1: Final = "service-data:0x181D"
 _V2: Final = "service-data:0x181B"
@@ -70,26 +72,44 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
     return decode_value(CHARACTERISTICS, characteristic, value)
 
 
-def receiver(address: bytes, key: bytes | None) -> "XiaomiScaleReceiver":
+def receiver(
+    address: bytes, key: bytes | None, memory: bytes = b"", options: Options = NO_OPTIONS
+) -> "XiaomiScaleReceiver":
     """Make the receiver of one scale; nothing it sends is encrypted."""
     del address, key
-    return XiaomiScaleReceiver()
+    check_options("xiaomi_scale", options, frozenset())
+    return XiaomiScaleReceiver(memory)
 
 
 class XiaomiScaleReceiver:
-    """What was heard of one scale: it repeats a weighing for minutes."""
+    """What was heard of one scale: it repeats a weighing for minutes.
 
-    def __init__(self) -> None:
-        self._last: tuple[object, ...] | None = None
+    Its memory is the digest of the last weighing, after a byte that says whether it had a time.
+    """
+
+    is_unique = False
+
+    def __init__(self, memory: bytes = b"") -> None:
+        self.memory = memory
 
     def take(self, kind: str, payload: bytes) -> tuple[Reading, ...]:
         """Decode one advertisement; () for a weighing that was already given."""
         readings = decode(kind, payload)
-        weighing = tuple((each.value, each.unit, each.time) for each in readings)
-        if not readings or weighing == self._last:
+        if not readings:
             return ()
-        self._last = weighing
+        (reading,) = readings
+        is_dated = reading.time is not None and not reading.flags & Flag.DEVICE_CLOCK_UNSET
+        number = f"{reading.value} {reading.unit} {reading.time}".encode()
+        weighing = bytes((is_dated,)) + digest(number)
+        if weighing == self.memory:
+            return ()
+        self.memory = weighing
         return readings
+
+    def rested(self) -> None:
+        """Forget a weighing without a time: the next one may have the same weight."""
+        if self.memory[:1] != b"\x01":
+            self.memory = b""
 
 
 def _stands(flags: int) -> bool:

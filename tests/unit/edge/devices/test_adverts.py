@@ -1,13 +1,13 @@
 """What a receiver remembers: repetitions, encryption, replays."""
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support.vectors import cases, octets
 from wardlight_edge import devices
-from wardlight_edge.devices import bthome, xiaomi_scale
-from wardlight_edge.devices.bthome import BTHomeReceiver
+from wardlight_edge.devices import AdvertReceiver, AdvertRefused, Refusal, bthome, xiaomi_scale
 from wardlight_shared.errors import ConfigError, DecodeError
 
 BTHOME = "service-data:0xFCD2"
@@ -24,24 +24,92 @@ ADVERTS = [
 ]  # fmt: skip
 
 
+def sealed(counter: int, objects: str, key: bytes = KEY) -> bytes:
+    """An encrypted packet as the specification makes it (bthome.io, Encryption)."""
+    info, number = b"\x41", counter.to_bytes(4, "little")
+    nonce = ADDRESS + b"\xd2\xfc" + info + number
+    closed = AESCCM(key, tag_length=4).encrypt(nonce, bytes.fromhex(objects), None)
+    return info + closed[:-4] + number + closed[-4:]
+
+
+def refusal(receiver: AdvertReceiver, payload: bytes) -> Refusal:
+    """Why a receiver does not believe a packet; it remembers nothing of it."""
+    before = receiver.memory
+    with pytest.raises(AdvertRefused) as caught:
+        receiver.take(BTHOME, payload)
+    assert receiver.memory == before
+    return caught.value.refusal
+
+
 def test_an_encrypted_packet_is_opened_once() -> None:
     receiver = bthome.receiver(ADDRESS, KEY)
     (reading,) = receiver.take(BTHOME, SEALED)
     assert str(reading.value) == "25.06"
     assert receiver.take(BTHOME, SEALED) == ()
-    assert receiver.counter == COUNTER
 
 
-@pytest.mark.parametrize("counter", [COUNTER, COUNTER + 1, 2**32 - 1])
-def test_a_counter_that_does_not_rise_is_a_replay(counter: int) -> None:
-    receiver = BTHomeReceiver(ADDRESS, KEY, counter)
-    with pytest.raises(DecodeError, match="a replay"):
-        receiver.take(BTHOME, SEALED)
-    assert receiver.counter == counter
+def test_a_packet_of_our_maker_is_that_of_the_specification() -> None:
+    """bthome.io, Encryption: 02CA09 03BF13 under counter 0x33221100 written 00112233."""
+    made = sealed(0x33221100, "02CA0903BF13")
+    assert made == bytes.fromhex("41 A47266C95F73 00112233 78237214")
 
 
-def test_a_counter_kept_over_a_restart_goes_on() -> None:
-    assert len(BTHomeReceiver(ADDRESS, KEY, COUNTER - 1).take(BTHOME, SEALED)) == 1
+@pytest.mark.parametrize("back", [1, 2, 2**16])
+def test_a_counter_that_goes_back_is_a_replay(back: int) -> None:
+    receiver = bthome.receiver(ADDRESS, KEY)
+    receiver.take(BTHOME, sealed(COUNTER, "065E1F"))
+    assert refusal(receiver, sealed(COUNTER - back, "06701F")) is Refusal.REPLAYED
+    assert len(receiver.take(BTHOME, sealed(COUNTER + 1, "06701F"))) == 1
+
+
+def test_a_recording_is_refused_by_the_receiver_after_a_restart() -> None:
+    first = bthome.receiver(ADDRESS, KEY)
+    for counter in range(1, 40):
+        first.take(BTHOME, sealed(counter, f"06{counter:02X}1F"))
+    after = bthome.receiver(ADDRESS, KEY, first.memory)
+    assert refusal(after, sealed(3, "06031F")) is Refusal.REPLAYED
+    assert after.take(BTHOME, sealed(39, "06271F")) == (), "it is still sent: a repetition"
+    assert len(after.take(BTHOME, sealed(40, "06281F"))) == 1
+
+
+def test_what_is_sent_in_turn_under_one_counter_is_taken_once() -> None:
+    """pvvx/ATC_MiThermometer #468: the values and the battery under the same counter."""
+    receiver = bthome.receiver(ADDRESS, KEY)
+    values, battery = sealed(7, "02CA09"), sealed(7, "015D")
+    assert [len(receiver.take(BTHOME, each)) for each in (values, battery) * 3] == [1, 1] + [0] * 4
+
+
+def test_another_key_is_a_new_beginning() -> None:
+    before = bthome.receiver(ADDRESS, KEY)
+    before.take(BTHOME, sealed(5000, "065E1F"))
+    other = bytes(16)
+    receiver = bthome.receiver(ADDRESS, other, before.memory)
+    assert len(receiver.take(BTHOME, sealed(1, "065E1F", other))) == 1
+    again = bthome.receiver(ADDRESS, other, receiver.memory)
+    assert refusal(again, sealed(0, "06701F", other)) is Refusal.REPLAYED
+
+
+def test_a_restarted_device_is_believed_only_where_the_profile_says_so() -> None:
+    strict = bthome.receiver(ADDRESS, KEY)
+    lenient = bthome.receiver(ADDRESS, KEY, options={"counter_restarts": True})
+    for receiver in (strict, lenient):
+        receiver.take(BTHOME, sealed(5000, "065E1F"))
+        assert refusal(receiver, sealed(100, "06701F")) is Refusal.REPLAYED
+    assert refusal(strict, sealed(99, "06701F")) is Refusal.REPLAYED
+    assert len(lenient.take(BTHOME, sealed(99, "06701F"))) == 1
+    assert len(lenient.take(BTHOME, sealed(100, "06701F"))) == 1
+    with pytest.raises(ConfigError, match="no option 'key'"):
+        bthome.receiver(ADDRESS, KEY, options={"key": "x"})
+    with pytest.raises(ConfigError, match="no option 'x'"):
+        xiaomi_scale.receiver(ADDRESS, None, options={"x": 1})
+
+
+@pytest.mark.parametrize("memory", [b"", b"\xff", b"\x94\xc0\xc0\xc0\xc0", b"\x81\xa1k\x01"])
+def test_a_memory_that_cannot_be_read_is_a_new_beginning(memory: bytes) -> None:
+    assert len(bthome.receiver(ADDRESS, KEY, memory).take(BTHOME, SEALED)) == 1
+    scale = xiaomi_scale.receiver(ADDRESS, None, memory)
+    payload = bytes.fromhex("0224e607020e10293a00009a38")
+    assert len(scale.take("service-data:0x181B", payload)) == 1
 
 
 @pytest.mark.parametrize("at", range(1, len(SEALED)))
@@ -49,9 +117,7 @@ def test_one_bit_changed_is_not_authentic_and_moves_no_counter(at: int) -> None:
     receiver = bthome.receiver(ADDRESS, KEY)
     changed = bytearray(SEALED)
     changed[at] ^= 0x01
-    with pytest.raises(DecodeError, match="not authentic"):
-        receiver.take(BTHOME, bytes(changed))
-    assert receiver.counter is None
+    assert refusal(receiver, bytes(changed)) is Refusal.WRONG_KEY
     assert len(receiver.take(BTHOME, SEALED)) == 1
 
 
@@ -62,12 +128,59 @@ def test_another_address_or_key_opens_nothing() -> None:
 
 
 def test_plain_where_a_key_is_set_and_sealed_where_none_is() -> None:
-    with pytest.raises(DecodeError, match="plain, though"):
-        bthome.receiver(ADDRESS, KEY).take(BTHOME, bytes.fromhex("40065e1f"))
-    with pytest.raises(DecodeError, match="no bind key"):
-        bthome.receiver(ADDRESS, None).take(BTHOME, SEALED)
+    plain = bytes.fromhex("40065e1f")
+    assert refusal(bthome.receiver(ADDRESS, KEY), plain) is Refusal.NOT_ENCRYPTED
+    assert refusal(bthome.receiver(ADDRESS, None), SEALED) is Refusal.NO_KEY
     with pytest.raises(DecodeError, match="need at least 8"):
         bthome.receiver(ADDRESS, KEY).take(BTHOME, SEALED[:8])
+
+
+def test_what_is_said_in_turn_is_compared_with_its_own_kind() -> None:
+    receiver = bthome.receiver(ADDRESS, None)
+    weight, battery, other = (bytes.fromhex(each) for each in ("40065E1F", "40015D", "4006701F"))
+    turns = (weight, battery, weight, battery, other, battery, weight)
+    assert [len(receiver.take(BTHOME, each)) for each in turns] == [1, 1, 0, 0, 1, 0, 1]
+
+
+def test_after_a_silence_the_same_bytes_are_a_new_measurement_unless_they_name_themselves() -> None:
+    for text, is_new in (
+        ("40065E1F", True),
+        ("40000906 5E1F", False),
+        ("40065E1F5005FA1B6A", False),
+    ):
+        payload = bytes.fromhex(text)
+        receiver = bthome.receiver(ADDRESS, None)
+        assert receiver.take(BTHOME, payload)
+        receiver.rested()
+        after = bthome.receiver(ADDRESS, None, receiver.memory)
+        assert bool(after.take(BTHOME, payload)) is is_new, text
+    dated = bytes.fromhex("0224e607020e10293a00009a38")
+    undated = bytes.fromhex("022400000000000000 0000 9a38".replace(" ", ""))
+    for payload, is_new in ((dated, False), (undated, True)):
+        scale = xiaomi_scale.receiver(ADDRESS, None)
+        assert scale.take("service-data:0x181B", payload)
+        assert scale.take("service-data:0x181B", payload) == ()
+        scale.rested()
+        after_scale = xiaomi_scale.receiver(ADDRESS, None, scale.memory)
+        assert bool(after_scale.take("service-data:0x181B", payload)) is is_new
+
+
+@given(counters=st.lists(st.integers(0, 60), max_size=40))
+def test_counters_only_rise_whatever_is_played(counters: list[int]) -> None:
+    """Each packet is taken at most once, and none that is older than one already taken."""
+    receiver = bthome.receiver(ADDRESS, KEY)
+    taken: list[int] = []
+    for counter in counters:
+        receiver = bthome.receiver(ADDRESS, KEY, receiver.memory)
+        try:
+            readings = receiver.take(BTHOME, sealed(counter, f"06{counter:02X}1F"))
+        except AdvertRefused as error:
+            assert error.refusal is Refusal.REPLAYED
+            assert counter < max(taken)
+        else:
+            taken += [counter] * bool(readings)
+    assert taken == sorted(set(taken))
+    assert set(taken) <= set(counters)
 
 
 def test_a_packet_id_tells_a_repetition() -> None:
