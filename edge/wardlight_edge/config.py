@@ -103,6 +103,7 @@ class DeviceSettings(_Strict, frozen=True, kw_only=True):
     bind           BLE: "first-use" = no serial number is known yet, the device is not visited until
                    an operator opens a window in which it is read and kept; only ``devices add``
                    writes it
+    bind_key_file  BLE: file with the key of a device that encrypts its advertisements, mode 0600
     calibration_due  day by which the device must be calibrated anew
     users          BLE: whose values to ask for, where the device gives them after consent only
     """
@@ -116,6 +117,7 @@ class DeviceSettings(_Strict, frozen=True, kw_only=True):
     speed: Annotated[float, Meta(ge=0)] = 1.0
     serial_number: str | None = None
     bind: Literal["address", "first-use"] = "address"
+    bind_key_file: Path | None = None
     calibration_due: date | None = None
     users: tuple[UserSettings, ...] = ()
 

@@ -98,10 +98,20 @@ class TransportLan(_Strict, frozen=True):
     idle_timeout_s: Annotated[float, Meta(gt=0, le=86_400)] = 900.0
 
 
+class TransportAdverts(_Strict, frozen=True):
+    """A BLE device that advertises its values: it is listened to, never connected.
+
+    silence_s  after so long without a word the same bytes are a new measurement
+    """
+
+    silence_s: Annotated[float, Meta(gt=0, le=86_400)] = 300.0
+
+
 class Transport(_Strict, frozen=True):
     """At most one of the transports."""
 
     ble: TransportBle | None = None
+    adverts: TransportAdverts | None = None
     serial: TransportSerial | None = None
     lan: TransportLan | None = None
 
@@ -140,7 +150,7 @@ class Profile(_Strict, frozen=True, rename={"metrics": "metric"}):
     options: dict[str, str | int | float | bool] = {}
 
 
-_TRANSPORTS = ("ble", "serial", "lan")
+_TRANSPORTS = ("ble", "adverts", "serial", "lan")
 
 
 def parse(text: str, *, source: str) -> Profile:

@@ -9,12 +9,13 @@ Source  bleak 3.1 (bluezdbus backend), bleak-retry-connector 4.7; BlueZ doc/org.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import msgspec
 from bleak import BleakClient, BleakScanner
+from bleak.args.bluez import BlueZDiscoveryFilters
 from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
@@ -22,6 +23,7 @@ from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 from bleak_retry_connector import establish_connection
 
+from wardlight_edge.transports.adverts import Advert, adverts_of
 from wardlight_edge.transports.ble_errors import (
     BleError,
     Trouble,
@@ -37,13 +39,17 @@ DISCONNECT_TIMEOUT_S: Final = 15.0  # bleak itself gives the link 10 s to end
 GONE_TIMEOUT_S: Final = 1.0
 # Lowest RSSI there is: a filter that drops nothing makes BlueZ 5.88 and later report each
 # advertisement; without one a still device that moves by less than 8 dB falls silent.
-_EVERY_RSSI: Final = -127
+# DuplicateData: data that is sent again is told again, and what is sent no more is forgotten.
+_FILTERS: Final[BlueZDiscoveryFilters] = {"RSSI": -127, "DuplicateData": True}
 _BASE_UUID: Final = "0000{}-0000-1000-8000-00805F9B34FB"
 _logger = logging.getLogger(__name__)
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """One advertisement of a device we know, with BlueZ's live object for it."""
+    """One advertisement of a device we know, with BlueZ's live object for it.
+
+    adverts  what its data says now; BlueZ may also show what was said before
+    """
 
     address: str
     adapter: str
@@ -52,6 +58,7 @@ class Heard(msgspec.Struct, frozen=True):
     is_paired: bool
     mono_ms: int
     peer: BLEDevice
+    adverts: tuple[Advert, ...] = ()
 
 
 class Scanner:
@@ -65,7 +72,7 @@ class Scanner:
     def __init__(
         self,
         adapter: str,
-        wanted: frozenset[str],
+        wanted: Collection[str],
         heard: Callable[[Heard], None],
         anything: Callable[[], int],
     ) -> None:
@@ -80,7 +87,7 @@ class Scanner:
         scanner = BleakScanner(
             self._on_advertisement,
             scanning_mode="active",
-            bluez={"adapter": self._adapter, "filters": {"RSSI": _EVERY_RSSI}},
+            bluez={"adapter": self._adapter, "filters": _FILTERS},
         )
         with _as_ble_error("start of the scan"):
             async with asyncio.timeout(SCAN_TIMEOUT_S):
@@ -107,7 +114,8 @@ class Scanner:
             # The properties in ``peer.details`` are those of the first advertisement.
             path, properties = data.platform_data
             paired, rssi = bool(properties.get("Paired")), int(properties.get("RSSI", -127))
-            self._heard(Heard(address, self._adapter, path, rssi, paired, mono_ms, peer))
+            adverts = adverts_of(data.service_data, data.manufacturer_data)
+            self._heard(Heard(address, self._adapter, path, rssi, paired, mono_ms, peer, adverts))
 
 
 class Link:
@@ -205,17 +213,35 @@ async def _connect(heard: Heard, pair: bool, timeout_s: float, lost: asyncio.Eve
 
     with _as_ble_error("connecting"):
         async with asyncio.timeout(timeout_s):
+            if pair:
+                return await _pair(heard, timeout_s, on_disconnected)
             client: BleakClient = await establish_connection(
                 BleakClient,
                 heard.peer,
                 heard.address,
                 disconnected_callback=on_disconnected,
-                # A pairing that failed is not tried again by itself: somebody must act.
-                max_attempts=1 if pair else ATTEMPTS,
-                pair=pair,
+                max_attempts=ATTEMPTS,
                 bluez={"adapter": heard.adapter},
             )
             return client
+
+
+async def _pair(
+    heard: Heard, timeout_s: float, on_disconnected: Callable[[BleakClient], None]
+) -> BleakClient:
+    """Connect and pair, once: after a failure somebody must act.
+
+    bleak-retry-connector ends every attempt after 20 s; a person who types digits needs longer.
+    """
+    client = BleakClient(
+        heard.peer,
+        disconnected_callback=on_disconnected,
+        pair=True,
+        timeout=timeout_s,
+        bluez={"adapter": heard.adapter},
+    )
+    await client.connect()
+    return client
 
 
 async def _disconnect(client: BleakClient, heard: Heard) -> None:

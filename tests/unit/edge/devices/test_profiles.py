@@ -38,6 +38,14 @@ def test_the_decoder_reads_what_the_profile_subscribes(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_device_that_advertises_has_a_decoder_for_it_and_no_blocks(file: Path) -> None:
+    parsed = _parsed(file)
+    reads_adverts = isinstance(devices.load(parsed.decoder), devices.AdvertDecoder)
+    assert reads_adverts is (parsed.transport.adverts is not None)
+    assert not reads_adverts or parsed.stream is None
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_decoder_takes_the_options(file: Path) -> None:
     parsed = _parsed(file)
     own = {name: parsed.options[name] for name in parsed.options.keys() - OWN_OPTIONS}
@@ -46,6 +54,8 @@ def test_the_decoder_takes_the_options(file: Path) -> None:
         decoder.conversation(own)
     elif parsed.transport.serial is not None:
         devices.load_serial(parsed.decoder).framer(own)
+    elif parsed.transport.adverts is not None:
+        devices.load_advert(parsed.decoder).receiver(bytes(6), None, options=own)
     elif isinstance(decoder, devices.DialogueDecoder):
         decoder.dialogue(own, {})
     else:
@@ -55,7 +65,7 @@ def test_the_decoder_takes_the_options(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_device_of_a_service_advertises_it(file: Path) -> None:
     parsed = _parsed(file)
-    if parsed.transport.ble is not None:
+    if parsed.transport.ble is not None or parsed.transport.adverts is not None:
         assert parsed.match.ble is not None
         assert parsed.match.ble.service is not None
 
@@ -102,6 +112,7 @@ def test_readme_describes_every_key(section: str) -> None:
     tables = {
         "ble",
         "info",
+        "adverts",
         "serial",
         "lan",
         "device",
