@@ -13,13 +13,14 @@ with steps: what to ask of the device, and what to put into the outbox.
 """
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
 from wardlight_edge.devices._base import Options
 from wardlight_edge.devices._conversation import Reject
-from wardlight_shared.model import Reading
+from wardlight_edge.devices._user_data import Consent
+from wardlight_shared.model import DeviceTime, Reading
 
 
 class Bookmark(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,6 +40,11 @@ class Bookmark(msgspec.Struct, frozen=True, omit_defaults=True):
 
 Bookmarks = Mapping[str, Bookmark]
 """Bookmarks of a device by the name of the memory: "" the only one, else its user's."""
+
+KEY: Final = "key"
+"""The bookmark whose ``mark`` is the secret, in hex, of a device that NEEDS_KEY."""
+
+KEY_OCTETS: Final = 16
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -66,6 +72,12 @@ class Fetched(msgspec.Struct, frozen=True):
     age_ms: int = 0
 
 
+class ClockShown(msgspec.Struct, frozen=True):
+    """The device's clock as the value has just told it, before any record that it dates."""
+
+    time: DeviceTime
+
+
 class Trouble(msgspec.Struct, frozen=True):
     """The device did not give what it has. ``reason`` is a sentence for a person."""
 
@@ -84,7 +96,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 Request = Write | Read
-Step = Request | Fetched | Reject | Trouble | Done
+Step = Request | Fetched | ClockShown | Reject | Trouble | Done
 Steps = tuple[Step, ...]
 
 
@@ -151,4 +163,32 @@ class DialogueDecoder(Protocol):
 
     def dialogue(self, options: Options, bookmarks: Bookmarks) -> Dialogue:
         """Make the conversation of one device; ConfigError for an option it does not know."""
+        ...
+
+
+@runtime_checkable
+class ConsentingDecoder(Protocol):
+    """A GattDecoder whose device may give a user's values after this user's consent only."""
+
+    @property
+    def CONTROL_POINTS(self) -> frozenset[str]:
+        """It asks for consent where a profile subscribes one of these."""
+        ...
+
+    def consent_dialogue(self, options: Options, consents: tuple[Consent, ...]) -> Dialogue:
+        """Make the conversation of one device; ConfigError for an option it does not know."""
+        ...
+
+
+@runtime_checkable
+class KeyedDecoder(Protocol):
+    """A DialogueDecoder whose device opens to a secret: the gateway makes one for each device.
+
+    It is kept, sealed, before the dialogue is first made, and handed to it as the bookmark KEY;
+    ``bookmarks`` must go on holding it. Without one, where it could not be kept, nothing is asked.
+    """
+
+    @property
+    def NEEDS_KEY(self) -> bool:
+        """True."""
         ...

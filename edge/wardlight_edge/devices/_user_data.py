@@ -52,6 +52,16 @@ _REQUESTS: Final = frozenset(Request)
 _RESULTS: Final = frozenset(Result)
 
 
+class Consent(msgspec.Struct, frozen=True):
+    """A user of a device, and the code that opens this user's data. It never shows the code."""
+
+    user: int
+    code: int
+
+    def __repr__(self) -> str:
+        return f"Consent(user={self.user})"
+
+
 class Response(msgspec.Struct, frozen=True):
     """The answer of a scale; ``user`` is set where it registered a new one."""
 

@@ -1,6 +1,6 @@
 """Body Composition: Body Composition Measurement 0x2A9C, and Weight Measurement 0x2A9D beside it.
 
-In      0x2A9D: see weight_scale; scales with 0x181B send the weight there
+In      0x2A9D, 0x2A9F, 0x2A99: see weight_scale; scales with 0x181B send the weight there
         0x2A9C, one value of 4 to 30 bytes:
         flags u16 | body fat u16 | [date time 7] | [user u8] | [basal metabolism u16 kJ]
         | [muscle u16 0.1 %] | [muscle, fat free, soft lean, water mass u16 each]
@@ -12,7 +12,8 @@ Out     body_fat in % and, where sent, body_weight in kg or [lb_av], body_height
         The others are no metric of the code table: they are context of body_fat, in their own unit
         and left out when 0. Body fat 0xFFFF: it is UNSUCCESSFUL and the rest means nothing.
         A number of 0 is NOT_MEASURED; () when every number is 0: a placeholder that scales keep
-        in the memory of a user. User 255 is Flag.USER_UNKNOWN
+        in the memory of a user. User 255 is Flag.USER_UNKNOWN. Of a value in two packets each is
+        decoded by itself, the second without time and user; ``consent_dialogue`` joins them
 Errors  DecodeError: length that the flags do not account for
 Source  Bluetooth BCS 1.0, 3.2; GSS Body Composition Measurement
 Vectors tests/vectors/body_composition.toml
@@ -24,6 +25,9 @@ from struct import Struct
 from typing import Final
 
 from wardlight_edge.devices import weight_scale
+from wardlight_edge.devices._asking import check_no_options
+from wardlight_edge.devices._base import Options
+from wardlight_edge.devices._dialogue import Dialogue
 from wardlight_edge.devices._gatt import (
     DATE_TIME_LENGTH,
     Number,
@@ -34,6 +38,8 @@ from wardlight_edge.devices._gatt import (
     nonzero,
     user_index,
 )
+from wardlight_edge.devices._user_consent import UserConsents
+from wardlight_edge.devices._user_data import CONTROL_POINT, Consent
 from wardlight_edge.devices._weighing import UNSUCCESSFUL, mass, scaled_mass, size
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import Absent, DeviceTime, Reading
@@ -83,15 +89,23 @@ def _measurement(value: bytes) -> tuple[Reading, ...]:
     return _readings(flags, fat, words, time, status | unknown, user)
 
 
+CONTROL_POINTS: Final = frozenset({CONTROL_POINT})
+_MEASUREMENTS: Final = frozenset({"0x2A9C", "0x2A9D"})
 CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {
     "0x2A9C": _measurement,
-    "0x2A9D": weight_scale.CHARACTERISTICS["0x2A9D"],
+    **weight_scale.CHARACTERISTICS,
 }
 
 
 def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
     """Decode one value of a characteristic of CHARACTERISTICS."""
     return decode_value(CHARACTERISTICS, characteristic, value)
+
+
+def consent_dialogue(options: Options, consents: tuple[Consent, ...]) -> Dialogue:
+    """Make the conversation with a scale that gives a user's values after consent."""
+    check_no_options("body_composition", options)
+    return UserConsents(decode, _MEASUREMENTS, consents)
 
 
 def _readings(

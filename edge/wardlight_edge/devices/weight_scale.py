@@ -4,9 +4,11 @@ In      one value of 3 to 15 bytes:
         flags u8 | weight u16 | [date time 7] | [user u8] | [BMI u16, height u16]
         flags b0 pound and inch, b1 date time, b2 user, b3 BMI and height; the others are ignored
         weight in 0.005 kg or 0.01 lb, BMI in 0.1 kg/m2, height in 0.001 m or 0.1 inch
+        0x2A9F and 0x2A99 of a scale that asks for consent: see _user_data.py
 Out     body_weight in kg or [lb_av] and, where sent, bmi in kg/m2 and body_height in cm (metres
         converted, raw kept) or [in_i]. Weight 0xFFFF is UNSUCCESSFUL, 0 NOT_MEASURED. User 255
-        is Flag.USER_UNKNOWN. BMI or height 0 (no user data in the scale) is NOT_MEASURED
+        is Flag.USER_UNKNOWN. BMI or height 0 (no user data in the scale) is NOT_MEASURED.
+        0x2A9F and 0x2A99 have no readings; ``consent_dialogue`` asks for the values of users
 Errors  DecodeError: length that the flags do not account for
 Source  Bluetooth WSS 1.0.1, 3.2; GSS Weight Measurement
 Vectors tests/vectors/weight_scale.toml
@@ -17,6 +19,10 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final
 
+from wardlight_edge.devices import _user_consent
+from wardlight_edge.devices._asking import check_no_options
+from wardlight_edge.devices._base import Options
+from wardlight_edge.devices._dialogue import Dialogue
 from wardlight_edge.devices._gatt import (
     DATE_TIME_LENGTH,
     Number,
@@ -27,6 +33,8 @@ from wardlight_edge.devices._gatt import (
     nonzero,
     user_index,
 )
+from wardlight_edge.devices._user_consent import UserConsents
+from wardlight_edge.devices._user_data import CONTROL_POINT, Consent
 from wardlight_edge.devices._weighing import mass, size
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import Reading
@@ -73,14 +81,23 @@ def _measurement(value: bytes) -> tuple[Reading, ...]:
     )
 
 
+CONTROL_POINTS: Final = frozenset({CONTROL_POINT})
+_MEASUREMENTS: Final = frozenset({"0x2A9D"})
 CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {
-    "0x2A9D": _measurement
+    "0x2A9D": _measurement,
+    **_user_consent.CHARACTERISTICS,
 }
 
 
 def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
     """Decode one value of a characteristic of CHARACTERISTICS."""
     return decode_value(CHARACTERISTICS, characteristic, value)
+
+
+def consent_dialogue(options: Options, consents: tuple[Consent, ...]) -> Dialogue:
+    """Make the conversation with a scale that gives a user's values after consent."""
+    check_no_options("weight_scale", options)
+    return UserConsents(decode, _MEASUREMENTS, consents)
 
 
 @lru_cache(maxsize=4096)

@@ -9,14 +9,23 @@ written after the commit of what it tells of, so a kill between the two only bri
 
 import asyncio
 import logging
+import secrets
 from typing import Final
 
 from wardlight_edge import devices
+from wardlight_edge.config import DeviceSettings
 from wardlight_edge.devices import (
+    KEY,
+    KEY_OCTETS,
+    Bookmark,
     Bookmarks,
+    ClockShown,
+    Consent,
+    ConsentingDecoder,
     DialogueDecoder,
     Done,
     Fetched,
+    KeyedDecoder,
     Read,
     Reject,
     Steps,
@@ -24,6 +33,7 @@ from wardlight_edge.devices import (
     Write,
 )
 from wardlight_edge.sessions.bookmarks import Shelf
+from wardlight_edge.sessions.consent_codes import consents_of
 from wardlight_edge.sessions.decoding import OWN_OPTIONS
 from wardlight_edge.transports.base import Octets, Refused, Request, Speaking, Transport, Written
 from wardlight_shared.profile import Profile
@@ -32,7 +42,7 @@ REST_S: Final = 15.0
 """Pause before a device that is still there is asked again."""
 
 _logger = logging.getLogger(__name__)
-News = Fetched | Reject | Trouble | Done
+News = Fetched | ClockShown | Reject | Trouble | Done
 """The steps that are the session's."""
 
 
@@ -41,15 +51,17 @@ class DeviceDialogue:
 
     shelf      where bookmarks outlive the process; None = nowhere
     transport  the way to the device
+    consents   of the device's users, for a decoder that asks them
     """
 
     def __init__(
         self,
         device: str,
         profile: Profile,
-        decoder: DialogueDecoder,
+        decoder: DialogueDecoder | ConsentingDecoder,
         shelf: Shelf | None,
         transport: Speaking,
+        consents: tuple[Consent, ...] = (),
     ) -> None:
         self._device = device
         self._shelf = shelf
@@ -57,7 +69,14 @@ class DeviceDialogue:
         ble = profile.transport.ble
         self._stays = ble is not None and ble.stay_connected
         self._kept: Bookmarks = {} if shelf is None else shelf.read(device)
-        self._dialogue = decoder.dialogue(options_of(profile), self._kept)
+        if isinstance(decoder, KeyedDecoder) and shelf is not None and KEY not in self._kept:
+            self._kept = _with_key(device, self._kept, shelf)
+        options = options_of(profile)
+        self._dialogue = (
+            decoder.dialogue(options, self._kept)
+            if isinstance(decoder, DialogueDecoder)
+            else decoder.consent_dialogue(options, consents)
+        )
         self._link: int | None = None
         self._has_events = False
 
@@ -141,20 +160,30 @@ class DeviceDialogue:
 
 
 def dialogue_of(
-    device: str, profile: Profile, shelf: Shelf | None, transport: Transport
+    device: DeviceSettings, profile: Profile, shelf: Shelf | None, transport: Transport
 ) -> DeviceDialogue | None:
-    """The dialogue a device wants, where it can be held; None = it sends by itself."""
+    """The dialogue a device wants, where it can be held; None = it sends by itself.
+
+    ConfigError: a consent code cannot be read.
+    """
     ble = profile.transport.ble
     if ble is None or not isinstance(transport, Speaking):
         return None
     decoder = devices.load_gatt(profile.decoder)
-    if not isinstance(decoder, DialogueDecoder):
+    if not isinstance(decoder, DialogueDecoder | ConsentingDecoder):
         return None
     if decoder.CONTROL_POINTS.isdisjoint((*ble.indicate, *ble.notify)):
         return None
-    return DeviceDialogue(device, profile, decoder, shelf, transport)
+    consents = () if isinstance(decoder, DialogueDecoder) else consents_of(device)
+    return DeviceDialogue(device.identity, profile, decoder, shelf, transport, consents)
 
 
 def options_of(profile: Profile) -> dict[str, str | int | float | bool]:
     """The decoder's own options."""
     return {name: value for name, value in profile.options.items() if name not in OWN_OPTIONS}
+
+
+def _with_key(device: str, kept: Bookmarks, shelf: Shelf) -> Bookmarks:
+    """Add a new secret, once it is on the disk: a device must never know one that is lost."""
+    made = {**kept, KEY: Bookmark(mark=secrets.token_hex(KEY_OCTETS))}
+    return made if shelf.keep(device, made) else kept

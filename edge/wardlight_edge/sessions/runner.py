@@ -16,6 +16,7 @@ from wardlight_edge.config import DeviceSettings, Settings
 from wardlight_edge.outbox.base import Outbox
 from wardlight_edge.sessions.board import DeviceBoard
 from wardlight_edge.sessions.bookmarks import Shelf
+from wardlight_edge.sessions.consent_codes import check_users
 from wardlight_edge.sessions.decoding import SERIAL_NUMBER, decoding_of
 from wardlight_edge.sessions.device_clock import is_after_release
 from wardlight_edge.sessions.gateway import Gateway
@@ -189,6 +190,7 @@ class DeviceRunner:
             devices.load_conversing(profile.decoder).conversation(profile.options)
         else:
             decoding_of(profile)
+        check_users(device, profile)
         kind = device.identity.partition(":")[0]
         needed = {"ble": profile.transport.ble, "serial": profile.transport.serial, "replay": True}
         if kind not in needed:

@@ -15,7 +15,7 @@ import asyncio
 import msgspec
 
 from wardlight_edge.config import DeviceSettings
-from wardlight_edge.devices import Done, Fetched, Reject, Trouble, flag_implausible
+from wardlight_edge.devices import ClockShown, Done, Fetched, Reject, Trouble, flag_implausible
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.acceptance import Acceptance
 from wardlight_edge.sessions.admission import NO_ROOM, OTHER, UNVERIFIED, Admission, Answer
@@ -42,7 +42,9 @@ from wardlight_edge.transports.base import (
     Written,
 )
 from wardlight_shared.errors import DecodeError
+from wardlight_shared.model import DeviceTime
 from wardlight_shared.profile import Profile
+from wardlight_shared.timestamps import DeviceClock, device_seconds
 
 TICK_S = 1.0
 FRESH_MS = 3000
@@ -58,7 +60,7 @@ class Session:
         self._profile = profile
         self._gateway = gateway
         self._entry = entry
-        self._identity = device.identity
+        self._device = device
         self._dialogue: DeviceDialogue | None = None
         self._report = Report(device.identity, gateway, entry)
         self._acceptance = Acceptance(gateway, entry)
@@ -85,7 +87,7 @@ class Session:
 
     async def run(self, transport: Transport) -> None:
         """Consume until the inbox is closed and empty; then all of it is in the outbox."""
-        self._dialogue = dialogue_of(self._identity, self._profile, self._gateway.shelf, transport)
+        self._dialogue = dialogue_of(self._device, self._profile, self._gateway.shelf, transport)
         while not self.inbox.is_done:
             for arrival in await self.inbox.take(self._wait_s()):
                 self._take(arrival)
@@ -160,7 +162,7 @@ class Session:
                 self._change_link(arrival)
             case ReadsDone():
                 if SERIAL_NUMBER in arrival.absent:
-                    self._gate.told(None)
+                    self._identify(None)
                 self._reads_done()
                 self._begin(arrival)
             case Written() | Refused():
@@ -254,6 +256,8 @@ class Session:
             match each:
                 case Fetched():
                     self._fetched(each, arrival)
+                case ClockShown(time):
+                    self._clock_shown(time, arrival.mono_ms)
                 case Reject():
                     self._reject(each.octets, each.reason, arrival.mono_ms)
                 case Trouble():
@@ -270,6 +274,11 @@ class Session:
             return
         values = Values(event.readings, is_stream=False)
         self._values(values, named, self.device_clock.on_link, None)
+
+    def _clock_shown(self, time: DeviceTime, mono_ms: int) -> None:
+        seconds = device_seconds(time)
+        if seconds is not None:
+            self.device_clock.shown(DeviceClock(seconds, mono_ms))
 
     def _now(self) -> Octets:
         """Stands for the value that brought something, where only time or a request did."""
@@ -317,8 +326,12 @@ class Session:
             if is_known:
                 self._gate.known(need)
         if told.is_serial_number:
-            self._gate.told(None if told.info is None else told.info.serial_number)
+            self._identify(None if told.info is None else told.info.serial_number)
         self._show()
+
+    def _identify(self, serial_number: str | None) -> None:
+        if self._gate.told(serial_number):
+            self._gateway.bound(self._entry.identity, serial_number)
 
     def _reject(self, octets: bytes, reason: str, mono_ms: int) -> None:
         self._records += self._report.rejected(octets, reason, mono_ms)
