@@ -200,7 +200,8 @@ class UserConsents:
             self._failed.add(self._asked.user)
             self._troubles[self._asked.user] = why
         self._asked = None
-        return (self._trouble(), *self._next(now_ms))
+        steps = self._next(now_ms)
+        return steps if isinstance(steps[0], Trouble) else (self._trouble(), *steps)
 
     def _trouble(self) -> Trouble:
         told = [f"user {user}: {why}" for user, why in sorted(self._troubles.items())]
