@@ -1,26 +1,48 @@
-"""Pages of a small ward in a real browser: signing in, and a value to look at."""
+"""Pages of a small ward in a real browser: serving them, signing in, and a value to look at."""
 
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import uvicorn
 from playwright.async_api import Browser, Page
 
-from support.api_process import Api
 from support.readings import One
 from support.served_ward import CLIP, LOGIN, PASSWORD, Ward
+from wardlight_cloud.app import create_app
 
 PATIENCE_MS = 60_000
 ZONE = "Australia/Eucla"  # a quarter of an hour that nobody has by accident
 
 
-async def sign_in(browser: Browser, api: Api, path: str, **options: object) -> Page:
+@asynccontextmanager
+async def serving(ward: Ward, port: int = 0) -> AsyncIterator[str]:
+    """Serve the faces of the ward's store from this process; gives their URL."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        app = create_app(ward.settings, ward.store)
+        config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        task = asyncio.create_task(server.serve([listener]), name="pages")
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await asyncio.wait_for(task, 30)
+
+
+async def sign_in(browser: Browser, url: str, path: str, **options: object) -> Page:
     """Sign in as the ward's user and be at ``path``; ``options`` are the browser context's."""
     context = await browser.new_context(timezone_id=ZONE, **options)  # type: ignore[arg-type]
     page = await context.new_page()
-    await page.goto(f"{api.url}{path}")
+    await page.goto(f"{url}{path}")
     await page.fill("#login", LOGIN)
     await page.fill("#password", PASSWORD)
     await page.keyboard.press("Enter")
-    await page.wait_for_url(f"{api.url}{path}", timeout=PATIENCE_MS)
+    await page.wait_for_url(f"{url}{path}", timeout=PATIENCE_MS)
     # A page that is laid out anew loses this.
     await page.evaluate("globalThis.isTheFirst = true")
     return page

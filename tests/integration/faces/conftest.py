@@ -1,10 +1,13 @@
-"""A ward of two patients behind the API, on a database of its own."""
+"""A ward of two patients behind the API, on a database of its own; a browser for its pages."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
+from support.browser import open_browser
 from support.postgres import FreshDatabase
 from support.served_ward import WARD, Ward, open_ward
 
@@ -15,3 +18,26 @@ async def ward(fresh_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[W
     opened = await open_ward(await fresh_database(WARD), tmp_path)
     yield opened
     await opened.store.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browsed_ward(fresh_database: FreshDatabase, tmp_path: Path) -> AsyncIterator[Ward]:
+    """The same ward, for tests that share the event loop of a browser."""
+    opened = await open_ward(await fresh_database(WARD), tmp_path)
+    yield opened
+    await opened.store.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    """One browser for the tests of a file."""
+    async with open_browser() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(chromium: Browser) -> AsyncIterator[Browser]:
+    """The browser of the file without a page; what a test opens is closed after it."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()

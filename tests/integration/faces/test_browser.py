@@ -1,104 +1,87 @@
 """The pages in a real browser: what an open page says when things break, how it fits and walks."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
-from support.api_process import serving
-from support.browsed_ward import PATIENCE_MS, ZONE, is_the_first, measured, sign_in
-from support.browser import open_browser
-from support.postgres import FreshDatabase
-from support.served_ward import BERT, LOGIN, PASSWORD, WARD, open_ward
+from support.browsed_ward import PATIENCE_MS, ZONE, is_the_first, measured, serving, sign_in
+from support.served_ward import BERT, LOGIN, PASSWORD, Ward
 from wardlight_cloud.security.passwords import hash_password
 
-pytestmark = pytest.mark.timeout(400)  # a browser and a process on a machine that is busy
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),  # one browser for the file
+    pytest.mark.timeout(400),  # a browser on a machine that is busy
+]
 
 
 @pytest.mark.parametrize("path", ["/", f"/patients/{BERT}"])
 async def test_without_scripts_ages_are_shown_and_said_to_stand_still(
-    path: str, fresh_database: FreshDatabase, tmp_path: Path
+    path: str, browsed_ward: Ward, browser: Browser
 ) -> None:
-    dsn = await fresh_database(WARD)
-    ward = await open_ward(dsn, tmp_path)
-    await measured(ward, timedelta(hours=2))
-    async with serving(tmp_path / "api", dsn) as api, open_browser() as browser:
+    await measured(browsed_ward, timedelta(hours=2))
+    async with serving(browsed_ward) as url:
         context = await browser.new_context(java_script_enabled=False)
         page = await context.new_page()
-        await page.goto(f"{api.url}{path}")
+        await page.goto(f"{url}{path}")
         await page.fill("#login", LOGIN)
         await page.fill("#password", PASSWORD)
         await page.keyboard.press("Enter")
-        await page.wait_for_url(f"{api.url}{path}", timeout=PATIENCE_MS)
+        await page.wait_for_url(f"{url}{path}", timeout=PATIENCE_MS)
         await expect(page.locator(".stale .age")).to_have_text("not current: 2 h 0 min ago")
         await expect(page.locator("noscript p")).to_contain_text("stands still")
-    await ward.store.close()
 
 
 async def test_times_are_those_of_the_reader_and_say_so(
-    fresh_database: FreshDatabase, tmp_path: Path
+    browsed_ward: Ward, browser: Browser
 ) -> None:
-    dsn = await fresh_database(WARD)
-    ward = await open_ward(dsn, tmp_path)
-    moment = await measured(ward, timedelta(minutes=3))
-    async with serving(tmp_path / "api", dsn) as api, open_browser() as browser:
-        page = await sign_in(browser, api, f"/patients/{BERT}")
+    moment = await measured(browsed_ward, timedelta(minutes=3))
+    async with serving(browsed_ward) as url:
+        page = await sign_in(browser, url, f"/patients/{BERT}")
         await expect(page.locator("#zone")).to_contain_text(ZONE)
         local = moment + timedelta(hours=8, minutes=45)
         await expect(page.locator(".tile time").first).to_contain_text(f"{local:%M:%S}")
         await expect(page.locator(".tile time").first).to_contain_text(f"{local:%H}:")
-    await ward.store.close()
 
 
 async def test_a_session_that_ends_takes_the_patients_off_the_screen(
-    fresh_database: FreshDatabase, tmp_path: Path
+    browsed_ward: Ward, browser: Browser
 ) -> None:
-    dsn = await fresh_database(WARD)
-    ward = await open_ward(dsn, tmp_path)
-    await measured(ward, timedelta(seconds=1))
-    async with serving(tmp_path / "api", dsn) as api, open_browser() as browser:
-        page = await sign_in(browser, api, f"/patients/{BERT}")
-        await ward.store.put_user(LOGIN, hash_password("another one"))
+    await measured(browsed_ward, timedelta(seconds=1))
+    async with serving(browsed_ward) as url:
+        page = await sign_in(browser, url, f"/patients/{BERT}")
+        await browsed_ward.store.put_user(LOGIN, hash_password("another one"))
         await page.wait_for_url("**/login?ended=1*", timeout=2 * PATIENCE_MS)
         await expect(page.get_by_role("status")).to_contain_text("Your session has ended")
         await expect(page.locator("body")).not_to_contain_text("Brandt")
-    await ward.store.close()
 
 
 async def test_a_page_without_its_server_says_so_and_recovers(
-    fresh_database: FreshDatabase, tmp_path: Path
+    browsed_ward: Ward, browser: Browser
 ) -> None:
-    dsn = await fresh_database(WARD)
-    ward = await open_ward(dsn, tmp_path)
-    await measured(ward, timedelta(seconds=1))
-    async with open_browser() as browser:
-        async with serving(tmp_path / "api", dsn) as api:
-            port = int(api.url.rpartition(":")[2])
-            page = await sign_in(browser, api, "/")
-            await expect(page.locator("#connection")).to_be_hidden()
-        banner = page.locator("#connection")
-        await expect(banner).to_contain_text("live connection was lost", timeout=PATIENCE_MS)
-        assert "offline" in (await page.locator("body").get_attribute("class") or "")
-        async with serving(tmp_path / "api", dsn, port=port):
-            await expect(banner).to_be_hidden(timeout=PATIENCE_MS)
-            assert await is_the_first(page)
-    await ward.store.close()
+    await measured(browsed_ward, timedelta(seconds=1))
+    async with serving(browsed_ward) as url:
+        page = await sign_in(browser, url, "/")
+        await expect(page.locator("#connection")).to_be_hidden()
+    banner = page.locator("#connection")
+    await expect(banner).to_contain_text("live connection was lost", timeout=PATIENCE_MS)
+    assert "offline" in (await page.locator("body").get_attribute("class") or "")
+    async with serving(browsed_ward, int(url.rpartition(":")[2])):
+        await expect(banner).to_be_hidden(timeout=PATIENCE_MS)
+        assert await is_the_first(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_narrow_pages_fit_and_are_walked_by_keyboard(
-    scheme: str, fresh_database: FreshDatabase, tmp_path: Path
+    scheme: str, browsed_ward: Ward, browser: Browser
 ) -> None:
-    dsn = await fresh_database(WARD)
-    ward = await open_ward(dsn, tmp_path)
-    await measured(ward, timedelta(seconds=1))
-    await measured(ward, timedelta(days=-1))
+    await measured(browsed_ward, timedelta(seconds=1))
+    await measured(browsed_ward, timedelta(days=-1))
     narrow = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
-    async with serving(tmp_path / "api", dsn) as api, open_browser() as browser:
-        page = await sign_in(browser, api, "/", **narrow)
+    async with serving(browsed_ward) as url:
+        page = await sign_in(browser, url, "/", **narrow)
         for path in ("/", f"/patients/{BERT}", "/operations"):
-            await page.goto(f"{api.url}{path}")
+            await page.goto(f"{url}{path}")
             await page.wait_for_load_state()
             width = await page.evaluate("document.documentElement.scrollWidth")
             assert width <= 390, f"{path} is {width} wide"
@@ -107,4 +90,3 @@ async def test_narrow_pages_fit_and_are_walked_by_keyboard(
             outline = "getComputedStyle(document.activeElement).outlineStyle"
             await page.keyboard.press("Tab")
             assert await page.evaluate(outline) != "none"
-    await ward.store.close()
