@@ -70,14 +70,17 @@ class Equipment:
 
 
 class EmulatedDevice(Peripheral):
-    """A peripheral with a measurement service and the usual services around it."""
+    """A peripheral with a measurement service and the usual services around it.
+
+    service  16-bit number, or the full UUID of a vendor's service
+    """
 
     def __init__(
         self,
         identity: Identity,
         equipment: Equipment,
         *,
-        service: int,
+        service: int | str,
         characteristics: tuple[Characteristic, ...],
         appearance: int,
     ) -> None:
@@ -85,7 +88,8 @@ class EmulatedDevice(Peripheral):
         self.clock = equipment.clock
         self.ledger = equipment.ledger
         self.battery = equipment.battery
-        measurement = Service(uuid16(service), characteristics)
+        named = uuid16(service) if isinstance(service, int) else service.lower()
+        measurement = Service(named, characteristics)
         others = [_information(identity), _battery()]
         if equipment.is_clock_vendor_style:
             clock = Characteristic(DATE_TIME, ("read", "write"))
@@ -169,9 +173,13 @@ class EmulatedDevice(Peripheral):
 
 
 def measured(uuid: int, how: str, pairing: Pairing) -> Characteristic:
-    """A measurement characteristic; a device that pairs shows it over an encrypted link only."""
-    security = Security.OPEN if pairing is Pairing.NONE else Security.ENCRYPTED
-    return Characteristic(uuid16(uuid), (how,), security)
+    """A measurement characteristic."""
+    return Characteristic(uuid16(uuid), (how,), protection(pairing))
+
+
+def protection(pairing: Pairing) -> Security:
+    """A device that pairs shows what it measures over an encrypted link only."""
+    return Security.OPEN if pairing is Pairing.NONE else Security.ENCRYPTED
 
 
 def constant(uuid: int, value: bytes) -> Characteristic:
