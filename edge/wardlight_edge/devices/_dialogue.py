@@ -72,6 +72,12 @@ class Fetched(msgspec.Struct, frozen=True):
     age_ms: int = 0
 
 
+class Passed(msgspec.Struct, frozen=True):
+    """A value measured just now: the decoder reads it, as it does without a dialogue."""
+
+    octets: bytes
+
+
 class ClockShown(msgspec.Struct, frozen=True):
     """The device's clock as the value has just told it, before any record that it dates."""
 
@@ -96,7 +102,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 Request = Write | Read
-Step = Request | Fetched | ClockShown | Reject | Trouble | Done
+Step = Request | Fetched | Passed | ClockShown | Reject | Trouble | Done
 Steps = tuple[Step, ...]
 
 

@@ -26,6 +26,7 @@ from wardlight_edge.devices import (
     Done,
     Fetched,
     KeyedDecoder,
+    Passed,
     Read,
     Reject,
     Steps,
@@ -42,7 +43,7 @@ REST_S: Final = 15.0
 """Pause before a device that is still there is asked again."""
 
 _logger = logging.getLogger(__name__)
-News = Fetched | ClockShown | Reject | Trouble | Done
+News = Fetched | Passed | ClockShown | Reject | Trouble | Done
 """The steps that are the session's."""
 
 

@@ -15,7 +15,15 @@ import asyncio
 import msgspec
 
 from wardlight_edge.config import DeviceSettings
-from wardlight_edge.devices import ClockShown, Done, Fetched, Reject, Trouble, flag_implausible
+from wardlight_edge.devices import (
+    ClockShown,
+    Done,
+    Fetched,
+    Passed,
+    Reject,
+    Trouble,
+    flag_implausible,
+)
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.acceptance import Acceptance
 from wardlight_edge.sessions.admission import NO_ROOM, OTHER, UNVERIFIED, Admission, Answer
@@ -256,6 +264,9 @@ class Session:
             match each:
                 case Fetched():
                     self._fetched(each, arrival)
+                case Passed(octets):
+                    passed = msgspec.structs.replace(arrival, octets=octets)
+                    self._decode(passed, self.device_clock.on_link)
                 case ClockShown(time):
                     self._clock_shown(time, arrival.mono_ms)
                 case Reject():
