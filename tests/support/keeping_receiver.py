@@ -25,6 +25,10 @@ class KeepingReceiver:
         self.asked += 1
         return self.refuses
 
+    @property
+    def has_room(self) -> bool:
+        return True
+
     def offer(self, arrival: Arrival) -> bool:
         self.arrivals.append(arrival)
         return True

@@ -183,12 +183,13 @@ class BTHomeReceiver:
         packet = _packet_id(objects)
         said = digest(objects) if packet is None else bytes((packet,))
         # Encrypted, a packet with a new counter and no id is a new measurement of the same value.
-        is_repeated = self._said.get(shape) == said and (packet is not None or not self.is_unique)
+        if self._said.get(shape) == said:
+            return readings if packet is None and self.is_unique else ()
         self._said.pop(shape, None)
         self._said[shape] = said
         if len(self._said) > _MOST_SHAPES:
             del self._said[next(iter(self._said))]
-        return () if is_repeated else readings
+        return readings
 
     def _decrypted(self, cipher: AESCCM, info: int, body: bytes) -> tuple[int, bytes]:
         """Return counter and objects of an authentic packet that is not older than the last."""

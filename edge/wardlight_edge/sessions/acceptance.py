@@ -7,7 +7,7 @@ loses what finds no room, counted by the inbox.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from wardlight_edge.outbox.base import Level, NewRecord
 from wardlight_edge.sessions.board import DeviceEntry
@@ -18,12 +18,18 @@ _logger = logging.getLogger(__name__)
 
 
 class Acceptance:
-    """Appends one device's records in order."""
+    """Appends one device's records in order.
 
-    def __init__(self, gateway: Gateway, entry: DeviceEntry) -> None:
+    refusing  called when the outbox begins to refuse
+    """
+
+    def __init__(
+        self, gateway: Gateway, entry: DeviceEntry, refusing: Callable[[], None] | None = None
+    ) -> None:
         self._gateway = gateway
         self._outbox = gateway.outbox
         self._entry = entry
+        self._refusing = refusing
         self.trouble: tuple[str, str] | None = None
         """State and reason while the outbox refuses."""
 
@@ -46,11 +52,14 @@ class Acceptance:
 
     def _refused(self, error: StorageError) -> None:
         self._entry.count("refused")
+        is_new = self.trouble is None
         state = "outbox-full" if isinstance(error, OutboxFull) else "storage-error"
-        if self.trouble is None:
+        if is_new:
             _logger.error(
                 "outbox refused", extra={"device": self._entry.identity, "error": str(error)}
             )
         reason = f"the outbox refuses new records: {error}"
         self.trouble = (state, reason)
         self._entry.set_state(state, reason, self._gateway.clock.wall_ms())
+        if is_new and self._refusing is not None:
+            self._refusing()

@@ -60,16 +60,19 @@ class EventLog:
         arrival: Octets,
         link_clock: LinkClock,
         waited: Waited | None = None,
+        *,
+        name: bytes | None = None,
     ) -> NewRecord:
         """One event; its readings have one device time.
 
+        name    event id of what has none by its time or record number
         waited  given for a reading that waited on the disk
         """
         time = next((each.time for each in readings if each.time is not None), None)
         seconds = None if time is None else device_seconds(time)
         clock = link_clock.clock_for(seconds, arrival.mono_ms)
         timing = timing_of(readings, self.receipt(arrival), clock, self._policy)
-        name = event_id(self._device, readings, arrival.octets)
+        name = event_id(self._device, readings, arrival.octets) or name
         if waited is not None:
             name = name or _name_of_waiting(self._device, waited.token, arrival.octets)
             timing = _without_bound(timing) if waited.is_of_earlier_boot else timing

@@ -6,6 +6,7 @@ import msgspec
 
 from wardlight_edge.clock import Clock
 from wardlight_edge.outbox.base import Outbox
+from wardlight_edge.sessions.advert_memory import AdvertMemories
 from wardlight_edge.sessions.bookmarks import Shelf
 from wardlight_edge.sessions.open_streams import OpenStreams
 from wardlight_edge.sessions.quarantine import Quarantine
@@ -18,6 +19,7 @@ class Gateway(msgspec.Struct, frozen=True):
     live_until        UTC ms until which somebody watches, or None
     is_clock_trusted  whether a device may be set by the gateway's wall clock
     retry_s           pause before the outbox is asked again after it refused
+    adverts           where the memories of advertising devices outlive the process; None = nowhere
     vault             where readings of devices in doubt outlive the process; None = nowhere
     shelf             where bookmarks of stored records outlive the process; None = nowhere
     """
@@ -29,5 +31,6 @@ class Gateway(msgspec.Struct, frozen=True):
     live_until: Callable[[], int | None]
     is_clock_trusted: Callable[[], bool]
     retry_s: float = 5.0
+    adverts: AdvertMemories | None = None
     vault: Vault | None = None
     shelf: Shelf | None = None

@@ -39,6 +39,11 @@ class Inbox:
         """True while nothing can be accepted."""
         return self._is_full()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a value that is offered now is taken."""
+        return len(self._arrivals) < self._capacity
+
     async def wait_until_accepting(self) -> None:
         """Return when ``is_refusing`` is False."""
         while self._is_full():  # noqa: ASYNC110 - a disk raises no event when space comes back
@@ -46,7 +51,7 @@ class Inbox:
 
     def offer(self, arrival: Arrival) -> bool:
         """Take an arrival at once; False and counted when there is no room."""
-        if len(self._arrivals) >= self._capacity and isinstance(arrival, Octets | Unreadable):
+        if not self.has_room and isinstance(arrival, Octets | Unreadable):
             self._count_lost(arrival.mono_ms)
             return False
         self._arrivals.append(arrival)
@@ -55,7 +60,7 @@ class Inbox:
 
     async def deliver(self, arrival: Arrival) -> None:
         """Take an arrival as soon as there is room."""
-        while len(self._arrivals) >= self._capacity:
+        while not self.has_room:
             self._emptied.clear()
             await self._emptied.wait()
         self.offer(arrival)

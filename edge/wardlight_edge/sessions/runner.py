@@ -14,6 +14,8 @@ from wardlight_edge.backoff import Backoff
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
 from wardlight_edge.outbox.base import Outbox
+from wardlight_edge.sessions.advert_memory import AdvertMemories
+from wardlight_edge.sessions.advert_session import AdvertSession, check_adverts, is_advertising
 from wardlight_edge.sessions.board import DeviceBoard
 from wardlight_edge.sessions.bookmarks import Shelf
 from wardlight_edge.sessions.consent_codes import check_users
@@ -79,6 +81,9 @@ class DeviceRunner:
             outbox=outbox,
             clock=clock,
             quarantine=Quarantine(data_dir / "quarantine", None if sealer is None else sealer.seal),
+            adverts=None
+            if sealer is None
+            else AdvertMemories(data_dir / "adverts", sealer.seal, sealer.open_sealed),
             vault=None
             if sealer is None
             else Vault(data_dir / "waiting", sealer.seal, sealer.open_sealed),
@@ -135,12 +140,8 @@ class DeviceRunner:
             entry, data_dir = self.board.entry(device.identity), self._settings.data_dir
             await ConversingLine(device, profile, self._gateway, entry, data_dir).run()
             return
-        session = Session(
-            device,
-            self._profiles[device.profile],
-            self._gateway,
-            self.board.entry(device.identity),
-        )
+        kind = AdvertSession if is_advertising(device, profile) else Session
+        session = kind(device, profile, self._gateway, self.board.entry(device.identity))
         transport = self._transport(device, session)
         self._transports[device.identity] = transport
         name = device.identity
@@ -191,8 +192,10 @@ class DeviceRunner:
         else:
             decoding_of(profile)
         check_users(device, profile)
+        check_adverts(device, profile)
         kind = device.identity.partition(":")[0]
-        needed = {"ble": profile.transport.ble, "serial": profile.transport.serial, "replay": True}
+        ble = profile.transport.ble or profile.transport.adverts
+        needed = {"ble": ble, "serial": profile.transport.serial, "replay": True}
         if kind not in needed:
             raise ConfigError(f"device {device.identity}: {kind} devices are not supported yet")
         if needed[kind] is None:
@@ -206,7 +209,7 @@ class DeviceRunner:
             raise ConfigError(f"device {identity}: profile {name!r} is not loaded")
         return profile
 
-    def _transport(self, device: DeviceSettings, session: Session) -> Transport:
+    def _transport(self, device: DeviceSettings, session: Session | AdvertSession) -> Transport:
         profile, identity = self._profiles[device.profile], device.identity
         if device.file is not None and identity.startswith("replay:"):
             from wardlight_edge.transports.replay import ReplayTransport
@@ -219,6 +222,11 @@ class DeviceRunner:
             return SerialTransport(identity, device.port, profile, self._clock)
         if self._stack is None:
             return _SwitchedOff(self._clock)
+        if isinstance(session, AdvertSession):
+            from wardlight_edge.transports.ble_adverts import AdvertTransport
+
+            kinds, silence_s = session.kinds, session.silence_s
+            return AdvertTransport(identity, kinds, silence_s, self._stack, self._clock)
         from wardlight_edge.transports.ble_device import BleTransport
 
         must_read = () if device.serial_number is None else (SERIAL_NUMBER,)

@@ -1,5 +1,6 @@
 """Status changes of one device as records: each name only when what it says has changed."""
 
+from wardlight_edge.devices import Refusal
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.gate import Identity
 from wardlight_edge.sessions.records import Data, status_record
@@ -75,4 +76,4 @@ _KNOWN_BY = {
     Identity.UNKNOWN: None,
 }
 _PASSING = frozenset({LinkState.WAITING, LinkState.CONNECTING})
-_BAD = TROUBLE | {"wrong-device", "unverified", "failed"}
+_BAD = TROUBLE | set(Refusal) | {"wrong-device", "unverified", "failed"}

@@ -101,7 +101,17 @@ class Refused(msgspec.Struct, frozen=True):
     att_code: int | None = None
 
 
-Arrival = LinkChange | Octets | Unreadable | ReadsDone | Written | Refused
+class Anew(msgspec.Struct, frozen=True):
+    """What an advertising device says from now on is not a repetition of what it said before.
+
+    is_renewed  True: an operator says that the device was renewed; False: it was silent for long
+    """
+
+    mono_ms: int
+    is_renewed: bool = False
+
+
+Arrival = LinkChange | Octets | Unreadable | ReadsDone | Written | Refused | Anew
 
 
 class Receiver(Protocol):
@@ -112,6 +122,10 @@ class Receiver(Protocol):
 
         All but values always finds room.
         """
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a value that is offered now is taken."""
 
     async def deliver(self, arrival: Arrival) -> None:
         """Take an arrival as soon as there is room."""

@@ -23,11 +23,15 @@ _logger = logging.getLogger(__name__)
 
 
 class Watch:
-    """What is heard of one device; its transport waits on ``changed``."""
+    """What is heard of one device; its transport waits on ``changed``.
+
+    listener  told each advertisement at once, where none may be missed
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.changed = asyncio.Event()
+        self.listener: Callable[[Heard], None] | None = None
         self.is_key_refused = False
         """The device ended a link because it does not know our key; the transport resets it."""
         self._heard: dict[str, Heard] = {}
@@ -35,6 +39,8 @@ class Watch:
     def put(self, heard: Heard) -> None:
         """A new advertisement."""
         self._heard[heard.adapter] = heard
+        if self.listener is not None:
+            self.listener(heard)
         self.changed.set()
 
     def best(self, adapters: Iterable[str], since_ms: int) -> Heard | None:

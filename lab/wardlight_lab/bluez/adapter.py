@@ -87,6 +87,10 @@ class Adapter:
         """The device object for an address, when the adapter knows it."""
         return self._devices.get(address.upper())
 
+    def heard_count(self, address: str) -> int:
+        """How many advertisements of a device the adapter has heard."""
+        return self._heard.get(address.upper(), 0)
+
     def forget_client(self, sender: str) -> None:
         """A client has left: its discovery and its notify sessions end."""
         if self._sessions.forget(sender):

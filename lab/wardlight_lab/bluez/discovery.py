@@ -2,7 +2,8 @@
 changes.
 
 Source  BlueZ doc/org.bluez.Adapter.rst (SetDiscoveryFilter), src/adapter.c and src/device.c (RSSI
-        threshold)
+        threshold; device_set_manufacturer_data and device_set_service_data, which clear what was
+        said before only with DuplicateData)
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from wardlight_lab.bluez.object_tree import Properties
 from wardlight_lab.bluez.peripheral import Peripheral
 
 DEFAULT_RSSI: Final = -60
+DATA: Final = ("ManufacturerData", "ServiceData")
 JITTER_DB: Final = (0, 1, -1, 2, -2, 1, 0, -1)
 
 
@@ -141,16 +143,27 @@ def changed_properties(
 ) -> Properties:
     """The properties a further advertisement changes in what is known of a device.
 
+    Data is collected by UUID and by company: a device that says one thing after another is shown
+    with all of it. With `repeat_data` only what it has just said is shown, again and again.
+
     threshold_db  an RSSI that moved by less is not reported: 0 up to BlueZ 5.87 with a filter set,
                   8 after
     repeat_data   report unchanged manufacturer and service data too (DuplicateData)
     """
+    if not repeat_data:
+        heard = heard | {key: _collected(known, heard, key) for key in DATA if key in heard}
     changed = {
         key: value
         for key, value in heard.items()
-        if known.get(key) != value or (repeat_data and key in {"ManufacturerData", "ServiceData"})
+        if known.get(key) != value or (repeat_data and key in DATA)
     }
     before = known.get("RSSI")
     if before is None or abs(before.value - rssi) >= threshold_db:
         changed["RSSI"] = Variant("n", rssi)
     return changed
+
+
+def _collected(known: Properties, heard: Properties, key: str) -> Variant:
+    """What was said under each UUID or company, the newest of each."""
+    before = known[key].value if key in known else {}
+    return Variant(heard[key].signature, before | heard[key].value)

@@ -71,3 +71,21 @@ def test_unchanged_data_is_repeated_only_on_demand() -> None:
 
     assert changed(repeat=False) == set()
     assert changed(repeat=True) == {"ManufacturerData"}
+
+
+def test_data_is_collected_unless_it_is_told_again_and_again() -> None:
+    """BlueZ src/device.c, device_set_service_data: with DuplicateData the old data is cleared."""
+    first, second = uuid16(0xFCD2), uuid16(0x181D)
+    sensor = Peripheral(
+        "C0:00:00:00:00:03", "", [], advertisement=Advertisement(service_data={first: b"1"})
+    )
+    known = advertised_properties(sensor) | {"RSSI": Variant("n", -60)}
+    sensor.advertisement = Advertisement(service_data={second: b"2"})
+
+    def shown(*, repeat: bool) -> dict[str, bytes]:
+        heard = advertised_properties(sensor)
+        changed = changed_properties(known, heard, -60, threshold_db=8, repeat_data=repeat)
+        return {uuid: data.value for uuid, data in changed["ServiceData"].value.items()}
+
+    assert shown(repeat=False) == {first: b"1", second: b"2"}
+    assert shown(repeat=True) == {second: b"2"}
