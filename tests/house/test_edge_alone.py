@@ -1,4 +1,7 @@
-"""A gateway installs `wardlight[edge]` and nothing else; every module of it must import so."""
+"""A gateway installs `wardlight[edge]` and nothing else; every module of it must import so.
+
+Two modules speak with ESPHome proxies and need an extra that no lock holds.
+"""
 
 import json
 import subprocess
@@ -12,7 +15,10 @@ from support.edge_environment import edge_python
 from support.locks import installed_names
 from support.tree import ROOT
 
-# Imports each module of the edge; argument 1 holds the top-level names that are refused, as JSON.
+OF_THE_EXTRA = ["wardlight_edge.transports.esphome", "wardlight_edge.transports.esphome_errors"]
+
+# Imports each module of the edge; argument 1 holds the top-level names that are refused, argument 2
+# the modules that need the extra, as JSON.
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 
@@ -28,7 +34,12 @@ sys.meta_path.insert(0, Refuse())
 import wardlight_edge
 names = ["wardlight_edge"]
 for module in pkgutil.walk_packages(wardlight_edge.__path__, "wardlight_edge."):
-    if not module.name.endswith("__main__"):
+    if module.name in json.loads(sys.argv[2]):
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            assert error.name in {"aioesphomeapi", "bleak_esphome"}, error.name
+    elif not module.name.endswith("__main__"):
         importlib.import_module(module.name)
         names.append(module.name)
 print(json.dumps({"imported": names, "loaded": sorted(sys.modules)}))
@@ -37,7 +48,7 @@ print(json.dumps({"imported": names, "loaded": sorted(sys.modules)}))
 
 def _import_all(python: Path, refused: list[str]) -> dict[str, list[str]]:
     result = subprocess.run(
-        [str(python), "-c", IMPORT_ALL, json.dumps(refused)],
+        [str(python), "-c", IMPORT_ALL, json.dumps(refused), json.dumps(OF_THE_EXTRA)],
         capture_output=True,
         text=True,
         timeout=100,

@@ -84,6 +84,17 @@ def test_refused_packages_stay_out() -> None:
     assert not refused & {pin.name for side in SIDES for pin in pins(side)}
 
 
+def test_no_lock_holds_the_extra_for_proxies() -> None:
+    """It pulls in GPL and LGPL code: an operator installs it knowingly (docs/decisions/015)."""
+    extra = {
+        canonicalize_name(Requirement(each).name)
+        for each in _project()["optional-dependencies"]["esphome"]
+    }
+    assert extra == {"bleak-esphome"}
+    comes_with_it = {"aioesphomeapi", "habluetooth", "noiseprotocol", "zeroconf"}
+    assert not (extra | comes_with_it) & {pin.name for side in SIDES for pin in pins(side)}
+
+
 def _is_gpl(name: str) -> bool:
     licence = re.sub("LGPL|Lesser General Public", "", _licence(name))
     return "GPL" in licence or "General Public" in licence

@@ -51,8 +51,8 @@ class BleRadio(Protocol):
         """A frozen copy of what is known."""
 
     @property
-    def free_links(self) -> int:
-        """How many more links it could hold now."""
+    def free_links(self) -> int | None:
+        """How many more links it could hold now; None: it makes none."""
 
     def slot(self, *, is_stream: bool) -> AbstractAsyncContextManager[None]:
         """The right to hold one link; waits for a free one."""

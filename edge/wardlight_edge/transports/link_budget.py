@@ -1,0 +1,76 @@
+"""How many links a proxy may hold, when it says itself how many it has left.
+
+A proxy has few (three, as a rule) and may lend some to another program. It reports after each
+connect and disconnect how many are free, so for a moment its count is older than ours: the links of
+others are what it misses beyond our own, and what we have just taken counts at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from wardlight_edge.transports.ble_errors import BleError, Trouble
+
+
+class LinkBudget:
+    """The links of one proxy. Devices that stay connected leave one of them free.
+
+    max_links  never more than this
+    changed    told when ``links`` or ``free`` has changed
+    """
+
+    def __init__(self, max_links: int, changed: Callable[[], None]) -> None:
+        self._max_links = max_links
+        self._changed = changed
+        self._limit = 0
+        self._foreign = 0
+        self._links = 0
+        self._streams = 0
+        self._stirred = asyncio.Event()
+
+    @property
+    def links(self) -> int:
+        """Links held or being made."""
+        return self._links
+
+    @property
+    def free(self) -> int:
+        """Links that could be taken now."""
+        return max(self._usable - self._links, 0)
+
+    def reported(self, free: int, limit: int) -> None:
+        """The proxy has said how many of its links are free."""
+        self._limit = max(limit, 0)
+        self._foreign = max(self._limit - max(free, 0) - self._links, 0)
+        self._tell()
+
+    @asynccontextmanager
+    async def slot(self, *, is_stream: bool) -> AsyncIterator[None]:
+        """The right to hold one link; waits for a free one. BleError GONE: the proxy has none."""
+        while not self._is_free(is_stream):
+            if not self._limit:
+                raise BleError(Trouble.GONE, "the proxy is away, or makes no links")
+            self._stirred.clear()
+            await self._stirred.wait()
+        self._links += 1
+        self._streams += is_stream
+        self._changed()
+        try:
+            yield
+        finally:
+            self._links -= 1
+            self._streams -= is_stream
+            self._tell()
+
+    @property
+    def _usable(self) -> int:
+        return min(self._max_links, self._limit - self._foreign)
+
+    def _is_free(self, is_stream: bool) -> bool:
+        if is_stream and self._streams >= max(self._usable - 1, 1):
+            return False
+        return self.free > 0
+
+    def _tell(self) -> None:
+        self._stirred.set()
+        self._changed()
