@@ -7,20 +7,28 @@ time, then the outbox closes. What was not sent stays in the outbox.
 import asyncio
 import logging
 import signal
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
+
+import msgspec
 
 from wardlight_edge import profiles
 from wardlight_edge.clock import Clock, SystemClock
 from wardlight_edge.config import Settings, profile_names
+from wardlight_edge.enrolment import register
+from wardlight_edge.enrolment.desk import PairingDesk
+from wardlight_edge.enrolment.register import Register
+from wardlight_edge.enrolment.service import Enrolment
 from wardlight_edge.health import Snapshot, health_body
 from wardlight_edge.outbox.base import NewRecord, Outbox
 from wardlight_edge.outbox.key import read_or_make
 from wardlight_edge.outbox.sqlite import SqliteOutbox
 from wardlight_edge.sd_notify import SystemdNotifier
 from wardlight_edge.sessions.runner import DeviceRunner
-from wardlight_edge.snapshots import SnapshotSource
+from wardlight_edge.snapshots import Enrolled, SnapshotSource
+from wardlight_edge.status.commands import commands_of
 from wardlight_edge.status.server import StatusServer
 from wardlight_edge.uplink.uplink import Uplink
 from wardlight_shared.errors import ConfigError, StorageError
@@ -29,6 +37,7 @@ from wardlight_shared.records import Lane, encode_body
 _log = logging.getLogger(__name__)
 _TICK_S: Final = 1.0
 DEVICES_STOP_S: Final = 25.0
+_REGISTER_S: Final = 5.0  # a command that enrols without a gateway is through sooner
 
 
 def run(settings: Settings) -> int:
@@ -42,24 +51,56 @@ async def serve(settings: Settings, clock: Clock) -> None:
     _make_folder(settings.data_dir)
     stop = _stop_event()
     key = read_or_make(settings.key_file or settings.data_dir / "outbox.key")
-    found = profiles.load(settings.profiles_dir, profile_names(settings))
     async with AsyncExitStack() as stack:
+        known = stack.enter_context(_register(settings))
+        settings = msgspec.structs.replace(settings, devices=known.devices)
+        found = profiles.load(settings.profiles_dir, profile_names(settings))
         outbox = await stack.enter_async_context(open_outbox(settings, clock, key))
         uplink = Uplink(settings.uplink, settings.gateway, outbox, clock)
         await stack.enter_async_context(uplink)
+        desk = PairingDesk(clock)
         devices = DeviceRunner(
-            settings, found, outbox, clock, lambda: uplink.live_until_ms, key=key
+            settings, found, outbox, clock, lambda: uplink.live_until_ms, key=key, operator=desk,
+            bound=lambda *bound: enrolment.note_bound(*bound),
+        )  # fmt: skip
+        desk.changed = devices.operator_changed
+        enrolment = Enrolment(known, devices, desk, settings.profiles_dir)
+        source = SnapshotSource(
+            settings, clock, outbox, uplink, devices.board, _enrolled(known, devices)
         )
-        source = SnapshotSource(settings, clock, outbox, uplink, devices.board)
+        commands = commands_of(enrolment, desk)
         await stack.enter_async_context(
-            StatusServer(settings.status, settings.data_dir, source.snapshot, devices.repair)
+            StatusServer(settings.status, settings.data_dir, source.snapshot, commands)
         )
-        running = asyncio.create_task(devices.run(), name="devices")
-        beating = asyncio.create_task(
-            _beat(settings, clock, outbox, source), name="health and watchdog"
-        )
-        await _until_stopped(stop, running, beating, uplink.task)
+        parts: list[asyncio.Task[Any]] = [
+            asyncio.create_task(devices.run(), name="devices"),
+            asyncio.create_task(enrolment.run(), name="enrolment"),
+            asyncio.create_task(_beat(settings, clock, outbox, source), name="health and watchdog"),
+        ]
+        await _until_stopped(stop, parts, uplink.task)
         _log.info("stopping")
+
+
+@contextmanager
+def _register(settings: Settings) -> Iterator[Register]:
+    """The devices, which nobody else changes meanwhile."""
+    try:
+        with register.held(settings.data_dir, wait_s=_REGISTER_S):
+            yield Register.read(settings)
+    except register.RegisterBusyError as error:
+        raise StorageError(f"{settings.data_dir}: another gateway uses this folder") from error
+
+
+def _enrolled(known: Register, devices: DeviceRunner) -> Callable[[str], Enrolled]:
+    def of(identity: str) -> Enrolled:
+        device = devices.devices.get(identity)
+        if device is None or not identity.startswith("ble:"):
+            return Enrolled(known.origin(identity).value)
+        bond = devices.bond_of(identity) or "" if devices.needs_bond(device) else None
+        knows_serial = device.serial_number is not None
+        return Enrolled(known.origin(identity).value, bond, knows_serial)
+
+    return of
 
 
 def _make_folder(data_dir: Path) -> None:
@@ -92,21 +133,17 @@ def _stop_event() -> asyncio.Event:
 
 
 async def _until_stopped(
-    stop: asyncio.Event,
-    devices: asyncio.Task[None],
-    beating: asyncio.Task[None],
-    uplink: asyncio.Task[None],
+    stop: asyncio.Event, own: list[asyncio.Task[Any]], uplink: asyncio.Task[None]
 ) -> None:
     """Wait for the stop; a part that ends by itself is a fault and ends the process."""
     waiting = asyncio.create_task(stop.wait(), name="stop asked for")
-    parts: list[asyncio.Task[Any]] = [devices, beating, uplink, waiting]
-    await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([*own, uplink, waiting], return_when=asyncio.FIRST_COMPLETED)
     SystemdNotifier().stopping()
-    for task in (waiting, beating, devices):
+    for task in (waiting, *own):
         task.cancel()
     # Devices end by themselves in bounded time: their last blocks go into the outbox.
-    await asyncio.wait({devices, beating}, timeout=DEVICES_STOP_S)
-    for task in (devices, beating, uplink):
+    await asyncio.wait(own, timeout=DEVICES_STOP_S)
+    for task in (*own, uplink):
         if task.done() and not task.cancelled():
             task.result()
 

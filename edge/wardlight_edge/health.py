@@ -5,10 +5,12 @@ Everything here is counts, ages and ids; no measured value and no name.
 
 import os
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 
 import msgspec
 
+from wardlight_edge.enrolment.calibration import Calibration
 from wardlight_edge.outbox.base import Level, OutboxStatus
 from wardlight_shared.records import StatusBody
 
@@ -20,7 +22,12 @@ UNACKED_S = 60.0
 class DeviceSnapshot(msgspec.Struct, frozen=True):
     """One enrolled device. ``state`` is a word of docs/operations.md, ``reason`` says why.
 
-    waiting  readings that wait until the device is known
+    waiting          readings that wait until the device is known
+    origin           where it is written down: "settings file" or "enrolled"
+    heard_age_s      since it last gave a sign of life, also without data
+    bond             the adapter that holds its bond; "" = none, None = it needs none
+    knows_serial     whether a serial number is compared; None = such a device has none
+    calibration_due  day by which it must be calibrated, calibration what that means today
     """
 
     identity: str
@@ -33,6 +40,12 @@ class DeviceSnapshot(msgspec.Struct, frozen=True):
     decode_errors: int
     lost: int
     waiting: int = 0
+    origin: str = "settings file"
+    heard_age_s: float | None = None
+    bond: str | None = None
+    knows_serial: bool | None = None
+    calibration_due: date | None = None
+    calibration: Calibration | None = None
 
 
 class UplinkSnapshot(msgspec.Struct, frozen=True):
@@ -90,6 +103,7 @@ def trouble_of(
         "A damaged outbox was set aside and is being salvaged." if outbox.salvaging else None,
         _uplink_trouble(uplink, outbox),
         *(_device_trouble(device) for device in devices),
+        *(_calibration_trouble(device) for device in devices),
     ]
     return tuple(sentence for sentence in found if sentence is not None)
 
@@ -134,6 +148,15 @@ def _device_trouble(device: DeviceSnapshot) -> str | None:
     return f"{device.identity}: {device.state}: {device.reason}{waiting}"
 
 
+def _calibration_trouble(device: DeviceSnapshot) -> str | None:
+    if device.calibration is not Calibration.OVERDUE:
+        return None
+    return (
+        f"{device.identity}: its calibration was due on {device.calibration_due}: have it done, "
+        "then set the next day"
+    )
+
+
 def health_body(snapshot: Snapshot) -> StatusBody:
     """The health record: what the operator page of the cloud needs, in few bytes."""
     outbox = snapshot.outbox
@@ -151,5 +174,8 @@ def health_body(snapshot: Snapshot) -> StatusBody:
         "thinned": outbox.thinned,
         "devices": len(snapshot.devices),
         "devices_in_trouble": sum(device.reason is not None for device in snapshot.devices),
+        "calibration_overdue": sum(
+            device.calibration is Calibration.OVERDUE for device in snapshot.devices
+        ),
     }
     return StatusBody(device=None, name="health", data=dict(data))

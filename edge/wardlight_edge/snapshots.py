@@ -1,7 +1,13 @@
 """Gathers the Snapshot of the running gateway from its parts."""
 
+from collections.abc import Callable
+from datetime import date, timedelta, timezone
+
+import msgspec
+
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import Settings
+from wardlight_edge.enrolment.calibration import calibration_of
 from wardlight_edge.health import (
     DeviceSnapshot,
     Snapshot,
@@ -12,13 +18,25 @@ from wardlight_edge.health import (
 )
 from wardlight_edge.outbox.base import Outbox
 from wardlight_edge.sessions.board import DeviceBoard, DeviceStatus
+from wardlight_edge.sessions.device_clock import is_after_release
 from wardlight_edge.uplink.uplink import Uplink
 from wardlight_shared import __version__
-from wardlight_shared.timestamps import ClockQuality, resolve
+from wardlight_shared.timestamps import ClockQuality, datetime_from_utc_ms, resolve
+
+
+class Enrolled(msgspec.Struct, frozen=True):
+    """What the register and the radio know of a device; the fields of DeviceSnapshot."""
+
+    origin: str = "settings file"
+    bond: str | None = None
+    knows_serial: bool | None = None
 
 
 class SnapshotSource:
-    """``snapshot()`` at any moment; cheap, never blocks."""
+    """``snapshot()`` at any moment; cheap, never blocks.
+
+    enrolled  what is known of a device beside its session
+    """
 
     def __init__(
         self,
@@ -27,12 +45,14 @@ class SnapshotSource:
         outbox: Outbox,
         uplink: Uplink,
         board: DeviceBoard,
+        enrolled: Callable[[str], Enrolled] = lambda _: Enrolled(),
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._outbox = outbox
         self._uplink = uplink
         self._board = board
+        self._enrolled = enrolled
         self._started_ms = clock.mono_ms()
 
     def snapshot(self) -> Snapshot:
@@ -40,7 +60,11 @@ class SnapshotSource:
         now_ms = self._clock.mono_ms()
         outbox = self._outbox.status()
         uplink = self._uplink_snapshot(now_ms)
-        devices = tuple(_device(device, now_ms) for device in self._board.devices())
+        today = self._today()
+        devices = tuple(
+            _device(device, self._enrolled(device.identity), now_ms, today)
+            for device in self._board.devices()
+        )
         now = resolve(self._outbox.boot, now_ms, self._outbox.anchors())
         return Snapshot(
             gateway=self._settings.gateway,
@@ -55,6 +79,13 @@ class SnapshotSource:
             devices=devices,
             trouble=trouble_of(outbox, uplink, devices),
         )
+
+    def _today(self) -> date | None:
+        """The day here; None while the clock cannot be right."""
+        if not is_after_release(self._clock):
+            return None
+        zone = timezone(timedelta(minutes=self._clock.offset_min()))
+        return datetime_from_utc_ms(self._clock.wall_ms()).astimezone(zone).date()
 
     def _uplink_snapshot(self, now_ms: int) -> UplinkSnapshot:
         status = self._uplink.status()
@@ -74,7 +105,9 @@ def _age_s(mono_ms: int | None, now_ms: int) -> float | None:
     return None if mono_ms is None else (now_ms - mono_ms) / 1000
 
 
-def _device(status: DeviceStatus, now_ms: int) -> DeviceSnapshot:
+def _device(
+    status: DeviceStatus, enrolled: Enrolled, now_ms: int, today: date | None
+) -> DeviceSnapshot:
     return DeviceSnapshot(
         identity=status.identity,
         profile=status.profile,
@@ -86,4 +119,10 @@ def _device(status: DeviceStatus, now_ms: int) -> DeviceSnapshot:
         decode_errors=status.counts.decode_errors,
         lost=status.counts.lost,
         waiting=status.waiting,
+        origin=enrolled.origin,
+        heard_age_s=_age_s(status.heard_mono_ms, now_ms),
+        bond=enrolled.bond,
+        knows_serial=enrolled.knows_serial,
+        calibration_due=status.calibration_due,
+        calibration=calibration_of(status.calibration_due, today),
     )

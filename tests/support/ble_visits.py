@@ -12,7 +12,7 @@ from support.keeping_receiver import KeepingReceiver
 from wardlight_edge.clock import SystemClock
 from wardlight_edge.config import BleSettings
 from wardlight_edge.transports.base import DeviceClockSetter, RadioState
-from wardlight_edge.transports.ble_agent import Passkey
+from wardlight_edge.transports.ble_agent import Operator
 from wardlight_edge.transports.ble_bonds import Bonds
 from wardlight_edge.transports.ble_device import BleTransport
 from wardlight_edge.transports.ble_stack import BleStack
@@ -137,7 +137,7 @@ async def visiting(
     *,
     settings: BleSettings | None = None,
     setter: DeviceClockSetter | None = None,
-    passkey: Passkey | None = None,
+    operator: Operator | None = None,
     retry_s: float = 0.1,
     repair_s: float = 0.2,
 ) -> AsyncIterator[Visiting]:
@@ -149,7 +149,7 @@ async def visiting(
         [address],
         made.bonds,
         made.clock,
-        passkey=passkey,
+        operator=operator,
         report=made.report,
         retry_s=retry_s,
     )

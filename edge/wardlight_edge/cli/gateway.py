@@ -1,10 +1,10 @@
-"""``wardlight-edge run``, ``status``, ``doctor`` and ``repair``: the gateway as a whole."""
+"""``wardlight-edge run``, ``status`` and ``doctor``: the gateway as a whole."""
 
 import argparse
 import sys
 
 from wardlight_edge.cli.arguments import Commands, add_command
-from wardlight_edge.cli.local_page import port_of, token_of
+from wardlight_edge.cli.local_page import port_of
 from wardlight_edge.config import load
 
 
@@ -23,13 +23,6 @@ def add(commands: Commands) -> None:
         commands, "doctor", _doctor,
         "check settings, keys, broker, Bluetooth, ports, clock and disk",
     )  # fmt: skip
-    repair = add_command(
-        commands, "repair", _repair,
-        "forget the lost bond of a Bluetooth device, so that it pairs anew",
-    )  # fmt: skip
-    repair.add_argument(
-        "identity", metavar="DEVICE", help="as in the settings file: ble:AABBCCDDEEFF"
-    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -58,16 +51,3 @@ def _doctor(options: argparse.Namespace) -> int:
     for finding in findings:
         sys.stdout.write(f"{'ok  ' if finding.good else 'BAD '} {finding.what}: {finding.text}\n")
     return 0 if all(finding.good for finding in findings) else 1
-
-
-def _repair(options: argparse.Namespace) -> int:
-    from wardlight_edge.status import client
-
-    settings = load(options.config)
-    token = token_of(settings)
-    client.repair(port_of(settings), settings.status.host, token, options.identity)
-    sys.stdout.write(
-        f"{options.identity}: its bond is forgotten; put the device into pairing mode near the "
-        "gateway, and take a measurement\n"
-    )
-    return 0

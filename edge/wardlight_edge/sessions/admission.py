@@ -21,10 +21,10 @@ from wardlight_shared.profile import Profile
 UNVERIFIED: Final = "unverified"
 """State of a device in doubt, and cause of the gap when more came than can wait."""
 
-OTHER: Final = "not the enrolled device: its serial number is not the one in the settings"
+OTHER: Final = "not the enrolled device: its serial number is another one"
 IN_DOUBT: Final = (
-    "its serial number could not be read: readings wait until it can be compared with the "
-    "settings; it is tried on every link"
+    "its serial number could not be read: readings wait until it is known; it is tried on every "
+    "link"
 )
 NO_ROOM: Final = f"{CAPACITY} readings wait already for the device's serial number"
 
@@ -69,11 +69,13 @@ class Admission:
         vault: Vault | None,
     ) -> None:
         is_ble = device.identity.startswith("ble:")
-        self.is_bound = is_ble and device.serial_number is not None
-        """Whether the settings ask for more than the address."""
+        is_first_use = is_ble and device.bind == "first-use"
+        self.is_bound = is_ble and (device.serial_number is not None or is_first_use)
+        """Whether more than the address is asked for."""
         self.gate = Gate(
             needs=needs_of(profile) if is_ble else frozenset(),
             serial_number=device.serial_number if is_ble else None,
+            is_first_use=is_first_use,
         )
         # The samples of a stream that are in no block yet are never kept over a restart. A device
         # that is bound no longer has its file looked for all the same: its readings are taken.
@@ -93,7 +95,7 @@ class Admission:
     def trouble(self) -> tuple[str, str] | None:
         """State and reason while the device is not taken for the enrolled one."""
         if self.gate.is_refusing:
-            return "wrong-device", "its serial number is not the one in the settings"
+            return "wrong-device", "its serial number is not that of the enrolled device"
         return (UNVERIFIED, IN_DOUBT) if self.gate.is_in_doubt else None
 
     def ask(self, arrival: Octets) -> Answer:

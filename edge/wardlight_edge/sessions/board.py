@@ -6,6 +6,7 @@ its transport; readers get frozen DeviceStatus values.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import msgspec
 
@@ -43,6 +44,7 @@ class DeviceStatus(msgspec.Struct, frozen=True):
 
     state         a word of docs/operations.md: a LinkState, or silent, unverified, wrong-device,
                   outbox-full, storage-error, failed
+    heard_mono_ms when it last gave a sign of life, also without data
     reason        a sentence for a person when something is wrong, else None
     waiting       readings that wait for what dates or identifies them
     last_error    the newest trouble, also when it is over
@@ -61,6 +63,8 @@ class DeviceStatus(msgspec.Struct, frozen=True):
     counts: Counts
     last_error: str | None
     waiting: int = 0
+    heard_mono_ms: int | None = None
+    calibration_due: date | None = None
 
 
 @dataclass
@@ -78,6 +82,7 @@ class DeviceEntry:
     clock_skew_s: int | None = None
     last_error: str | None = None
     waiting: int = 0
+    calibration_due: date | None = None
     counts: dict[str, int] = field(default_factory=dict)
 
     def set_state(self, state: str, reason: str | None, wall_ms: int) -> bool:
@@ -98,9 +103,10 @@ class DeviceEntry:
         """Note that something valid arrived."""
         self.last_data = (mono_ms, wall_ms)
 
-    def status(self) -> DeviceStatus:
-        """A frozen copy."""
+    def status(self, heard_mono_ms: int | None = None) -> DeviceStatus:
+        """A frozen copy; ``heard_mono_ms`` is when a radio heard the device last."""
         mono_ms, wall_ms = self.last_data or (None, None)
+        signs = [each for each in (mono_ms, heard_mono_ms) if each is not None]
         return DeviceStatus(
             identity=self.identity,
             profile=self.profile,
@@ -115,6 +121,8 @@ class DeviceEntry:
             counts=Counts(**self.counts),
             last_error=self.last_error,
             waiting=self.waiting,
+            heard_mono_ms=max(signs, default=None),
+            calibration_due=self.calibration_due,
         )
 
 
@@ -124,21 +132,38 @@ class DeviceBoard:
     def __init__(self, devices: Sequence[tuple[str, str]]) -> None:
         self._entries = {identity: DeviceEntry(identity, profile) for identity, profile in devices}
         self._radio_states: Callable[[], tuple[RadioState, ...]] = tuple
+        self._heard: Callable[[str], int | None] = lambda _: None
 
     def entry(self, identity: str) -> DeviceEntry:
         """The writable entry of a device. KeyError: not in the settings."""
         return self._entries[identity]
 
+    def add(self, identity: str, profile: str) -> DeviceEntry:
+        """A further device; its entry."""
+        return self._entries.setdefault(identity, DeviceEntry(identity, profile))
+
+    def remove(self, identity: str) -> None:
+        """A device is no more."""
+        self._entries.pop(identity, None)
+
     def __contains__(self, identity: str) -> bool:
         return identity in self._entries
 
-    def watch_radios(self, states: Callable[[], tuple[RadioState, ...]]) -> None:
-        """Where the adapters' states come from; called once, when Bluetooth is used."""
+    def watch_radios(
+        self,
+        states: Callable[[], tuple[RadioState, ...]],
+        heard: Callable[[str], int | None] = lambda _: None,
+    ) -> None:
+        """Where the adapters' states come from; called once, when Bluetooth is used.
+
+        ``heard`` says when a device was heard last, in monotonic ms.
+        """
         self._radio_states = states
+        self._heard = heard
 
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Every device now."""
-        return tuple(entry.status() for entry in self._entries.values())
+        return tuple(entry.status(self._heard(name)) for name, entry in self._entries.items())
 
     def radios(self) -> tuple[RadioState, ...]:
         """Every adapter now; () without Bluetooth devices."""

@@ -6,7 +6,8 @@ settings bind the device to one. Readings that come before wait.
 
     serial number on this link      | readings
     --------------------------------+--------------------------------------------------------------
-    not in the settings             | taken
+    not asked for                   | taken
+    asked for on first use          | the first one that is read is the device's from then on
     the one of the settings         | taken, also those that waited, of this link and before
     another one                     | refused, also those that waited
     the device has none to read     | taken: the address is all there is to know it by
@@ -37,11 +38,17 @@ class Gate:
 
     needs          names of what the transport reads on each link, apart from the identity
     serial_number  what Device Information must say; None = the address is enough
+    is_first_use   True: nothing is known yet, what is read first is kept
     """
 
-    def __init__(self, *, needs: frozenset[str], serial_number: str | None) -> None:
+    def __init__(
+        self, *, needs: frozenset[str], serial_number: str | None, is_first_use: bool = False
+    ) -> None:
         self._needs = needs
         self._serial_number = serial_number
+        self._is_first_use = is_first_use
+        self._is_by_address = serial_number is None and not is_first_use
+        self._is_any_taken = False
         self._missing: frozenset[str] = frozenset()
         self._until_ms = 0
         self._here = Identity.UNKNOWN
@@ -51,7 +58,7 @@ class Gate:
     @property
     def identity(self) -> Identity:
         """Who is on this link, as far as it can be said now."""
-        if self._serial_number is None:
+        if self._is_by_address:
             return Identity.ENROLLED
         is_asked_in_vain = self._is_read and self._here is Identity.UNKNOWN
         return self._before if is_asked_in_vain and self._before in _TAKEN else self._here
@@ -83,15 +90,23 @@ class Gate:
         """One of the needs was read."""
         self._missing -= {need}
 
-    def told(self, serial_number: str | None) -> None:
-        """The device has shown its serial number; None = it has none to show."""
-        if serial_number is None:
+    def told(self, serial_number: str | None) -> bool:
+        """The device has shown its serial number; None = it has none to show.
+
+        True: it was the first use, and this is from now on what it is known by.
+        """
+        is_first_use, self._is_first_use = self._is_first_use, False
+        if is_first_use:
+            self._serial_number = serial_number
+            self._is_any_taken = serial_number is None
+        if serial_number is None or self._is_any_taken:
             self._here = Identity.BY_ADDRESS
         elif serial_number == self._serial_number:
             self._here = Identity.ENROLLED
         else:
             self._here = Identity.OTHER
         self._before = self._here
+        return is_first_use
 
     def reads_done(self) -> None:
         """Nothing more will be read on this link."""

@@ -13,6 +13,10 @@ from wardlight_edge.sessions.quarantine import Quarantine
 from wardlight_edge.sessions.waiting_room import Vault
 
 
+def _nobody(device: str, serial_number: str | None) -> None:
+    del device, serial_number
+
+
 class Gateway(msgspec.Struct, frozen=True):
     """The parts of the gateway a session works with.
 
@@ -22,6 +26,8 @@ class Gateway(msgspec.Struct, frozen=True):
     adverts           where the memories of advertising devices outlive the process; None = nowhere
     vault             where readings of devices in doubt outlive the process; None = nowhere
     shelf             where bookmarks of stored records outlive the process; None = nowhere
+    bound             told the device and the serial number (None = it has none) that it was
+                      bound to at its first use
     """
 
     outbox: Outbox
@@ -34,3 +40,4 @@ class Gateway(msgspec.Struct, frozen=True):
     adverts: AdvertMemories | None = None
     vault: Vault | None = None
     shelf: Shelf | None = None
+    bound: Callable[[str, str | None], None] = _nobody

@@ -70,6 +70,12 @@ class OpenStreams:
             self._free += 1
         self._write(slot, accounted)
 
+    def forget(self, device: str) -> None:
+        """The device was removed: what comes when it is enrolled again begins anew."""
+        if self._streams.pop(device, None) is not None:
+            # The line stays, with no name in it: a line is written, never taken out.
+            self._write(self._slots.pop(device), Accounted("", self._boot, 0, 0))
+
     def close(self) -> None:
         """Bring the file to the disk; what comes until the gateway is back will be a gap."""
         if self._streams:

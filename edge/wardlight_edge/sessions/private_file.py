@@ -1,5 +1,7 @@
 """Replacing a small file of the gateway's state: whole or not at all, durable, mode 0600.
 
+What root writes belongs to the owner of the folder: the gateway must read it later.
+
 Errors  OSError: the disk is in trouble; the file is as it was
 """
 
@@ -15,8 +17,16 @@ def replace(file: Path, octets: bytes) -> None:
     fresh = file.with_suffix(".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as stream:
+        give_to_owner(descriptor, file.parent)
         stream.write(octets)
         stream.flush()
         os.fsync(stream.fileno())
     fresh.replace(file)
     sync_folder(file.parent)
+
+
+def give_to_owner(descriptor: int, folder: Path) -> None:
+    """Let the owner of ``folder`` own an open file too, where root has made it."""
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)

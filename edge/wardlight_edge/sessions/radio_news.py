@@ -1,4 +1,4 @@
-"""What changes about the adapters, as status records of the gateway."""
+"""What changes beside the sessions: of adapters, and of devices at an operator's word."""
 
 import asyncio
 
@@ -7,26 +7,35 @@ from wardlight_edge.sessions.records import Data, status_record
 from wardlight_edge.transports.base import RadioState
 from wardlight_shared.errors import StorageError
 
+_Subject = tuple[str | None, str, str]  # device, name of the status, and what of it
+
 
 class RadioNews:
-    """Takes the states of adapters; a change worth a record is one of reason or power cycles."""
+    """Takes states; what is told twice is no news."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._said: dict[str, Data] = {}
-        self._waiting: dict[str, Data] = {}
+        self._said: dict[_Subject, Data] = {}
+        self._waiting: dict[_Subject, Data] = {}
         self._filled = asyncio.Event()
 
     def put(self, state: RadioState) -> None:
-        """Note a state; never blocks."""
+        """Note an adapter's state: a change of reason or power cycles is news. Never blocks."""
         data: Data = {
             "adapter": state.adapter,
             "reason": None if state.reason is None else state.reason[:256],
             "power_cycles": state.power_cycles,
         }
-        if self._said.get(state.adapter) != data:
-            self._said[state.adapter] = data
-            self._waiting[state.adapter] = data
+        self._put((None, "radio", state.adapter), data)
+
+    def put_device(self, device: str, name: str, data: Data) -> None:
+        """Note a status of a device that its session knows nothing of. Never blocks."""
+        self._put((device, name, ""), data)
+
+    def _put(self, subject: _Subject, data: Data) -> None:
+        if self._said.get(subject) != data:
+            self._said[subject] = data
+            self._waiting[subject] = data
             self._filled.set()
 
     async def run(self) -> None:
@@ -37,7 +46,10 @@ class RadioNews:
             self._filled.clear()
             news, self._waiting = self._waiting, {}
             moment = clock.mono_ms(), clock.wall_ms()
-            records = [status_record(None, "radio", data, *moment) for data in news.values()]
+            records = [
+                status_record(device, name, data, *moment)
+                for (device, name, _), data in news.items()
+            ]
             try:
                 await self._gateway.outbox.append(records)
             except StorageError:

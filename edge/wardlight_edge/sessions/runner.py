@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from wardlight_edge import devices
 from wardlight_edge.backoff import Backoff
 from wardlight_edge.clock import Clock
@@ -26,6 +28,7 @@ from wardlight_edge.sessions.lan import LanPort, check_port, ports_of
 from wardlight_edge.sessions.open_streams import OpenStreams
 from wardlight_edge.sessions.quarantine import Quarantine
 from wardlight_edge.sessions.radio_news import RadioNews
+from wardlight_edge.sessions.removal import give_up
 from wardlight_edge.sessions.sealing import Sealer
 from wardlight_edge.sessions.session import Session
 from wardlight_edge.sessions.waiting_room import Vault
@@ -34,7 +37,7 @@ from wardlight_shared.errors import ConfigError
 from wardlight_shared.profile import Profile
 
 if TYPE_CHECKING:
-    from wardlight_edge.transports.ble_agent import Passkey
+    from wardlight_edge.transports.ble_agent import Operator
     from wardlight_edge.transports.ble_stack import BleStack
 
 STOP_S = 20.0  # BlueZ takes 3 s for a disconnect, a busy disk its time for the last block
@@ -50,7 +53,9 @@ class DeviceRunner:
     key               the gateway's key, for what is kept beside the outbox: quarantined octets
                       and readings of devices in doubt; None = keep only hashes
     is_clock_trusted  whether devices may be set by the wall clock; None = when it can be right
-    passkey           asks an operator for the digits a device shows; None = no such devices
+    operator          who pairs a device now and then; None = nobody ever
+    bound             told the device and the serial number (None = it has none) that it was bound
+                      to at its first use
     Errors            ConfigError: a device that cannot be run as the settings say
     """
 
@@ -64,12 +69,15 @@ class DeviceRunner:
         *,
         key: bytes | None = None,
         is_clock_trusted: Callable[[], bool] | None = None,
-        passkey: "Passkey | None" = None,
+        operator: "Operator | None" = None,
+        bound: Callable[[str, str | None], None] = lambda _, __: None,
     ) -> None:
         self._settings = settings
-        self._profiles = profiles
+        self._profiles = dict(profiles)
+        self._devices = {each.identity: each for each in settings.devices}
         self._clock = clock
-        self._passkey = passkey
+        self._operator = operator
+        self._bound = bound
         self._ports = ports_of(settings)
         listed = [(each.identity, each.profile) for each in settings.devices]
         listed += [(identity, port.profile) for identity, port in self._ports.items()]
@@ -93,36 +101,93 @@ class DeviceRunner:
             open_streams=self._open_streams,
             live_until=live_until,
             is_clock_trusted=is_clock_trusted or (lambda: is_after_release(clock)),
+            bound=self._note_bound,
         )
         self._news = RadioNews(self._gateway)
         self._stack: BleStack | None = None
         self._transports: dict[str, Transport] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         for device in settings.devices:
-            self._check(device)
+            self.check(device)
         for identity, port in self._ports.items():
             check_port(identity, self._profile(identity, port.profile))
 
     async def run(self) -> None:
         """Run until cancelled; what was received by then is in the outbox when this returns."""
-        addresses = [each for each in self._settings.devices if each.identity.startswith("ble:")]
-        work: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
-        if addresses and self._settings.ble.enabled:
-            self._stack = self._ble_stack(addresses)
-            self.board.watch_radios(self._stack.states)
-            work["bluetooth"] = self._stack.run
-            work["radio news"] = self._news.run
-        for identity in self._ports:
-            work[identity] = _Listening(self, identity)
         try:
-            async with asyncio.TaskGroup() as group:
-                for name, start in work.items():
-                    group.create_task(self._supervise(name, start), name=name)
-                for device in self._settings.devices:
-                    start = _Serving(self, device)
-                    group.create_task(self._supervise(device.identity, start), name=device.identity)
+            async with asyncio.TaskGroup() as self._group:
+                self._start("news", self._news.run)
+                for identity in self._ports:
+                    self._start(identity, _Listening(self, identity))
+                for device in tuple(self._devices.values()):
+                    self._start_device(device)
                 await asyncio.Event().wait()
         finally:
+            self._group = None
             self._open_streams.close()
+
+    @property
+    def devices(self) -> Mapping[str, DeviceSettings]:
+        """Every device that is run, by identity."""
+        return self._devices
+
+    def profile_of(self, device: DeviceSettings) -> Profile:
+        """Its profile."""
+        return self._profile(device.identity, device.profile)
+
+    def needs_bond(self, device: DeviceSettings) -> bool:
+        """Whether a Bluetooth device pairs before it is used."""
+        ble = self.profile_of(device).transport.ble
+        return ble is not None and ble.bond
+
+    def bond_of(self, identity: str) -> str | None:
+        """The adapter that a Bluetooth device is bonded with; None = none."""
+        if self._stack is None or not identity.startswith("ble:"):
+            return None
+        return self._stack.bonds.adapter_of(_address(identity))
+
+    def add(self, device: DeviceSettings, profile: Profile) -> None:
+        """Run a further device; the others go on. ConfigError: it cannot be run."""
+        self.check(device, profile)
+        self._profiles[device.profile] = profile
+        self._devices[device.identity] = device
+        self.board.add(device.identity, device.profile)
+        if self._group is not None:
+            self._start_device(device)
+
+    def change(self, device: DeviceSettings) -> None:
+        """A device has other settings from now on, of those that need no new session."""
+        self._devices[device.identity] = device
+        self._note_calibration(device)
+
+    async def remove(self, identity: str) -> int:
+        """Run a device no more; what it measured until now is in the outbox when this returns.
+
+        Returns the number of readings given up: those that waited until it would be known whose
+        they are. They are told as a gap. StorageError: the outbox refused to take that; they stay.
+        """
+        task = self._tasks.pop(identity, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+        self._devices.pop(identity, None)
+        self._transports.pop(identity, None)
+        self.board.remove(identity)
+        self._open_streams.forget(identity)
+        self._news.put_device(identity, "link", {"state": "removed", "reason": None})
+        return await give_up(identity, self._gateway)
+
+    async def forget_bond(self, identity: str) -> None:
+        """Drop the bond of a removed device. TransportError: BlueZ cannot be asked now."""
+        if self._stack is not None:
+            await self._stack.forget(_address(identity))
+            self._stack.drop(_address(identity))
+
+    def operator_changed(self) -> None:
+        """An operator has come or gone."""
+        if self._stack is not None:
+            self._stack.operator_changed()
 
     async def repair(self, identity: str) -> None:
         """An operator repairs a BLE device's bond. ConfigError: no such device, or not BLE."""
@@ -131,8 +196,9 @@ class DeviceRunner:
             raise ConfigError(f"{identity}: not a Bluetooth device of this gateway")
         await repair()
 
-    async def serve(self, device: DeviceSettings) -> None:
+    async def serve(self, identity: str) -> None:
         """One device until cancelled; raises what a fault raises."""
+        device = self._devices[identity]
         profile = self._profiles[device.profile]
         if device.port is not None and devices.is_conversing(profile.decoder):
             from wardlight_edge.sessions.serial_line import ConversingLine
@@ -183,10 +249,48 @@ class DeviceRunner:
             reason = "its task ended by a fault and is started again; see the log"
             entry.set_state("failed", reason, self._clock.wall_ms())
 
+    # -- what changes while it runs
+
+    def _start(self, name: str, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if self._group is None:
+            raise RuntimeError("the runner does not run")
+        self._tasks[name] = self._group.create_task(self._supervise(name, start), name=name)
+
+    def _start_device(self, device: DeviceSettings) -> None:
+        self._note_calibration(device)
+        if device.identity.startswith("ble:") and self._settings.ble.enabled:
+            self._use_bluetooth(_address(device.identity))
+        self._start(device.identity, _Serving(self, device.identity))
+
+    def _use_bluetooth(self, address: str) -> None:
+        if self._stack is None:
+            self._stack = self._ble_stack()
+            self.board.watch_radios(self._stack.states, self._heard_ms)
+            self._start("bluetooth", self._stack.run)
+        self._stack.add(address)
+
+    def _heard_ms(self, identity: str) -> int | None:
+        is_listening = self._stack is not None and identity.startswith("ble:")
+        return self._stack.heard_ms(_address(identity)) if is_listening and self._stack else None
+
+    def _note_calibration(self, device: DeviceSettings) -> None:
+        due, entry = device.calibration_due, self.board.entry(device.identity)
+        if due is not None or entry.calibration_due is not None:
+            text = None if due is None else due.isoformat()
+            self._news.put_device(device.identity, "calibration", {"due": text})
+        entry.calibration_due = due
+
+    def _note_bound(self, identity: str, serial_number: str | None) -> None:
+        """From the session: a first use was the first, the next one compares."""
+        device = self._devices[identity]
+        self._devices[identity] = bound_to(device, serial_number)
+        self._bound(identity, serial_number)
+
     # -- what a device needs
 
-    def _check(self, device: DeviceSettings) -> None:
-        profile = self._profile(device.identity, device.profile)
+    def check(self, device: DeviceSettings, profile: Profile | None = None) -> None:
+        """Whether a device can be run. ConfigError: what does not fit."""
+        profile = profile or self._profile(device.identity, device.profile)
         if devices.is_conversing(profile.decoder):
             devices.load_conversing(profile.decoder).conversation(profile.options)
         else:
@@ -229,7 +333,8 @@ class DeviceRunner:
             return AdvertTransport(identity, kinds, silence_s, self._stack, self._clock)
         from wardlight_edge.transports.ble_device import BleTransport
 
-        must_read = () if device.serial_number is None else (SERIAL_NUMBER,)
+        is_bound = device.serial_number is not None or device.bind == "first-use"
+        must_read = (SERIAL_NUMBER,) if is_bound else ()
         return BleTransport(
             identity,
             profile,
@@ -237,32 +342,43 @@ class DeviceRunner:
             session.device_clock,
             self._clock,
             must_read=must_read,
+            is_unknown=lambda: self._devices[identity].bind == "first-use",
         )
 
-    def _ble_stack(self, devices: list[DeviceSettings]) -> "BleStack":
+    def _ble_stack(self) -> "BleStack":
         from wardlight_edge.transports.ble_bonds import Bonds
-        from wardlight_edge.transports.ble_device import address_from_identity
         from wardlight_edge.transports.ble_stack import BleStack
 
         return BleStack(
             self._settings.ble,
-            [address_from_identity(device.identity) for device in devices],
+            [_address(identity) for identity in self._devices if identity.startswith("ble:")],
             Bonds(self._settings.data_dir / "bonds.json"),
             self._clock,
-            passkey=self._passkey,
+            operator=self._operator,
             report=self._news.put,
         )
+
+
+def bound_to(device: DeviceSettings, serial_number: str | None) -> DeviceSettings:
+    """The device after its first use."""
+    return msgspec.structs.replace(device, bind="address", serial_number=serial_number)
+
+
+def _address(identity: str) -> str:
+    from wardlight_edge.transports.ble_device import address_from_identity
+
+    return address_from_identity(identity)
 
 
 class _Serving:
     """``serve`` for one device, as a thing to start again."""
 
-    def __init__(self, runner: DeviceRunner, device: DeviceSettings) -> None:
+    def __init__(self, runner: DeviceRunner, identity: str) -> None:
         self._runner = runner
-        self._device = device
+        self._identity = identity
 
     async def __call__(self) -> None:
-        await self._runner.serve(self._device)
+        await self._runner.serve(self._identity)
 
 
 class _Listening:

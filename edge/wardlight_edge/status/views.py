@@ -1,7 +1,9 @@
 """Snapshot to HTML and to terminal text; pure functions."""
 
 from collections.abc import Iterable
+from datetime import date
 
+from wardlight_edge.enrolment.calibration import Calibration
 from wardlight_edge.health import DeviceSnapshot, Snapshot
 
 _STYLE = """
@@ -17,7 +19,9 @@ th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #8886
 # As html.escape, whose module brings 250 kB of names of characters along.
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
-_DEVICE_HEADINGS = ("device", "profile", "state", "last data", "battery", "readings", "errors")
+_DEVICE_HEADINGS = (
+    "device", "profile", "state", "last data", "battery", "calibration", "readings", "errors",
+)  # fmt: skip
 
 
 def age_text(age_s: float | None) -> str:
@@ -69,9 +73,19 @@ def device_cells(device: DeviceSnapshot) -> tuple[str, ...]:
         device.state,
         age_text(device.last_data_age_s),
         battery,
+        calibration_text(device.calibration_due, device.calibration),
         str(device.readings),
         str(device.decode_errors),
     )
+
+
+def calibration_text(due: date | None, calibration: Calibration | None) -> str:
+    """The day of the next calibration, and what it means when that is worth a word."""
+    if due is None:
+        return ""
+    if calibration in {Calibration.DUE, Calibration.OVERDUE}:
+        return f"{due} {calibration}"
+    return str(due)
 
 
 def escape(text: str) -> str:
@@ -102,7 +116,7 @@ def _device_table(devices: Iterable[DeviceSnapshot]) -> str:
         for device in devices
     )
     if not rows:
-        return "<p>No devices are enrolled: add a [[device]] section to the settings file.</p>"
+        return "<p>No devices are enrolled: `wardlight-edge devices add` enrols one.</p>"
     heads = "".join(f"<th scope=col>{name}</th>" for name in _DEVICE_HEADINGS)
     return f"<table><tr>{heads}</tr>{rows}</table>"
 
@@ -112,14 +126,15 @@ def text(snapshot: Snapshot) -> str:
     width = max(len(name) for name, _ in facts(snapshot))
     lines = [f"gateway {snapshot.gateway}"]
     lines += [f"  {name:<{width}}  {value}" for name, value in facts(snapshot)]
-    lines += ["", *_columns([_DEVICE_HEADINGS, *map(device_cells, snapshot.devices)])]
+    lines += ["", *columns([_DEVICE_HEADINGS, *map(device_cells, snapshot.devices)])]
     if not snapshot.devices:
-        lines[-1:] = ["no devices are enrolled: add a [[device]] section to the settings file"]
+        lines[-1:] = ["no devices are enrolled: `wardlight-edge devices add` enrols one"]
     lines += ["", *(f"! {line}" for line in snapshot.trouble)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+def columns(rows: list[tuple[str, ...]]) -> list[str]:
+    """Lines of a table whose first row holds the headings."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -27,12 +27,19 @@ class LinkState(StrEnum):
     LOST = "lost"  # a link that should stand does not
     NOT_PAIRED = "not-paired"  # the device wants a bond and the profile asks for none, or it failed
     BOND_LOST = "bond-lost"  # one side has lost its key: an operator repairs it
+    UNBOUND = "unbound"  # nobody has said yet that it is the right device
     UNUSABLE = "unusable"  # the device does not offer what its profile says
     ENDED = "ended"  # a capture is through
 
 
 TROUBLE = frozenset(
-    {LinkState.ABSENT, LinkState.NOT_PAIRED, LinkState.BOND_LOST, LinkState.UNUSABLE}
+    {
+        LinkState.ABSENT,
+        LinkState.NOT_PAIRED,
+        LinkState.BOND_LOST,
+        LinkState.UNBOUND,
+        LinkState.UNUSABLE,
+    }
 )
 """States in which nothing arrives until somebody does something."""
 

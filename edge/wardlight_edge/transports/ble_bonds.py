@@ -9,6 +9,7 @@ Errors  ConfigError: the file is not what this program writes
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,11 @@ class Bonds:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._adapters = _read(file)
+
+    @property
+    def adapters(self) -> Mapping[str, str]:
+        """The adapter of each bonded device, by address."""
+        return self._adapters
 
     def adapter_of(self, address: str) -> str | None:
         """The adapter a device is bonded with, None = with none."""

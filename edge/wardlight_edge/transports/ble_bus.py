@@ -27,6 +27,7 @@ _PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 _OBJECTS: Final = "org.freedesktop.DBus.ObjectManager"
 _ADAPTER: Final = "org.bluez.Adapter1"
 _DEVICE: Final = "org.bluez.Device1"
+_AGENTS: Final = ("/org/bluez", "org.bluez.AgentManager1")
 _RULES: Final = (
     f"type='signal',sender='{_DBUS}',interface='{_DBUS}',member='NameOwnerChanged',arg0='{_BLUEZ}'",
     f"type='signal',sender='{_BLUEZ}',interface='{_DEVICE}',member='Disconnected'",
@@ -183,17 +184,23 @@ class SystemBus:
         )
         for rule in (*_RULES, *comes_or_goes):
             await self.call(_DBUS, "/org/freedesktop/DBus", _DBUS, "AddMatch", "s", [rule])
-        manager = ("/org/bluez", "org.bluez.AgentManager1")
-        capability = self._agent.capability
         try:
-            registration = [ble_agent.PATH, capability]
-            await self.call(_BLUEZ, *manager, "RegisterAgent", "os", registration)
-            await self.call(_BLUEZ, *manager, "RequestDefaultAgent", "o", [ble_agent.PATH])
+            await self._register_agent()
         except BleError as error:
             reason = _WITHOUT_BLUEZ.get(error.trouble)
             if reason is None:
                 raise
             raise BleError(error.trouble, reason) from error
+
+    async def renew_agent(self) -> None:
+        """Register the agent anew: what it can do has changed."""
+        await self.call(_BLUEZ, *_AGENTS, "UnregisterAgent", "o", [ble_agent.PATH])
+        await self._register_agent()
+
+    async def _register_agent(self) -> None:
+        registration = [ble_agent.PATH, self._agent.capability]
+        await self.call(_BLUEZ, *_AGENTS, "RegisterAgent", "os", registration)
+        await self.call(_BLUEZ, *_AGENTS, "RequestDefaultAgent", "o", [ble_agent.PATH])
 
     def _connected(self) -> MessageBus:
         if self._bus is None:

@@ -6,6 +6,7 @@ after its last advertisement, and a connect to a silent one blocks the adapter f
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import AsyncExitStack, nullcontext
 from typing import Final
 
@@ -32,6 +33,11 @@ EARLY_DROPS: Final = 3
 REST_S: Final = 0.25
 LONGEST_S: Final = 60.0
 REPAIR_S: Final = 600.0  # how often a device that waits for an operator is tried anyway
+PERSON_S: Final = 60.0  # for as long bluetoothd waits for its agent; a device gives up after 30 s
+UNBOUND: Final = (
+    "not bound yet: nothing of it is taken until its serial number was read; run "
+    "`wardlight-edge devices pair {}`"
+)
 _FIRST_S: Final = {
     Trouble.BUSY: 0.25,
     Trouble.GONE: 0.25,
@@ -45,7 +51,7 @@ _OPERATOR: Final = {
     Trouble.KEY_MISSING: (
         LinkState.BOND_LOST,
         "the bond is lost on one side: put the device into pairing mode, then run "
-        "`wardlight-edge repair`",
+        "`wardlight-edge devices pair`",
     ),
     Trouble.NOT_PAIRED: (
         LinkState.NOT_PAIRED,
@@ -64,7 +70,8 @@ def address_from_identity(identity: str) -> str:
 class BleTransport:
     """The way to one BLE device.
 
-    must_read  characteristics that each visit reads first, and again when that fails
+    must_read   characteristics that each visit reads first, and again when that fails
+    is_unknown  whether the device is not bound yet: it is visited for an operator only
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class BleTransport:
         *,
         must_read: tuple[str, ...] = (),
         repair_s: float = REPAIR_S,
+        is_unknown: Callable[[], bool] = lambda: False,
     ) -> None:
         if profile.transport.ble is None:
             raise ConfigError(f"{identity}: its profile has no [transport.ble]")
@@ -88,6 +96,8 @@ class BleTransport:
         self._moments = moments
         self._must_read = must_read
         self._repair_s = repair_s
+        self._is_unknown = is_unknown
+        self._unbound = UNBOUND.format(identity)
         self._backoff = Backoff(1.0, LONGEST_S)
         self._early_drops = 0
         self._left_ms = 0
@@ -134,13 +144,20 @@ class BleTransport:
             absence = self._stack.absence(self._address)
             if absence is not None:
                 self._say(receiver, LinkState.ABSENT, absence)
+            elif self._is_unknown() and not self._is_operator_here:
+                self._say(receiver, LinkState.UNBOUND, self._unbound)
             else:
-                if self._said[0] in {None, LinkState.ABSENT}:
+                if self._said[0] in {None, LinkState.ABSENT, LinkState.UNBOUND}:
                     self._say(receiver, LinkState.WAITING)
                 heard = self._watch.best(self._stack.adapters_for(self._address), self._since_ms())
                 if heard is not None and not receiver.is_refusing:
                     return heard
             await self._watch.changed.wait()
+
+    @property
+    def _is_operator_here(self) -> bool:
+        operator = self._stack.operator
+        return operator is not None and operator.is_at(self._address)
 
     def _since_ms(self) -> int:
         """Only an advertisement after the last visit shows that the device wants another."""
@@ -186,10 +203,14 @@ class BleTransport:
         radio = self._stack.radio(heard.adapter)
         pairs = self._must_pair(heard)
         timeout_s = self._stack.settings.connect_timeout_s
+        if self._is_operator_here:
+            timeout_s += PERSON_S
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(radio.slot(is_stream=self._plan.stay_connected))
             if self._said[0] is LinkState.WAITING:
                 self._say(receiver, LinkState.CONNECTING)
+            if self._stack.operator is not None:
+                self._stack.operator.found(self._address)
             with self._stack.agent.expect(heard.path) if pairs else nullcontext():
                 async with radio.connecting():
                     self._check_fresh(heard)
@@ -223,6 +244,8 @@ class BleTransport:
         self._watch.is_key_refused = False
         if paired or heard.is_paired:
             self._stack.bonds.remember(self._address, heard.adapter)
+            if self._stack.operator is not None:
+                self._stack.operator.paired(self._address)
 
     # -- after a visit
 
@@ -242,19 +265,36 @@ class BleTransport:
         trouble = self._trouble_of(heard, error)
         extra = {"device": self._address, "trouble": trouble.name, "error": str(error)}
         _logger.info("visit failed", extra=extra)
+        self._tell_operator(trouble)
         if trouble in _OPERATOR:
             self._say(receiver, *_OPERATOR[trouble])
             return self._repair_s
         if trouble is Trouble.BUSY:
             self._stack.radio(heard.adapter).must_pause()
         if trouble is Trouble.PAIRING:
-            advice = "pairing failed: put the device into pairing mode near the gateway"
+            advice = (
+                "pairing failed: put the device into pairing mode near the gateway; one that shows "
+                "digits needs `wardlight-edge devices pair`"
+            )
             self._say(receiver, LinkState.NOT_PAIRED, advice)
         elif trouble is Trouble.UNUSABLE:
             self._say(receiver, LinkState.UNUSABLE, f"{error}; is it the right profile?")
         else:
             self._say(receiver, self._state_without_link())
         return self._rest_after(visit, _FIRST_S.get(trouble))
+
+    def _tell_operator(self, trouble: Trouble) -> None:
+        operator = self._stack.operator
+        if operator is None:
+            return
+        if trouble is Trouble.PAIRING:
+            operator.failed(self._address, None)
+        elif trouble in _OPERATOR:
+            operator.failed(self._address, _OPERATOR[trouble][1])
+        elif trouble is Trouble.UNUSABLE:
+            operator.failed(self._address, "the device offers nothing its profile measures")
+        else:
+            operator.went(self._address)
 
     def _trouble_of(self, heard: Heard, error: BleError) -> Trouble:
         """A bonded link that ends again and again before it can be used has lost its key."""

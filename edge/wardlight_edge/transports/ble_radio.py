@@ -11,7 +11,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
@@ -41,7 +41,7 @@ class Radio:
         adapter: str,
         settings: BleSettings,
         moments: Moments,
-        wanted: frozenset[str],
+        wanted: Collection[str],
         heard: Callable[[Heard], None],
         changed: Callable[[], None],
         retry_s: float = RETRY_S,
@@ -88,7 +88,7 @@ class Radio:
         )
 
     @property
-    def free_links(self) -> int:
+    def free_links(self) -> int | None:
         """How many more links it could hold now."""
         return self._settings.max_links - self._links
 

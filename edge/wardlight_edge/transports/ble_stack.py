@@ -13,7 +13,7 @@ from wardlight_edge.backoff import Backoff
 from wardlight_edge.config import BleSettings
 from wardlight_edge.transports.base import Moments, RadioState
 from wardlight_edge.transports.ble import Heard
-from wardlight_edge.transports.ble_agent import PairingAgent, Passkey, address_of
+from wardlight_edge.transports.ble_agent import Operator, PairingAgent, address_of
 from wardlight_edge.transports.ble_bonds import Bonds
 from wardlight_edge.transports.ble_bus import SystemBus
 from wardlight_edge.transports.ble_errors import BleError, Trouble
@@ -43,20 +43,28 @@ class Watch:
             self.listener(heard)
         self.changed.set()
 
-    def best(self, adapters: Iterable[str], since_ms: int) -> Heard | None:
-        """The strongest of the advertisements that one of the adapters has heard since then."""
-        usable = [
+    def since(self, adapters: Iterable[str], since_ms: int) -> list[Heard]:
+        """The newest advertisement of each of the adapters, of those heard since then."""
+        return [
             heard
             for adapter in adapters
             if (heard := self._heard.get(adapter)) is not None and heard.mono_ms > since_ms
         ]
-        return max(usable, key=lambda heard: heard.rssi, default=None)
+
+    @property
+    def last_ms(self) -> int | None:
+        """When it was heard last."""
+        return max((heard.mono_ms for heard in self._heard.values()), default=None)
+
+    def best(self, adapters: Iterable[str], since_ms: int) -> Heard | None:
+        """The strongest of the advertisements that one of the adapters has heard since then."""
+        return max(self.since(adapters, since_ms), key=lambda heard: heard.rssi, default=None)
 
 
 class BleStack:
     """Bluetooth for the devices with the given addresses.
 
-    passkey  asks an operator for the digits a device shows; None = only devices without
+    operator who pairs a device now and then; None = nobody ever
     report   told the state of an adapter when it has changed
     """
 
@@ -67,13 +75,15 @@ class BleStack:
         bonds: Bonds,
         moments: Moments,
         *,
-        passkey: Passkey | None = None,
+        operator: Operator | None = None,
         report: Callable[[RadioState], None] | None = None,
         retry_s: float = RETRY_S,
     ) -> None:
         self.settings = settings
         self.bonds = bonds
-        self.agent = PairingAgent(passkey)
+        self.operator = operator
+        self.agent = PairingAgent(operator)
+        self._is_agent_stale = asyncio.Event()
         self._report = report
         self._retry_s = retry_s
         self._backoff = Backoff(min(1.0, retry_s), retry_s)
@@ -85,13 +95,32 @@ class BleStack:
                 adapter,
                 settings,
                 moments,
-                frozenset(self._watches),
+                self._watches.keys(),
                 self._on_heard,
                 self._on_radio_changed,
                 retry_s,
             )
             for adapter in settings.adapters
         }
+
+    def add(self, address: str) -> None:
+        """Listen to a further device."""
+        self._watches.setdefault(address, Watch(address))
+
+    def drop(self, address: str) -> None:
+        """Listen to a device no more; its transport has ended."""
+        self._watches.pop(address, None)
+
+    def heard_ms(self, address: str) -> int | None:
+        """When a device was heard last, on the monotonic clock."""
+        watch = self._watches.get(address)
+        return None if watch is None else watch.last_ms
+
+    def operator_changed(self) -> None:
+        """An operator has come or gone: another way of pairing is offered, another device waits."""
+        self._is_agent_stale.set()
+        for watch in self._watches.values():
+            watch.changed.set()
 
     def watch(self, address: str) -> Watch:
         """The watch of one device. KeyError: not one of the addresses."""
@@ -148,7 +177,9 @@ class BleStack:
             except BleError as error:
                 if error.trouble is not Trouble.GONE:
                     raise
-        self._watches[address].changed.set()
+        watch = self._watches.get(address)
+        if watch is not None:
+            watch.changed.set()
 
     async def _serve(self) -> None:
         bus = SystemBus(self.agent, self._radios, self._on_adapter_changed, self._on_key_refused)
@@ -161,6 +192,7 @@ class BleStack:
                         group.create_task(radio.run(bus), name=f"scan {radio.adapter}")
                         for radio in self._radios.values()
                     ]
+                    scans.append(group.create_task(self._keep_agent(bus), name="pairing agent"))
                     self._backoff.succeeded()
                     await bus.wait_lost()
                     for scan in scans:
@@ -168,6 +200,13 @@ class BleStack:
             finally:
                 self._bus = None
         raise BleError(Trouble.NO_BLUEZ, "bluetoothd has stopped")
+
+    async def _keep_agent(self, bus: SystemBus) -> None:
+        """Offer bluetoothd what can be done now; a failure begins the whole stack anew."""
+        while True:
+            await self._is_agent_stale.wait()
+            self._is_agent_stale.clear()
+            await bus.renew_agent()
 
     async def _end_leftovers(self, bus: SystemBus) -> None:
         """End links of a process that was killed: BlueZ keeps them, and who has one is silent.
@@ -177,7 +216,7 @@ class BleStack:
         if self._is_cleared:
             return
         for adapter in self._radios:
-            for address in self._watches:
+            for address in tuple(self._watches):
                 if await bus.end_link(adapter, address):
                     _logger.info("link of an earlier process ended", extra={"device": address})
         self._is_cleared = True
@@ -188,7 +227,9 @@ class BleStack:
             radio.fail(reason)
 
     def _on_heard(self, heard: Heard) -> None:
-        self._watches[heard.address].put(heard)
+        watch = self._watches.get(heard.address)
+        if watch is not None:
+            watch.put(heard)
 
     def _on_adapter_changed(self, adapter: str) -> None:
         radio = self._radios.get(adapter)

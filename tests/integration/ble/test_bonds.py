@@ -8,6 +8,7 @@ from dbus_fast import BusType, Message, MessageType
 from dbus_fast.aio import MessageBus
 
 from support.ble_visits import CUFF, WatchedCuff, changed, visiting
+from support.operators import AnsweringOperator
 from support.waiting import wait_until
 from wardlight_edge.clock import SystemClock
 from wardlight_edge.config import BleSettings
@@ -157,16 +158,12 @@ async def test_a_bond_with_an_adapter_that_is_not_ours_is_explained(
 async def test_a_passkey_comes_from_the_operator(bluez: FakeBluez, tmp_path: Path) -> None:
     cuff = WatchedCuff(Equipment(pairing=Pairing.PASSKEY_ENTRY, passkey=123456))
     bluez.add(cuff)
-    asked: list[str] = []
-
-    async def passkey(address: str) -> int | None:
-        asked.append(address)
-        return 123456
-
-    async with visiting(tmp_path, cuff.identity_text, passkey=passkey) as visit:
+    operator = AnsweringOperator(cuff.address, 123456)
+    async with visiting(tmp_path, cuff.identity_text, operator=operator) as visit:
         cuff.record()
         await wait_until(lambda: len(visit.receiver.values()) == 1)
-    assert asked == [cuff.address]
+    assert operator.asked == [cuff.address]
+    assert operator.news[:2] == ["found", "paired"]
 
 
 async def test_a_stranger_is_refused(bluez: FakeBluez, cuff: WatchedCuff, tmp_path: Path) -> None:

@@ -20,7 +20,6 @@ from wardlight_cloud.security.roles import Role
 from wardlight_edge.cli import main
 from wardlight_edge.health import DeviceSnapshot, Snapshot, UplinkSnapshot
 from wardlight_edge.outbox.base import Level, OutboxStatus
-from wardlight_edge.status import client
 
 GATEWAY = "gw-test"
 
@@ -174,23 +173,6 @@ def test_doctor_names_a_certificate_that_does_not_serve(config: Path) -> None:
     other = findings(run("doctor", "--config", config).stdout)["uplink.cert_file"]
     assert not other[0]
     assert "gateway = 'gw-other'" in other[1]
-
-
-def test_repair_reaches_the_running_gateway_only(
-    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    device = "ble:C0FFEE000001"
-    assert main(["repair", device, "--config", str(config)]) == 1
-    assert "the gateway does not run" in capsys.readouterr().err
-    folder = config.parent / "data"
-    folder.mkdir()
-    (folder / "status.port").write_text("8790\n")
-    (folder / "status.token").write_text("a-token\n")
-    told: list[tuple[object, ...]] = []
-    monkeypatch.setattr(client, "repair", lambda *arguments: told.append(arguments))
-    assert main(["repair", device, "--config", str(config)]) == 0
-    assert told == [(8790, "127.0.0.1", "a-token", device)]
-    assert "pairing mode" in capsys.readouterr().out
 
 
 def test_wrong_usage_is_2() -> None:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -14,8 +15,8 @@ from wardlight_edge.config import StatusSettings
 from wardlight_edge.health import Snapshot, UplinkSnapshot
 from wardlight_edge.outbox.base import Level, OutboxStatus
 from wardlight_edge.status import client
-from wardlight_edge.status.server import StatusServer
-from wardlight_shared.errors import ConfigError, TransportError
+from wardlight_edge.status.server import Command, StatusServer
+from wardlight_shared.errors import ConfigError, StorageError, TransportError
 
 SNAPSHOT = Snapshot(
     gateway="gw-test", software="0", uptime_s=1, clock_quality="ntp", clock_error_ms=None,
@@ -35,17 +36,28 @@ SNAPSHOT = Snapshot(
 CUFF = "ble:AABBCCDDEEFF"
 
 
+class Told(msgspec.Struct):
+    """What is said to a command, and what it says."""
+
+    text: str
+
+
 class Operator:
-    """Where the page's repairs arrive."""
+    """Where the page's commands arrive."""
 
     def __init__(self) -> None:
-        self.repaired: list[str] = []
+        self.told: list[str] = []
         self.refusal: Exception | None = None
 
-    async def repair(self, identity: str) -> None:
+    @property
+    def commands(self) -> dict[str, Command]:
+        return {"pair": self.pair}
+
+    async def pair(self, body: bytes) -> bytes:
         if self.refusal is not None:
             raise self.refusal
-        self.repaired.append(identity)
+        self.told.append(msgspec.json.decode(body, type=Told).text)
+        return body
 
 
 @pytest.fixture
@@ -56,7 +68,7 @@ def operator() -> Operator:
 @pytest_asyncio.fixture
 async def server(tmp_path: Path, operator: Operator) -> AsyncIterator[StatusServer]:
     settings = StatusSettings(port=0)
-    async with StatusServer(settings, tmp_path, lambda: SNAPSHOT, operator.repair) as running:
+    async with StatusServer(settings, tmp_path, lambda: SNAPSHOT, operator.commands) as running:
         yield running
 
 
@@ -106,7 +118,7 @@ async def test_its_files_are_there_while_it_runs(tmp_path: Path, operator: Opera
     port, token = tmp_path / "status.port", tmp_path / "status.token"
     tokens = []
     for _ in range(2):
-        page = StatusServer(StatusSettings(port=0), tmp_path, lambda: SNAPSHOT, operator.repair)
+        page = StatusServer(StatusSettings(port=0), tmp_path, lambda: SNAPSHOT, operator.commands)
         async with page as running:
             assert int(port.read_text()) == running.port
             assert stat.S_IMODE(token.stat().st_mode) == 0o600
@@ -120,37 +132,59 @@ async def test_taken_port_says_which_key_to_change(
     server: StatusServer, tmp_path: Path, operator: Operator
 ) -> None:
     settings = StatusSettings(port=server.port)
-    taken = StatusServer(settings, tmp_path / "p", lambda: SNAPSHOT, operator.repair)
+    taken = StatusServer(settings, tmp_path / "p", lambda: SNAPSHOT, operator.commands)
     with pytest.raises(TransportError, match=r"\[status\] port"):
         async with taken:
             pass
 
 
-async def told(server: StatusServer, token: str, identity: str) -> None:
-    await asyncio.to_thread(client.repair, server.port, "127.0.0.1", token, identity)
+async def told(server: StatusServer, token: str, text: str, name: str = "pair") -> Told:
+    return await asyncio.to_thread(
+        client.command, server.port, "127.0.0.1", token, name, Told(text), Told
+    )
 
 
-async def test_who_can_read_the_token_may_repair(
+async def test_who_can_read_the_token_may_command(
     server: StatusServer, tmp_path: Path, operator: Operator
 ) -> None:
     token = (tmp_path / "status.token").read_text().strip()
-    await told(server, token, CUFF)
-    assert operator.repaired == [CUFF]
-    for refusal in (
-        ConfigError(f"{CUFF}: not a Bluetooth device of this gateway"),
-        TransportError("no system D-Bus; try again later"),
-    ):
+    assert (await told(server, token, CUFF)).text == CUFF
+    assert operator.told == [CUFF]
+    with pytest.raises(TransportError, match="no such command"):
+        await told(server, token, CUFF, "dance")
+    refusals: list[tuple[Exception, type[Exception]]] = [
+        (ConfigError(f"{CUFF}: not a Bluetooth device of this gateway"), ConfigError),
+        (TransportError("no system D-Bus; try again later"), TransportError),
+        (StorageError("devices.toml: not written"), TransportError),
+    ]
+    for refusal, kind in refusals:
         operator.refusal = refusal
-        with pytest.raises(TransportError, match=str(refusal)):
+        with pytest.raises(kind, match=str(refusal)):
             await told(server, token, CUFF)
 
 
 @pytest.mark.parametrize("token", ["", "guess", "gu\u00e9ss"])
-async def test_without_the_token_nothing_is_repaired(
+async def test_without_the_token_nothing_is_done(
     server: StatusServer, operator: Operator, token: str
 ) -> None:
     with pytest.raises(TransportError, match="token is not the gateway's"):
         await told(server, token, CUFF)
-    bare = f"POST /repair/{CUFF} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    bare = b"POST /devices/pair HTTP/1.1\r\nHost: localhost\r\n\r\n"
     assert (await ask(server.port, bare)).split(b" ")[1] == b"403"
-    assert not operator.repaired
+    assert not operator.told
+
+
+@pytest.mark.parametrize("length", [b"99999", b"-1", b"1e3", b"\xb2", b"9000"])
+async def test_a_body_that_is_too_long_is_no_body(
+    server: StatusServer, tmp_path: Path, operator: Operator, length: bytes
+) -> None:
+    token = (tmp_path / "status.token").read_bytes().strip()
+    head = b"POST /devices/pair HTTP/1.1\r\nAuthorization: Bearer " + token
+    answer = await ask(server.port, head + b"\r\nContent-Length: " + length + b"\r\n\r\n{}")
+    assert not answer.startswith(b"HTTP/1.1 200")
+    assert not operator.told
+
+
+async def test_a_client_without_a_gateway_says_so() -> None:
+    with pytest.raises(client.GatewaySilentError, match="does not answer"):
+        await asyncio.to_thread(client.fetch, 1, "127.0.0.1")

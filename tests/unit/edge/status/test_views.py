@@ -1,6 +1,7 @@
 """The status page and its terminal form say what is wrong, in words, and escape foreign text."""
 
 import html
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardlight_edge.enrolment.calibration import Calibration
 from wardlight_edge.health import (
     DeviceSnapshot,
     Snapshot,
@@ -85,8 +87,22 @@ def test_a_device_in_doubt_is_said_with_what_waits() -> None:
 
 
 def test_empty_state_explains_itself() -> None:
-    assert "add a [[device]] section" in views.text(snapshot())
-    assert "add a [[device]] section" in views.page(snapshot())
+    assert "wardlight-edge devices add" in views.text(snapshot())
+    assert "wardlight-edge devices add" in views.page(snapshot())
+
+
+def test_an_overdue_calibration_is_trouble_and_one_that_is_due_is_shown() -> None:
+    good = msgspec.structs.replace(DEVICE, state="waiting", reason=None)
+    due = msgspec.structs.replace(
+        good, calibration_due=date(2027, 3, 1), calibration=Calibration.DUE
+    )
+    assert "2027-03-01 due" in views.text(snapshot(due))
+    assert "2027-03-01 due" in views.page(snapshot(due))
+    assert not any("calibration" in line for line in snapshot(due).trouble)
+    overdue = msgspec.structs.replace(due, calibration=Calibration.OVERDUE)
+    (line,) = [line for line in snapshot(overdue).trouble if "calibration" in line]
+    assert "was due on 2027-03-01" in line
+    assert health_body(snapshot(overdue, due)).data["calibration_overdue"] == 1
 
 
 @pytest.mark.parametrize(
