@@ -8,7 +8,7 @@ from pathlib import Path
 from support.edge_settings import settings_for
 from support.recording_outbox import RecordingOutbox
 from wardlight_edge.clock import SystemClock
-from wardlight_edge.config import DeviceSettings
+from wardlight_edge.config import BleSettings, DeviceSettings
 from wardlight_edge.sessions.runner import DeviceRunner
 from wardlight_shared.profile import Profile
 
@@ -27,11 +27,14 @@ class Running:
 
 @asynccontextmanager
 async def running_gateway(
-    folder: Path, profiles: dict[str, Profile], *devices: DeviceSettings
+    folder: Path,
+    profiles: dict[str, Profile],
+    *devices: DeviceSettings,
+    ble: BleSettings | None = None,
 ) -> AsyncIterator[Running]:
     """A gateway with these devices; its clock and radio are real, its outbox is in memory."""
     outbox = RecordingOutbox()
-    settings = settings_for(folder, *devices)
+    settings = settings_for(folder, *devices, ble=ble)
     runner = DeviceRunner(settings, profiles, outbox, SystemClock(), lambda: None, key=bytes(32))
     task = asyncio.create_task(runner.run(), name="runner")
     try:
