@@ -25,10 +25,13 @@ LOG_HEADER = 32
 
 
 class Sealed:
-    """What was ever sealed: first number and bytes, by number."""
+    """What was ever sealed: by number, its first number and every row that has held it.
+
+    A row is sealed anew with what stays of it when a part of it goes.
+    """
 
     def __init__(self) -> None:
-        self.rows: dict[Origin, tuple[Origin, bytes]] = {}
+        self.rows: dict[Origin, tuple[Origin, list[bytes]]] = {}
         self.series: list[bytes] = []  # entries of the dictionary
 
     def cipher(self) -> type[Cipher]:
@@ -40,13 +43,14 @@ class Sealed:
                 super().__init__(key, epoch)
                 self._epoch = epoch
 
-            def seal_run(
+            def seal(
                 self, first: int, lane: int, boot: int, records: Sequence[NewRecord]
-            ) -> list[bytearray]:
-                sealed = super().seal_run(first, lane, boot, records)
-                for seq, (record, held) in enumerate(zip(records, sealed, strict=True), first):
+            ) -> bytearray:
+                sealed = super().seal(first, lane, boot, records)
+                for seq, record in enumerate(records, first):
                     number = self._epoch, seq
-                    rows[number] = unframed(record.body)[1] or number, bytes(held)
+                    of = unframed(record.body)[1] or number
+                    rows.setdefault(number, (of, []))[1].append(bytes(sealed))
                 return sealed
 
             def seal_entry(self, table: bytes, number: int, content: bytes) -> bytes:
@@ -69,7 +73,14 @@ class Sealed:
         if self.has_series(whole) and not self.has_series(b"".join(after.values())):
             # Without a copy of the dictionary nobody knows what was measured.
             whole, left = b"".join(before.values()), b""
-        return {first for first, held in self.rows.values() if held in whole and held not in left}
+        everything = b"".join(before.values())
+        newest = [
+            (first, next((row for row in reversed(rows) if row in everything), None))
+            for first, rows in self.rows.values()
+        ]
+        # Many records share a row: look for each row once.
+        taken = {row for _, row in newest if row and row in whole and row not in left}
+        return {first for first, row in newest if row in taken}
 
 
 class BadDisk:

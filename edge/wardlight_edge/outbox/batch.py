@@ -1,21 +1,24 @@
-"""New rows on their way into the file: seqs given, places found, bodies sealed.
+"""New records on their way into the file: seqs given, places found, rows cut and sealed.
 
 What neighbours share is worked out once for all of them: see Run.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count, groupby, repeat
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Final
 
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.outbox.cipher import OVERHEAD, Cipher
 from wardlight_edge.outbox.database import Database
+from wardlight_edge.outbox.packing import cut, kind_of
 from wardlight_edge.outbox.queues import Queue, Waiting, hour_of
 from wardlight_shared.records import Lane
 
 _BODY: Final = attrgetter("body")
 _EVENT_ID: Final = attrgetter("event_id")
+_LANE: Final = attrgetter("lane")
+_MONO_MS: Final = attrgetter("mono_ms")
 _INSERT: Final = {
     False: "INSERT INTO record (seq, queue, kind, hour, body) VALUES ",
     True: "INSERT INTO record (seq, queue, kind, hour, body, event_id) VALUES ",
@@ -56,7 +59,7 @@ class EventIds:
 
 
 class Run:
-    """Rows with consecutive seqs of one boot, lane, queue and hour, all or none with an event id.
+    """Records with consecutive seqs of one boot, lane, queue and hour; all or none with event id.
 
     low, high  low <= receipt < high: a record outside has another hour or queue
     hidden     event ids as they stand in the file
@@ -82,21 +85,46 @@ class Run:
     @property
     def newest_ms(self) -> int:
         """The latest receipt."""
-        return max(record.mono_ms for record in self.records)
+        newest: int = max(map(_MONO_MS, self.records))
+        return newest
+
+    def takes(self, record: NewRecord) -> bool:
+        """Whether a record may follow."""
+        return (
+            record.lane is self.lane
+            and self.low <= record.mono_ms < self.high
+            and (not self.records or bool(self.hidden) is (record.event_id is not None))
+        )
+
+    def takes_all(self, records: Sequence[NewRecord]) -> bool:
+        """Whether records without event ids may follow, all of them."""
+        times = list(map(_MONO_MS, records))
+        return (
+            self.low <= min(times)
+            and max(times) < self.high
+            and set(map(_LANE, records)) == {self.lane}
+            and not self.hidden
+        )
 
     def values(self, cipher: Cipher) -> Iterator[object]:
         """Seal the rows; their columns, one row after the other."""
-        sealed = cipher.seal_run(self.first, int(self.lane), self.boot, self.records)
-        kinds = map(_kind, map(_BODY, self.records))
+        lane, boot, hour = int(self.lane), self.boot, self.hour
         # A plain int: sqlite3 takes it several times faster than a member of IntEnum.
-        columns = [count(self.first), repeat(int(self.queue)), kinds, repeat(self.hour), sealed]
+        queue = int(self.queue)
+        seq = self.first
         if self.hidden:
-            columns.append(map(bytearray, self.hidden))
-        return chain.from_iterable(zip(*columns, strict=False))
+            for record, hidden in zip(self.records, self.hidden, strict=True):
+                sealed = cipher.seal(seq, lane, boot, [record])
+                yield from (seq, queue, kind_of(record.body), hour, sealed, bytearray(hidden))
+                seq += 1
+            return
+        for kind, records in cut(self.records):
+            yield from (seq, queue, kind, hour, cipher.seal(seq, lane, boot, records))
+            seq += len(records)
 
 
 class Batch:
-    """Rows for one transaction; ``enter`` tells the directory once they are committed."""
+    """Records for one transaction; ``enter`` tells the directory once they are committed."""
 
     def __init__(self, waiting: Waiting, next_seq: int, now_ms: int, ids: EventIds) -> None:
         self._waiting = waiting
@@ -109,8 +137,8 @@ class Batch:
         self.bytes = 0
 
     @property
-    def rows(self) -> int:
-        """Number of new rows."""
+    def new(self) -> int:
+        """Number of new records."""
         return self.next_seq - self._first_seq
 
     def add(self, records: Sequence[NewRecord], boot: int, *, is_past: bool = False) -> list[int]:
@@ -120,8 +148,23 @@ class Batch:
         """
         run = self.runs[-1] if self._adding_for == (boot, is_past) else None
         self._adding_for = (boot, is_past)
+        if records and not has_event(records):
+            run = self._run_for(records[0], run, boot, is_past=is_past)
+            if run.takes_all(records):
+                return self._add_all(records, run)
+        return self._add_each(records, run, boot, is_past=is_past)
+
+    def _add_all(self, records: Sequence[NewRecord], run: Run) -> list[int]:
+        first = self.next_seq
+        run.records.extend(records)
+        self.bytes += body_bytes(records) + OVERHEAD * len(records)
+        self.next_seq = first + len(records)
+        return list(range(first, self.next_seq))
+
+    def _add_each(
+        self, records: Sequence[NewRecord], run: Run | None, boot: int, *, is_past: bool
+    ) -> list[int]:
         seqs: list[int] = []
-        seq = self.next_seq
         for record in records:
             hidden = None
             if record.event_id is not None:
@@ -129,21 +172,14 @@ class Batch:
                 if old is not None:
                     seqs.append(old)
                     continue
-                hidden = self._ids.give(record.event_id, seq)
-            if (
-                run is None
-                or record.lane is not run.lane
-                or not run.low <= record.mono_ms < run.high
-                or (hidden is None) is bool(run.hidden)
-            ):
-                run = self._start(record, boot, seq, is_past=is_past)
+                hidden = self._ids.give(record.event_id, self.next_seq)
+            run = self._run_for(record, run, boot, is_past=is_past)
             run.records.append(record)
             if hidden is not None:
                 run.hidden.append(hidden)
             self.bytes += len(record.body) + OVERHEAD
-            seqs.append(seq)
-            seq += 1
-        self.next_seq = seq
+            seqs.append(self.next_seq)
+            self.next_seq += 1
         return seqs
 
     def write(self, database: Database, cipher: Cipher) -> None:
@@ -159,12 +195,18 @@ class Batch:
             if run.queue is Queue.LIVE:
                 waiting.added_live(min(run.newest_ms, self._now_ms), run.first, run.last)
 
-    def _start(self, record: NewRecord, boot: int, seq: int, *, is_past: bool) -> Run:
+    def _run_for(self, record: NewRecord, run: Run | None, boot: int, *, is_past: bool) -> Run:
+        """``run`` if the record may follow in it, else a new one."""
+        if run is not None and run.takes(record):
+            return run
+        return self._start(record, boot, is_past=is_past)
+
+    def _start(self, record: NewRecord, boot: int, *, is_past: bool) -> Run:
         lane, mono_ms = record.lane, record.mono_ms
         queue = self._waiting.queue_of(lane, mono_ms, self._now_ms)
         if is_past and queue is Queue.LIVE:
             queue = Queue.BACKFILL
-        run = Run(lane, queue, boot, hour_of(boot, mono_ms), seq)
+        run = Run(lane, queue, boot, hour_of(boot, mono_ms), self.next_seq)
         run.low = mono_ms - mono_ms % _HOUR_MS
         run.high = run.low + _HOUR_MS
         fresh_from = self._now_ms - self._waiting.live_ms
@@ -174,8 +216,3 @@ class Batch:
             run.high = fresh_from
         self.runs.append(run)
         return run
-
-
-def _kind(body: bytes) -> int:
-    """The tag of a body: MessagePack array header, then a small integer."""
-    return body[1] if len(body) > 1 else 0

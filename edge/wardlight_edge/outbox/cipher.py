@@ -1,12 +1,12 @@
 """Encryption of what the outbox holds: AES-256-GCM per row, bound to its place.
 
 In      32-byte key of the gateway, epoch of the file
-Row     nonce 12 | ciphertext of (header 21 | body) | tag 16, authenticated with the seq
+Row     nonce 12 | ciphertext of its records (packing.py) | tag 16, authenticated with the first seq
 Errors  DamagedRow: the bytes are not what was written in this place with this key
 
 Each epoch has keys of its own (HKDF-SHA256, RFC 5869), so a row of another file never opens here,
-and the seq is authenticated, so rows cannot be swapped within a file. The tag also serves as the
-row's checksum, for its times as well as for its body.
+and the first seq is authenticated, so rows cannot be swapped within a file, and how many records
+follow it is sealed with them. The tag also serves as the row's checksum, for times as for bodies.
 
 Nonces never repeat under one key (NIST SP 800-38D 8.2): a nonce is a 96-bit number that starts at
 a random multiple of 2**32 when the Cipher is made and then only grows, also when a transaction
@@ -16,7 +16,6 @@ That two of a million starts of less than 2**32 rows meet has a chance of 2**-25
 
 import os
 from collections.abc import Sequence
-from itertools import count
 from struct import Struct
 from typing import Final
 
@@ -28,16 +27,16 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from wardlight_edge.outbox.base import NewRecord
+from wardlight_edge.outbox.packing import ONE_BYTES, Held, read, written
 from wardlight_shared.errors import StorageError
 
 NONCE_BYTES: Final = 12
 ID_BYTES: Final = 16
-_HEADER: Final = Struct(">BIqq")  # lane, boot, mono_ms, wall_ms
 _PLACE: Final = Struct(">Q")
 _NAMED_PLACE: Final = Struct(">8sQ")
 _NONCE_END: Final = 1 << 96
-OVERHEAD: Final = NONCE_BYTES + _HEADER.size + 16
-"""Bytes a sealed row has beside its body."""
+OVERHEAD: Final = NONCE_BYTES + ONE_BYTES + 16
+"""Bytes that a sealed row of one record has beside its body."""
 
 
 class DamagedRow(StorageError):
@@ -58,30 +57,22 @@ class Cipher:
         self._show = hiding.decryptor()
         self._next_nonce = int.from_bytes(os.urandom(8), "big") << 32
 
-    def seal_run(
-        self, first: int, lane: int, boot: int, records: Sequence[NewRecord]
-    ) -> list[bytearray]:
-        """Seal records of one lane and boot whose seqs are first, first + 1, ..."""
-        encrypt, header, place = self._encrypt, _HEADER.pack, _PLACE.pack
-        sealed: list[bytearray] = []
-        for seq, number, record in zip(count(first), self._nonces(len(records)), records):
-            nonce = number.to_bytes(NONCE_BYTES, "big")
-            content = header(lane, boot, record.mono_ms, record.wall_ms) + record.body
-            sealed.append(bytearray(nonce) + encrypt(nonce, content, place(seq)))
-        return sealed
+    def seal(self, first: int, lane: int, boot: int, records: Sequence[NewRecord]) -> bytearray:
+        """Seal records for one row; their seqs are first, first + 1, ..."""
+        nonce = self._nonce()
+        content = written(lane, boot, records)
+        return bytearray(nonce) + self._encrypt(nonce, content, _PLACE.pack(first))
 
-    def open(self, seq: int, sealed: bytes) -> tuple[int, int, int, int, bytes]:
-        """Return (lane, boot, mono_ms, wall_ms, body) of one row."""
+    def open(self, seq: int, sealed: bytes) -> Held:
+        """What the row with this first seq holds."""
         try:
-            content = self._decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _PLACE.pack(seq))
-        except (InvalidTag, ValueError) as error:
+            return read(self._decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _PLACE.pack(seq)))
+        except (InvalidTag, ValueError, TypeError) as error:
             raise DamagedRow(f"row {seq} fails its authentication") from error
-        lane, boot, mono_ms, wall_ms = _HEADER.unpack_from(content)
-        return lane, boot, mono_ms, wall_ms, content[_HEADER.size :]
 
     def seal_entry(self, table: bytes, number: int, content: bytes) -> bytes:
         """Seal an entry of a small table (at most 8 letters of name)."""
-        nonce = self._nonces(1)[0].to_bytes(NONCE_BYTES, "big")
+        nonce = self._nonce()
         return nonce + self._encrypt(nonce, content, _NAMED_PLACE.pack(table, number))
 
     def open_entry(self, table: bytes, number: int, sealed: bytes) -> bytes:
@@ -105,11 +96,11 @@ class Cipher:
         """Undo ``hide_ids``."""
         return _blocks(self._show.update(b"".join(hidden)))
 
-    def _nonces(self, many: int) -> range:
-        """Numbers never given before; set aside first, so that a failure gives none twice."""
-        first = self._next_nonce if self._next_nonce + many <= _NONCE_END else 0
-        self._next_nonce = first + many
-        return range(first, first + many)
+    def _nonce(self) -> bytes:
+        """A number never given before; counted first, so that a failure gives none twice."""
+        number = self._next_nonce if self._next_nonce < _NONCE_END else 0
+        self._next_nonce = number + 1
+        return number.to_bytes(NONCE_BYTES, "big")
 
 
 def _derive(key: bytes, epoch: int, purpose: bytes) -> bytes:

@@ -23,7 +23,6 @@ from wardlight_edge.outbox.lifecycle import Lifecycle
 from wardlight_edge.outbox.open_outbox import OpenOutbox
 from wardlight_edge.outbox.progress import CORRUPT, buried, news_record
 from wardlight_edge.outbox.queues import Moment
-from wardlight_edge.outbox.ranges import runs
 from wardlight_edge.outbox.settlement import Settlement
 from wardlight_edge.outbox.space import Space
 from wardlight_shared.errors import ConfigError, OutboxCorrupt, OutboxFull, StorageError
@@ -187,12 +186,13 @@ class Engine:
             _log.warning("outbox nearly full: thinned by policy", extra={"records": removed})
         return removed
 
-    def _bury(self, now: OpenOutbox, damaged: list[int]) -> None:
+    def _bury(self, now: OpenOutbox, spans: list[tuple[int, int]]) -> None:
         """Rows that fail their authentication can be read by nobody: name them as a gap."""
-        spans = runs(damaged)
         moment = self._moment(now)
+        reaches = [now.rows.reach(first) for first, _ in spans]
+        told = buried(spans, reaches, now.file.before)
         batch = now.rows.batch(moment.mono_ms)
-        batch.add([news_record(one, moment) for one in buried(spans, now.file.before)], moment.boot)
+        batch.add([news_record(one, moment) for one in told], moment.boot)
         removed = now.rows.exchange(spans, batch)
         _log.error("damaged records removed and reported as a gap", extra={"records": removed})
 

@@ -22,7 +22,9 @@ from wardlight_edge.outbox.trace import one_after_another
 from wardlight_shared.errors import ConfigError, OutboxCorrupt, StorageError
 from wardlight_shared.timestamps import Anchor
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
+"""1: every record has a row of its own; 2: some share one (packing.py). The tables are the same."""
+
 _BOOT_JUMP: Final = 1 << 16
 _EPOCH_BYTES: Final = 8
 _CHECK: Final = b"check"
@@ -184,6 +186,10 @@ def _open(database: Database, key: bytes, dictionary: Dictionary) -> OutboxFile:
     if not whole:
         raise OutboxCorrupt(f"{database.path}: both copies of the series dictionary are damaged")
     dictionary.restore(series, complete=True)
+    if schema != SCHEMA:
+        # Rows of schema 1 are rows of schema 2; this keeps out a program that knows only those.
+        with database.transaction():
+            database.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (SCHEMA,))
     return OutboxFile(database, cipher, epoch)
 
 

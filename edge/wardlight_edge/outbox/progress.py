@@ -35,14 +35,18 @@ def news_record(news: NewBody, now: Moment) -> NewRecord:
     return NewRecord(Lane.LIVE, None, now.mono_ms, now.wall_ms, framed(encode_body(body), origin))
 
 
-def buried(spans: list[tuple[int, int]], before: Iterable[int]) -> list[NewBody]:
+def buried(
+    spans: list[tuple[int, int]], reaches: list[int], before: Iterable[int]
+) -> list[NewBody]:
     """The loss of rows that fail their authentication.
 
+    ``reaches``: for each, the last number it can have held; how many it did is damaged perhaps.
     What they held nobody knows: among them may be rows of epochs before, and gaps that told of
     such. So these epochs are named again.
     """
     count = sum(last - first + 1 for first, last in spans)
-    return [(GapBody(CORRUPT, None, count, 0, spans), None), *whole_epochs(CORRUPT, before)]
+    seqs = [(first, reach) for (first, _), reach in zip(spans, reaches, strict=True)]
+    return [(GapBody(CORRUPT, None, count, 0, seqs), None), *whole_epochs(CORRUPT, before)]
 
 
 class Progress(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""The rows of one outbox file: accept, lease, settle. Synchronous; the writer's thread only.
+"""The records of one outbox file: accept, lease, settle. Synchronous; the writer's thread only.
 
 Memory (next seq, leases, directory, counts) follows the file and changes only after COMMIT.
 """
@@ -11,21 +11,20 @@ from wardlight_edge.outbox.batch import Batch, EventIds, body_bytes, has_event
 from wardlight_edge.outbox.cipher import OVERHEAD, Cipher, DamagedRow
 from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.dictionary import Dictionary
-from wardlight_edge.outbox.queues import Queue, Waiting, hour_of
+from wardlight_edge.outbox.loading import load_live, load_rows
+from wardlight_edge.outbox.packing import MOST_RECORDS
+from wardlight_edge.outbox.queues import Waiting
 from wardlight_edge.outbox.ranges import RangeSet
+from wardlight_edge.outbox.removal import Removal
 from wardlight_edge.outbox.taking import Taking
 from wardlight_shared.errors import OutboxFull, StorageError
 from wardlight_shared.records import Record
 
-_REJECT: Final = (
-    "INSERT OR IGNORE INTO rejected SELECT seq, ?, event_id, body FROM record WHERE seq = ?"
-)
-_MOST_REASON: Final = 200
 _IDS_PER_SEARCH: Final = 256
 
 
 class Rows:
-    """Accepts, leases and settles rows of one open file."""
+    """Accepts, leases and settles records of one open file."""
 
     def __init__(
         self, database: Database, cipher: Cipher, dictionary: Dictionary, waiting: Waiting
@@ -34,6 +33,7 @@ class Rows:
         self._cipher = cipher
         self._dictionary = dictionary
         self._waiting = waiting
+        self._removal = Removal(database, cipher)
         self.leased = RangeSet()
         self.records = 0
         self.rejected = 0
@@ -50,39 +50,11 @@ class Rows:
     def load(self, boot: int, now_ms: int) -> None:
         """Read counts and build the directory: one scan over the file."""
         highest = int(self._database.value("SELECT value FROM meta WHERE name = 'highest'") or 0)
-        highest = max(highest, self._scan())
-        self.next_seq = highest + 1
+        self.records, newest = load_rows(self._database, self._waiting)
+        self.next_seq = max(highest, newest) + 1
         self.rejected = int(self._database.value("SELECT count(*) FROM rejected"))
-        self._load_live(boot, now_ms)
+        load_live(self._database, self._cipher, self._waiting, boot, now_ms)
         self._find_lowest()
-
-    def _scan(self) -> int:
-        """Enter every row in the directory, run by run; return the newest seq."""
-        queue = hour = first = last = 0
-        self.records = 0
-        for chunk in self._database.chunks("SELECT seq, queue, hour FROM record ORDER BY seq"):
-            self.records += len(chunk)
-            for seq, row_queue, row_hour in chunk:
-                if row_queue != queue or row_hour != hour:
-                    if last:
-                        self._waiting.added(Queue(queue), hour, first, last)
-                    queue, hour, first = row_queue, row_hour, seq
-                last = seq
-        if last:
-            self._waiting.added(Queue(queue), hour, first, last)
-        return int(last)
-
-    def _load_live(self, boot: int, now_ms: int) -> None:
-        """A process that starts again within a boot goes on serving fresh rows first."""
-        since_ms = now_ms - self._waiting.live_ms
-        sql = "SELECT seq, body FROM record WHERE queue = 1 AND hour >= ? ORDER BY seq"
-        for seq, body in self._database.stream(sql, (hour_of(boot, since_ms),)):
-            try:
-                _, row_boot, mono_ms, _, _ = self._cipher.open(seq, body)
-            except DamagedRow:
-                continue  # found again, and reported, when it is taken
-            if row_boot == boot and mono_ms >= since_ms:
-                self._waiting.added_live(min(mono_ms, now_ms), seq, seq)
 
     def append(
         self,
@@ -135,15 +107,21 @@ class Rows:
             yield from self._database.rows(sql, part)
 
     def _commit(self, batch: Batch) -> None:
-        if batch.rows:
+        if batch.new:
             with self._database.transaction():
                 series = self.write(batch)
             self.committed(batch, series)
 
+    def reach(self, seq: int) -> int:
+        """The last number that the row at ``seq`` can hold, whatever it says of itself."""
+        following = self._database.value("SELECT min(seq) FROM record WHERE seq > ?", (seq,))
+        end = self.next_seq if following is None else int(following)
+        return min(end - 1, seq + MOST_RECORDS - 1)
+
     def exchange(self, spans: Sequence[tuple[int, int]], batch: Batch) -> int:
-        """Delete rows and store a batch in one transaction; return how many were deleted."""
+        """Delete records and store a batch in one transaction; return how many were deleted."""
         with self._database.transaction():
-            removed = sum(self._delete(first, last) for first, last in spans)
+            removed = sum(self._removal.delete(first, last) for first, last in spans)
             series = self.write(batch)
         self.committed(batch, series)
         self._removed(removed, spans)
@@ -161,14 +139,14 @@ class Rows:
         batch.enter(self._waiting)
         self.next_seq = batch.next_seq
         was_empty = self.records == 0
-        self.records += batch.rows
+        self.records += batch.new
         if was_empty:
             self._find_lowest()
 
     def take(
         self, choice: Choice, *, now_ms: int, max_records: int, max_bytes: int
-    ) -> tuple[list[Record], list[int]]:
-        """Lease rows; return them, and the seqs of rows that fail their authentication."""
+    ) -> tuple[list[Record], list[tuple[int, int]]]:
+        """Lease records; return them, and (first, last) of rows that fail their authentication."""
         taking = Taking(
             self._database,
             self._cipher,
@@ -202,10 +180,10 @@ class Rows:
         if self.records == 0 or not (spans or rejected):
             return 0
         with self._database.unsynced(), self._database.transaction():
-            moved = sum(self._reject(seq, reason) for seq, reason in rejected)
-            removed = sum(self._delete(first, last) for first, last in spans)
+            moved = sum(self._removal.reject(seq, reason) for seq, reason in rejected)
+            removed = sum(self._removal.delete(first, last) for first, last in spans)
             if moved or removed:
-                self._keep_highest()
+                self._removal.keep_highest(self.highest)
         self._removed(moved + removed, [*spans, *((seq, seq) for seq, _ in rejected)])
         self.rejected += moved
         return removed
@@ -228,23 +206,6 @@ class Rows:
         self.rejected -= gone
         return gone
 
-    def _reject(self, seq: int, reason: str) -> int:
-        moved = self._database.execute(_REJECT, (reason[:_MOST_REASON], seq))
-        if moved:
-            self._delete(seq, seq)
-        return moved
-
-    def _delete(self, first: int, last: int) -> int:
-        return self._database.execute("DELETE FROM record WHERE seq BETWEEN ? AND ?", (first, last))
-
-    def _keep_highest(self) -> None:
-        """When the newest row is gone, max(seq) no longer tells which seqs were given."""
-        newest = self._database.value("SELECT max(seq) FROM record")
-        if newest != self.highest:
-            self._database.execute(
-                "INSERT OR REPLACE INTO meta VALUES ('highest', ?)", (self.highest,)
-            )
-
     def _find_lowest(self) -> None:
         rows = self._database.rows("SELECT seq, body FROM record ORDER BY seq LIMIT 1")
         if not rows:
@@ -252,6 +213,6 @@ class Rows:
         elif rows[0][0] != self.lowest:
             self.lowest = rows[0][0]
             try:
-                self.oldest_wall_ms = self._cipher.open(*rows[0])[3]
+                self.oldest_wall_ms = self._cipher.open(*rows[0]).records[0][1]
             except DamagedRow:
                 self.oldest_wall_ms = None  # reported when it is taken

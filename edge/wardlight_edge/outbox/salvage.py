@@ -32,6 +32,7 @@ from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.dictionary import Dictionary
 from wardlight_edge.outbox.file import OutboxFile
 from wardlight_edge.outbox.origin import framed
+from wardlight_edge.outbox.portion import OldRow, Portion
 from wardlight_edge.outbox.progress import (
     FINISHED,
     ROLLED_BACK,
@@ -44,7 +45,7 @@ from wardlight_edge.outbox.progress import (
 from wardlight_edge.outbox.queues import Moment
 from wardlight_edge.outbox.rows import Rows
 from wardlight_edge.outbox.used_series import used_series
-from wardlight_edge.outbox.wreck import OldRow, Portion, Wreck
+from wardlight_edge.outbox.wreck import Wreck
 from wardlight_shared.errors import EnvelopeError, StorageError
 from wardlight_shared.records import (
     GapBody,

@@ -1,6 +1,7 @@
--- The outbox file, version 1. One gateway process owns it (exclusive lock); see docs/decisions/009-outbox-file.md.
+-- The outbox file, version 2. One gateway process owns it (exclusive lock); see docs/decisions/009-outbox-file.md.
 -- `body` columns and small-table contents are sealed (cipher.py); what stands in clear says nothing
--- of a person: order, queue, kind, hour of receipt since boot.
+-- of a person: order, queue, kind, hour of receipt since boot. Version 1 had the same tables; each record
+-- had a row of its own.
 
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,  -- schema, epoch, key_check, highest, before
@@ -30,11 +31,12 @@ CREATE TABLE anchor (
 );
 
 -- seq is given by the program from `highest` and max(seq) and never reused (what AUTOINCREMENT
--- does, without its write to a second table per row).
+-- does, without its write to a second table per row). A row may hold records with consecutive seqs,
+-- see packing.py.
 CREATE TABLE record (
-    seq      INTEGER PRIMARY KEY,
+    seq      INTEGER PRIMARY KEY,  -- of the first record
     queue    INTEGER NOT NULL,  -- queues.Queue
-    kind     INTEGER NOT NULL,  -- records.Kind
+    kind     INTEGER NOT NULL,  -- records.Kind + 16 * (records - 1)
     hour     INTEGER NOT NULL,  -- queues.hour_of
     event_id BLOB,              -- hidden by the cipher; NULL for streams
     body     BLOB NOT NULL

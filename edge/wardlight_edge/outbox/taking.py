@@ -3,26 +3,31 @@
 from collections.abc import Sequence
 from typing import Final
 
-from wardlight_edge.outbox.cipher import ID_BYTES, OVERHEAD, Cipher, DamagedRow
+from wardlight_edge.outbox.cipher import ID_BYTES, Cipher, DamagedRow
 from wardlight_edge.outbox.database import Database, Row
 from wardlight_edge.outbox.origin import unframed
 from wardlight_edge.outbox.queues import Queue, Scan
 from wardlight_edge.outbox.ranges import RangeSet
+from wardlight_shared.errors import OutboxCorrupt
 from wardlight_shared.records import Lane, Record
 
-_SELECT: Final = "SELECT seq, queue, event_id, body FROM record WHERE "
-_IN_HOUR: Final = _SELECT + "seq > ? AND seq <= ? AND hour = ? AND queue IN (?, ?) ORDER BY seq"
+# A row that begins before the first seq may reach beyond it; 32 = packing.MOST_RECORDS.
+_SELECT: Final = (
+    "SELECT seq, kind >> 4, queue, event_id, body FROM record"
+    " WHERE seq > ?1 - 32 AND seq + (kind >> 4) > ?1 AND seq <= ?2 AND "
+)
+_IN_HOUR: Final = _SELECT + "hour = ?3 AND queue IN (?4, ?5) ORDER BY seq"
 # Literal numbers, so that SQLite uses the partial index for alarms.
 _IN_QUEUE: Final = {
-    Queue.ALARM: _SELECT + "queue = 0 AND seq > ? AND seq <= ? ORDER BY seq",
-    Queue.LIVE: _SELECT + "queue = 1 AND seq > ? AND seq <= ? ORDER BY seq",
-    Queue.BULK: _SELECT + "queue = 3 AND seq > ? AND seq <= ? ORDER BY seq",
+    Queue.ALARM: _SELECT + "queue = 0 ORDER BY seq",
+    Queue.LIVE: _SELECT + "queue = 1 ORDER BY seq",
+    Queue.BULK: _SELECT + "queue = 3 ORDER BY seq",
 }
 _LANES: Final = tuple(Lane)
 
 
 class Taking:
-    """Collects records; ``damaged`` are the seqs of rows that fail their authentication."""
+    """Collects records; ``damaged``: (first, last) of rows that fail their authentication."""
 
     def __init__(
         self,
@@ -39,7 +44,7 @@ class Taking:
         self._max_records = max_records
         self._room = max_bytes
         self.records: list[Record] = []
-        self.damaged: list[int] = []
+        self.damaged: list[tuple[int, int]] = []
         self.is_full = False
 
     def run(self, scans: Sequence[Scan]) -> None:
@@ -52,38 +57,50 @@ class Taking:
         self._leased.add_all([record.seq for record in self.records[before:]])
 
     def _collect(self, scans: Sequence[Scan], after: int, last: int) -> int:
-        """Add rows; return the seq up to which every row was looked at."""
+        """Add records; return the seq up to which every one was looked at."""
         bounds = {int(scan.queue): (scan.after, scan.last) for scan in scans}
-        leased = self._leased if self._leased.overlaps(after + 1, last) else ()
-        reached = after
-        for chunk in self._database.chunks(*_query(scans, after, last)):
-            for seq, queue, hidden, sealed in chunk:
-                low, high = bounds[queue]
-                if low < seq <= high and seq not in leased:
-                    if self._would_overflow(len(sealed) - OVERHEAD):
-                        self.is_full = True
-                        return reached
-                    self._add(seq, hidden, sealed)
-                reached = seq
+        leased = self._leased if self._leased.overlaps(after + 1, last) else RangeSet()
+        for row in self._database.stream(*_query(scans, after, last)):
+            first, more, queue, _, _ = row
+            low, high = bounds[queue]
+            begin, end = max(first, low + 1), min(first + more, high)
+            if begin > end or leased.covers(begin, end):
+                continue
+            stopped = self._add(row, begin, end, leased)
+            if self.is_full:
+                return stopped - 1
         return last
 
-    def _would_overflow(self, size: int) -> bool:
-        """Whether a further row goes over a limit; the first never does."""
-        count = len(self.records)
-        return count > 0 and (count >= self._max_records or size > self._room)
-
-    def _add(self, seq: int, hidden: bytes | None, sealed: bytes) -> None:
+    def _add(self, row: Row, begin: int, end: int, leased: RangeSet) -> int:
+        """Add the records of a row from ``begin`` to ``end``; return where it stopped."""
+        first, more, _, hidden, sealed = row
+        if self._would_overflow(0):
+            self.is_full = True
+            return begin
         try:
-            lane, boot, mono_ms, wall_ms, body = self._cipher.open(seq, sealed)
+            held = self._cipher.open(first, sealed)
             event_id = None if hidden is None else self._shown(hidden)
         except DamagedRow:
-            self.damaged.append(seq)
-            return
-        body, origin = unframed(body)
-        self.records.append(
-            Record(seq, _LANES[lane], event_id, boot, mono_ms, wall_ms, body, origin)
-        )
-        self._room -= len(body)
+            self.damaged.append((first, first + more))
+            return end + 1
+        if len(held.records) != more + 1:
+            raise OutboxCorrupt(f"{self._database.path}: row {first} is not as long as it says")
+        lane, boot = _LANES[held.lane], held.boot
+        for seq, (mono_ms, wall_ms, framed) in enumerate(held.records, first):
+            if not begin <= seq <= end or seq in leased:
+                continue
+            if self._would_overflow(len(framed)):
+                self.is_full = True
+                return seq
+            body, origin = unframed(framed)
+            self.records.append(Record(seq, lane, event_id, boot, mono_ms, wall_ms, body, origin))
+            self._room -= len(body)
+        return end + 1
+
+    def _would_overflow(self, size: int) -> bool:
+        """Whether a further record goes over a limit; the first never does."""
+        count = len(self.records)
+        return count > 0 and (count >= self._max_records or size > self._room)
 
     def _shown(self, hidden: bytes) -> bytes:
         if len(hidden) != ID_BYTES:

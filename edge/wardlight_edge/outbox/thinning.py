@@ -8,28 +8,34 @@ like any other record.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from contextlib import closing
+from typing import Final, NamedTuple
 
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.outbox.cipher import Cipher, DamagedRow
-from wardlight_edge.outbox.database import Database, Row
+from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.queues import Moment
 from wardlight_edge.outbox.ranges import runs
 from wardlight_edge.outbox.rows import Rows
 from wardlight_shared.records import GapBody, Lane, encode_body
 
-_STEP_ROWS: Final = 256  # so that the tombstone stays small and the writer answers soon
+_STEP_RECORDS: Final = 256  # so that the tombstone stays small and the writer answers soon
+_SELECT: Final = "SELECT seq, kind >> 4, body FROM record WHERE seq > ? AND "
 _PASSES: Final = (
     # kind 5 = blob manifest (records.Kind keeps the number free), 6 = gap
-    "SELECT seq, body FROM record WHERE queue = 3 AND kind NOT IN (5, 6) AND seq > ?"
-    " ORDER BY seq LIMIT ?",
+    _SELECT + "queue = 3 AND (kind & 15) NOT IN (5, 6) ORDER BY seq",
     # kind 3 = waveform, queue 0 = alarm
-    "SELECT seq, body FROM record WHERE kind = 3 AND queue <> 0 AND seq > ? ORDER BY seq LIMIT ?",
+    _SELECT + "(kind & 15) = 3 AND queue <> 0 ORDER BY seq",
 )
 
 
+class _Victim(NamedTuple):
+    seq: int
+    at: Moment | None  # None = its row is damaged
+
+
 class Thinner:
-    """Finds and removes expendable rows of one open file.
+    """Finds and removes expendable records of one open file.
 
     Every pass remembers up to which seq nothing expendable is left, so that a full outbox does
     not search its whole file again with each append.
@@ -42,49 +48,65 @@ class Thinner:
         self._searched = [0] * len(_PASSES)
 
     def step(self, now: Moment) -> int:
-        """Remove some of the oldest expendable rows; return how many (0 = nothing is left)."""
+        """Remove some of the oldest expendable records; return how many (0 = nothing is left)."""
         victims = self._victims()
         if not victims:
             return 0
-        spans = runs([seq for seq, _ in victims])
-        boot, tombstone = self._tombstone(victims, spans, now)
+        spans = runs([one.seq for one in victims])
+        boot, tombstone = _tombstone(victims, spans, now)
         batch = self._rows.batch(now.mono_ms)
         batch.add([tombstone], boot, is_past=True)
         return self._rows.exchange(spans, batch)
 
-    def _victims(self) -> list[Row]:
+    def _victims(self) -> list[_Victim]:
         for place, sql in enumerate(_PASSES):
             after = self._searched[place]
             met_leased = False
             while after < self._rows.highest:
-                found = self._database.rows(sql, (after, _STEP_ROWS))
-                free = [row for row in found if row[0] not in self._rows.leased]
+                found = self._portion(sql, after)
+                free = [one for one in found if one.seq not in self._rows.leased]
                 if free:
                     return free
                 met_leased = met_leased or bool(found)
-                after = found[-1][0] if found else self._rows.highest
+                after = found[-1].seq if found else self._rows.highest
                 if not met_leased:  # leased rows may be given back: look at them again
                     self._searched[place] = after
         return []
 
-    def _tombstone(
-        self, victims: Sequence[Row], spans: list[tuple[int, int]], now: Moment
-    ) -> tuple[int, NewRecord]:
-        """The gap reaches from the oldest removed record to the newest, at the newest's time."""
-        times = [self._time(row) for row in (victims[0], victims[-1])]
-        known = [time for time in times if time is not None] or [now]
-        oldest, newest = known[0], known[-1]
-        if oldest.boot == newest.boot:
-            age_ms = newest.mono_ms - oldest.mono_ms
-        else:
-            age_ms = newest.wall_ms - oldest.wall_ms
-        body = encode_body(GapBody("thinned", None, len(victims), max(0, age_ms), spans))
-        record = NewRecord(Lane.BACKFILL, None, newest.mono_ms, newest.wall_ms, body)
-        return newest.boot, record
+    def _portion(self, sql: str, after: int) -> list[_Victim]:
+        """What the next rows hold."""
+        found: list[_Victim] = []
+        with closing(self._database.stream(sql, (after,))) as rows:
+            for first, more, sealed in rows:
+                found += self._opened(first, more, sealed)
+                if len(found) >= _STEP_RECORDS:
+                    break
+        return found
 
-    def _time(self, row: Row) -> Moment | None:
+    def _opened(self, first: int, more: int, sealed: bytes) -> list[_Victim]:
         try:
-            _, boot, mono_ms, wall_ms, _ = self._cipher.open(*row)
+            held = self._cipher.open(first, sealed)
         except DamagedRow:
-            return None
-        return Moment(boot, mono_ms, wall_ms)
+            seqs = range(first, first + more + 1)
+            # It cannot be divided: what is under way of it stays, and so does the rest.
+            is_free = not self._rows.leased.overlaps(first, first + more)
+            return [_Victim(seq, None) for seq in seqs] if is_free else []
+        return [
+            _Victim(seq, Moment(held.boot, mono_ms, wall_ms))
+            for seq, (mono_ms, wall_ms, _) in enumerate(held.records, first)
+        ]
+
+
+def _tombstone(
+    victims: Sequence[_Victim], spans: list[tuple[int, int]], now: Moment
+) -> tuple[int, NewRecord]:
+    """The gap reaches from the oldest removed record to the newest, at the newest's time."""
+    times = [one.at for one in (victims[0], victims[-1]) if one.at is not None] or [now]
+    oldest, newest = times[0], times[-1]
+    if oldest.boot == newest.boot:
+        age_ms = newest.mono_ms - oldest.mono_ms
+    else:
+        age_ms = newest.wall_ms - oldest.wall_ms
+    body = encode_body(GapBody("thinned", None, len(victims), max(0, age_ms), spans))
+    record = NewRecord(Lane.BACKFILL, None, newest.mono_ms, newest.wall_ms, body)
+    return newest.boot, record

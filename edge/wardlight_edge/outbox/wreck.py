@@ -5,71 +5,34 @@ SQLite stops at the first damaged page it meets; ``Wreck`` then reads the leaves
 by its authentication, not by where it was found.
 """
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
-from itertools import islice
+from collections.abc import Generator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from wardlight_edge.outbox import trace
 from wardlight_edge.outbox.cipher import ID_BYTES, Cipher, DamagedRow
 from wardlight_edge.outbox.database import Row
 from wardlight_edge.outbox.dictionary import read_series
 from wardlight_edge.outbox.file import carry_over, read_before
-from wardlight_edge.outbox.leaves import LeafRow, Leaves
+from wardlight_edge.outbox.leaves import Leaves
 from wardlight_edge.outbox.mending import epoch_of, open_damaged
 from wardlight_edge.outbox.origin import unframed
+from wardlight_edge.outbox.packing import MOST_RECORDS, ONE_MORE
+from wardlight_edge.outbox.portion import Found, OldRow, Portion
 from wardlight_shared.errors import OutboxCorrupt, StorageError
-from wardlight_shared.records import Origin, SeriesKey
+from wardlight_shared.records import SeriesKey
 from wardlight_shared.timestamps import Anchor
 
 _FARTHEST: Final = 1 << 40
 _HIGHEST: Final = (
     "SELECT value FROM meta WHERE name = 'highest'",
-    "SELECT max(seq) FROM record",
+    "SELECT seq + ((kind >> 4) & 31) FROM record ORDER BY seq DESC LIMIT 1",
     "SELECT max(seq) FROM rejected",
     # An index holds seqs too, on pages of its own.
     "SELECT max(seq) FROM record INDEXED BY record_event WHERE event_id IS NOT NULL",
     "SELECT max(seq) FROM record INDEXED BY record_alarm WHERE queue = 0",
 )
-
-
-class OldRow(msgspec.Struct, frozen=True):
-    """One row of an old file, opened; ``origin``: where it was accepted first."""
-
-    seq: int
-    lane: int
-    event_id: bytes | None
-    boot: int
-    mono_ms: int
-    wall_ms: int
-    body: bytes
-    origin: Origin
-
-
-class Portion(msgspec.Struct, frozen=True):
-    """Rows below ``next_seq`` that were not read before.
-
-    lost  rows that could not be read; where a whole page was lost, the seqs it may have held
-    """
-
-    rows: list[OldRow]
-    next_seq: int
-    lost: int
-    is_last: bool
-
-    def without(self, first: int) -> list[tuple[int, int]]:
-        """Runs of seqs from ``first`` to the end of the portion that ``rows`` do not hold."""
-        found: list[tuple[int, int]] = []
-        for row in self.rows:
-            if row.seq > first:
-                found.append((first, row.seq - 1))
-            first = row.seq + 1
-        if first < self.next_seq:
-            found.append((first, self.next_seq - 1))
-        return found
 
 
 class Wreck:
@@ -131,40 +94,55 @@ class Wreck:
         return found
 
     def read(self, next_seq: int, highest: int, most: int) -> Portion:
-        """Up to ``most`` rows from ``next_seq`` on."""
-        found: list[Row] = []
+        """Rows from ``next_seq`` on, until they hold ``most`` records."""
+        found = Found(next_seq)
         try:
-            for row in self._select(next_seq, most):
-                if row[0] < next_seq:
-                    raise OutboxCorrupt("rows out of order")
-                found.append(row)
-                next_seq = row[0] + 1
+            with closing(self._select(next_seq, most)) as rows:
+                for row in rows:
+                    if row[0] < next_seq:
+                        raise OutboxCorrupt("rows out of order")
+                    self._enter(found, row)
+                    next_seq = row[0] + 1
+                    if len(found.rows) >= most:
+                        return found.portion(is_last=False)
         except StorageError:
             # sqlite3 looks one row ahead: the row before the damage is still to be had.
-            while (seq := self._seek(next_seq)) == next_seq:
-                found += self._select(next_seq, 1)
-                next_seq = seq + 1
-            return self._step_over(found, next_seq, highest, most)
-        rows, lost = self._opened(found)
-        return Portion(rows, next_seq, lost, is_last=len(found) < most)
+            while self._seek(found.next_seq) == found.next_seq:
+                self._enter(found, next(self._select(found.next_seq, 1)))
+            return self._step_over(found, highest, most)
+        return found.portion(is_last=found.looked_at < most)
 
     def rejected(self) -> list[OldRow]:
         """Rows that the collector had refused, as far as they can be read."""
-        found: list[Row] = []
+        found: list[OldRow] = []
         with suppress(StorageError):  # the collector has these records in its dead-letter table
-            found.extend(self._database.stream("SELECT seq, event_id, body FROM rejected"))
-        return self._opened(found)[0]
+            for row in self._database.stream("SELECT seq, event_id, body FROM rejected"):
+                found += self._opened(*row)
+        return found
 
     def _select(self, next_seq: int, most: int) -> Generator[Row, None, None]:
-        sql = "SELECT seq, event_id, body FROM record WHERE seq >= ? ORDER BY seq LIMIT ?"
+        sql = "SELECT seq, kind, event_id, body FROM record WHERE seq >= ? ORDER BY seq LIMIT ?"
         return self._database.stream(sql, (next_seq, most))
 
-    def _step_over(self, found: list[Row], next_seq: int, highest: int, most: int) -> Portion:
-        """Rows from ``next_seq`` on cannot be reached: read their leaves, go on behind them."""
+    def _enter(self, found: Found, row: Row) -> None:
+        """Enter what a row holds; where it cannot be read, what it can have held is lost."""
+        seq, kind, hidden, sealed = row
+        rows = self._opened(seq, hidden, sealed)
+        if rows:
+            found.add(rows)
+            return
+        more = (kind // ONE_MORE) % MOST_RECORDS if isinstance(kind, int) else 0
+        following = self._seek(seq + 1) if more else None
+        if isinstance(following, int):
+            more = min(more, following - seq - 1)
+        found.lose(seq, more)
+
+    def _step_over(self, found: Found, highest: int, most: int) -> Portion:
+        """Rows from there on cannot be reached: read their leaves, go on behind them."""
+        next_seq = found.next_seq
         beyond = self._reachable_after(next_seq)
         last = _FARTHEST if beyond is None else beyond - 1
-        hidden = list(islice(self._hidden(next_seq, last), most))
-        is_whole_gap = len(hidden) < most
+        hidden, is_whole_gap = self._hidden(next_seq, last, most)
         if not is_whole_gap:
             last = hidden[-1].seq
         elif beyond is None:
@@ -172,18 +150,22 @@ class Wreck:
             # row more is missing than was found.
             known = hidden[-1].seq if hidden else next_seq - 1
             last = highest if highest >= max(known, 1) else known + 1
-        rows, lost = self._opened(found)
-        lost += last + 1 - next_seq - len(hidden)
-        return Portion(rows + hidden, last + 1, lost, is_last=is_whole_gap and beyond is None)
+        lost = found.lost + last + 1 - next_seq - len(hidden)
+        is_last = is_whole_gap and beyond is None
+        return Portion(found.rows + hidden, last + 1, lost, is_last=is_last)
 
-    def _hidden(self, first: int, last: int) -> Iterator[OldRow]:
-        """Genuine rows on leaves that SQLite cannot reach, each once."""
-        before = 0
-        for found in self._leaves_in_use().rows(first, last):
-            rows, _ = self._opened([found])
-            if rows and rows[0].seq > before:
-                before = rows[0].seq
-                yield rows[0]
+    def _hidden(self, first: int, last: int, most: int) -> tuple[list[OldRow], bool]:
+        """Genuine records on leaves that SQLite cannot reach, each once; whether that is all.
+
+        Stops behind a row, so that the next portion begins with one.
+        """
+        found = Found(first)
+        for seq, hidden, sealed in self._leaves_in_use().rows(first, last):
+            if len(found.rows) >= most:
+                return found.rows, False
+            rows = self._opened(seq, hidden, sealed)
+            found.add([row for row in rows if row.seq <= last])
+        return found.rows, True
 
     def _leaves_in_use(self) -> Leaves:
         if self._leaves is None:
@@ -218,22 +200,21 @@ class Wreck:
             return _BLOCKED
         return int(rows[0][0]) if rows else None
 
-    def _opened(self, found: Sequence[Row | LeafRow]) -> tuple[list[OldRow], int]:
+    def _opened(self, first: int, hidden: object, sealed: bytes) -> list[OldRow]:
+        """The records of a row; none when it is not genuine."""
+        try:
+            held = self.cipher.open(first, sealed)
+        except (DamagedRow, TypeError):
+            return []
+        event_id = None
+        if isinstance(hidden, bytes) and len(hidden) == ID_BYTES:
+            event_id = self.cipher.show_ids([hidden])[0]
         rows: list[OldRow] = []
-        lost = 0
-        for seq, hidden, sealed in found:
-            try:
-                lane, boot, mono_ms, wall_ms, body = self.cipher.open(seq, sealed)
-            except (DamagedRow, TypeError):
-                lost += 1
-                continue
-            event_id = None
-            if isinstance(hidden, bytes) and len(hidden) == ID_BYTES:
-                event_id = self.cipher.show_ids([hidden])[0]
-            body, origin = unframed(body)
+        for seq, (mono_ms, wall_ms, framed) in enumerate(held.records, first):
+            body, origin = unframed(framed)
             origin = origin or (self.epoch, seq)
-            rows.append(OldRow(seq, lane, event_id, boot, mono_ms, wall_ms, body, origin))
-        return rows, lost
+            rows.append(OldRow(seq, held.lane, event_id, held.boot, mono_ms, wall_ms, body, origin))
+        return rows
 
 
 class _Blocked:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.outbox.cipher import OVERHEAD, Cipher, DamagedRow
+from wardlight_edge.outbox.packing import Held
 from wardlight_shared.records import Lane
 
 KEY = bytes(range(32))
@@ -18,8 +19,7 @@ def seal(
     cipher: Cipher, seq: int, lane: int, boot: int, mono_ms: int, wall_ms: int, body: bytes
 ) -> bytes:
     record = NewRecord(Lane(lane), None, mono_ms, wall_ms, body)
-    [sealed] = cipher.seal_run(seq, lane, boot, [record])
-    return bytes(sealed)
+    return bytes(cipher.seal(seq, lane, boot, [record]))
 
 
 int64 = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -39,7 +39,7 @@ def test_a_row_comes_back(
     cipher = Cipher(KEY, 99)
     sealed = seal(cipher, seq, lane, boot, mono_ms, wall_ms, body)
     assert len(sealed) == len(body) + OVERHEAD
-    assert Cipher(KEY, 99).open(seq, sealed) == (lane, boot, mono_ms, wall_ms, body)
+    assert Cipher(KEY, 99).open(seq, sealed) == Held(lane, boot, [(mono_ms, wall_ms, body)])
 
 
 def test_the_construction_is_aes_256_gcm_under_hkdf() -> None:
@@ -86,13 +86,35 @@ def test_nonces_differ_also_between_openings() -> None:
     assert len(nonces) == 2500
 
 
-def test_the_rows_of_a_run_have_consecutive_seqs_and_nonces_of_their_own() -> None:
+@given(st.lists(st.tuples(int64, int64, st.binary(max_size=60)), min_size=2, max_size=32))
+def test_records_share_a_row(held: list[tuple[int, int, bytes]]) -> None:
+    records = [NewRecord(Lane.BULK, None, *one) for one in held]
+    sealed = bytes(Cipher(KEY, 1).seal(40, 3, 2, records))
+    assert Cipher(KEY, 1).open(40, sealed) == Held(3, 2, held)
+    with pytest.raises(DamagedRow):
+        Cipher(KEY, 1).open(41, sealed)
+
+
+def test_a_shared_row_is_sealed_as_written() -> None:
+    """Opened here by the primitives alone."""
+    records = [NewRecord(Lane.LIVE, None, 3, 4, b"one"), NewRecord(Lane.LIVE, None, -1, 5, b"")]
+    sealed = bytes(Cipher(KEY, 7).seal(5, 1, 2, records))
+    salt = (7).to_bytes(8, "big")
+    key = HKDF(SHA256(), 32, salt=salt, info=b"wardlight outbox 1 rows").derive(KEY)
+    content = AESGCM(key).decrypt(sealed[:12], sealed[12:], (5).to_bytes(8, "big"))
+    front = "81 00000002 02 0000000000000003 ffffffffffffffff 0000000000000004 0000000000000005"
+    assert content == bytes.fromhex(front + "0003 0000") + b"one"
+
+
+@given(st.integers(0, 200), st.integers(0, 7))
+def test_every_changed_bit_of_a_shared_row_is_noticed(place: int, bit: int) -> None:
     cipher = Cipher(KEY, 1)
-    records = [NewRecord(Lane.LIVE, None, 7, 8, bytes([number])) for number in range(100)]
-    sealed = [bytes(row) for row in cipher.seal_run(40, 1, 2, records)]
-    opened = [cipher.open(seq, row) for seq, row in enumerate(sealed, 40)]
-    assert opened == [(1, 2, 7, 8, bytes([number])) for number in range(100)]
-    assert len({row[:12] for row in sealed}) == 100
+    records = [NewRecord(Lane.LIVE, None, 7, 8, bytes(20))] * 4
+    sealed = cipher.seal(5, 1, 1, records)
+    assert len(sealed) > 180
+    sealed[place % len(sealed)] ^= 1 << bit
+    with pytest.raises(DamagedRow):
+        cipher.open(5, bytes(sealed))
 
 
 def test_entries_are_bound_to_table_and_number() -> None:
