@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from wardlight_edge.cli import devices, gateway, patient_key
+from wardlight_edge.cli import devices, gateway, patient_key, scan
 from wardlight_shared import __version__
 from wardlight_shared.errors import ConfigError, StorageError, TransportError
 
@@ -37,10 +37,11 @@ def _parser(*, is_decode: bool) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(
-        metavar="{run,status,doctor,devices,repair,patient-key,decode}", required=True
+        metavar="{run,status,doctor,devices,scan,repair,patient-key,decode}", required=True
     )
     gateway.add(commands)
     devices.add(commands)
+    scan.add(commands)
     patient_key.add(commands)
     _add_decode(commands, is_asked=is_decode)
     return parser

@@ -90,14 +90,15 @@ class _Conversation:
 
     def _line(self) -> str | None:
         """A line that was typed, within POLL_S; at the end of the input an empty one, once."""
-        readable = [sys.stdin] if self._can_type and self._asked else []
-        if not select.select(readable, [], [], POLL_S)[0]:
-            return None
-        octets = os.read(sys.stdin.fileno(), 256)
-        self._can_type = bool(octets)
-        self._typed += octets
+        if b"\n" not in self._typed:
+            readable = [sys.stdin] if self._can_type and self._asked else []
+            if not select.select(readable, [], [], POLL_S)[0]:
+                return None
+            octets = os.read(sys.stdin.fileno(), 256)
+            self._can_type = bool(octets)
+            self._typed += octets or b"\n"
         line, end, rest = self._typed.partition(b"\n")
-        if not end and octets:
+        if not end:
             return None
         self._typed = rest
         return line.decode("ascii", "replace")

@@ -6,6 +6,7 @@ every 30 s.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 
@@ -19,6 +20,7 @@ from wardlight_edge.transports.ble_bus import SystemBus
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_edge.transports.ble_radio import RETRY_S, Radio
 
+STARTING_S = 10.0
 _logger = logging.getLogger(__name__)
 
 
@@ -84,6 +86,7 @@ class BleStack:
         self.operator = operator
         self.agent = PairingAgent(operator)
         self._is_agent_stale = asyncio.Event()
+        self._is_settled = asyncio.Event()
         self._report = report
         self._retry_s = retry_s
         self._backoff = Backoff(min(1.0, retry_s), retry_s)
@@ -164,6 +167,7 @@ class BleStack:
 
         BleError: Bluetooth is not there now, so that its key cannot be dropped; nothing is done.
         """
+        await self._settled()
         if self._bus is None:
             reasons = [radio.reason for radio in self._radios.values() if radio.reason]
             raise BleError(
@@ -185,6 +189,7 @@ class BleStack:
         bus = SystemBus(self.agent, self._radios, self._on_adapter_changed, self._on_key_refused)
         async with bus:
             self._bus = bus
+            self._is_settled.set()
             try:
                 await self._end_leftovers(bus)
                 async with asyncio.TaskGroup() as group:
@@ -221,7 +226,14 @@ class BleStack:
                     _logger.info("link of an earlier process ended", extra={"device": address})
         self._is_cleared = True
 
+    async def _settled(self) -> None:
+        """Wait for a moment while Bluetooth starts: until it serves, or has said why not."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STARTING_S):
+                await self._is_settled.wait()
+
     def _fail(self, reason: str) -> None:
+        self._is_settled.set()
         _logger.warning("Bluetooth is not available", extra={"reason": reason})
         for radio in self._radios.values():
             radio.fail(reason)
