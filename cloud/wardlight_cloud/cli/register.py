@@ -5,9 +5,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from wardlight_cloud.cli.on_store import command, moment
+from wardlight_cloud.cli.assigning import add_commands as add_assigning
+from wardlight_cloud.cli.on_store import command
 from wardlight_cloud.cli.tables import show
 from wardlight_cloud.store.base import Patient, Store
 from wardlight_shared.errors import ConfigError
@@ -57,12 +58,7 @@ def _gateway(commands: Any, config: argparse.ArgumentParser) -> None:
         step.set_defaults(action=action)
     command(steps, config, "list", "all gateways").set_defaults(action=_list_gateways)
     command(steps, config, "devices", "all devices").set_defaults(action=_list_devices)
-    assign = command(steps, config, "assign", "say whose readings a device takes")
-    assign.add_argument("device", help="identity, as `gateway devices` shows it")
-    assign.add_argument("patient", type=UUID, help="id, as `patient list` shows it")
-    assign.add_argument("--user", type=int, metavar="N", help="user index of the device")
-    assign.add_argument("--since", type=moment, metavar="ISO", help="with offset; default: now")
-    assign.set_defaults(action=_assign)
+    add_assigning(steps, config)
 
 
 def _patient(commands: Any, config: argparse.ArgumentParser) -> None:
@@ -115,18 +111,6 @@ async def _list_devices(store: Store, options: argparse.Namespace) -> int:
         ("device", "gateway", "last seen", "battery %"),
         [(each.identity, each.gateway, each.last_seen_at, each.battery_percent) for each in found],
     )
-    return 0
-
-
-async def _assign(store: Store, options: argparse.Namespace) -> int:
-    devices, _ = await store.devices(identity=options.device)
-    if not devices:
-        raise ConfigError(f"there is no device {options.device!r}; see `gateway devices`")
-    since = options.since or datetime.now(UTC)
-    patients, _ = await store.patients(ids=[options.patient])
-    if not patients:
-        raise ConfigError(f"there is no patient {options.patient}; see `patient list`")
-    await store.assign(devices[0].device_id, options.patient, user=options.user, valid_from=since)
     return 0
 
 

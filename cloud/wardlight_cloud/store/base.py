@@ -21,6 +21,7 @@ from wardlight_cloud.store.logins import LoginStore
 from wardlight_cloud.store.maintenance import MaintenanceStore
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.quarantine import QuarantineStore
+from wardlight_cloud.store.unassigned import UnassignedStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,10 @@ class DeviceRow:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Device (and its user index, None = any) belongs to a patient over [valid_from, valid_to)."""
+    """Device (and its user index, None = any) belongs to a patient over [valid_from, valid_to).
+
+    User UNKNOWN_USER takes the readings whose user the device did not know.
+    """
 
     assignment_id: UUID
     device_id: UUID
@@ -303,11 +307,18 @@ class RegisterStore(Protocol):
         """Id of the device, created when new."""
 
     async def assign(
-        self, device_id: UUID, patient_id: UUID, *, user: int | None, valid_from: datetime
+        self,
+        device_id: UUID,
+        patient_id: UUID,
+        *,
+        user: int | None,
+        valid_from: datetime,
+        valid_to: datetime | None = None,
     ) -> Assignment:
         """Assign from a moment on; an open assignment of the same device and user ends there.
 
-        The affected Observations get new commit sequences.
+        With ``valid_to`` it holds until then, and any assignment that it meets is an error. The
+        affected Observations get new commit sequences.
         """
 
     async def unassign(self, assignment_id: UUID, *, valid_to: datetime) -> None:
@@ -336,6 +347,7 @@ class Store(
     ReadStore,
     RegisterStore,
     QuarantineStore,
+    UnassignedStore,
     LoginStore,
     Protocol,
 ):

@@ -1,15 +1,21 @@
 """``wardlight-cloud`` on a real database: what an operator types, and what it answers."""
 
+import asyncio
 import logging
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from support.collector_world import SCHEMA
 from support.postgres import FreshDatabase
+from support.readings import DEVICE, GATEWAY, BatchMaker, Rec, cuff
 from wardlight_cloud.cli import main
+from wardlight_cloud.store.postgres import open_postgres
+from wardlight_shared.model import Flag
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -94,6 +100,45 @@ def test_a_patient_is_added_and_gets_a_device(operator: Operator) -> None:
     code, _ = operator.types("gateway", "assign", "ble:0A1B2C3D4E5F", found[0])
     assert code == 2
     assert "see `gateway devices`" in operator.complaint
+
+
+async def _measure(dsn: str) -> None:
+    """Somebody whom the cuff does not know, three days ago."""
+    store = await open_postgres(dsn)
+    at = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=3)
+    try:
+        await store.put_gateway(GATEWAY)
+        readings = cuff(at, 130, 85, flags=int(Flag.USER_UNKNOWN))
+        await store.ingest([BatchMaker()(Rec(1, readings))])
+    finally:
+        await store.close()
+
+
+def test_an_operator_says_whose_a_reading_was(operator: Operator, dsn: str) -> None:
+    asyncio.run(_measure(dsn))
+    ann = operator.says("patient", "add", "--family", "Example", "--given", "Ada").strip()
+    operator.says("gateway", "assign", DEVICE, ann, "--user", "1")
+    head, row = operator.says("gateway", "unassigned").splitlines()
+    assert head.split() == ["device", "user", "readings", "first", "last"]
+    device, user, readings, first, last = row.split()
+    assert (device, user, readings, first) == (DEVICE, "unknown", "2", last)
+    until = (datetime.fromisoformat(last) + timedelta(seconds=1)).isoformat()
+    said = ("gateway", "assign", DEVICE, ann, "--user", "unknown")
+    code, _ = operator.types(*said)
+    assert code == 2
+    assert "--since and --until" in operator.complaint
+    code, _ = operator.types(*said, "--since", until, "--until", first)
+    assert code == 2
+    assert "must be after" in operator.complaint
+    operator.says(*said, "--since", first, "--until", until)
+    assert operator.says("gateway", "unassigned") == "none\n"
+
+
+@pytest.mark.parametrize("user", ["255", "-1", "ann"])
+def test_users_that_no_device_has(operator: Operator, user: str) -> None:
+    with pytest.raises(SystemExit) as caught:
+        operator.types("gateway", "assign", DEVICE, str(uuid4()), f"--user={user}")
+    assert caught.value.code == 2
 
 
 def test_users_and_clients_get_fresh_secrets(operator: Operator) -> None:

@@ -14,6 +14,7 @@ from wardlight_cloud.store.postgres.dictionary import gateway_ids
 from wardlight_cloud.store.postgres.errors import storage_call
 from wardlight_cloud.store.postgres.part import Part
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.unassigned import UNKNOWN_USER
 from wardlight_shared.errors import StorageError
 
 _SQL: Final = statements("register")
@@ -64,28 +65,40 @@ class RegisterPart(Part):
 
     @storage_call
     async def assign(
-        self, device_id: UUID, patient_id: UUID, *, user: int | None, valid_from: datetime
+        self,
+        device_id: UUID,
+        patient_id: UUID,
+        *,
+        user: int | None,
+        valid_from: datetime,
+        valid_to: datetime | None = None,
     ) -> Assignment:
         """See RegisterStore; StorageError when another assignment holds a part of the interval.
 
-        An open assignment that began at ``valid_from`` or later is replaced.
+        Without ``valid_to`` an open assignment that began at ``valid_from`` or later is replaced.
         """
+        if valid_to is not None and valid_to <= valid_from:
+            raise StorageError("assign: the end must be after the beginning")
         async with self._connections.transaction() as connection:
             commit_seq, _ = await _take_commit(connection)
-            await connection.execute(_SQL["end_open_assignment"], device_id, user, valid_from)
-            await connection.execute(_SQL["replace_open_assignment"], device_id, user, valid_from)
-            other = await connection.fetchrow(_SQL["overlapping"], device_id, user, valid_from)
+            if valid_to is None:
+                for step in ("end_open_assignment", "replace_open_assignment"):
+                    await connection.execute(_SQL[step], device_id, user, valid_from)
+            other = await connection.fetchrow(
+                _SQL["overlapping"], device_id, user, valid_from, valid_to
+            )
             if other is not None:
                 raise StorageError(_overlap(other["user_index"], other["valid_from"]))
             try:
                 made = await connection.fetchval(
-                    _SQL["add_assignment"], device_id, user, patient_id, valid_from, commit_seq
-                )
+                    _SQL["add_assignment"], device_id, user, patient_id, valid_from, commit_seq,
+                    valid_to,
+                )  # fmt: skip
             except asyncpg.ForeignKeyViolationError:
                 raise StorageError(
                     "assign: this device or this patient is not in the register; add it first"
                 ) from None
-        return Assignment(UUID(int=made.int), device_id, user, patient_id, valid_from, None)
+        return Assignment(UUID(int=made.int), device_id, user, patient_id, valid_from, valid_to)
 
     @storage_call
     async def unassign(self, assignment_id: UUID, *, valid_to: datetime) -> None:
@@ -150,6 +163,8 @@ async def _take_commit(connection: Connection) -> tuple[int, datetime]:
 
 def _overlap(user: int | None, valid_from: datetime) -> str:
     whose = "as a whole" if user is None else f"for its user {user}"
+    if user == UNKNOWN_USER:
+        whose = "for readings of unknown users"
     return (
         f"assign: from {valid_from.isoformat()} on the device is assigned {whose}; "
         "end that assignment first"

@@ -11,6 +11,7 @@ from wardlight_cloud.store.postgres.quarantine import QuarantinePart
 from wardlight_cloud.store.postgres.reads import ReadsPart
 from wardlight_cloud.store.postgres.register import RegisterPart
 from wardlight_cloud.store.postgres.trends import TrendsPart
+from wardlight_cloud.store.postgres.unassigned import UnassignedPart
 
 
 class PostgresStore(
@@ -23,6 +24,7 @@ class PostgresStore(
     ChangesPart,
     RegisterPart,
     QuarantinePart,
+    UnassignedPart,
     LoginsPart,
 ):
     """Implements Store; ``opening.open_postgres`` makes it."""

@@ -103,7 +103,8 @@ SELECT
     ) AS identifiers
 FROM patient AS p;
 
--- Device (user_index NULL = every user of it) belongs to a patient over [valid_from, valid_to).
+-- Device (user_index NULL = every user of it, 255 = readings whose user it did not know) belongs to a
+-- patient over [valid_from, valid_to).
 -- Rows are only made, shortened and removed under take_commit(), which keeps overlaps out.
 CREATE TABLE assignment (
     assignment_id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
@@ -302,7 +303,9 @@ SELECT
     s.raw_unit
 FROM assignment AS a
 INNER JOIN series AS s
-    ON a.device_id = s.device_id AND (a.user_index IS NULL OR a.user_index = s.user_index)
+    ON
+        a.device_id = s.device_id
+        AND (a.user_index IS NULL OR a.user_index = coalesce(s.user_index, 255))
 WHERE NOT s.is_panel;
 
 CREATE TABLE latest (

@@ -149,12 +149,52 @@ WHERE
     device_id = $1
     AND (user_index IS NULL OR $2::smallint IS NULL OR user_index = $2)
     AND (valid_to IS NULL OR valid_to > $3)
+    AND ($4::timestamptz IS NULL OR valid_from < $4)
 LIMIT 1
 
 -- name: add_assignment
-INSERT INTO assignment (device_id, user_index, patient_id, valid_from, commit_seq)
-VALUES ($1, $2, $3, $4, $5)
+INSERT INTO assignment (device_id, user_index, patient_id, valid_from, commit_seq, valid_to)
+VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING assignment_id
+
+-- name: unassigned
+-- Clinical readings from day $1 on that are no patient's, by device, user and day; at most $3 rows.
+SELECT d.identity, s.user_index, days.day, sum(left_over.readings)::bigint AS readings,
+    min(left_over.first_time) AS first_time, max(left_over.last_time) AS last_time
+FROM series_day AS days
+INNER JOIN series AS s USING (series_id)
+INNER JOIN device AS d USING (device_id)
+CROSS JOIN LATERAL (
+    SELECT
+        days.day::timestamp AT TIME ZONE 'UTC' AS begins,
+        (days.day + 1)::timestamp AT TIME ZONE 'UTC' AS ends
+) AS span
+CROSS JOIN LATERAL (
+    SELECT count(*) AS readings, min(r.time) AS first_time, max(r.time) AS last_time
+    FROM reading AS r
+    WHERE
+        r.series_id = days.series_id AND r.time >= span.begins AND r.time < span.ends
+        AND (r.flags & $2) = 0
+        AND NOT EXISTS (
+            SELECT FROM assigned_series AS a
+            WHERE
+                a.series_id = r.series_id
+                AND r.time >= a.valid_from AND (a.valid_to IS NULL OR r.time < a.valid_to)
+        )
+) AS left_over
+WHERE
+    days.day >= $1
+    AND left_over.readings > 0
+    -- A day that is a patient's as a whole is not counted through.
+    AND NOT EXISTS (
+        SELECT FROM assigned_series AS a
+        WHERE
+            a.series_id = days.series_id
+            AND a.valid_from <= span.begins AND (a.valid_to IS NULL OR a.valid_to >= span.ends)
+    )
+GROUP BY d.identity, s.user_index, days.day
+ORDER BY days.day DESC, d.identity, s.user_index
+LIMIT $3
 
 -- name: end_assignment
 UPDATE assignment SET valid_to = $2 WHERE assignment_id = $1
