@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 from bleak import BleakClient, BleakScanner
-from bleak.args.bluez import BlueZDiscoveryFilters
+from bleak.args.bluez import BlueZDiscoveryFilters, BlueZScannerArgs
 from bleak.backends.bluezdbus.manager import get_global_bluez_manager
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.backends.device import BLEDevice
@@ -23,7 +23,7 @@ from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 from bleak_retry_connector import establish_connection
 
-from wardlight_edge.transports.adverts import Advert, adverts_of
+from wardlight_edge.transports.adverts import Advert, adverts_of, short_uuid
 from wardlight_edge.transports.ble_errors import (
     BleError,
     Trouble,
@@ -61,6 +61,45 @@ class Heard(msgspec.Struct, frozen=True):
     adverts: tuple[Advert, ...] = ()
 
 
+class Sighting(msgspec.Struct, frozen=True):
+    """One advertisement of anybody, for a person who looks around.
+
+    address_type  "public" or "random"
+    services      16-bit UUIDs as "0x1810", others in full and in capitals
+    """
+
+    address: str
+    address_type: str
+    name: str | None
+    rssi: int
+    services: tuple[str, ...]
+    adverts: tuple[Advert, ...]
+
+
+@asynccontextmanager
+async def overhearing(adapter: str, sighted: Callable[[Sighting], None]) -> AsyncIterator[None]:
+    """Scan as one more client of BlueZ, beside whoever scans already. BleError: see Scanner."""
+
+    def on_advertisement(peer: BLEDevice, data: AdvertisementData) -> None:
+        properties = data.platform_data[1]
+        sighting = Sighting(
+            peer.address.upper(),
+            str(properties.get("AddressType", "public")),
+            data.local_name,
+            data.rssi,
+            tuple(map(short_uuid, data.service_uuids)),
+            adverts_of(data.service_data, data.manufacturer_data),
+        )
+        sighted(sighting)
+
+    scanner = _scanner(adapter, on_advertisement)
+    await _start(scanner)
+    try:
+        yield
+    finally:
+        await _stop(scanner, adapter)
+
+
 class Scanner:
     """The active scan of one adapter.
 
@@ -84,28 +123,15 @@ class Scanner:
 
     async def start(self) -> None:
         """Start scanning. BleError: no bus, no adapter, no power."""
-        scanner = BleakScanner(
-            self._on_advertisement,
-            scanning_mode="active",
-            bluez={"adapter": self._adapter, "filters": _FILTERS},
-        )
-        with _as_ble_error("start of the scan"):
-            async with asyncio.timeout(SCAN_TIMEOUT_S):
-                await scanner.start()
+        scanner = _scanner(self._adapter, self._on_advertisement)
+        await _start(scanner)
         self._scanner = scanner
 
     async def stop(self) -> None:
         """Stop scanning; never fails: BlueZ ends a scan with its client too."""
         scanner, self._scanner = self._scanner, None
-        if scanner is None:
-            return
-        try:
-            with _as_ble_error("stop of the scan"):
-                async with asyncio.timeout(SCAN_TIMEOUT_S):
-                    await scanner.stop()
-        except BleError as error:
-            extra = {"adapter": self._adapter, "error": str(error)}
-            _logger.warning("scan not stopped", extra=extra)
+        if scanner is not None:
+            await _stop(scanner, self._adapter)
 
     def _on_advertisement(self, peer: BLEDevice, data: AdvertisementData) -> None:
         mono_ms = self._anything()
@@ -116,6 +142,26 @@ class Scanner:
             paired, rssi = bool(properties.get("Paired")), int(properties.get("RSSI", -127))
             adverts = adverts_of(data.service_data, data.manufacturer_data)
             self._heard(Heard(address, self._adapter, path, rssi, paired, mono_ms, peer, adverts))
+
+
+def _scanner(adapter: str, heard: Callable[[BLEDevice, AdvertisementData], None]) -> BleakScanner:
+    bluez: BlueZScannerArgs = {"adapter": adapter, "filters": _FILTERS}
+    return BleakScanner(heard, scanning_mode="active", bluez=bluez)
+
+
+async def _start(scanner: BleakScanner) -> None:
+    with _as_ble_error("start of the scan"):
+        async with asyncio.timeout(SCAN_TIMEOUT_S):
+            await scanner.start()
+
+
+async def _stop(scanner: BleakScanner, adapter: str) -> None:
+    try:
+        with _as_ble_error("stop of the scan"):
+            async with asyncio.timeout(SCAN_TIMEOUT_S):
+                await scanner.stop()
+    except BleError as error:
+        _logger.warning("scan not stopped", extra={"adapter": adapter, "error": str(error)})
 
 
 class Link:
