@@ -18,6 +18,7 @@ import msgspec
 
 from wardlight_edge import profiles
 from wardlight_edge.config import Settings, UplinkSettings, profile_names
+from wardlight_edge.enrolment import register
 from wardlight_edge.ntp import kernel_clock
 from wardlight_edge.uplink import certificate, tls
 from wardlight_shared.errors import ConfigError
@@ -37,14 +38,26 @@ class Finding(msgspec.Struct, frozen=True):
 
 def examine(settings: Settings) -> list[Finding]:
     """Run all checks."""
+    enrolled, settings = _enrolled(settings)
     return [
         _data_dir(settings),
+        *enrolled,
         _profiles(settings),
         *_keys(settings.uplink, settings.gateway),
         _broker(settings.uplink, settings.gateway),
         *_devices(settings),
         _clock(),
     ]
+
+
+def _enrolled(settings: Settings) -> tuple[list[Finding], Settings]:
+    """The enrolled devices too, where this account may read them."""
+    try:
+        whole = register.merged(settings)
+    except ConfigError as error:
+        return [Finding("enrolled devices", good=False, text=str(error))], settings
+    count = len(whole.devices) - len(settings.devices)
+    return ([Finding("enrolled devices", good=True, text=str(count))] if count else []), whole
 
 
 def _data_dir(settings: Settings) -> Finding:
