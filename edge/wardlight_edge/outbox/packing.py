@@ -99,7 +99,7 @@ def _read_several(content: bytes) -> Held:
     for length in numbers[2 * many :]:
         bodies.append(content[at : at + length])
         at += length
-    if at != len(content):
+    if at != len(content) or not many:
         raise ValueError("no content of a row")
     return Held(lane & ~_SEVERAL, boot, list(zip(numbers, numbers[many:], bodies, strict=False)))
 

@@ -36,7 +36,7 @@ new_records = st.lists(
     min_size=1,
     max_size=6,
 )
-seq_choices = st.integers(0, 40)
+seq_choices = st.integers(0, 60)
 spans = st.lists(st.tuples(seq_choices, st.integers(0, 4)), max_size=3)
 
 
@@ -89,6 +89,15 @@ class OutboxMachine(RuleBasedStateMachine):
             expected.append(seq)
             self.next_number += 1
         assert self.run(self.outbox.append(new)) == expected
+
+    @rule(
+        count=st.integers(2, 40),
+        lane=st.sampled_from(Lane),
+        age_ms=st.sampled_from([0, 2 * HOUR_MS]),
+    )
+    def append_alike(self, count: int, lane: Lane, age_ms: int) -> None:
+        """Many of these share a row."""
+        self.append([(lane, age_ms, None)] * count)
 
     @rule(milliseconds=st.sampled_from([1000, 10_000, LIVE_MS + 5000, HOUR_MS]))
     def advance(self, milliseconds: int) -> None:
