@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
+from xdist.remote import Producer
 
 from support.peers import require_peer
+from support.sharing import FilesAndServers, shared_server
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,8 +33,22 @@ settings.load_profile(os.environ.get("WARDLIGHT_HYPOTHESIS", "house"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the files by layer, the slow layers first."""
-    items.sort(key=lambda item: _LAYERS.index(item.path.relative_to(ROOT / "tests").parts[0]))
+    """Order the tests: those that share a server, then the files by layer, the slow ones first."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[bool, str, int]:
+    server = shared_server(item.nodeid)
+    layer = item.path.relative_to(ROOT / "tests").parts[0]
+    return server is None, server or "", _LAYERS.index(layer)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer | None
+) -> FilesAndServers | None:
+    """With ``--dist loadfile``, keep also the tests of a server together."""
+    return FilesAndServers(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture

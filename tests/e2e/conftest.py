@@ -1,5 +1,6 @@
-"""The running demo, once for each file of end-to-end tests."""
+"""The running demo, one for all end-to-end tests that only look at it."""
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -18,9 +19,23 @@ def glucose_cache(repository: Path) -> Path:
     return cache
 
 
-@pytest.fixture(scope="module")
-def demo(glucose_cache: Path) -> Iterator[RunningDemo]:
+_running = contextlib.ExitStack()
+
+
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """End the demo after the last test that looks at it: what comes then needs the cores."""
+    if nextitem is None or "demo" not in getattr(nextitem, "fixturenames", ()):
+        _running.close()
+
+
+@pytest.fixture(scope="session")
+def demo(glucose_cache: Path) -> RunningDemo:
     """The demo with every device it has, in a folder whose name holds a space."""
+    return _running.enter_context(_demo(glucose_cache))
+
+
+@contextlib.contextmanager
+def _demo(glucose_cache: Path) -> Iterator[RunningDemo]:
     from wardlight_lab.physiology.glucose import GlucoseUnavailableError, iglu_traces
 
     arguments: list[str] = []
