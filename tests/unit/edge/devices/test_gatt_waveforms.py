@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from support.vectors import Case, cases, octets
 from wardlight_edge import devices
-from wardlight_edge.devices import Samples, berry_bci, polar_ecg, viatom_o2
+from wardlight_edge.devices import Samples, _viatom_frames, berry_bci, polar_ecg, viatom_o2
 from wardlight_edge.devices._seconds import Seconds, first_of
 from wardlight_edge.streams.waveforms import WaveformFolder
 from wardlight_shared.errors import DecodeError
@@ -51,7 +51,7 @@ def test_a_value_without_a_waveform() -> None:
 def test_commands() -> None:
     # The handbook of each: Polar's SDK example, the request that every driver of the ring sends.
     assert polar_ecg.start_ecg().hex() == "02000001820001010e00"
-    assert viatom_o2.live_request().hex() == "aa17e8000000001b"
+    assert _viatom_frames.ask_live().hex() == "aa17e8000000001b"
 
 
 def _pmd(microvolts: list[int], end_ns: int) -> bytes:
@@ -155,7 +155,7 @@ def test_a_file_larger_than_a_ring_holds_is_refused() -> None:
 def test_a_reply_to_another_request_gives_nothing() -> None:
     # o2r: opening a file answers with its size, u32; CRC by the table of o2pkt.py.
     head = bytes.fromhex("5500FF0000040000100000")
-    assert viatom_o2.decode(O2, head + bytes([viatom_o2.crc8(head)])) == ()
+    assert viatom_o2.decode(O2, head + bytes([_viatom_frames.crc8(head)])) == ()
     begun = viatom_o2.assembler()
     assert begun.take(O2, head[:3]) is None
-    assert begun.take(O2, head[3:] + bytes([viatom_o2.crc8(head)])) is not None
+    assert begun.take(O2, head[3:] + bytes([_viatom_frames.crc8(head)])) is not None
