@@ -11,6 +11,7 @@ import msgspec
 
 from wardlight_edge.config import LogSettings
 
+_OF_PROXIES = ("aioesphomeapi", "bleak_esphome", "habluetooth")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -64,5 +65,5 @@ def configure(settings: LogSettings) -> None:
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
     # Third parties write device addresses and values at debug level.
-    for name in ("bleak", "bleak_retry_connector", "dbus_fast", "asyncio", "paho"):
+    for name in ("bleak", "bleak_retry_connector", "dbus_fast", "asyncio", "paho", *_OF_PROXIES):
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))

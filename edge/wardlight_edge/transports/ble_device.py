@@ -30,6 +30,7 @@ FRESH_MS: Final = 5000  # an older advertisement says nothing of where the devic
 EARLY_DROPS: Final = 3
 """Links of a bonded device in a row that end before they can be used: it has lost our key."""
 
+GATHER_S: Final = 0.3
 REST_S: Final = 0.25
 LONGEST_S: Final = 60.0
 REPAIR_S: Final = 600.0  # how often a device that waits for an operator is tried anyway
@@ -149,15 +150,27 @@ class BleTransport:
             else:
                 if self._said[0] in {None, LinkState.ABSENT, LinkState.UNBOUND}:
                     self._say(receiver, LinkState.WAITING)
-                heard = self._watch.best(self._stack.adapters_for(self._address), self._since_ms())
-                if heard is not None and not receiver.is_refusing:
-                    return heard
+                if self._choice() is not None and not receiver.is_refusing:
+                    await self._gather()
+                    heard = self._choice()
+                    if heard is not None:
+                        self._watch.last_adapter = heard.adapter
+                        return heard
             await self._watch.changed.wait()
 
     @property
     def _is_operator_here(self) -> bool:
         operator = self._stack.operator
         return operator is not None and operator.is_at(self._address)
+
+    def _choice(self) -> Heard | None:
+        is_to_pair = self._plan.bond and self._stack.bonds.adapter_of(self._address) is None
+        return self._stack.choice(self._address, self._since_ms(), is_to_pair=is_to_pair)
+
+    async def _gather(self) -> None:
+        """Let other radios hear it too: a proxy sends what it hears in batches."""
+        if len(self._stack.adapters_for(self._address)) > 1:
+            await asyncio.sleep(GATHER_S)
 
     def _since_ms(self) -> int:
         """Only an advertisement after the last visit shows that the device wants another."""

@@ -1,14 +1,16 @@
-"""All of Bluetooth on this machine: the bus, the adapters, and who was heard by which.
+"""All of Bluetooth: the bus, the adapters, the proxies, and who was heard by which.
 
 Without a system D-Bus, bluetoothd or adapter nothing fails: ``absence`` gives the reason per
 device and everything is tried again, at first soon (bluetoothd restarts in a second or two), then
-every 30 s.
+every 30 s. Proxies need none of them, and the package that speaks with them is imported only where
+the settings name one.
 """
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from wardlight_edge.backoff import Backoff
 from wardlight_edge.config import BleSettings
@@ -17,8 +19,13 @@ from wardlight_edge.transports.ble import Heard
 from wardlight_edge.transports.ble_agent import Operator, PairingAgent, address_of
 from wardlight_edge.transports.ble_bonds import Bonds
 from wardlight_edge.transports.ble_bus import SystemBus
+from wardlight_edge.transports.ble_choice import choose
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_edge.transports.ble_radio import RETRY_S, Radio
+from wardlight_edge.transports.ble_roles import BleRadio
+
+if TYPE_CHECKING:
+    from wardlight_edge.transports.esphome_radio import ProxyRadio
 
 STARTING_S = 10.0
 _logger = logging.getLogger(__name__)
@@ -36,6 +43,8 @@ class Watch:
         self.listener: Callable[[Heard], None] | None = None
         self.is_key_refused = False
         """The device ended a link because it does not know our key; the transport resets it."""
+        self.last_adapter: str | None = None
+        """The radio of the last visit."""
         self._heard: dict[str, Heard] = {}
 
     def put(self, heard: Heard) -> None:
@@ -93,7 +102,7 @@ class BleStack:
         self._watches = {address: Watch(address) for address in addresses}
         self._bus: SystemBus | None = None
         self._is_cleared = False
-        self._radios = {
+        self._adapters = {
             adapter: Radio(
                 adapter,
                 settings,
@@ -105,6 +114,8 @@ class BleStack:
             )
             for adapter in settings.adapters
         }
+        self._proxies = self._made_proxies(moments) if settings.proxies else {}
+        self._radios: dict[str, BleRadio] = {**self._adapters, **self._proxies}
 
     def add(self, address: str) -> None:
         """Listen to a further device."""
@@ -129,16 +140,16 @@ class BleStack:
         """The watch of one device. KeyError: not one of the addresses."""
         return self._watches[address]
 
-    def radio(self, adapter: str) -> Radio:
-        """One adapter of the settings. KeyError: not one of them."""
+    def radio(self, adapter: str) -> BleRadio:
+        """One adapter or proxy of the settings. KeyError: not one of them."""
         return self._radios[adapter]
 
     def states(self) -> tuple[RadioState, ...]:
-        """Every adapter now."""
+        """Every adapter and proxy now."""
         return tuple(radio.state for radio in self._radios.values())
 
     def adapters_for(self, address: str) -> tuple[str, ...]:
-        """The adapters that may reach a device: the one it is bonded with, else all."""
+        """The radios that may reach a device: the one it is bonded with, else all."""
         bonded = self.bonds.adapter_of(address)
         if bonded is None:
             return tuple(self._radios)
@@ -149,12 +160,32 @@ class BleStack:
         adapters = self.adapters_for(address)
         if not adapters:
             bonded = self.bonds.adapter_of(address)
-            return f"bonded with adapter {bonded}, which is not in the settings"
+            return f"bonded with {bonded}, which is not in the settings"
         reasons = [self._radios[adapter].reason for adapter in adapters]
         return None if None in reasons else reasons[0]
 
+    def choice(self, address: str, since_ms: int, *, is_to_pair: bool) -> Heard | None:
+        """By whom to visit a device that was heard since then.
+
+        is_to_pair  a bond is to be made: in a proxy only where no adapter hears the device, for a
+                    proxy knows no digits and does not tell when it makes a bond anew
+        """
+        watch = self._watches[address]
+        heard = watch.since(self.adapters_for(address), since_ms)
+        if is_to_pair:
+            heard = [each for each in heard if each.adapter in self._adapters] or heard
+        chances = [(each, self._radios[each.adapter].free_links) for each in heard]
+        return choose(chances, watch.last_adapter)
+
     async def run(self) -> None:
         """Serve until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for proxy in self._proxies.values():
+                group.create_task(proxy.run(), name=proxy.adapter)
+            if self._adapters or not self._proxies:
+                group.create_task(self._run_adapters(), name="adapters")
+
+    async def _run_adapters(self) -> None:
         while True:
             try:
                 await self._serve()
@@ -167,26 +198,33 @@ class BleStack:
 
         BleError: Bluetooth is not there now, so that its key cannot be dropped; nothing is done.
         """
+        adapter = self.bonds.adapter_of(address)
+        if adapter in self._proxies:
+            await self._proxies[adapter].forget(address)
+            self.bonds.forget(address)
+        elif self._adapters:
+            await self._forget_here(address, adapter)
+        watch = self._watches.get(address)
+        if watch is not None:
+            watch.changed.set()
+
+    async def _forget_here(self, address: str, adapter: str | None) -> None:
         await self._settled()
         if self._bus is None:
-            reasons = [radio.reason for radio in self._radios.values() if radio.reason]
+            reasons = [radio.reason for radio in self._adapters.values() if radio.reason]
             raise BleError(
                 Trouble.NO_BUS, f"{(reasons or ['Bluetooth starts'])[0]}; try again later"
             )
-        adapter = self.bonds.adapter_of(address)
         self.bonds.forget(address)
-        for name in (adapter,) if adapter else tuple(self._radios):
+        for name in (adapter,) if adapter else tuple(self._adapters):
             try:
                 await self._bus.remove_device(name, address)
             except BleError as error:
                 if error.trouble is not Trouble.GONE:
                     raise
-        watch = self._watches.get(address)
-        if watch is not None:
-            watch.changed.set()
 
     async def _serve(self) -> None:
-        bus = SystemBus(self.agent, self._radios, self._on_adapter_changed, self._on_key_refused)
+        bus = SystemBus(self.agent, self._adapters, self._on_adapter_changed, self._on_key_refused)
         async with bus:
             self._bus = bus
             self._is_settled.set()
@@ -195,7 +233,7 @@ class BleStack:
                 async with asyncio.TaskGroup() as group:
                     scans = [
                         group.create_task(radio.run(bus), name=f"scan {radio.adapter}")
-                        for radio in self._radios.values()
+                        for radio in self._adapters.values()
                     ]
                     scans.append(group.create_task(self._keep_agent(bus), name="pairing agent"))
                     self._backoff.succeeded()
@@ -220,7 +258,7 @@ class BleStack:
         """
         if self._is_cleared:
             return
-        for adapter in self._radios:
+        for adapter in self._adapters:
             for address in tuple(self._watches):
                 if await bus.end_link(adapter, address):
                     _logger.info("link of an earlier process ended", extra={"device": address})
@@ -235,8 +273,28 @@ class BleStack:
     def _fail(self, reason: str) -> None:
         self._is_settled.set()
         _logger.warning("Bluetooth is not available", extra={"reason": reason})
-        for radio in self._radios.values():
+        for radio in self._adapters.values():
             radio.fail(reason)
+
+    def _made_proxies(self, moments: Moments) -> dict[str, "ProxyRadio"]:
+        from wardlight_edge.transports.esphome import ProxyOpener
+        from wardlight_edge.transports.esphome_radio import ProxyRadio
+
+        made = [
+            ProxyRadio(
+                proxy,
+                ProxyOpener(proxy),
+                moments,
+                self._watches.keys(),
+                silent_s=self.settings.silent_scan_s,
+                is_bonded=lambda address, adapter: self.bonds.adapter_of(address) == adapter,
+                heard=self._on_heard,
+                changed=self._on_radio_changed,
+                retry_s=min(1.0, self._retry_s),
+            )
+            for proxy in self.settings.proxies
+        ]
+        return {radio.adapter: radio for radio in made}
 
     def _on_heard(self, heard: Heard) -> None:
         watch = self._watches.get(heard.address)
@@ -244,7 +302,7 @@ class BleStack:
             watch.put(heard)
 
     def _on_adapter_changed(self, adapter: str) -> None:
-        radio = self._radios.get(adapter)
+        radio = self._adapters.get(adapter)
         if radio is not None:
             radio.disturb()
 

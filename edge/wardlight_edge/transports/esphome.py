@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final
 
 from aioesphomeapi import APIClient, BluetoothProxyFeature
-from aioesphomeapi.core import APIConnectionError
+from aioesphomeapi.core import APIConnectionError, TimeoutAPIError
 from bleak.backends.device import BLEDevice
 from bleak_esphome.backend.cache import ESPHomeBluetoothCache
 from bleak_esphome.backend.client import ESPHomeClient, ESPHomeClientData
@@ -35,6 +35,7 @@ from wardlight_edge.transports.esphome_key import read_key
 from wardlight_edge.transports.esphome_link import REQUEST_TIMEOUT_S, Packet, ProxyLink
 
 OPEN_TIMEOUT_S: Final = 30.0
+UNPAIR_S: Final = 2.0
 CLOSE_TIMEOUT_S: Final = 12.0  # its client waits 5 s for the proxy to count a freed link
 KEEPALIVE_S: Final = 10.0  # a proxy that does not answer for 4.5 of them is away
 _CONNECTS: Final = BluetoothProxyFeature.ACTIVE_CONNECTIONS | BluetoothProxyFeature.REMOTE_CACHING
@@ -56,7 +57,7 @@ class Proxy:
         self._api = api
         self._data = data
         self._lost = lost
-        self._unlisten: Callable[[], None] = lambda: None
+        self._heard: Callable[[Packet], None] = lambda _: None
         self._features = int(
             data.device_info.bluetooth_proxy_feature_flags_compat(data.api_version)
         )
@@ -84,14 +85,11 @@ class Proxy:
                 "firmware is older than 2023.6",
             )
 
-        def on_batch(batch: Any) -> None:
-            for each in batch.advertisements:
-                address = _text(each.address)
-                heard(Packet(address, each.address_type, each.rssi, bytes(each.data)))
-
+        self._heard = heard
         with as_ble_error("asking for advertisements"):
-            self._unlisten()
-            self._unlisten = self._api.subscribe_bluetooth_le_raw_advertisements(on_batch)
+            # Asked again with the same method this is no second subscription. It is never taken
+            # back: a proxy without a listener ends all links.
+            self._api.subscribe_bluetooth_le_raw_advertisements(self._on_batch)
 
     def count_links(self, reported: Callable[[int, int], None]) -> None:
         """Ask to be told (free, limit) of its links whenever that changes."""
@@ -106,8 +104,12 @@ class Proxy:
     async def forget(self, address: str) -> None:
         """Drop the proxy's key of a device; none there is no error."""
         with as_ble_error("dropping the bond"):
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                await self._api.bluetooth_device_unpair(_number(address))
+            try:
+                await self._api.bluetooth_device_unpair(_number(address), UNPAIR_S)
+            except TimeoutAPIError:
+                # ESPHome (2026.6, and before) answers with the message for pairing, which the
+                # library does not take for an answer. That the proxy lives is all to be had.
+                await self._api.device_info()
 
     @asynccontextmanager
     async def connected(
@@ -144,6 +146,11 @@ class Proxy:
             raise
         finally:
             await _disconnect(client, peer.address)
+
+    def _on_batch(self, batch: Any) -> None:
+        for each in batch.advertisements:
+            address = _text(each.address)
+            self._heard(Packet(address, each.address_type, each.rssi, bytes(each.data)))
 
     async def _register(
         self, address: str, handle: int, taken: Callable[[int, bytearray], None]

@@ -13,12 +13,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from wardlight_edge.config import BleSettings
 from wardlight_shared.errors import ConfigError
 
 KEY_BYTES: Final = 32
 _NEEDED: Final = ("aioesphomeapi", "bleak_esphome")
 # Group read stays allowed: systemd shows the access list of a credential as group bits.
 _FORBIDDEN: Final = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
+
+
+def check_proxies(settings: BleSettings) -> None:
+    """ConfigError unless the proxies of the settings can be spoken with."""
+    if settings.enabled and settings.proxies:
+        check_installed()
+        for proxy in settings.proxies:
+            read_key(proxy.noise_key_file)
 
 
 def check_installed() -> None:

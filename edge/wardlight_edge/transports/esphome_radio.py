@@ -4,7 +4,8 @@
   page as that of an adapter is.
 - A proxy that is silent for ``silent_scan_s`` is asked for its adverts again: it has room for one
   listener, and may have held it for a connection of ours that it did not know to be dead. When that
-  does not help it is left and connected anew, but never while a link stands.
+  does not help it is left and connected anew, but never while a link stands, and the reason says
+  so until it is heard.
 """
 
 import asyncio
@@ -26,6 +27,9 @@ from wardlight_edge.transports.link_budget import LinkBudget
 
 FIRST_RETRY_S: Final = 1.0
 LONGEST_RETRY_S: Final = 60.0
+SILENT: Final = (
+    "forwards nothing: it has one listener, so no other program (Home Assistant) may use it"
+)
 _logger = logging.getLogger(__name__)
 
 
@@ -63,7 +67,7 @@ class ProxyRadio:
         self._budget = LinkBudget(settings.max_links, changed)
         self._connecting = asyncio.Lock()
         self._proxy: OpenProxy | None = None
-        self._reason: str | None = f"{self.adapter} is not connected yet"
+        self._reason: str | None = None
         self._last_ms: int | None = None
         self._silent_rounds = 0
         self._scan_restarts = 0
@@ -79,7 +83,7 @@ class ProxyRadio:
         return RadioState(
             adapter=self.adapter,
             reason=self._reason,
-            is_scanning=self._reason is None,
+            is_scanning=self._proxy is not None,
             links=self._budget.links,
             last_advertisement_mono_ms=self._last_ms,
             scan_restarts=self._scan_restarts,
@@ -118,7 +122,8 @@ class ProxyRadio:
                 timeout_s=timeout_s,
                 measures=measures,
             ) as link:
-                yield link
+                with self._budget.standing():
+                    yield link
         except BleError as error:
             if error.trouble is Trouble.PAIRING and heard.is_paired:
                 raise BleError(Trouble.KEY_MISSING, str(error)) from error
@@ -139,6 +144,9 @@ class ProxyRadio:
                     self._fail(await self._serve(proxy))
             except BleError as error:
                 self._fail(str(error))
+            except Exception:
+                _logger.exception("proxy ended by a fault", extra={"adapter": self.adapter})
+                self._fail("was left for a fault; see the log")
             await asyncio.sleep(self._backoff.failed())
 
     async def _serve(self, proxy: OpenProxy) -> str:
@@ -147,23 +155,24 @@ class ProxyRadio:
         try:
             proxy.listen(lambda packet: self._on_packet(proxy, packet))
             if proxy.makes_links:
-                proxy.count_links(self._budget.reported)
+                proxy.count_links(self._budget.told)
             else:
                 _logger.info("proxy makes no links", extra={"adapter": self.adapter})
-            self._set_reason(None)
+            if not self._silent_rounds:
+                self._set_reason(None)
             self._backoff.succeeded()
             while not await self._is_lost(proxy):
                 self._silent_rounds += 1
                 self._scan_restarts += 1
                 _logger.info("silent proxy asked again", extra={"adapter": self.adapter})
                 if self._silent_rounds > 1 and not self._budget.links:
-                    return "was silent and is connected anew"
+                    return SILENT
                 proxy.listen(lambda packet: self._on_packet(proxy, packet))
                 self._changed()
             return "has closed the connection"
         finally:
             self._proxy = None
-            self._budget.reported(0, 0)
+            self._budget.told(0, 0)
 
     async def _is_lost(self, proxy: OpenProxy) -> bool:
         """Wait until the proxy is away (True) or has been silent for too long (False)."""
@@ -183,6 +192,7 @@ class ProxyRadio:
     def _on_packet(self, proxy: OpenProxy, packet: Packet) -> None:
         self._last_ms = self._moments.mono_ms()
         self._silent_rounds = 0
+        self._set_reason(None)
         if packet.address not in self._wanted:
             return
         # A proxy does not tell whom it is bonded with; our own book does.
@@ -203,7 +213,8 @@ class ProxyRadio:
 
     def _open_proxy(self) -> OpenProxy:
         if self._proxy is None:
-            raise BleError(Trouble.GONE, f"{self._reason}; try again later")
+            reason = self._reason or f"{self.adapter} is not connected yet"
+            raise BleError(Trouble.GONE, f"{reason}; try again later")
         return self._proxy
 
     def _fail(self, reason: str) -> None:

@@ -1,13 +1,13 @@
 """How many links a proxy may hold, when it says itself how many it has left.
 
-A proxy has few (three, as a rule) and may lend some to another program. It reports after each
-connect and disconnect how many are free, so for a moment its count is older than ours: the links of
-others are what it misses beyond our own, and what we have just taken counts at once.
+A proxy has few (three, as a rule) and may lend some to another program. It tells after each connect
+and disconnect how many are free. What has been promised to a visit and is not connected yet it
+cannot know: that is taken off.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 
@@ -23,8 +23,9 @@ class LinkBudget:
         self._max_links = max_links
         self._changed = changed
         self._limit = 0
-        self._foreign = 0
+        self._told_free = 0
         self._links = 0
+        self._standing = 0
         self._streams = 0
         self._stirred = asyncio.Event()
 
@@ -36,12 +37,12 @@ class LinkBudget:
     @property
     def free(self) -> int:
         """Links that could be taken now."""
-        return max(self._usable - self._links, 0)
+        promised = self._links - self._standing
+        return max(min(self._told_free - promised, self._max_links - self._links), 0)
 
-    def reported(self, free: int, limit: int) -> None:
-        """The proxy has said how many of its links are free."""
-        self._limit = max(limit, 0)
-        self._foreign = max(self._limit - max(free, 0) - self._links, 0)
+    def told(self, free: int, limit: int) -> None:
+        """The proxy has said how many of its links are free; of none it is away."""
+        self._limit, self._told_free = limit, free
         self._tell()
 
     @asynccontextmanager
@@ -62,12 +63,17 @@ class LinkBudget:
             self._streams -= is_stream
             self._tell()
 
-    @property
-    def _usable(self) -> int:
-        return min(self._max_links, self._limit - self._foreign)
+    @contextmanager
+    def standing(self) -> Iterator[None]:
+        """A link stands: the proxy counts it now."""
+        self._standing += 1
+        try:
+            yield
+        finally:
+            self._standing -= 1
 
     def _is_free(self, is_stream: bool) -> bool:
-        if is_stream and self._streams >= max(self._usable - 1, 1):
+        if is_stream and self._streams >= max(min(self._max_links, self._limit) - 1, 1):
             return False
         return self.free > 0
 

@@ -30,9 +30,11 @@ class Air(Protocol):
     name: str
     features: int
     links: int
+    foreign_links: list[int]
     bonds: dict[str, set[str]]
     listener: "ClientSession | None"
     listen_requests: int
+    connects: int
 
     def free_links(self) -> int:
         """Links that can be lent now."""
@@ -85,7 +87,7 @@ class ClientSession:
         """Tell the client how many links are free, if it has asked."""
         if self._counts_links:
             free, limit = self._proxy.free_links(), self._proxy.links
-            allocated = list(self.connected)
+            allocated = [*self.connected, *self._proxy.foreign_links]
             self._send(
                 pb.BluetoothConnectionsFreeResponse(free=free, limit=limit, allocated=allocated)
             )
@@ -113,6 +115,8 @@ class ClientSession:
     # -- requests for a device
 
     def _device_request(self, request: Any) -> None:
+        if self._proxy.listener is not self:
+            return  # all answers go to the listener, whoever asks
         address = int(request.address)
         match request.request_type:
             case kind if kind in {_WITH_CACHE, _WITHOUT_CACHE}:
@@ -126,7 +130,8 @@ class ClientSession:
                 self._send(pb.BluetoothDevicePairingResponse(address=address, **answer))
             case kind if kind == _UNPAIR:
                 had = self._proxy.bonds.pop(_text(address), None) is not None
-                self._send(pb.BluetoothDeviceUnpairingResponse(address=address, success=had))
+                # Not BluetoothDeviceUnpairingResponse: so does ESPHome 2026.6.5.
+                self._send(pb.BluetoothDevicePairingResponse(address=address, paired=had))
 
     def _connect(self, address: int) -> None:
         peripheral = self._proxy.in_range(address)
@@ -145,6 +150,7 @@ class ClientSession:
             self._tell_link(address, error=CONNECT_FAILED)
             return
         self.connected[address] = device
+        self._proxy.connects += 1
         self._tell_link(address, connected=True)
         self._proxy.report_links()
         device.begin()

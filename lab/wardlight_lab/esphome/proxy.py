@@ -43,11 +43,12 @@ class FakeProxy:
         self.name = name
         self.features = features
         self.links = links
-        self.foreign_links = 0
+        self.foreign_links: list[int] = []
         self.is_mute = False
         self.bonds: dict[str, set[str]] = {}
         self.listener: ClientSession | None = None
         self.listen_requests = 0
+        self.connects = 0
         self.port = 0
         self._key = key
         self._server: asyncio.Server | None = None
@@ -97,11 +98,11 @@ class FakeProxy:
     def free_links(self) -> int:
         """Links that can be lent now."""
         used = sum(len(session.connected) for session in self._sessions)
-        return max(self.links - self.foreign_links - used, 0)
+        return max(self.links - len(self.foreign_links) - used, 0)
 
-    def lend(self, foreign_links: int) -> None:
-        """Another program takes so many links."""
-        self.foreign_links = foreign_links
+    def lend(self, links: int) -> None:
+        """Another program holds so many links."""
+        self.foreign_links = [0x0200_0000_0100 + index for index in range(links)]
         self.report_links()
 
     def report_links(self) -> None:
