@@ -106,6 +106,8 @@ def _add(options: argparse.Namespace) -> int:
     settings = load(options.config)
     device = _device(options)
     profile = fitting_profile(settings.profiles_dir, device)
+    if profile.transport.adverts is not None:
+        device = msgspec.structs.replace(device, bind="address")  # it is never connected
     is_running = _changed(
         settings, lambda register: register.add(device), lambda gateway: gateway.ask(
             "add", Asked(device), type(None))
@@ -259,8 +261,15 @@ def _changed(
             without(Register.read(settings))
             return False
     except RegisterBusyError:
-        running(RunningGateway(settings))
+        running(_busy_gateway(settings))
         return True
+
+
+def _busy_gateway(settings: Settings) -> RunningGateway:
+    try:
+        return RunningGateway(settings)
+    except TransportError as error:
+        raise TransportError(f"{error}, but its devices are in use: is it starting?") from error
 
 
 def _check_folder(data_dir: Path) -> None:

@@ -22,6 +22,9 @@ _AGAIN: Final = "  six digits, as the device shows them: "
 def pair(gateway: RunningGateway, identity: str, seconds: float) -> int:
     """Open a window and see it through; returns the exit code."""
     window = gateway.ask("pair", Opened(identity, seconds), Window)
+    if window.phase in OVER:
+        _write(f"{identity}: {window.text}\n")
+        return 0 if window.phase is Phase.DONE else 1
     _write(
         f"{identity}: pairing, {window.seconds:.0f} s at most; Ctrl-C gives up\n"
         "  Put the device into pairing mode near the gateway. If it shows digits, type them here\n"

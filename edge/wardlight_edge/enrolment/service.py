@@ -22,6 +22,10 @@ from wardlight_shared.errors import ConfigError, StorageError, TransportError
 from wardlight_shared.profile import Profile
 
 _CHECK_S = 1.0
+RENEWED = (
+    "it only advertises, so there is no bond to make; its counter may begin anew with the next "
+    "thing it says"
+)
 _logger = logging.getLogger(__name__)
 
 
@@ -88,6 +92,9 @@ class Enrolment:
         device = self._runner.devices.get(opened.identity)
         if device is None or not opened.identity.startswith("ble:"):
             raise ConfigError(f"{opened.identity}: not a Bluetooth device of this gateway")
+        if self._runner.profile_of(device).transport.adverts is not None:
+            await self._runner.repair(opened.identity)
+            return self._desk.done(opened.identity, RENEWED)
         needs_bond = self._runner.needs_bond(device)
         needs_identity = device.bind == "first-use"
         if not needs_bond and not needs_identity:
@@ -147,10 +154,10 @@ class Enrolment:
 def fitting_profile(profiles_dir: Path, device: DeviceSettings) -> Profile:
     """The profile of a device. ConfigError: it is not there, or not for such a device."""
     profile = profiles.load(profiles_dir, [device.profile])[device.profile]
-    if device.bind == "first-use" and profile.transport.ble is None:
+    transport = profile.transport
+    if device.bind == "first-use" and transport.ble is None and transport.adverts is None:
         raise ConfigError(
-            f"device {device.identity}: profile {device.profile!r} is not for Bluetooth devices "
-            "that are connected"
+            f"device {device.identity}: profile {device.profile!r} is not for Bluetooth devices"
         )
     return profile
 

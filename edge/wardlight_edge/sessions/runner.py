@@ -32,7 +32,9 @@ from wardlight_edge.sessions.removal import give_up
 from wardlight_edge.sessions.sealing import Sealer
 from wardlight_edge.sessions.session import Session
 from wardlight_edge.sessions.waiting_room import Vault
-from wardlight_edge.transports.base import LinkChange, LinkState, Receiver, Transport
+from wardlight_edge.transports.base import Transport
+from wardlight_edge.transports.esphome_key import check_proxies
+from wardlight_edge.transports.switched_off import SwitchedOff
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.profile import Profile
 
@@ -112,6 +114,7 @@ class DeviceRunner:
             self.check(device)
         for identity, port in self._ports.items():
             check_port(identity, self._profile(identity, port.profile))
+        check_proxies(settings.ble)
 
     async def run(self) -> None:
         """Run until cancelled; what was received by then is in the outbox when this returns."""
@@ -325,7 +328,7 @@ class DeviceRunner:
 
             return SerialTransport(identity, device.port, profile, self._clock)
         if self._stack is None:
-            return _SwitchedOff(self._clock)
+            return SwitchedOff(self._clock)
         if isinstance(session, AdvertSession):
             from wardlight_edge.transports.ble_adverts import AdvertTransport
 
@@ -390,18 +393,3 @@ class _Listening:
 
     async def __call__(self) -> None:
         await self._runner.listen(self._identity)
-
-
-class _SwitchedOff:
-    """The transport of BLE devices where ``[ble] enabled = false``."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    async def run(self, receiver: Receiver) -> None:
-        reason = "Bluetooth is switched off in the settings ([ble] enabled)"
-        receiver.offer(LinkChange(LinkState.ABSENT, self._clock.mono_ms(), reason))
-        await asyncio.Event().wait()
-
-    def accepted(self, token: int) -> None:
-        del token
