@@ -17,7 +17,6 @@ from wardlight_shared.records import Lane
 
 _BODY: Final = attrgetter("body")
 _EVENT_ID: Final = attrgetter("event_id")
-_LANE: Final = attrgetter("lane")
 _MONO_MS: Final = attrgetter("mono_ms")
 _INSERT: Final = {
     False: "INSERT INTO record (seq, queue, kind, hour, body) VALUES ",
@@ -96,15 +95,13 @@ class Run:
             and (not self.records or bool(self.hidden) is (record.event_id is not None))
         )
 
-    def takes_all(self, records: Sequence[NewRecord]) -> bool:
-        """Whether records without event ids may follow, all of them."""
-        times = list(map(_MONO_MS, records))
-        return (
-            self.low <= min(times)
-            and max(times) < self.high
-            and set(map(_LANE, records)) == {self.lane}
-            and not self.hidden
-        )
+    def count_of(self, records: Sequence[NewRecord]) -> int:
+        """How many of these, from the first on, may follow; none of them has an event id."""
+        lane, low, high = self.lane, self.low, self.high
+        for place, record in enumerate(records):
+            if not low <= record.mono_ms < high or record.lane is not lane:
+                return place
+        return len(records)
 
     def values(self, cipher: Cipher) -> Iterator[object]:
         """Seal the rows; their columns, one row after the other."""
@@ -148,17 +145,22 @@ class Batch:
         """
         run = self.runs[-1] if self._adding_for == (boot, is_past) else None
         self._adding_for = (boot, is_past)
-        if records and not has_event(records):
-            run = self._run_for(records[0], run, boot, is_past=is_past)
-            if run.takes_all(records):
-                return self._add_all(records, run)
-        return self._add_each(records, run, boot, is_past=is_past)
+        if has_event(records):
+            return self._add_each(records, run, boot, is_past=is_past)
+        return self._add_runs(records, run, boot, is_past=is_past)
 
-    def _add_all(self, records: Sequence[NewRecord], run: Run) -> list[int]:
+    def _add_runs(
+        self, records: Sequence[NewRecord], run: Run | None, boot: int, *, is_past: bool
+    ) -> list[int]:
+        """Records without event ids, as many at once as follow one another."""
         first = self.next_seq
-        run.records.extend(records)
-        self.bytes += body_bytes(records) + OVERHEAD * len(records)
-        self.next_seq = first + len(records)
+        while records:
+            run = self._run_for(records[0], run, boot, is_past=is_past)
+            many = run.count_of(records)
+            run.records += records[:many]
+            self.next_seq += many
+            self.bytes += body_bytes(records[:many]) + OVERHEAD * many
+            records = records[many:]
         return list(range(first, self.next_seq))
 
     def _add_each(

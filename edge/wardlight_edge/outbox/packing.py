@@ -52,13 +52,14 @@ def cut(records: Sequence[NewRecord]) -> Iterator[tuple[int, Sequence[NewRecord]
     """Divide records into those of one row each, beside their column `kind`."""
     first = size = kind = 0
     for place, body in enumerate(map(_BODY, records)):
-        size += len(body) + _PLACE_BYTES
+        own_size = len(body) + _PLACE_BYTES
         own_kind = kind_of(body)
-        if place == first:
-            kind = own_kind
-        elif own_kind != kind or size > _MOST_BYTES or place - first == MOST_RECORDS:
+        size += own_size
+        if own_kind == kind and size <= _MOST_BYTES and place - first < MOST_RECORDS:
+            continue
+        if place > first:
             yield column(kind, place - first), records[first:place]
-            first, size, kind = place, len(body) + _PLACE_BYTES, own_kind
+        first, size, kind = place, own_size, own_kind
     if records:
         yield column(kind, len(records) - first), records[first:]
 
