@@ -36,6 +36,7 @@ class Habit:
     patience          how long it waits on a link for somebody to switch indications on
     waits_for_cccd    whether it sends only after a CCCD write on this link; a device that does not
                       sends as soon as the link of its bond is encrypted
+    needs_clock       whether it sends nothing until its clock was set, once for its life (A&D)
     """
 
     every: float | None = None
@@ -44,6 +45,7 @@ class Habit:
     linger: float = 0.5
     patience: float = 30.0
     waits_for_cccd: bool = True
+    needs_clock: bool = False
 
 
 class StoredRecordDevice(EmulatedDevice):
@@ -74,6 +76,9 @@ class StoredRecordDevice(EmulatedDevice):
         self.measurement = measurement
         self.pending: deque[Record] = deque(maxlen=MEMORY)
         self._sending = asyncio.Lock()
+        self._clock_is_set = asyncio.Event()
+        if not self.habit.needs_clock:
+            self._clock_is_set.set()
 
     def take_record(self, at: datetime) -> Record:
         """A record of the patient's vital signs at this device time."""
@@ -107,6 +112,11 @@ class StoredRecordDevice(EmulatedDevice):
         if not link.is_subscribed(self.measurement):
             await link.hang_up()
 
+    async def on_write(self, uuid: str, value: bytes) -> None:
+        """A clock that is set lets it send."""
+        await super().on_write(uuid, value)
+        self._clock_is_set.set()
+
     async def on_subscribed(self, link: Link, uuid: str) -> None:
         """Send what is stored, then hang up."""
         if uuid == self.measurement:
@@ -121,6 +131,7 @@ class StoredRecordDevice(EmulatedDevice):
             self.stop_advertising()
 
     async def _send_all(self, link: Link) -> None:
+        await self._clock_is_set.wait()
         while True:
             async with self._sending:
                 await self._send_pending(link)
