@@ -122,6 +122,11 @@ class EcgStrap(HeartRateStrap):
         if is_started:
             self._playing_ecg = task
 
+    @property
+    def is_playing(self) -> bool:
+        """Whether the ECG was started on this link."""
+        return self._playing_ecg is not None
+
     def next_frame(self) -> bytes:
         """The next 73 samples."""
         elapsed_ns = (self._count + SAMPLES_A_FRAME) * SECOND_NS // RATE

@@ -1,0 +1,1 @@
+"""A day of twenty devices in minutes: sessions, outbox and uplink under a stepped clock."""
