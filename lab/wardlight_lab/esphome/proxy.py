@@ -88,9 +88,7 @@ class FakeProxy:
             self._server.close()
         for session, writer in tuple(self._sessions.items()):
             session.end()
-            writer.close()
-        for handler in tuple(self._handlers):
-            handler.cancel()
+            writer.transport.abort()
         await asyncio.gather(*self._handlers, return_exceptions=True)
         if self._server is not None:
             await self._server.wait_closed()
