@@ -99,6 +99,7 @@ class SessionBench:
         profile: Profile,
         serial_number: str | None = None,
         *,
+        is_first_use: bool = False,
         outbox: RecordingOutbox | None = None,
         clock: ManualClock | None = None,
     ) -> None:
@@ -117,8 +118,15 @@ class SessionBench:
             is_clock_trusted=lambda: True,
             retry_s=0.01,
             vault=Vault(folder / "waiting", sealer.seal, sealer.open_sealed),
+            bound=lambda *bound: self.bound.append(bound),
         )
-        device = DeviceSettings(identity=IDENTITY, profile="profile", serial_number=serial_number)
+        self.bound: list[tuple[str, str | None]] = []
+        device = DeviceSettings(
+            identity=IDENTITY,
+            profile="profile",
+            serial_number=serial_number,
+            bind="first-use" if is_first_use else "address",
+        )
         self.session = Session(device, profile, self.gateway, self.entry)
         self.transport = Accepting()
 

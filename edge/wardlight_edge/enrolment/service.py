@@ -17,6 +17,7 @@ from wardlight_edge.config import DeviceSettings
 from wardlight_edge.enrolment.desk import PairingDesk
 from wardlight_edge.enrolment.messages import Changed, Opened, Removed, Window
 from wardlight_edge.enrolment.register import Register
+from wardlight_edge.sessions.fitting import check_device
 from wardlight_edge.sessions.runner import DeviceRunner, bound_to
 from wardlight_shared.errors import ConfigError, StorageError, TransportError
 from wardlight_shared.profile import Profile
@@ -43,6 +44,7 @@ class Enrolment:
         self._desk = desk
         self._profiles_dir = profiles_dir
         self._changing = asyncio.Lock()
+        # At most one entry for each device: it is used for the first time once.
         self._bound: asyncio.Queue[tuple[str, str | None]] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -64,7 +66,6 @@ class Enrolment:
         """Enrol a device and run it."""
         profile = fitting_profile(self._profiles_dir, device)
         async with self._changing:
-            self._runner.check(device, profile)
             await asyncio.to_thread(self._register.add, device)
             self._runner.add(device, profile)
         _logger.info("device enrolled", extra={"device": device.identity})
@@ -154,11 +155,7 @@ class Enrolment:
 def fitting_profile(profiles_dir: Path, device: DeviceSettings) -> Profile:
     """The profile of a device. ConfigError: it is not there, or not for such a device."""
     profile = profiles.load(profiles_dir, [device.profile])[device.profile]
-    transport = profile.transport
-    if device.bind == "first-use" and transport.ble is None and transport.adverts is None:
-        raise ConfigError(
-            f"device {device.identity}: profile {device.profile!r} is not for Bluetooth devices"
-        )
+    check_device(device, profile)
     return profile
 
 

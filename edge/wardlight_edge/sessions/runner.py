@@ -17,12 +17,13 @@ from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
 from wardlight_edge.outbox.base import Outbox
 from wardlight_edge.sessions.advert_memory import AdvertMemories
-from wardlight_edge.sessions.advert_session import AdvertSession, check_adverts, is_advertising
+from wardlight_edge.sessions.advert_session import AdvertSession, is_advertising
+from wardlight_edge.sessions.bluetooth import Bluetooth
 from wardlight_edge.sessions.board import DeviceBoard
 from wardlight_edge.sessions.bookmarks import Shelf
-from wardlight_edge.sessions.consent_codes import check_users
-from wardlight_edge.sessions.decoding import SERIAL_NUMBER, decoding_of
+from wardlight_edge.sessions.decoding import SERIAL_NUMBER
 from wardlight_edge.sessions.device_clock import is_after_release
+from wardlight_edge.sessions.fitting import check_device
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.lan import LanPort, check_port, ports_of
 from wardlight_edge.sessions.open_streams import OpenStreams
@@ -40,7 +41,6 @@ from wardlight_shared.profile import Profile
 
 if TYPE_CHECKING:
     from wardlight_edge.transports.ble_agent import Operator
-    from wardlight_edge.transports.ble_stack import BleStack
 
 STOP_S = 20.0  # BlueZ takes 3 s for a disconnect, a busy disk its time for the last block
 LONGEST_PAUSE_S = 60.0
@@ -78,7 +78,6 @@ class DeviceRunner:
         self._profiles = dict(profiles)
         self._devices = {each.identity: each for each in settings.devices}
         self._clock = clock
-        self._operator = operator
         self._bound = bound
         self._ports = ports_of(settings)
         listed = [(each.identity, each.profile) for each in settings.devices]
@@ -106,12 +105,15 @@ class DeviceRunner:
             bound=self._note_bound,
         )
         self._news = RadioNews(self._gateway)
-        self._stack: BleStack | None = None
+        self._bluetooth = Bluetooth(
+            settings.ble, data_dir / "bonds.json", clock, operator, self._news.put
+        )
+        self.board.watch_radios(self._bluetooth.states, self._bluetooth.heard_ms)
         self._transports: dict[str, Transport] = {}
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         for device in settings.devices:
-            self.check(device)
+            check_device(device, self.profile_of(device))
         for identity, port in self._ports.items():
             check_port(identity, self._profile(identity, port.profile))
         check_proxies(settings.ble)
@@ -146,13 +148,11 @@ class DeviceRunner:
 
     def bond_of(self, identity: str) -> str | None:
         """The adapter that a Bluetooth device is bonded with; None = none."""
-        if self._stack is None or not identity.startswith("ble:"):
-            return None
-        return self._stack.bonds.adapter_of(_address(identity))
+        return self._bluetooth.bond_of(identity)
 
     def add(self, device: DeviceSettings, profile: Profile) -> None:
         """Run a further device; the others go on. ConfigError: it cannot be run."""
-        self.check(device, profile)
+        check_device(device, profile)
         self._profiles[device.profile] = profile
         self._devices[device.identity] = device
         self.board.add(device.identity, device.profile)
@@ -183,14 +183,11 @@ class DeviceRunner:
 
     async def forget_bond(self, identity: str) -> None:
         """Drop the bond of a removed device. TransportError: BlueZ cannot be asked now."""
-        if self._stack is not None:
-            await self._stack.forget(_address(identity))
-            self._stack.drop(_address(identity))
+        await self._bluetooth.forget(identity)
 
     def operator_changed(self) -> None:
         """An operator has come or gone."""
-        if self._stack is not None:
-            self._stack.operator_changed()
+        self._bluetooth.operator_changed()
 
     async def repair(self, identity: str) -> None:
         """An operator repairs a BLE device's bond. ConfigError: no such device, or not BLE."""
@@ -262,19 +259,10 @@ class DeviceRunner:
     def _start_device(self, device: DeviceSettings) -> None:
         self._note_calibration(device)
         if device.identity.startswith("ble:") and self._settings.ble.enabled:
-            self._use_bluetooth(_address(device.identity))
+            begun = self._bluetooth.use(device.identity)
+            if begun is not None:
+                self._start("bluetooth", begun.run)
         self._start(device.identity, _Serving(self, device.identity))
-
-    def _use_bluetooth(self, address: str) -> None:
-        if self._stack is None:
-            self._stack = self._ble_stack()
-            self.board.watch_radios(self._stack.states, self._heard_ms)
-            self._start("bluetooth", self._stack.run)
-        self._stack.add(address)
-
-    def _heard_ms(self, identity: str) -> int | None:
-        is_listening = self._stack is not None and identity.startswith("ble:")
-        return self._stack.heard_ms(_address(identity)) if is_listening and self._stack else None
 
     def _note_calibration(self, device: DeviceSettings) -> None:
         due, entry = device.calibration_due, self.board.entry(device.identity)
@@ -290,25 +278,6 @@ class DeviceRunner:
         self._bound(identity, serial_number)
 
     # -- what a device needs
-
-    def check(self, device: DeviceSettings, profile: Profile | None = None) -> None:
-        """Whether a device can be run. ConfigError: what does not fit."""
-        profile = profile or self._profile(device.identity, device.profile)
-        if devices.is_conversing(profile.decoder):
-            devices.load_conversing(profile.decoder).conversation(profile.options)
-        else:
-            decoding_of(profile)
-        check_users(device, profile)
-        check_adverts(device, profile)
-        kind = device.identity.partition(":")[0]
-        ble = profile.transport.ble or profile.transport.adverts
-        needed = {"ble": ble, "serial": profile.transport.serial, "replay": True}
-        if kind not in needed:
-            raise ConfigError(f"device {device.identity}: {kind} devices are not supported yet")
-        if needed[kind] is None:
-            raise ConfigError(
-                f"device {device.identity}: profile {device.profile!r} has no [transport.{kind}]"
-            )
 
     def _profile(self, identity: str, name: str) -> Profile:
         profile = self._profiles.get(name)
@@ -327,13 +296,14 @@ class DeviceRunner:
             from wardlight_edge.transports.serial import SerialTransport
 
             return SerialTransport(identity, device.port, profile, self._clock)
-        if self._stack is None:
+        stack = self._bluetooth.stack
+        if stack is None:
             return SwitchedOff(self._clock)
         if isinstance(session, AdvertSession):
             from wardlight_edge.transports.ble_adverts import AdvertTransport
 
             kinds, silence_s = session.kinds, session.silence_s
-            return AdvertTransport(identity, kinds, silence_s, self._stack, self._clock)
+            return AdvertTransport(identity, kinds, silence_s, stack, self._clock)
         from wardlight_edge.transports.ble_device import BleTransport
 
         is_bound = device.serial_number is not None or device.bind == "first-use"
@@ -341,36 +311,17 @@ class DeviceRunner:
         return BleTransport(
             identity,
             profile,
-            self._stack,
+            stack,
             session.device_clock,
             self._clock,
             must_read=must_read,
             is_unknown=lambda: self._devices[identity].bind == "first-use",
         )
 
-    def _ble_stack(self) -> "BleStack":
-        from wardlight_edge.transports.ble_bonds import Bonds
-        from wardlight_edge.transports.ble_stack import BleStack
-
-        return BleStack(
-            self._settings.ble,
-            [_address(identity) for identity in self._devices if identity.startswith("ble:")],
-            Bonds(self._settings.data_dir / "bonds.json"),
-            self._clock,
-            operator=self._operator,
-            report=self._news.put,
-        )
-
 
 def bound_to(device: DeviceSettings, serial_number: str | None) -> DeviceSettings:
     """The device after its first use."""
     return msgspec.structs.replace(device, bind="address", serial_number=serial_number)
-
-
-def _address(identity: str) -> str:
-    from wardlight_edge.transports.ble_device import address_from_identity
-
-    return address_from_identity(identity)
 
 
 class _Serving:

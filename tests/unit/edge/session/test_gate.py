@@ -97,3 +97,30 @@ def test_a_number_that_changes_on_a_link_counts_as_it_is_now() -> None:
     gate.told("SN-1")
     gate.told("SN-9")
     assert gate.is_refusing
+
+
+def test_what_is_read_at_the_first_use_is_compared_from_then_on() -> None:
+    gate = Gate(needs=NOTHING, serial_number=None, is_first_use=True)
+    gate.link_up(0)
+    assert not gate.is_open(10 * HOLD_MS), "an unknown device never binds by itself"
+    gate.reads_done()
+    assert gate.is_in_doubt, "the number could not be read"
+    gate.link_up(1)
+    assert gate.told("SN-1"), "now it is bound"
+    assert gate.identity is Identity.ENROLLED
+    gate.link_up(2)
+    assert not gate.told("SN-2")
+    assert gate.is_refusing
+    gate.link_up(3)
+    assert not gate.told("SN-1")
+    assert gate.is_open(3)
+
+
+def test_a_device_without_a_number_is_bound_by_its_address() -> None:
+    gate = Gate(needs=NOTHING, serial_number=None, is_first_use=True)
+    gate.link_up(0)
+    assert gate.told(None)
+    assert gate.identity is Identity.BY_ADDRESS
+    gate.link_up(1)
+    assert not gate.told("SN-1")
+    assert gate.is_open(1)

@@ -269,3 +269,36 @@ async def test_an_operator_who_unbinds_the_device_ends_the_doubt(tmp_path: Path)
     async with after.running():
         await wait_until(after.outbox.events)
     assert not list((tmp_path / "waiting").iterdir())
+
+
+async def test_the_first_use_binds_and_another_number_is_refused(tmp_path: Path) -> None:
+    bench = SessionBench(tmp_path, CUFF, is_first_use=True)
+    async with bench.running():
+        bench.link(LinkState.CONNECTED)
+        bench.octets(BP)
+        await wait_until(lambda: bench.entry.waiting == 1)
+        assert not bench.bound
+        bench.octets(b"SN-1", SERIAL, is_read=True)
+        reads_done(bench)
+        await wait_until(bench.outbox.events)
+        bench.link(LinkState.WAITING)
+        bench.link(LinkState.CONNECTED)
+        bench.octets(b"SN-2", SERIAL, is_read=True)
+        bench.octets(BP_HIGH)
+        await wait_until(lambda: bench.entry.state == "wrong-device")
+        await bench.settled()
+    assert bench.bound == [(IDENTITY, "SN-1")]
+    assert len(bench.outbox.events()) == 1
+    assert known_by(bench)[0] == "serial-number"
+
+
+async def test_a_first_use_without_a_number_binds_to_the_address(tmp_path: Path) -> None:
+    bench = SessionBench(tmp_path, CUFF, is_first_use=True)
+    async with bench.running():
+        bench.link(LinkState.CONNECTED)
+        bench.octets(BP)
+        reads_done(bench, SERIAL)
+        await wait_until(bench.outbox.events)
+        await wait_until(lambda: known_by(bench))
+    assert bench.bound == [(IDENTITY, None)]
+    assert known_by(bench) == ["address"]

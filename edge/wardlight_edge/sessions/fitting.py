@@ -1,0 +1,31 @@
+"""Whether a device can be run with its profile: asked before it is enrolled, and at the start.
+
+Errors  ConfigError: what does not fit
+"""
+
+from wardlight_edge import devices
+from wardlight_edge.config import DeviceSettings
+from wardlight_edge.sessions.advert_session import check_adverts
+from wardlight_edge.sessions.consent_codes import check_users
+from wardlight_edge.sessions.decoding import decoding_of
+from wardlight_shared.errors import ConfigError
+from wardlight_shared.profile import Profile
+
+
+def check_device(device: DeviceSettings, profile: Profile) -> None:
+    """The decoder is there and takes the profile's options, and the ways to the device agree."""
+    if devices.is_conversing(profile.decoder):
+        devices.load_conversing(profile.decoder).conversation(profile.options)
+    else:
+        decoding_of(profile)
+    check_users(device, profile)
+    check_adverts(device, profile)
+    kind = device.identity.partition(":")[0]
+    ble = profile.transport.ble or profile.transport.adverts
+    needed = {"ble": ble, "serial": profile.transport.serial, "replay": True}
+    if kind not in needed:
+        raise ConfigError(f"device {device.identity}: {kind} devices are not supported yet")
+    if needed[kind] is None:
+        raise ConfigError(
+            f"device {device.identity}: profile {device.profile!r} has no [transport.{kind}]"
+        )
