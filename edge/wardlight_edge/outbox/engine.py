@@ -15,16 +15,16 @@ from typing import Final, TypeVar
 
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import OutboxSettings
+from wardlight_edge.outbox.accepting import Accepting
 from wardlight_edge.outbox.base import Choice, Level, NewRecord, OutboxStatus
-from wardlight_edge.outbox.batch import body_bytes
 from wardlight_edge.outbox.database import DiskFull
 from wardlight_edge.outbox.dictionary import Dictionary
 from wardlight_edge.outbox.lifecycle import Lifecycle
 from wardlight_edge.outbox.open_outbox import OpenOutbox
-from wardlight_edge.outbox.progress import CORRUPT, buried, news_record
-from wardlight_edge.outbox.queues import Moment
+from wardlight_edge.outbox.progress import CORRUPT
 from wardlight_edge.outbox.settlement import Settlement
 from wardlight_edge.outbox.space import Space
+from wardlight_edge.outbox.upkeep import Upkeep
 from wardlight_shared.errors import ConfigError, OutboxCorrupt, OutboxFull, StorageError
 from wardlight_shared.records import Record
 from wardlight_shared.timestamps import Anchor
@@ -60,7 +60,9 @@ class Engine:
         # On a full disk a checkpoint writes into what the reserve gives back.
         self._log_bytes = min(_LOG_BYTES, settings.quota_bytes // 16, settings.reserve_bytes // 2)
         self._current: OpenOutbox | None = None
-        self._appended = self._refused = self._settled = self._thinned = 0
+        self._upkeep = Upkeep(self._space)
+        self._accepting = Accepting(path, self._space, self._upkeep)
+        self._refused = self._settled = 0
         self.epoch = self.boot = 0
 
     def open(self) -> None:
@@ -77,7 +79,7 @@ class Engine:
         """Accept calls in one transaction; each gets its seqs or the error it was refused with."""
         results: _Results
         try:
-            results = self._run(lambda now: self._append(now, calls))
+            results = list(self._run(lambda now: self._accepting.append(now, calls)))
         except DiskFull as error:
             results = [OutboxFull(str(error))] * len(calls)
         except StorageError as error:
@@ -96,7 +98,7 @@ class Engine:
                 choice, now_ms=now_ms, max_records=max_records, max_bytes=max_bytes
             )
             if damaged:
-                self._bury(now, damaged)
+                now.bury(damaged)
             return records
 
         return self._run(operation)
@@ -140,7 +142,7 @@ class Engine:
     def has_work(self) -> bool:
         """Whether ``rest`` has something to do at once."""
         now = self._current
-        return now is not None and self._may_salvage(now)
+        return now is not None and self._upkeep.may_salvage(now)
 
     def rest(self) -> bool:
         """Do one step of the work that waits for a quiet moment; True = there is more."""
@@ -148,78 +150,10 @@ class Engine:
 
     # ---------------------------------------------------------------- operations
 
-    def _append(self, now: OpenOutbox, calls: Sequence[Sequence[NewRecord]]) -> _Results:
-        if self._space.is_out:
-            return [OutboxFull(f"{self._path}: the disk is full; free some space")] * len(calls)
-        results = self._append_once(now, calls)
-        refused = [place for place, one in enumerate(results) if isinstance(one, OutboxFull)]
-        if refused and self._thin(now):
-            while self._thin(now):
-                pass
-            again = self._append_once(now, [calls[place] for place in refused])
-            for place, result in zip(refused, again, strict=True):
-                results[place] = result
-        return results
-
-    def _append_once(self, now: OpenOutbox, calls: Sequence[Sequence[NewRecord]]) -> _Results:
-        before = now.rows.highest
-        results = now.rows.append(
-            calls,
-            boot=now.file.boot,
-            now_ms=self._clock.mono_ms(),
-            room_bytes=self._space.room_bytes,
-        )
-        self._appended += now.rows.highest - before
-        self._space.added(now.database, now.rows.appended_bytes)
-        for records, result in zip(calls, results, strict=True):
-            if isinstance(result, OutboxFull):
-                self._space.refused(body_bytes(records))
-        if self._space.wants_thinning:
-            self._thin(now)
-        return list(results)
-
-    def _thin(self, now: OpenOutbox) -> int:
-        removed = now.thinner.step(self._moment(now))
-        if removed:
-            self._thinned += removed
-            self._space.measure(now.database)
-            _log.warning("outbox nearly full: thinned by policy", extra={"records": removed})
-        return removed
-
-    def _bury(self, now: OpenOutbox, spans: list[tuple[int, int]]) -> None:
-        """Rows that fail their authentication can be read by nobody: name them as a gap."""
-        moment = self._moment(now)
-        reaches = [now.rows.reach(first) for first, _ in spans]
-        told = buried(spans, reaches, now.file.before)
-        batch = now.rows.batch(moment.mono_ms)
-        batch.add([news_record(one, moment) for one in told], moment.boot)
-        removed = now.rows.exchange(spans, batch)
-        _log.error("damaged records removed and reported as a gap", extra={"records": removed})
-
     def _rest(self, now: OpenOutbox) -> bool:
-        has_more = self._maintain(now)
+        has_more = self._upkeep.step(now)
         now.note_log()
         return has_more
-
-    def _maintain(self, now: OpenOutbox) -> bool:
-        space = self._space
-        if space.is_out:
-            space.recover(now.database)
-        else:
-            space.hold_reserve()
-            space.measure(now.database)
-        if space.wants_thinning and self._thin(now):
-            return True
-        if self._may_salvage(now):
-            now.salvage.step(self._moment(now))
-            return True
-        return space.shrink(now.database)
-
-    def _may_salvage(self, now: OpenOutbox) -> bool:
-        return now.salvage.is_running and self._space.level is not Level.FULL
-
-    def _moment(self, now: OpenOutbox) -> Moment:
-        return Moment(now.file.boot, self._clock.mono_ms(), self._clock.wall_ms())
 
     # ---------------------------------------------------------------- failures
 
@@ -306,9 +240,9 @@ class Engine:
             quota_bytes=self._quota_bytes,
             free_disk_bytes=measured.free_disk_bytes,
             level=self._space.level,
-            appended=self._appended,
+            appended=self._accepting.appended,
             refused=self._refused,
             settled=self._settled,
-            thinned=self._thinned,
+            thinned=self._upkeep.thinned,
             salvaging=now.salvage.is_running,
         )

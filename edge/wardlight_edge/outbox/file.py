@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from wardlight_edge.outbox.anchor_table import read_anchors, write_anchors
 from wardlight_edge.outbox.anchors import keep_best
 from wardlight_edge.outbox.cipher import Cipher, DamagedRow
 from wardlight_edge.outbox.database import Database
@@ -28,7 +29,6 @@ SCHEMA: Final = 2
 _BOOT_JUMP: Final = 1 << 16
 _EPOCH_BYTES: Final = 8
 _CHECK: Final = b"check"
-_ANCHOR: Final = b"anchor"
 
 
 class Carried(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class OutboxFile:
         self.boot = 0
         self.before = read_before(database)
         """The epochs that this file comes after; their last rows may be in it."""
-        self._anchors = _read_anchors(database, cipher)
+        self._anchors = read_anchors(database, cipher)
 
     @property
     def anchors(self) -> list[Anchor]:
@@ -89,7 +89,7 @@ class OutboxFile:
         if kept != self._anchors:
             with self.database.unsynced(), self.database.transaction():
                 self.database.execute("DELETE FROM anchor")
-                _write_anchors(self.database, self.cipher, kept)
+                write_anchors(self.database, self.cipher, kept)
             self._anchors = kept
 
     def keep_before(self, epochs: Iterable[int]) -> None:
@@ -164,7 +164,7 @@ def _make(database: Database, key: bytes, dictionary: Dictionary, carried: Carri
         database.execute(f"PRAGMA user_version = {low - (low >> 31 << 32)}")
         database.insert_many("INSERT INTO boot VALUES (?, ?)", list(carried.boots.items()))
         dictionary.write_all(database, cipher)
-        _write_anchors(database, cipher, carried.anchors)
+        write_anchors(database, cipher, carried.anchors)
         database.insert_many(
             "INSERT INTO salvage VALUES (?, ?, ?, 1, ?, ?, 0, 0)", carried.salvages
         )
@@ -217,26 +217,6 @@ def _opens_anything(database: Database, cipher: Cipher) -> bool:
     return bool(read_series(database, cipher)[0])
 
 
-def _read_anchors(database: Database, cipher: Cipher) -> list[Anchor]:
-    """Anchors that can be read; a lost one costs precision, not data."""
-    found: list[Anchor] = []
-    for number, sealed in database.rows("SELECT number, sealed FROM anchor ORDER BY number"):
-        try:
-            content = cipher.open_entry(_ANCHOR, number, sealed)
-            found.append(msgspec.msgpack.decode(content, type=Anchor))
-        except (DamagedRow, msgspec.MsgspecError, TypeError):
-            continue
-    return found
-
-
-def _write_anchors(database: Database, cipher: Cipher, anchors: Sequence[Anchor]) -> None:
-    rows = [
-        (number, anchor.boot, cipher.seal_entry(_ANCHOR, number, msgspec.msgpack.encode(anchor)))
-        for number, anchor in enumerate(anchors, 1)
-    ]
-    database.insert_many("INSERT INTO anchor VALUES (?, ?, ?)", rows)
-
-
 def carry_over(database: Database, cipher: Cipher) -> tuple[dict[int, str], list[Anchor]]:
     """Boots and anchors of a damaged file, as far as they can be read."""
     boots: dict[int, str] = {}
@@ -247,7 +227,7 @@ def carry_over(database: Database, cipher: Cipher) -> tuple[dict[int, str], list
         # Rows may carry boot numbers that are not named any more: never give those again.
         boots[max(boots, default=0) + _BOOT_JUMP] = "boots whose names were lost"
     try:
-        anchors = _read_anchors(database, cipher)
+        anchors = read_anchors(database, cipher)
     except StorageError:
         anchors = []
     return boots, anchors

@@ -1,5 +1,6 @@
 """An open outbox file and everything in memory that follows it."""
 
+import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,13 +8,15 @@ from pathlib import Path
 from wardlight_edge.clock import Clock
 from wardlight_edge.outbox import aside, trace
 from wardlight_edge.outbox.file import OutboxFile
-from wardlight_edge.outbox.progress import CORRUPT
-from wardlight_edge.outbox.queues import Waiting
+from wardlight_edge.outbox.progress import CORRUPT, buried, news_record
+from wardlight_edge.outbox.queues import Moment, Waiting
 from wardlight_edge.outbox.rows import Rows
 from wardlight_edge.outbox.salvage import Salvage
 from wardlight_edge.outbox.thinning import Thinner
 from wardlight_edge.outbox.trace import Trace
 from wardlight_shared.errors import OutboxCorrupt
+
+_log = logging.getLogger(__name__)
 
 
 class OpenOutbox:
@@ -39,6 +42,20 @@ class OpenOutbox:
         self._log_identity = _identity(self._log_path)
         self._witness = trace.Witness(file.database.path)
         self._noted = rows.highest, 0
+
+    def moment(self) -> Moment:
+        """Now, on the clocks of the running boot."""
+        return Moment(self.file.boot, self._clock.mono_ms(), self._clock.wall_ms())
+
+    def bury(self, spans: list[tuple[int, int]]) -> None:
+        """Rows that fail their authentication can be read by nobody: name them as a gap."""
+        moment = self.moment()
+        reaches = [self.rows.reach(first) for first, _ in spans]
+        told = buried(spans, reaches, self.file.before)
+        batch = self.rows.batch(moment.mono_ms)
+        batch.add([news_record(one, moment) for one in told], moment.boot)
+        removed = self.rows.exchange(spans, batch)
+        _log.error("damaged records removed and reported as a gap", extra={"records": removed})
 
     def note(self) -> None:
         """After an operation: what is on the disk now, for whoever opens the files next."""

@@ -226,6 +226,22 @@ async def test_a_damaged_row_of_many_becomes_a_gap_that_names_them(tmp_path: Pat
     assert (gap.cause, gap.count, gap.seqs) == ("corrupt", 32, [(33, 64)])
 
 
+async def test_a_damaged_row_that_tells_a_wrong_length_is_named_whole(tmp_path: Path) -> None:
+    """It cannot be asked how many records it held: every number it may have had is named."""
+    clock, path = ManualClock(), tmp_path / "outbox.db"
+    async with sqlite_outbox(path, clock) as outbox:
+        await outbox.append([record(clock, number) for number in range(1, 101)])
+    _flip_bit_of(path, seq=33)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE record SET kind = kind % 16 WHERE seq = 33")
+    async with sqlite_outbox(path, clock) as outbox:
+        bodies = await taken(outbox)
+        bodies += await taken(outbox)
+    assert numbers(bodies) == [*range(1, 33), *range(65, 101)]
+    _, [gap] = reports(bodies)
+    assert (gap.cause, gap.count, gap.seqs) == ("corrupt", 1, [(33, 64)])
+
+
 async def test_a_row_that_lies_about_its_length_is_damage(tmp_path: Path) -> None:
     """The number of records stands in clear too; what is sealed decides."""
     clock, path = ManualClock(), tmp_path / "outbox.db"
