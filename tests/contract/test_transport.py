@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
@@ -14,13 +15,16 @@ from support.keeping_receiver import KeepingReceiver
 from support.waiting import wait_until
 from wardlight_edge.clock import SystemClock
 from wardlight_edge.config import BleSettings
+from wardlight_edge.devices import bthome
 from wardlight_edge.transports.base import LinkChange, LinkState, Octets, Transport
+from wardlight_edge.transports.ble_adverts import AdvertTransport
 from wardlight_edge.transports.ble_bonds import Bonds
 from wardlight_edge.transports.ble_device import BleTransport
 from wardlight_edge.transports.ble_stack import BleStack
 from wardlight_edge.transports.replay import ReplayTransport
 from wardlight_edge.transports.serial import SerialTransport
 from wardlight_lab.bluez import FakeBluez
+from wardlight_lab.devices.advertisers import BTHomeSensor
 from wardlight_lab.serialport.pty_port import PtyPort
 from wardlight_shared.profile import parse
 
@@ -43,6 +47,8 @@ class Bench(Protocol):
     transport: Transport
     keeps: bool
     """Whether the device keeps what nobody takes."""
+    has_links: bool
+    """Whether it is connected to."""
 
     async def send(self) -> None:
         """Let the device send something."""
@@ -55,6 +61,7 @@ class BleBench:
     """A cuff of the fake BlueZ."""
 
     keeps = True
+    has_links = True
 
     def __init__(self, folder: Path, bluez: FakeBluez) -> None:
         self.cuff = WatchedCuff()
@@ -74,10 +81,36 @@ class BleBench:
         """It hangs up by itself."""
 
 
+class AdvertBench:
+    """A sensor of the fake BlueZ that only advertises."""
+
+    keeps = False
+    has_links = False
+
+    def __init__(self, folder: Path, bluez: FakeBluez) -> None:
+        self.sensor = BTHomeSensor("54:48:E6:8F:80:A5", interval_s=0.02)
+        bluez.add(self.sensor)
+        clock = SystemClock()
+        bonds = Bonds(folder / "bonds.json")
+        self.stack = BleStack(BleSettings(), [self.sensor.address], bonds, clock, retry_s=0.1)
+        self.transport: Transport = AdvertTransport(
+            self.sensor.identity_text, bthome.ADVERTS, 300, self.stack, clock
+        )
+        self.sent = 0
+
+    async def send(self) -> None:
+        self.sent += 1
+        self.sensor.weigh(Decimal(60 + self.sent))
+
+    async def go(self) -> None:
+        self.sensor.in_range = False
+
+
 class SerialBench:
     """A pseudo-terminal."""
 
     keeps = False
+    has_links = True
 
     def __init__(self, port: PtyPort) -> None:
         self.port = port
@@ -97,6 +130,7 @@ class ReplayBench:
     """A capture of one line that grows no further."""
 
     keeps = True
+    has_links = True
 
     def __init__(self, folder: Path) -> None:
         lines = [{"t": place, "characteristic": "0x2A37", "hex": "00 48"} for place in range(3)]
@@ -113,11 +147,13 @@ class ReplayBench:
 
 
 @asynccontextmanager
-async def _ble(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+async def _ble(
+    kind: type[BleBench | AdvertBench], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
         bluez = await stack.enter_async_context(FakeBluez())
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bluez.address)
-        bench = BleBench(folder, bluez)
+        bench = kind(folder, bluez)
         serving = asyncio.create_task(bench.stack.run())
         try:
             # bleak keeps one connection of its own for the life of the loop: open it first.
@@ -129,7 +165,14 @@ async def _ble(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[B
             await asyncio.wait({serving})
 
 
-@pytest.fixture(params=[pytest.param("ble", marks=pytest.mark.dbus), "serial", "replay"])
+@pytest.fixture(
+    params=[
+        pytest.param("ble", marks=pytest.mark.dbus),
+        pytest.param("adverts", marks=pytest.mark.dbus),
+        "serial",
+        "replay",
+    ]
+)
 async def bench(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -138,9 +181,10 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     """Each transport with a device behind it."""
     match request.param:
-        case "ble":
+        case "ble" | "adverts" as kind:
             peer("dbus-daemon")
-            async with _ble(tmp_path, monkeypatch) as made:
+            made_by = BleBench if kind == "ble" else AdvertBench
+            async with _ble(made_by, tmp_path, monkeypatch) as made:
                 yield made
         case "serial":
             with PtyPort(tmp_path / "port") as port:
@@ -161,6 +205,8 @@ async def _run(bench: Bench, receiver: KeepingReceiver) -> AsyncIterator[None]:
 
 
 async def test_a_link_is_announced_before_its_octets_and_ended_after(bench: Bench) -> None:
+    if not bench.has_links:
+        pytest.skip("it is never connected")
     receiver = KeepingReceiver()
     async with _run(bench, receiver):
         await bench.send()
@@ -189,7 +235,7 @@ async def test_moments_never_go_back(bench: Bench) -> None:
 
 async def test_a_refusing_receiver_gets_nothing_a_device_can_keep(bench: Bench) -> None:
     if not bench.keeps:
-        pytest.skip("a line keeps nothing")
+        pytest.skip("a line or a broadcast keeps nothing")
     receiver = KeepingReceiver()
     receiver.refuses = True
     async with _run(bench, receiver):

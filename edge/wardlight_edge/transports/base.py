@@ -5,7 +5,7 @@ Rules every transport keeps (tests/contract/test_transport.py runs one suite on 
 1. ``run`` delivers until it is cancelled; a replay also ends at the end of its capture. A radio,
    wire or file in trouble is a LinkChange and another try, never an exception.
 2. CONNECTED comes before the first octets of a link, and every CONNECTED is followed by another
-   LinkChange when that link is over.
+   LinkChange when that link is over. What is only advertised comes without a link.
 3. ``mono_ms`` of the arrivals never goes back.
 4. A receiver that refuses (its outbox is full) gets nothing new from a device that can keep it.
 5. A cancelled ``run`` leaves no descriptor, no link and no lock behind.
