@@ -1,4 +1,4 @@
-"""Blood Pressure: Measurement 0x2A35, Intermediate Cuff Pressure 0x2A36, and both enhanced.
+"""Blood Pressure: Measurement 0x2A35, Intermediate Cuff Pressure 0x2A36, both enhanced; records.
 
 In      0x2A35, 0x2A36, one value of 7 to 19 bytes:
         flags u8 | systolic, diastolic, mean SFLOAT-Type | [date time 7] | [pulse SFLOAT-Type]
@@ -8,6 +8,7 @@ In      0x2A35, 0x2A36, one value of 7 to 19 bytes:
         | [user] | [status] | [user-facing time u32]
         0x2B35, 3 to 16 bytes: the same with one pressure in the place of three
         flags also b5 user-facing time, b6 seconds count from 2000 and not from 1900
+        0x2B36: a stored 0x2A35 or 0x2B34, see _blood_pressure_records.py, fetched by 0x2A52
 Out     systolic_bp, diastolic_bp, mean_bp in mm[Hg] and, where sent, pulse_rate_nibp in /min.
         kPa is converted (see _units), the number as sent is in raw_value. Status bits are flags
         of every reading. User 255 is Flag.USER_UNKNOWN.
@@ -16,7 +17,8 @@ Out     systolic_bp, diastolic_bp, mean_bp in mm[Hg] and, where sent, pulse_rate
         The time stamp of 0x2B34 is UTC, the user-facing time is what the display shows: the time
         of a Reading is the latter with its offset from the former, or UTC alone. 0 = not known
 Errors  DecodeError: length that the flags do not account for
-Source  Bluetooth BLS 1.1, 3.1 to 3.5; GSS Blood Pressure Measurement, Enhanced Blood Pressure
+Options racp_all = false: ask for all records as "from number 0"
+Source  Bluetooth BLS 1.1, 3.1 to 3.7; GSS Blood Pressure Measurement, Enhanced Blood Pressure
         Measurement, Enhanced Intermediate Cuff Pressure; IEEE 11073-20601 F.8
 Vectors tests/vectors/blood_pressure.toml
 """
@@ -26,6 +28,14 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final
 
+from wardlight_edge.devices import _racp
+from wardlight_edge.devices._base import Options
+from wardlight_edge.devices._blood_pressure_records import (
+    RECORD,
+    BloodPressureRecords,
+    RecordSegments,
+)
+from wardlight_edge.devices._dialogue import Bookmarks, Dialogue
 from wardlight_edge.devices._gatt import (
     DATE_TIME_LENGTH,
     Number,
@@ -37,7 +47,9 @@ from wardlight_edge.devices._gatt import (
     sfloat_number,
     user_index,
 )
+from wardlight_edge.devices._stored_records import asks_all
 from wardlight_edge.devices._units import convert
+from wardlight_shared.errors import DecodeError
 from wardlight_shared.floats import sfloat_from_word
 from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
 
@@ -96,7 +108,7 @@ def _measurement(value: bytes) -> tuple[Reading, ...]:
 def _enhanced(value: bytes) -> tuple[Reading, ...]:
     check_at_least("0x2B34", value, _HEAD.size)
     flags, systolic, diastolic, mean = _HEAD.unpack_from(value)
-    check_length("0x2B34", value, _HEAD.size + _ENHANCED_TAILS[flags & 0b111111])
+    check_length("0x2B34", value, _enhanced_length(value))
     stamp, user, pulse, status, at = None, None, None, 0, _HEAD.size
     if flags & _HAS_TIME:
         stamp = _U32.unpack_from(value, at)[0]
@@ -115,6 +127,21 @@ def _enhanced(value: bytes) -> tuple[Reading, ...]:
     return _readings(flags, (systolic, diastolic, mean), pulse, time, status | unset, user)
 
 
+def _length(value: bytes) -> int:
+    return _LENGTHS[value[0] & 0b11111]
+
+
+def _enhanced_length(value: bytes) -> int:
+    return _HEAD.size + _ENHANCED_TAILS[value[0] & 0b111111]
+
+
+def _record(value: bytes) -> tuple[Reading, ...]:
+    whole = RecordSegments(_RECORDED).take(value)
+    if whole is None:
+        raise DecodeError(f"{RECORD}: one segment of a record, it needs them all")
+    return decode(*whole)
+
+
 def _enhanced_intermediate(value: bytes) -> tuple[Reading, ...]:
     check_at_least("0x2B35", value, 3)
     check_length("0x2B35", value, 3 + _ENHANCED_TAILS[value[0] & 0b111111])
@@ -126,11 +153,18 @@ def _intermediate(value: bytes) -> tuple[Reading, ...]:
     return ()
 
 
+CONTROL_POINTS: Final = frozenset({_racp.CHANNEL})
+_RECORDED: Final[Mapping[str, Callable[[bytes], int]]] = {
+    "0x2A35": _length,
+    "0x2B34": _enhanced_length,
+}
 CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {
     "0x2A35": _measurement,
     "0x2A36": _intermediate,
     "0x2B34": _enhanced,
     "0x2B35": _enhanced_intermediate,
+    RECORD: _record,
+    _racp.CHANNEL: _racp.no_readings,
 }
 
 
@@ -139,11 +173,16 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
     return decode_value(CHARACTERISTICS, characteristic, value)
 
 
+def dialogue(options: Options, bookmarks: Bookmarks) -> Dialogue:
+    """Make the conversation that fetches the memory of one cuff."""
+    return BloodPressureRecords(bookmarks, _RECORDED, decode, asks_all=asks_all(options))
+
+
 def _checked(name: str, value: bytes) -> tuple[int, int, int, int]:
     """Return flags and the three pressure words of a value of the right length."""
     check_at_least(name, value, _HEAD.size)
     flags, systolic, diastolic, mean = _HEAD.unpack_from(value)
-    check_length(name, value, _LENGTHS[flags & 0b11111])
+    check_length(name, value, _length(value))
     return flags, systolic, diastolic, mean
 
 
