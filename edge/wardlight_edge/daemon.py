@@ -18,6 +18,7 @@ from wardlight_edge import profiles
 from wardlight_edge.clock import Clock, SystemClock
 from wardlight_edge.config import Settings, profile_names
 from wardlight_edge.enrolment import register
+from wardlight_edge.enrolment.commands import commands_of
 from wardlight_edge.enrolment.desk import PairingDesk
 from wardlight_edge.enrolment.register import Register
 from wardlight_edge.enrolment.service import Enrolment
@@ -28,7 +29,6 @@ from wardlight_edge.outbox.sqlite import SqliteOutbox
 from wardlight_edge.sd_notify import SystemdNotifier
 from wardlight_edge.sessions.runner import DeviceRunner
 from wardlight_edge.snapshots import Enrolled, SnapshotSource
-from wardlight_edge.status.commands import commands_of
 from wardlight_edge.status.server import StatusServer
 from wardlight_edge.uplink.uplink import Uplink
 from wardlight_shared.errors import ConfigError, StorageError
