@@ -119,7 +119,7 @@ class DeviceSettings(_Strict, frozen=True, kw_only=True):
     bind: Literal["address", "first-use"] = "address"
     bind_key_file: Path | None = None
     calibration_due: date | None = None
-    users: tuple[UserSettings, ...] = ()
+    users: Annotated[tuple[UserSettings, ...], Meta(max_length=32)] = ()
 
 
 class LanSettings(_Strict, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ Source  Bluetooth UDS 1.1, 3.2; WSS 1.0.1 and BCS 1.0, 3.2 (user); the times are
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum, auto
 from typing import Final
 
@@ -204,14 +204,20 @@ class UserConsents:
         return steps if isinstance(steps[0], Trouble) else (self._trouble(), *steps)
 
     def _trouble(self) -> Trouble:
-        told = [f"user {user}: {why}" for user, why in sorted(self._troubles.items())]
-        return Trouble("; ".join(told))
+        users: dict[str, list[int]] = {}
+        for user, why in sorted(self._troubles.items()):
+            users.setdefault(why, []).append(user)
+        return Trouble("; ".join(f"{_named(those)}: {why}" for why, those in users.items()))
 
     def _over(self) -> Steps:
         self._state = _State.OVER
         self._turn_ms = None
         done = Done(self._values.given, is_whole=not self._troubles)
         return (self._trouble(), done) if self._troubles else (done,)
+
+
+def _named(users: Sequence[int]) -> str:
+    return f"user{'s' if len(users) > 1 else ''} {', '.join(map(str, users))}"
 
 
 def _without_readings(decode: Callable[[bytes], object]) -> Callable[[bytes], tuple[()]]:

@@ -21,7 +21,7 @@ from wardlight_shared.model import Flag
 CONSENTS = tuple(Consent(user, 1000 + user) for user in (1, 2, 3))
 CODES = {each.user: each.code for each in CONSENTS}
 CONTROL = "0x2A9F"
-REFUSED = re.compile(r"user (\d+): the device refuses")
+REFUSED = re.compile(r"users? ([\d, ]+): the device refuses")
 
 
 def _weight(user: int | None, steps: int) -> bytes:
@@ -59,7 +59,8 @@ class Watched:
                     assert CODES[user] == code
                     assert user not in self.refused, "a refused code is not tried again"
                 case Trouble(reason):
-                    self.refused |= {int(each) for each in REFUSED.findall(reason)}
+                    for users in REFUSED.findall(reason):
+                        self.refused |= {int(each) for each in users.split(", ")}
                 case Fetched(readings, _):
                     self.taken += 1
                     for reading in readings:

@@ -138,8 +138,7 @@ def test_a_failure_is_for_this_link_only(result: int, word: str) -> None:
     scale.begin(200_000)
     scale.value(CONTROL, answer(4), 200_000)
     assert troubles(scale.value(CONTROL, answer(4), 200_000)) == [
-        "user 1: the device could not take the consent; it is asked again on the next link; "
-        "user 2: the device could not take the consent; it is asked again on the next link"
+        "users 1, 2: the device could not take the consent; it is asked again on the next link"
     ]
 
 
