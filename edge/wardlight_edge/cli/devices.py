@@ -4,7 +4,6 @@ A gateway that runs is told, and takes the change at once; without one the regis
 """
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -15,14 +14,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wardlight_edge.cli.arguments import Commands, add_command
-from wardlight_edge.cli.operator import RunningGateway
 from wardlight_edge.config import DeviceSettings, Settings, check_devices, load
-from wardlight_edge.enrolment.messages import Asked, Changed, Named, Removed
-from wardlight_edge.enrolment.register import Register, RegisterBusyError, held
 from wardlight_shared.errors import ConfigError, TransportError
 
 if TYPE_CHECKING:
+    from wardlight_edge.cli.operator import RunningGateway
     from wardlight_edge.enrolment.listing import Row
+    from wardlight_edge.enrolment.messages import Removed
+    from wardlight_edge.enrolment.register import Register
 
 PAIRING_S = 120.0
 _ADDRESS = re.compile(r"(?:ble:)?([0-9A-F]{2}(?:[:-]?[0-9A-F]{2}){5})", re.IGNORECASE)
@@ -101,6 +100,7 @@ def _seconds(text: str) -> float:
 
 
 def _add(options: argparse.Namespace) -> int:
+    from wardlight_edge.enrolment.messages import Asked
     from wardlight_edge.enrolment.service import fitting_profile
 
     settings = load(options.config)
@@ -164,7 +164,7 @@ def _list(options: argparse.Namespace) -> int:
         rows = _rows_of_files(settings)
         sys.stderr.write("wardlight-edge: the gateway does not run; what is written down:\n")
     if options.json:
-        _write(json.dumps(msgspec.to_builtins(rows), indent=2) + "\n")
+        _write(msgspec.json.format(msgspec.json.encode(rows)).decode() + "\n")
     else:
         _write(listing.table(rows))
     return 0
@@ -175,6 +175,7 @@ def _rows_of_files(settings: Settings) -> "list[Row]":
 
     from wardlight_edge import profiles
     from wardlight_edge.enrolment import listing
+    from wardlight_edge.enrolment.register import Register
     from wardlight_edge.transports.ble_bonds import Bonds
 
     register = Register.read(settings)
@@ -185,6 +186,7 @@ def _rows_of_files(settings: Settings) -> "list[Row]":
 
 
 def _set(options: argparse.Namespace) -> int:
+    from wardlight_edge.enrolment.messages import Changed
     from wardlight_edge.enrolment.service import with_changes
 
     settings = load(options.config)
@@ -200,6 +202,8 @@ def _set(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
+    from wardlight_edge.enrolment.messages import Named, Removed
+
     settings = load(options.config)
     identity = options.identity
     if not options.yes and not _is_sure(identity):
@@ -219,7 +223,7 @@ def _remove(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell_removed(removed: Removed) -> None:
+def _tell_removed(removed: "Removed") -> None:
     if removed.bond_left is not None:
         _write(f"  its bond could not be dropped ({removed.bond_left}): bluetoothctl remove it\n")
     elif removed.had_bond:
@@ -241,6 +245,7 @@ def _pair(options: argparse.Namespace) -> int:
 
 
 def _paired(settings: Settings, identity: str, seconds: float) -> int:
+    from wardlight_edge.cli.operator import RunningGateway
     from wardlight_edge.cli.pairing import pair
 
     return pair(RunningGateway(settings), identity, seconds)
@@ -251,10 +256,12 @@ def _paired(settings: Settings, identity: str, seconds: float) -> int:
 
 def _changed(
     settings: Settings,
-    without: Callable[[Register], object],
-    running: Callable[[RunningGateway], object],
+    without: "Callable[[Register], object]",
+    running: "Callable[[RunningGateway], object]",
 ) -> bool:
     """Make a change; True: the running gateway has made it."""
+    from wardlight_edge.enrolment.register import Register, RegisterBusyError, held
+
     _check_folder(settings.data_dir)
     try:
         with held(settings.data_dir):
@@ -265,7 +272,9 @@ def _changed(
         return True
 
 
-def _busy_gateway(settings: Settings) -> RunningGateway:
+def _busy_gateway(settings: Settings) -> "RunningGateway":
+    from wardlight_edge.cli.operator import RunningGateway
+
     try:
         return RunningGateway(settings)
     except TransportError as error:

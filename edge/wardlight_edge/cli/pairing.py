@@ -27,8 +27,8 @@ def pair(gateway: RunningGateway, identity: str, seconds: float) -> int:
         return 0 if window.phase is Phase.DONE else 1
     _write(
         f"{identity}: pairing, {window.seconds:.0f} s at most; Ctrl-C gives up\n"
-        "  Put the device into pairing mode near the gateway. If it shows digits, type them here\n"
-        "  within 30 s.\n"
+        "  An older bond is forgotten. Put the device into pairing mode near the gateway. If it\n"
+        "  shows digits, type them here within 30 s.\n"
     )
     conversation = _Conversation(gateway, window)
     try:

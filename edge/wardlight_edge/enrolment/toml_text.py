@@ -3,7 +3,6 @@
 Source  TOML 1.0.0: basic strings, arrays, inline tables
 """
 
-import json
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -48,4 +47,4 @@ def _value(value: object) -> str:
 
 def _string(text: str) -> str:
     """JSON's form of a string is TOML's, but for DEL."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")
