@@ -25,6 +25,7 @@ class DeviceSnapshot(msgspec.Struct, frozen=True):
     waiting          readings that wait until the device is known
     origin           where it is written down: "settings file" or "enrolled"
     heard_age_s      since it last gave a sign of life, also without data
+    signal_dbm       how well a radio heard it then
     bond             the adapter that holds its bond; "" = none, None = it needs none
     knows_serial     whether a serial number is compared; None = such a device has none
     calibration_due  day by which it must be calibrated, calibration what that means today
@@ -42,6 +43,7 @@ class DeviceSnapshot(msgspec.Struct, frozen=True):
     waiting: int = 0
     origin: str = "settings file"
     heard_age_s: float | None = None
+    signal_dbm: int | None = None
     bond: str | None = None
     knows_serial: bool | None = None
     calibration_due: date | None = None

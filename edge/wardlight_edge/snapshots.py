@@ -121,6 +121,7 @@ def _device(
         waiting=status.waiting,
         origin=enrolled.origin,
         heard_age_s=_age_s(status.heard_mono_ms, now_ms),
+        signal_dbm=status.signal_dbm,
         bond=enrolled.bond,
         knows_serial=enrolled.knows_serial,
         calibration_due=status.calibration_due,

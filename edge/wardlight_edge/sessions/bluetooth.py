@@ -56,6 +56,12 @@ class Bluetooth:
             return None
         return self.stack.heard_ms(address_of(identity))
 
+    def signal_dbm(self, identity: str) -> int | None:
+        """How well a device was heard last."""
+        if self.stack is None or not identity.startswith("ble:"):
+            return None
+        return self.stack.signal_dbm(address_of(identity))
+
     def bond_of(self, identity: str) -> str | None:
         """The adapter that a device is bonded with; None = none."""
         if self.stack is None or not identity.startswith("ble:"):

@@ -45,6 +45,7 @@ class DeviceStatus(msgspec.Struct, frozen=True):
     state         a word of docs/operations.md: a LinkState, or silent, unverified, wrong-device,
                   outbox-full, storage-error, failed
     heard_mono_ms when it last gave a sign of life, also without data
+    signal_dbm    how well a radio heard it then
     reason        a sentence for a person when something is wrong, else None
     waiting       readings that wait for what dates or identifies them
     last_error    the newest trouble, also when it is over
@@ -64,6 +65,7 @@ class DeviceStatus(msgspec.Struct, frozen=True):
     last_error: str | None
     waiting: int = 0
     heard_mono_ms: int | None = None
+    signal_dbm: int | None = None
     calibration_due: date | None = None
 
 
@@ -103,8 +105,10 @@ class DeviceEntry:
         """Note that something valid arrived."""
         self.last_data = (mono_ms, wall_ms)
 
-    def status(self, heard_mono_ms: int | None = None) -> DeviceStatus:
-        """A frozen copy; ``heard_mono_ms`` is when a radio heard the device last."""
+    def status(
+        self, heard_mono_ms: int | None = None, signal_dbm: int | None = None
+    ) -> DeviceStatus:
+        """A frozen copy; when and how well a radio heard the device last is given."""
         mono_ms, wall_ms = self.last_data or (None, None)
         signs = [each for each in (mono_ms, heard_mono_ms) if each is not None]
         return DeviceStatus(
@@ -122,6 +126,7 @@ class DeviceEntry:
             last_error=self.last_error,
             waiting=self.waiting,
             heard_mono_ms=max(signs, default=None),
+            signal_dbm=signal_dbm,
             calibration_due=self.calibration_due,
         )
 
@@ -133,6 +138,7 @@ class DeviceBoard:
         self._entries = {identity: DeviceEntry(identity, profile) for identity, profile in devices}
         self._radio_states: Callable[[], tuple[RadioState, ...]] = tuple
         self._heard: Callable[[str], int | None] = lambda _: None
+        self._signal: Callable[[str], int | None] = lambda _: None
 
     def entry(self, identity: str) -> DeviceEntry:
         """The writable entry of a device. KeyError: not in the settings."""
@@ -153,17 +159,22 @@ class DeviceBoard:
         self,
         states: Callable[[], tuple[RadioState, ...]],
         heard: Callable[[str], int | None] = lambda _: None,
+        signal: Callable[[str], int | None] = lambda _: None,
     ) -> None:
         """Where the adapters' states come from; called once, when Bluetooth is used.
 
-        ``heard`` says when a device was heard last, in monotonic ms.
+        ``heard`` says when a device was heard last, in monotonic ms; ``signal`` how well, in dBm.
         """
         self._radio_states = states
         self._heard = heard
+        self._signal = signal
 
     def devices(self) -> tuple[DeviceStatus, ...]:
         """Every device now."""
-        return tuple(entry.status(self._heard(name)) for name, entry in self._entries.items())
+        return tuple(
+            entry.status(self._heard(name), self._signal(name))
+            for name, entry in self._entries.items()
+        )
 
     def radios(self) -> tuple[RadioState, ...]:
         """Every adapter now; () without Bluetooth devices."""

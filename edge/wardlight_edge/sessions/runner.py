@@ -108,7 +108,8 @@ class DeviceRunner:
         self._bluetooth = Bluetooth(
             settings.ble, data_dir / "bonds.json", clock, operator, self._news.put
         )
-        self.board.watch_radios(self._bluetooth.states, self._bluetooth.heard_ms)
+        bluetooth = self._bluetooth
+        self.board.watch_radios(bluetooth.states, bluetooth.heard_ms, bluetooth.signal_dbm)
         self._transports: dict[str, Transport] = {}
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -192,6 +193,8 @@ class DeviceRunner:
     async def repair(self, identity: str) -> None:
         """An operator repairs a BLE device's bond. ConfigError: no such device, or not BLE."""
         repair = getattr(self._transports.get(identity), "repair", None)
+        if repair is None and identity in self._devices and not self._settings.ble.enabled:
+            raise ConfigError("Bluetooth is switched off in the settings ([ble] enabled)")
         if repair is None:
             raise ConfigError(f"{identity}: not a Bluetooth device of this gateway")
         await repair()

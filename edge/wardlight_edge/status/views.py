@@ -20,7 +20,8 @@ th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #8886
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
 _DEVICE_HEADINGS = (
-    "device", "profile", "state", "last data", "battery", "calibration", "readings", "errors",
+    "device", "profile", "state", "heard", "last data", "battery", "calibration", "readings",
+    "errors",
 )  # fmt: skip
 
 
@@ -71,12 +72,19 @@ def device_cells(device: DeviceSnapshot) -> tuple[str, ...]:
         device.identity,
         device.profile,
         device.state,
+        heard_text(device),
         age_text(device.last_data_age_s),
         battery,
         calibration_text(device.calibration_due, device.calibration),
         str(device.readings),
         str(device.decode_errors),
     )
+
+
+def heard_text(device: DeviceSnapshot) -> str:
+    """When it last gave a sign of life, and how well a radio heard it then."""
+    heard = age_text(device.heard_age_s)
+    return heard if device.signal_dbm is None else f"{heard}, {device.signal_dbm} dBm"
 
 
 def calibration_text(due: date | None, calibration: Calibration | None) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wardlight_edge.transports.esphome_radio import ProxyRadio
 
 STARTING_S = 10.0
+SIGNAL_MS = 10_000
 _logger = logging.getLogger(__name__)
 
 
@@ -66,6 +67,13 @@ class Watch:
     def last_ms(self) -> int | None:
         """When it was heard last."""
         return max((heard.mono_ms for heard in self._heard.values()), default=None)
+
+    @property
+    def signal_dbm(self) -> int | None:
+        """How well it was heard, by the radio that heard it best of those that heard it lately."""
+        since_ms = (self.last_ms or 0) - SIGNAL_MS
+        lately = (heard.rssi for heard in self._heard.values() if heard.mono_ms >= since_ms)
+        return max(lately, default=None)
 
     def best(self, adapters: Iterable[str], since_ms: int) -> Heard | None:
         """The strongest of the advertisements that one of the adapters has heard since then."""
@@ -129,6 +137,11 @@ class BleStack:
         """When a device was heard last, on the monotonic clock."""
         watch = self._watches.get(address)
         return None if watch is None else watch.last_ms
+
+    def signal_dbm(self, address: str) -> int | None:
+        """How well a device was heard last."""
+        watch = self._watches.get(address)
+        return None if watch is None else watch.signal_dbm
 
     def operator_changed(self) -> None:
         """An operator has come or gone: another way of pairing is offered, another device waits."""

@@ -112,6 +112,9 @@ async def test_an_advert_becomes_one_event_however_often_it_is_said(
         assert status.reason is None
         assert status.battery_percent == 61
         assert status.last_data_mono_ms is not None
+        assert status.heard_mono_ms is not None
+        assert status.signal_dbm is not None
+        assert -66 <= status.signal_dbm <= -54
         assert status.counts.decode_errors == 0
         assert run.outbox.statuses("battery")[0].data == {"percent": 61}
     assert values(run.outbox) == ["80.30", "80.30", "80.35"]

@@ -86,6 +86,14 @@ def test_a_device_in_doubt_is_said_with_what_waits() -> None:
     assert sentence in views.page(snapshot(doubt))
 
 
+def test_a_device_shows_when_and_how_well_it_was_heard() -> None:
+    heard = msgspec.structs.replace(DEVICE, heard_age_s=12.4, signal_dbm=-48)
+    assert "12 s ago, -48 dBm" in views.text(snapshot(heard))
+    assert "12 s ago, -48 dBm" in views.page(snapshot(heard))
+    wired = msgspec.structs.replace(DEVICE, heard_age_s=12.4)
+    assert "12 s ago  " in views.text(snapshot(wired))
+
+
 def test_empty_state_explains_itself() -> None:
     assert "wardlight-edge devices add" in views.text(snapshot())
     assert "wardlight-edge devices add" in views.page(snapshot())

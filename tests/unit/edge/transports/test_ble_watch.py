@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from wardlight_edge.transports.ble import Heard
-from wardlight_edge.transports.ble_stack import Watch
+from wardlight_edge.transports.ble_stack import SIGNAL_MS, Watch
 
 ADDRESS = "E0:00:00:00:00:01"
 
@@ -47,3 +47,15 @@ def test_the_newest_advertisement_of_an_adapter_replaces_the_one_before() -> Non
     assert found is not None
     assert found.mono_ms == 2000
     assert watch.changed.is_set()
+
+
+def test_the_signal_is_that_of_the_best_radio_of_late() -> None:
+    watch = Watch(ADDRESS)
+    assert watch.signal_dbm is None
+    watch.put(heard("hci0", 1000, rssi=-80))
+    watch.put(heard("hci1", 2000, rssi=-50))
+    assert watch.signal_dbm == -50
+    watch.put(heard("hci0", 2000 + SIGNAL_MS, rssi=-75))
+    assert watch.signal_dbm == -50
+    watch.put(heard("hci0", 2001 + SIGNAL_MS, rssi=-75))
+    assert watch.signal_dbm == -75, "the other one has not heard it lately"
