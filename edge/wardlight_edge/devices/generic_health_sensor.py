@@ -4,12 +4,14 @@ In      0x2B8B: segmentation u8 | observation; 0x2BDD: segmentation u8 | record 
         observation; _ghs_observation has the layout of an observation
         segmentation b0 first, b1 last segment, b2-7 a counter that rolls over at 63; one
         observation may take several notifications, which the assembler joins
+        0x2BF4, 0x2A52: answers of control points, see _ghs_records and _racp
 Out     a Reading for each number whose MDC code the code table has, in a unit the table permits:
         oximetry, pressures, temperature, spirometry (fev1, fvc, pef), etco2, inr, glucose ...
         The number as sent is in raw_value where a conversion was made. Measurement status:
         invalid is INVALID, not available NOT_MEASURED, test and calibration flags, settings of
         the device nothing at all. Patient 255 is Flag.USER_UNKNOWN. Discrete values, strings and
-        events are checked and give no Reading
+        events are checked and give no Reading. ``dialogue`` has the sensor send, and fetches what
+        it stored
 Errors  DecodeError: a part of an observation, lengths that do not fit, a unit that does not fit
         the metric, samples of a waveform, a lost segment
 Source  Bluetooth GHSS 1.0, 3.2 and 3.3; ETS 1.0, 3.1; GSS Live Health Observations
@@ -20,8 +22,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from wardlight_edge.devices import _racp
+from wardlight_edge.devices._base import Options
+from wardlight_edge.devices._dialogue import Bookmarks, Dialogue
 from wardlight_edge.devices._gatt import check_at_least, decode_value
 from wardlight_edge.devices._ghs_observation import readings
+from wardlight_edge.devices._ghs_records import CONTROL, ObservationRecords, answer_of_control
+from wardlight_edge.devices._stored_records import no_options
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import Reading
 
@@ -48,12 +55,23 @@ def _observation(name: str, value: bytes) -> tuple[Reading, ...]:
 CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {
     _LIVE: partial(_observation, _LIVE),
     _STORED: partial(_observation, _STORED),
+    CONTROL: answer_of_control,
+    _racp.CHANNEL: _racp.no_readings,
 }
+
+CONTROL_POINTS: Final = frozenset({CONTROL, _racp.CHANNEL})
+"""A profile that subscribes one of them has the sensor told to send."""
 
 
 def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
     """Decode one value of a characteristic of CHARACTERISTICS, all its segments joined."""
     return decode_value(CHARACTERISTICS, characteristic, value)
+
+
+def dialogue(options: Options, bookmarks: Bookmarks) -> Dialogue:
+    """Make the conversation with one sensor."""
+    no_options(options)
+    return ObservationRecords(bookmarks, decode, assembler)
 
 
 def assembler() -> "ObservationAssembler":
@@ -69,7 +87,7 @@ class ObservationAssembler:
 
     def take(self, characteristic: str, segment: bytes) -> bytes | None:
         """Take one notification; return the observation as if it had come in one segment."""
-        if characteristic not in CHARACTERISTICS:
+        if characteristic not in {_LIVE, _STORED}:
             return segment
         check_at_least(characteristic, segment, 1)
         counter, begun = segment[0] >> 2, self._begun.pop(characteristic, None)

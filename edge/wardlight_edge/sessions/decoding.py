@@ -37,11 +37,15 @@ OWN_OPTIONS = frozenset({"waveform", "trust_clock"})
 
 
 class Values(msgspec.Struct, frozen=True):
-    """Readings of one moment; ``is_stream`` says whether they are folded into blocks."""
+    """Readings of one moment; ``is_stream`` says whether they are folded into blocks.
+
+    joined  the value, where it came in several notifications; None = what arrived
+    """
 
     readings: tuple[Reading, ...]
     is_stream: bool
     samples: tuple[Samples, ...] = ()
+    joined: bytes | None = None
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -121,7 +125,10 @@ class GattDecoding:
         """Decode one value."""
         if self.is_about_device(arrival.channel):
             return [self._told(arrival)]
-        frame = self._frame(arrival)
+        octets = self._whole(arrival)
+        if octets is None:
+            return ()
+        frame = self._frame(arrival.channel, octets)
         check_numbers(frame.readings)
         samples = frame.samples if self._keeps_waveform else ()
         if not frame.readings and not samples:
@@ -129,7 +136,8 @@ class GattDecoding:
         is_stream = arrival.channel in self._streamed and all(
             reading.time is None for reading in frame.readings
         )
-        return [Values(frame.readings, is_stream, samples)]
+        joined = None if self._assembler is None else octets
+        return [Values(frame.readings, is_stream, samples, joined)]
 
     def restart(self) -> None:
         """Forget a value that was begun; the site is a device's for its life."""
@@ -139,18 +147,20 @@ class GattDecoding:
         """A GATT value is whole or a DecodeError."""
         return 0
 
-    def _frame(self, arrival: Octets) -> Frame:
-        """What a value says; nothing while more of it must come."""
+    def _whole(self, arrival: Octets) -> bytes | None:
+        """The value in the form of its specification; None while more of it must come."""
         if arrival.channel == CAPTURED:
-            return Frame(devices.load_gatt("replayed_readings").decode(CAPTURED, arrival.octets))
-        octets: bytes | None = devices.repaired(arrival.channel, arrival.octets, self._info)
-        if self._assembler is not None and octets is not None:
-            octets = self._assembler.take(arrival.channel, octets)
-        if octets is None:
-            return Frame(())
+            return arrival.octets
+        octets = devices.repaired(arrival.channel, arrival.octets, self._info)
+        return octets if self._assembler is None else self._assembler.take(arrival.channel, octets)
+
+    def _frame(self, channel: str, octets: bytes) -> Frame:
+        """What a whole value says."""
+        if channel == CAPTURED:
+            return Frame(devices.load_gatt("replayed_readings").decode(CAPTURED, octets))
         if isinstance(self._decoder, WaveformDecoder):
-            return self._decoder.decode_frame(arrival.channel, octets)
-        readings = self._decoder.decode(arrival.channel, octets)
+            return self._decoder.decode_frame(channel, octets)
+        readings = self._decoder.decode(channel, octets)
         return Frame(readings if self._sited is None else self._sited.at_site(readings, self._site))
 
     def _told(self, arrival: Octets) -> Told:

@@ -327,7 +327,9 @@ class Session:
             flagged = msgspec.structs.replace(values, readings=readings)
             self._records += self._stream.add(flagged, arrival)
         else:
-            self._records.append(self._events.record(readings, arrival, clock, waited))
+            whole = arrival.octets if values.joined is None else values.joined
+            named = msgspec.structs.replace(arrival, octets=whole)
+            self._records.append(self._events.record(readings, named, clock, waited))
 
     def _told(self, told: Told, arrival: Octets) -> None:
         if told.clock is not None:
