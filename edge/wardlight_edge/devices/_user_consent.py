@@ -8,6 +8,7 @@ consented; the rest it keeps. Hence around again: who steps on the scale may be 
 
 1. A code that the scale calls wrong is not sent again: a device may lock out a user whose code is
    tried too often. The reason stands on the board until another process starts with another code.
+   One that it took before is tried once more, on the next link.
 2. Whose a value is, the scale says. A value without a user, or of user 255, has USER_UNKNOWN and
    belongs to nobody, whoever has consented. One that names a user whose consent was refused is
    rejected.
@@ -48,6 +49,7 @@ STAY_MS: Final = 20_000
 """A link on which nothing came of anybody for this long is done with."""
 
 _NOBODY: Final = "the device gives the values of users who consent: list [[device.users]]"
+_ONCE_MORE: Final = "the device does not take the code it took before; it is asked once more"
 _WHY: Final[Mapping[Result, str]] = {
     Result.NOT_SUPPORTED: "the device takes no consent",
     Result.INVALID_PARAMETER: "the device knows no such user",
@@ -80,6 +82,7 @@ class UserConsents:
         self.kept: frozenset[str] = frozenset()
         self._values = UserValues(decode)
         self._consents = consents
+        self._taken: set[int] = set()
         self._troubles: dict[int, str] = {}
         self._forget_link()
 
@@ -185,10 +188,14 @@ class UserConsents:
         asked = self._asked
         if self._state is not _State.ASKING or said.request != Request.CONSENT or asked is None:
             return ()
+        if said.result == Result.NOT_AUTHORISED and asked.user in self._taken:
+            self._taken.discard(asked.user)
+            return self._fails(_ONCE_MORE, now_ms)
+        if said.result == Result.NOT_AUTHORISED:
+            self._values.refuse(asked.user)
         if said.result != Result.SUCCESS:
-            if said.result == Result.NOT_AUTHORISED:
-                self._values.refuse(asked.user)
             return self._fails(_WHY[said.result], now_ms)
+        self._taken.add(asked.user)
         self._troubles.pop(asked.user, None)
         self._state = _State.LISTENING
         self._turn_ms = now_ms + QUIET_MS

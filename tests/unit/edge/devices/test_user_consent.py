@@ -109,6 +109,22 @@ def test_a_refused_code_is_told_and_never_sent_again() -> None:
     assert last[-1] == Done(0, is_whole=False)
 
 
+def test_a_code_that_was_right_before_is_tried_once_more() -> None:
+    """The scale may have been busy; or the person has a new code, and then it is left alone."""
+    scale = begun(ANN)
+    scale.value(CONTROL, GRANTED, 0)
+    scale.link_lost()
+    scale.begin(60_000)
+    (reason,) = troubles(scale.value(CONTROL, answer(5), 60_000))
+    assert "once more" in reason
+    scale.link_lost()
+    assert scale.begin(120_000) == (ASK_ANN,)
+    (reason,) = troubles(scale.value(CONTROL, answer(5), 120_000))
+    assert "refuses the consent code" in reason
+    scale.link_lost()
+    assert not any(isinstance(step, Write) for step in scale.begin(180_000))
+
+
 def test_nobody_is_left_to_ask() -> None:
     scale = begun(ANN)
     assert scale.value(CONTROL, answer(5), 0)[-1] == Done(0, is_whole=False)
