@@ -20,6 +20,7 @@ from wardlight_edge import profiles
 from wardlight_edge.config import Settings, UplinkSettings, profile_names
 from wardlight_edge.enrolment import register
 from wardlight_edge.ntp import kernel_clock
+from wardlight_edge.sessions import bind_key
 from wardlight_edge.uplink import certificate, tls
 from wardlight_shared.errors import ConfigError
 
@@ -144,6 +145,16 @@ def _devices(settings: Settings) -> Iterator[Finding]:
     for device in settings.devices:
         if device.port is not None:
             yield _port(device.identity, Path(device.port))
+        if device.bind_key_file is not None:
+            yield _bind_key(device.identity, device.bind_key_file)
+
+
+def _bind_key(identity: str, file: Path) -> Finding:
+    try:
+        bind_key.read(file)
+    except ConfigError as error:
+        return Finding(f"bind key of {identity}", good=False, text=str(error))
+    return Finding(f"bind key of {identity}", good=True, text=str(file))
 
 
 def _bus() -> Finding:

@@ -25,7 +25,7 @@ def services_of(sighting: Sighting) -> tuple[str, ...]:
 def matching(sighting: Sighting, profiles: Mapping[str, Profile]) -> tuple[str, ...]:
     """The names of the profiles that fit: the most particular first, of equals the generic one."""
     found = [
-        (-_particularity(match), profile.device.manufacturer != _GENERIC, name)
+        (-_particularity(match, profile), profile.device.manufacturer != _GENERIC, name)
         for name, profile in profiles.items()
         if (match := profile.match.ble) is not None and _fits(sighting, match, profile)
     ]
@@ -49,6 +49,7 @@ def _fits(sighting: Sighting, match: MatchBle, profile: Profile) -> bool:
     return not kinds.isdisjoint(devices.load_advert(profile.decoder).ADVERTS)
 
 
-def _particularity(match: MatchBle) -> int:
-    """A name says more than a company, a company more than a service."""
-    return 4 * (match.name_prefix is not None) + 2 * (match.manufacturer_id is not None)
+def _particularity(match: MatchBle, profile: Profile) -> int:
+    """A name says more than a company, that more than data which is read, that than a service."""
+    says = (match.name_prefix, match.manufacturer_id, profile.transport.adverts)
+    return sum(2**place for place, each in enumerate(reversed(says)) if each is not None)

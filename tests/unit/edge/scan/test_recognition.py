@@ -29,7 +29,7 @@ def bthome() -> tuple[Advert, ...]:
         (sighting("A&D_UA-651BLE_123456", ("0x1810",)), "and-ua-651ble"),
         (sighting("a cuff of nobody", ("0x1810",)), "generic-blood-pressure"),
         (sighting(None, ("0x1810",)), "generic-blood-pressure"),
-        (sighting("MIBFS", adverts=(Advert("service-data:0x181B", bytes(13)),)),
+        (sighting("MIBCS", adverts=(Advert("service-data:0x181B", bytes(13)),)),
          "xiaomi-mi-body-composition-scale"),
         (sighting("ATC", adverts=bthome()), "generic-bthome"),
     ],
