@@ -165,7 +165,12 @@ class BleTransport:
 
     def _choice(self) -> Heard | None:
         is_to_pair = self._plan.bond and self._stack.bonds.adapter_of(self._address) is None
-        return self._stack.choice(self._address, self._since_ms(), is_to_pair=is_to_pair)
+        return self._stack.choice(
+            self._address,
+            self._since_ms(),
+            is_to_pair=is_to_pair,
+            is_stream=self._plan.stay_connected,
+        )
 
     async def _gather(self) -> None:
         """Let other radios hear it too: a proxy sends what it hears in batches."""

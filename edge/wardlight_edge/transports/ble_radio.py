@@ -53,7 +53,9 @@ class Radio:
         self._retry_s = retry_s
         self._scanner = Scanner(adapter, wanted, heard, self._heard_anything)
         self._slots = asyncio.Semaphore(settings.max_links)
-        self._stream_slots = asyncio.Semaphore(max(settings.max_links - 1, 1))
+        self._most_streams = max(settings.max_links - 1, 1)
+        self._stream_slots = asyncio.Semaphore(self._most_streams)
+        self._streams = 0
         self._connecting = asyncio.Lock()
         self._pauses_for_connect = False
         self._quiet_wanted = 0
@@ -92,6 +94,11 @@ class Radio:
         """How many more links it could hold now."""
         return self._settings.max_links - self._links
 
+    def room(self, *, is_stream: bool) -> int | None:
+        """How many more links of a kind it could hold now: streams leave one free."""
+        free = self._settings.max_links - self._links
+        return min(free, self._most_streams - self._streams) if is_stream else free
+
     async def run(self, bus: SystemBus) -> None:
         """Scan until cancelled. BleError NO_BUS, NO_BLUEZ: the whole stack must begin again."""
         while True:
@@ -125,10 +132,10 @@ class Radio:
     async def slot(self, *, is_stream: bool) -> AsyncIterator[None]:
         """The right to hold one link; waits for a free one."""
         if is_stream:
-            async with self._stream_slots, self._counted():
+            async with self._stream_slots, self._counted(is_stream=True):
                 yield
         else:
-            async with self._counted():
+            async with self._counted(is_stream=False):
                 yield
 
     @asynccontextmanager
@@ -162,14 +169,16 @@ class Radio:
             raise BleError(Trouble.TIMEOUT, "the scan does not stop") from error
 
     @asynccontextmanager
-    async def _counted(self) -> AsyncIterator[None]:
+    async def _counted(self, *, is_stream: bool) -> AsyncIterator[None]:
         async with self._slots:
             self._links += 1
+            self._streams += is_stream
             self._changed()
             try:
                 yield
             finally:
                 self._links -= 1
+                self._streams -= is_stream
                 self._changed()
 
     # -- the scan

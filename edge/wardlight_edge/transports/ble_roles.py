@@ -54,6 +54,9 @@ class BleRadio(Protocol):
     def free_links(self) -> int | None:
         """How many more links it could hold now; None: it makes none."""
 
+    def room(self, *, is_stream: bool) -> int | None:
+        """The same for a link that stays (``is_stream``) or for one that will not."""
+
     def slot(self, *, is_stream: bool) -> AbstractAsyncContextManager[None]:
         """The right to hold one link; waits for a free one."""
 

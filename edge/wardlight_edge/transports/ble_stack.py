@@ -177,9 +177,12 @@ class BleStack:
         reasons = [self._radios[adapter].reason for adapter in adapters]
         return None if None in reasons else reasons[0]
 
-    def choice(self, address: str, since_ms: int, *, is_to_pair: bool) -> Heard | None:
-        """By whom to visit a device that was heard since then.
+    def choice(
+        self, address: str, since_ms: int, *, is_to_pair: bool, is_stream: bool
+    ) -> Heard | None:
+        """By whom to visit a device that was heard since then; None = by nobody now.
 
+        is_stream   its link will stay: only where another than the last free link is left
         is_to_pair  a bond is to be made: in a proxy only where no adapter hears the device, for a
                     proxy knows no digits and does not tell when it makes a bond anew
         """
@@ -187,7 +190,7 @@ class BleStack:
         heard = watch.since(self.adapters_for(address), since_ms)
         if is_to_pair:
             heard = [each for each in heard if each.adapter in self._adapters] or heard
-        chances = [(each, self._radios[each.adapter].free_links) for each in heard]
+        chances = [(each, self._radios[each.adapter].room(is_stream=is_stream)) for each in heard]
         return choose(chances, watch.last_adapter)
 
     async def run(self) -> None:

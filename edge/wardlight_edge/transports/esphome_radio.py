@@ -97,6 +97,11 @@ class ProxyRadio:
             return None
         return self._budget.free
 
+    def room(self, *, is_stream: bool) -> int | None:
+        """How many more links of a kind it could hold now; None: it makes none."""
+        free = self.free_links
+        return 0 if free and not self._budget.is_free(is_stream=is_stream) else free
+
     def slot(self, *, is_stream: bool) -> AbstractAsyncContextManager[None]:
         """The right to hold one link; waits for a free one. BleError GONE: the proxy is away."""
         return self._budget.slot(is_stream=is_stream)

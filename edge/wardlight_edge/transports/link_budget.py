@@ -48,7 +48,7 @@ class LinkBudget:
     @asynccontextmanager
     async def slot(self, *, is_stream: bool) -> AsyncIterator[None]:
         """The right to hold one link; waits for a free one. BleError GONE: the proxy has none."""
-        while not self._is_free(is_stream):
+        while not self.is_free(is_stream=is_stream):
             if not self._limit:
                 raise BleError(Trouble.GONE, "the proxy is away, or makes no links")
             self._stirred.clear()
@@ -72,7 +72,8 @@ class LinkBudget:
         finally:
             self._standing -= 1
 
-    def _is_free(self, is_stream: bool) -> bool:
+    def is_free(self, *, is_stream: bool) -> bool:
+        """Whether a link of this kind could be taken now."""
         if is_stream and self._streams >= max(min(self._max_links, self._limit) - 1, 1):
             return False
         return self.free > 0
