@@ -232,10 +232,11 @@ class AdvertSession:
     def _note_refusal(self) -> None:
         """The outbox begins to refuse: should the process end now, the loss must be known.
 
-        The receiver is ahead of what is committed, so nothing but the mark is new.
+        The receiver is ahead of what is committed, so nothing but the mark is new. A mark that is
+        there is of a gap that is not told yet.
         """
-        now_ms = self._gateway.clock.wall_ms()
-        self._keep(msgspec.structs.replace(self._saved, refusing_since_ms=now_ms))
+        since_ms = self._saved.refusing_since_ms or self._gateway.clock.wall_ms()
+        self._keep(msgspec.structs.replace(self._saved, refusing_since_ms=since_ms))
 
     # -- the board
 

@@ -100,6 +100,17 @@ class Bench:
             self.session.inbox.close()
             await asyncio.wait_for(task, 30)
 
+    async def dies_refusing(self) -> None:
+        """A life that hears something, finds no room for it, and is killed."""
+        session = AdvertSession(self.device, SCALE, self.gateway, self.entry)
+        self.session = session
+        task = asyncio.create_task(session.run(Accepting()))
+        self.hear(self.scale.weigh(Decimal("70.00")))
+        refused = self.outbox.refused
+        await wait_until(lambda: self.outbox.refused > refused)
+        task.cancel()
+        await asyncio.wait({task})
+
     def hear(self, payload: bytes, kind: str = KIND) -> None:
         self.clock.advance(1000)
         moments = self.clock.mono_ms(), self.clock.wall_ms()
@@ -211,6 +222,26 @@ async def test_a_silence_and_an_operator_make_it_new(tmp_path: Path) -> None:
     assert bench.values() == ["80.30"] * 3
     names = [each.event_id for each in bench.outbox.records if each.event_id]
     assert len(set(names)) == 3
+
+
+async def test_a_gap_of_an_earlier_life_is_told_however_long_the_outbox_refuses(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path)
+    bench.outbox.is_full = True
+    began_ms = bench.clock.wall_ms()
+    for _ in range(2):
+        await bench.dies_refusing()
+        bench.clock.advance(60_000)
+    bench.outbox.is_full = False
+    async with bench.life():
+        await wait_until(bench.outbox.gaps)
+    (gap,) = bench.outbox.gaps()
+    assert (gap.cause, gap.count) == ("outbox-full", 0)
+    assert abs(gap.age_ms - (bench.clock.wall_ms() - began_ms)) <= 5000
+    async with bench.life():
+        bench.hear(bench.scale.weigh(Decimal("80.30")))
+    assert len(bench.outbox.gaps()) == 1
 
 
 async def test_malformed_adverts_go_to_quarantine_and_make_no_trouble(tmp_path: Path) -> None:
