@@ -50,6 +50,20 @@ class DeviceSnapshot(msgspec.Struct, frozen=True):
     calibration: Calibration | None = None
 
 
+class RadioSnapshot(msgspec.Struct, frozen=True):
+    """One adapter ("hci0") or proxy ("proxy livingroom").
+
+    reason       why it does not serve, None = it does
+    links        connections that stand or are being made; None: it only hears
+    heard_age_s  since it last heard any device; None = never
+    """
+
+    name: str
+    reason: str | None
+    links: int | None
+    heard_age_s: float | None
+
+
 class UplinkSnapshot(msgspec.Struct, frozen=True):
     """The way to the collector.
 
@@ -81,6 +95,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     outbox: OutboxStatus
     devices: tuple[DeviceSnapshot, ...]
     trouble: tuple[str, ...]
+    radios: tuple[RadioSnapshot, ...] = ()
 
 
 def memory_bytes() -> int:

@@ -10,6 +10,7 @@ from wardlight_edge.config import Settings
 from wardlight_edge.enrolment.calibration import calibration_of
 from wardlight_edge.health import (
     DeviceSnapshot,
+    RadioSnapshot,
     Snapshot,
     UplinkSnapshot,
     memory_bytes,
@@ -19,6 +20,7 @@ from wardlight_edge.health import (
 from wardlight_edge.outbox.base import Outbox
 from wardlight_edge.sessions.board import DeviceBoard, DeviceStatus
 from wardlight_edge.sessions.device_clock import is_after_release
+from wardlight_edge.transports.base import RadioState
 from wardlight_edge.uplink.uplink import Uplink
 from wardlight_shared import __version__
 from wardlight_shared.timestamps import ClockQuality, datetime_from_utc_ms, resolve
@@ -78,6 +80,7 @@ class SnapshotSource:
             outbox=outbox,
             devices=devices,
             trouble=trouble_of(outbox, uplink, devices),
+            radios=tuple(_radio(radio, now_ms) for radio in self._board.radios()),
         )
 
     def _today(self) -> date | None:
@@ -103,6 +106,12 @@ class SnapshotSource:
 
 def _age_s(mono_ms: int | None, now_ms: int) -> float | None:
     return None if mono_ms is None else (now_ms - mono_ms) / 1000
+
+
+def _radio(state: RadioState, now_ms: int) -> RadioSnapshot:
+    heard_age_s = _age_s(state.last_advertisement_mono_ms, now_ms)
+    links = state.links if state.makes_links else None
+    return RadioSnapshot(state.adapter, state.reason, links, heard_age_s)
 
 
 def _device(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from wardlight_edge.enrolment.calibration import Calibration
-from wardlight_edge.health import DeviceSnapshot, Snapshot
+from wardlight_edge.health import DeviceSnapshot, RadioSnapshot, Snapshot
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
@@ -23,6 +23,7 @@ _DEVICE_HEADINGS = (
     "device", "profile", "state", "heard", "last data", "battery", "calibration", "readings",
     "errors",
 )  # fmt: skip
+_RADIO_HEADINGS = ("radio", "heard", "links", "state")
 
 
 def age_text(age_s: float | None) -> str:
@@ -81,6 +82,12 @@ def device_cells(device: DeviceSnapshot) -> tuple[str, ...]:
     )
 
 
+def radio_cells(radio: RadioSnapshot) -> tuple[str, ...]:
+    """One row of the table of radios."""
+    links = "none: it only hears" if radio.links is None else str(radio.links)
+    return radio.name, age_text(radio.heard_age_s), links, radio.reason or "serves"
+
+
 def heard_text(device: DeviceSnapshot) -> str:
     """When it last gave a sign of life, and how well a radio heard it then."""
     heard = age_text(device.heard_age_s)
@@ -114,19 +121,29 @@ def page(snapshot: Snapshot) -> str:
         f"<meta name=viewport content='width=device-width'><meta http-equiv=refresh content=5>"
         f"<title>{escape(snapshot.gateway)} - Wardlight gateway</title><style>{_STYLE}</style>"
         f"<h1>Gateway {escape(snapshot.gateway)}</h1>{state}<table>{lines}</table>"
-        f"<h2>Devices</h2>{_device_table(snapshot.devices)}</html>\n"
+        f"<h2>Devices</h2>{_device_table(snapshot.devices)}"
+        f"{_radio_table(snapshot.radios)}</html>\n"
     )
 
 
 def _device_table(devices: Iterable[DeviceSnapshot]) -> str:
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in device_cells(device)) + "</tr>"
-        for device in devices
-    )
+    rows = [device_cells(device) for device in devices]
     if not rows:
         return "<p>No devices are enrolled: `wardlight-edge devices add` enrols one.</p>"
-    heads = "".join(f"<th scope=col>{name}</th>" for name in _DEVICE_HEADINGS)
-    return f"<table><tr>{heads}</tr>{rows}</table>"
+    return _table(_DEVICE_HEADINGS, rows)
+
+
+def _radio_table(radios: Iterable[RadioSnapshot]) -> str:
+    rows = [radio_cells(radio) for radio in radios]
+    return f"<h2>Radios</h2>{_table(_RADIO_HEADINGS, rows)}" if rows else ""
+
+
+def _table(headings: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
+    heads = "".join(f"<th scope=col>{name}</th>" for name in headings)
+    lines = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{heads}</tr>{lines}</table>"
 
 
 def text(snapshot: Snapshot) -> str:
@@ -137,6 +154,8 @@ def text(snapshot: Snapshot) -> str:
     lines += ["", *columns([_DEVICE_HEADINGS, *map(device_cells, snapshot.devices)])]
     if not snapshot.devices:
         lines[-1:] = ["no devices are enrolled: `wardlight-edge devices add` enrols one"]
+    if snapshot.radios:
+        lines += ["", *columns([_RADIO_HEADINGS, *map(radio_cells, snapshot.radios)])]
     lines += ["", *(f"! {line}" for line in snapshot.trouble)]
     return "\n".join(lines).rstrip() + "\n"
 

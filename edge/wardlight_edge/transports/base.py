@@ -200,7 +200,11 @@ class Moments(Protocol):
 
 
 class RadioState(msgspec.Struct, frozen=True):
-    """What is known of an adapter. ``reason`` says why it does not serve, None = it does."""
+    """What is known of an adapter or a proxy.
+
+    reason       why it does not serve, None = it does
+    makes_links  False: a proxy that only hears
+    """
 
     adapter: str
     reason: str | None
@@ -209,3 +213,4 @@ class RadioState(msgspec.Struct, frozen=True):
     last_advertisement_mono_ms: int | None
     scan_restarts: int
     power_cycles: int
+    makes_links: bool = True

@@ -88,6 +88,7 @@ class ProxyRadio:
             last_advertisement_mono_ms=self._last_ms,
             scan_restarts=self._scan_restarts,
             power_cycles=0,
+            makes_links=self._proxy is None or self._proxy.makes_links,
         )
 
     @property

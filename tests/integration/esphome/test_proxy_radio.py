@@ -234,6 +234,7 @@ async def test_a_proxy_without_links_is_still_heard(key: bytes, settings_for: Se
         cuff.record()
         await wait_until(lambda: made.heard)
         assert made.radio.free_links is None
+        assert not made.radio.state.makes_links
         assert made.radio.reason is None
 
 

@@ -1,6 +1,7 @@
 """The status page and its terminal form say what is wrong, in words, and escape foreign text."""
 
 import html
+import re
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from wardlight_edge.enrolment.calibration import Calibration
 from wardlight_edge.health import (
     DeviceSnapshot,
+    RadioSnapshot,
     Snapshot,
     UplinkSnapshot,
     health_body,
@@ -53,6 +55,23 @@ def test_page_escapes_what_comes_from_outside() -> None:
 @given(st.text())
 def test_escaping_is_that_of_the_standard_library(text: str) -> None:
     assert views.escape(text) == html.escape(text)
+
+
+def test_radios_are_shown_with_why_they_do_not_serve() -> None:
+    radios = (
+        RadioSnapshot("hci0", None, 2, 3.0),
+        RadioSnapshot("proxy <hall>", None, None, 70.0),
+        RadioSnapshot("proxy attic", "proxy attic cannot be reached at 192.0.2.7:6053", 0, None),
+    )
+    shown = msgspec.structs.replace(snapshot(DEVICE), radios=radios)
+    text = views.text(shown)
+    assert re.search(r"^hci0 +3 s ago +2 +serves$", text, re.MULTILINE)
+    assert re.search(r"^proxy <hall> +1 min ago +none: it only hears +serves$", text, re.MULTILINE)
+    assert re.search(r"^proxy attic +never +0 +proxy attic cannot be reached", text, re.MULTILINE)
+    page = views.page(shown)
+    assert "<td>proxy &lt;hall&gt;</td>" in page
+    assert "cannot be reached at 192.0.2.7" in page
+    assert "Radios" not in views.page(snapshot(DEVICE)), "a gateway without Bluetooth has none"
 
 
 def test_trouble_is_said_in_words_with_what_waits() -> None:
