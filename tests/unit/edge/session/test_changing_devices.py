@@ -13,7 +13,7 @@ from support.edge_settings import settings_for
 from support.recording_outbox import RecordingOutbox
 from support.waiting import wait_until
 from wardlight_edge.clock import SystemClock
-from wardlight_edge.config import DeviceSettings
+from wardlight_edge.config import BleSettings, DeviceSettings
 from wardlight_edge.sessions.open_streams import OpenStreams
 from wardlight_edge.sessions.runner import DeviceRunner
 from wardlight_edge.sessions.sealing import Sealer
@@ -126,3 +126,23 @@ def test_a_stream_that_was_removed_begins_anew(tmp_path: Path) -> None:
         again.account("serial:a", 5, 6)
         assert OpenStreams(file, lambda: "boot").lost_since_ms("serial:a", 10, 10) == 5
         again.forget("serial:a")
+
+
+async def test_bluetooth_that_is_switched_off_is_said_to_who_pairs(tmp_path: Path) -> None:
+    cuff = parse(
+        """
+schema = 1
+decoder = "blood_pressure"
+device = { manufacturer = "generic", model = "cuff" }
+transport = { ble = { indicate = ["0x2A35"] } }
+metric = [{ name = "systolic_bp" }]
+""",
+        source="cuff.toml",
+    )
+    device = DeviceSettings(identity="ble:AABBCCDDEEFF", profile="cuff")
+    settings = settings_for(tmp_path, device, ble=BleSettings(enabled=False))
+    runner = DeviceRunner(
+        settings, {"cuff": cuff}, RecordingOutbox(), SystemClock(), lambda: None, key=KEY
+    )
+    with pytest.raises(ConfigError, match="switched off in the settings"):
+        await runner.repair(device.identity)
