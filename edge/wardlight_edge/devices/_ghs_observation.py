@@ -14,8 +14,8 @@ Errors  DecodeError: lengths that do not fit, a unit that does not fit the metri
 Source  Bluetooth GHSS 1.0, 3.2; ISO/IEEE 11073-10206 (observation classes)
 """
 
-from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -25,6 +25,7 @@ from wardlight_edge.devices._ghs_fields import MANUALLY_ENTERED, SETTING, Fields
 from wardlight_edge.devices._mdc import BY_CODE, UNIT_BY_CODE, measured
 from wardlight_edge.devices._units import ConversionError
 from wardlight_shared.errors import DecodeError
+from wardlight_shared.floats import float_from_word
 from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
 
 _NUMERIC, _DISCRETE, _STRING, _SAMPLES, _EVENTS, _STATES, _COMPOUND, _VALUES = range(1, 9)
@@ -32,7 +33,7 @@ _BUNDLE: Final = 255
 _DIMENSIONS: Final = 4 << 16  # partition of units; the observation holds the term alone
 _MOST_SUPPLEMENTAL: Final = 16  # a context text has at most 256 letters
 _INVALID: Final = int(Flag.INVALID)
-_UNAVAILABLE: Final = int(Flag.UNAVAILABLE)
+_WITHHELD: Final = _INVALID | int(Flag.UNAVAILABLE)
 
 
 class _Shared(msgspec.Struct, frozen=True):
@@ -46,61 +47,65 @@ class _Shared(msgspec.Struct, frozen=True):
     context: tuple[tuple[str, str], ...] = ()
 
 
+_ALONE: Final = _Shared()
+
+
 def readings(octets: bytes, where: str, record: int | None) -> tuple[Reading, ...]:
     """Decode one whole observation."""
-    fields = Fields(octets, where)
-    found = tuple(_observation(fields, _Shared(), record, is_in_bundle=False))
+    fields, found = Fields(octets, where), list[Reading]()
+    _observation(fields, _ALONE, record, found)
     fields.end()
-    return found
+    return tuple(found)
 
 
-def _observation(
-    outer: Fields, shared: _Shared, record: int | None, *, is_in_bundle: bool
-) -> Iterator[Reading]:
-    kind, length = outer.number(1), outer.number(2)
-    fields = Fields(outer.take(length), outer.where)
-    shared = _own(fields, shared)
+def _observation(outer: Fields, shared: _Shared, record: int | None, found: list[Reading]) -> None:
+    """Add the readings of one observation; ``shared`` is not _ALONE in a bundle."""
+    kind, length = outer.u8(), outer.u16()
+    fields = outer.part(length)
+    own = _own(fields, shared)
     if kind == _BUNDLE:
-        if is_in_bundle:
+        if shared is not _ALONE:
             raise DecodeError(f"{fields.where}: a bundle in a bundle")
-        for _ in range(fields.number(1)):
-            yield from _observation(fields, shared, record, is_in_bundle=True)
+        own = _Shared() if own is _ALONE else own
+        for _ in range(fields.u8()):
+            _observation(fields, own, record, found)
     elif kind == _COMPOUND:
-        for _ in range(fields.number(1)):
-            part = msgspec.structs.replace(shared, type=fields.number(4))
-            yield from _value(fields, fields.number(1), part, record)
+        for _ in range(fields.u8()):
+            part = msgspec.structs.replace(own, type=fields.u32())
+            _value(fields, fields.u8(), part, record, found)
     else:
-        yield from _value(fields, kind, shared, record)
+        _value(fields, kind, own, record, found)
     fields.end()
 
 
 def _own(fields: Fields, shared: _Shared) -> _Shared:
     """Read the optional fields; what is not there is the bundle's."""
-    present = fields.number(2)
+    present = fields.u16()
+    if not present:
+        return shared
     code, time, flags, user = shared.type, shared.time, shared.flags, shared.user
     is_setting, context = shared.is_setting, shared.context
     if present & 1 << 0:
-        code = fields.number(4)
+        code = fields.u32()
     if present & 1 << 1:
         time, unset = fields.time()
         flags |= unset
     if present & 1 << 2:
-        duration = fields.float_type()
+        duration = float_from_word(fields.u32())
         if isinstance(duration, Decimal):
             context += (("measurement-duration-s", f"{duration:f}"),)
     if present & 1 << 3:
-        status = fields.number(2)
+        status = fields.u16()
         flags |= status_flags(status)
         is_setting = is_setting or bool(status & SETTING)
         context += (("manually-entered", "yes"),) if status & MANUALLY_ENTERED else ()
     if present & 1 << 4:
         fields.take(4)
     if present & 1 << 5:
-        user, unknown = user_index(fields.number(1))
+        user, unknown = user_index(fields.u8())
         flags |= unknown
     if present & 1 << 6:
-        codes = fields.codes()[:_MOST_SUPPLEMENTAL]
-        context += (("supplemental-mdc", " ".join(map(str, codes))),)
+        context += _supplemental(fields.codes())
     for bit in (7, 8):
         if present & 1 << bit:
             fields.codes()
@@ -109,20 +114,27 @@ def _own(fields: Fields, shared: _Shared) -> _Shared:
     return _Shared(code, time, flags, user, is_setting, context)
 
 
-def _value(fields: Fields, kind: int, shared: _Shared, record: int | None) -> Iterator[Reading]:
+@lru_cache(maxsize=256)
+def _supplemental(codes: tuple[int, ...]) -> tuple[tuple[str, str]]:
+    return (("supplemental-mdc", " ".join(map(str, codes[:_MOST_SUPPLEMENTAL]))),)
+
+
+def _value(
+    fields: Fields, kind: int, shared: _Shared, record: int | None, found: list[Reading]
+) -> None:
     if kind == _NUMERIC:
-        unit, value = fields.number(2), fields.float_type()
+        unit, word = fields.u16(), fields.u32()
         metric = BY_CODE.get(shared.type or 0)
         if metric is not None and not shared.is_setting:
-            yield _reading(fields.where, metric, value, unit, shared, record)
+            found.append(_reading(fields.where, metric, word, unit, shared, record))
     elif kind == _DISCRETE:
         fields.take(4)
     elif kind == _STRING:
-        fields.take(fields.number(2))
+        fields.take(fields.u16())
     elif kind == _EVENTS:
         fields.codes()
     elif kind == _STATES:
-        fields.take(3 * fields.number(1))
+        fields.take(3 * fields.u8())
     elif kind == _VALUES:
         fields.skip_values_with_type()
     elif kind == _SAMPLES:
@@ -132,25 +144,30 @@ def _value(fields: Fields, kind: int, shared: _Shared, record: int | None) -> It
 
 
 def _reading(
-    where: str,
-    metric: str,
-    value: Decimal | Absent,
-    unit_term: int,
-    shared: _Shared,
-    record: int | None,
+    where: str, metric: str, word: int, unit_term: int, shared: _Shared, record: int | None
 ) -> Reading:
-    unit = UNIT_BY_CODE.get(_DIMENSIONS | unit_term)
-    sent = value if isinstance(value, Decimal) else Decimal(0)
     try:
-        (number, raw, raw_unit), kept = measured(metric, sent, unit or "")
+        number, raw, raw_unit, kept = _number(metric, word, unit_term, shared.flags & _WITHHELD)
     except ConversionError as error:
         raise DecodeError(f"{where}: unit {unit_term} does not fit {metric}") from error
-    if isinstance(value, Absent):
-        number, raw, raw_unit = value, None, None
-    elif shared.flags & (_INVALID | _UNAVAILABLE):
-        reason = Absent.INVALID if shared.flags & _INVALID else Absent.NOT_MEASURED
-        number, raw, raw_unit = reason, value, unit
     return Reading(
         metric, number, kept, raw, raw_unit, shared.time, shared.flags, shared.user,
         record=record, context=shared.context,
     )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _number(
+    metric: str, word: int, unit_term: int, withheld: int
+) -> tuple[Decimal | Absent, Decimal | None, str | None, str]:
+    """Return value, raw value and raw unit, and the unit of the value, of a FLOAT-Type word."""
+    unit = UNIT_BY_CODE.get(_DIMENSIONS | unit_term)
+    value = float_from_word(word)
+    sent = value if isinstance(value, Decimal) else Decimal(0)
+    (number, raw, raw_unit), kept = measured(metric, sent, unit or "")
+    if isinstance(value, Absent):
+        return value, None, None, kept
+    if withheld:
+        reason = Absent.INVALID if withheld & _INVALID else Absent.NOT_MEASURED
+        return reason, value, unit, kept
+    return number, raw, raw_unit, kept
