@@ -45,7 +45,6 @@ from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import Absent, DeviceTime, Reading
 
 _HEAD: Final = Struct("<HH")
-_U16: Final = Struct("<H")
 _IS_IMPERIAL, _HAS_TIME, _HAS_USER = 0b001, 0b010, 0b100
 _IS_PART: Final = 1 << 12
 _FIRST_NUMBER: Final = 3  # bit of the first of nine u16 fields
@@ -71,12 +70,12 @@ _FIELDS: Final = (
 def _measurement(value: bytes) -> tuple[Reading, ...]:
     check_at_least("0x2A9C", value, _HEAD.size)
     flags, fat = _HEAD.unpack_from(value)
-    named = _named(flags)
+    named, numbers = _layout(flags)
     at = _HEAD.size + DATE_TIME_LENGTH * bool(flags & _HAS_TIME) + bool(flags & _HAS_USER)
-    check_length("0x2A9C", value, at + 2 * len(named))
+    check_length("0x2A9C", value, at + numbers.size)
     time, status = date_time(value, _HEAD.size) if flags & _HAS_TIME else (None, 0)
     user, unknown = user_index(value[at - 1]) if flags & _HAS_USER else (None, 0)
-    words = {name: _U16.unpack_from(value, at + 2 * n)[0] for n, name in enumerate(named)}
+    words: dict[str, int] = dict(zip(named, numbers.unpack_from(value, at), strict=True))
     if fat == UNSUCCESSFUL:
         return (
             Reading(
@@ -138,15 +137,17 @@ def _fat(word: int) -> Number:
 
 
 @lru_cache(maxsize=1024)
-def _named(flags: int) -> tuple[str, ...]:
-    """Names of the fields that the flags tell of."""
-    return tuple(name for bit, name in enumerate(_FIELDS, _FIRST_NUMBER) if flags >> bit & 1)
+def _layout(flags: int) -> tuple[tuple[str, ...], Struct]:
+    """Names of the fields that the flags tell of, and how they are packed."""
+    named = tuple(name for bit, name in enumerate(_FIELDS, _FIRST_NUMBER) if flags >> bit & 1)
+    return named, Struct(f"<{len(named)}H")
 
 
 def _context(flags: int, words: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
+    imperial = flags & _IS_IMPERIAL
     pairs = [("several-packets", "yes")] if flags & _IS_PART else []
     for field, word in words.items():
-        pair = _pair(field, word, flags & _IS_IMPERIAL)
+        pair = _pair(field, word, imperial)
         if pair is not None:
             pairs.append(pair)
     return tuple(pairs)
