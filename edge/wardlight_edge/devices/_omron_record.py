@@ -16,10 +16,11 @@ Source  userx14/omblepy, deviceSpecific/; eigger/hass-omron, record_parsers.py a
 """
 
 from decimal import Decimal
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
-from wardlight_edge.devices._gatt import date_time, nonzero
+from wardlight_edge.devices._gatt import Number, date_time, nonzero
 from wardlight_edge.devices._omron_models import Layout
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import DeviceTime, Flag, Reading
@@ -51,9 +52,9 @@ def readings_of(octets: bytes, layout: Layout, where: str, user: int | None) -> 
     at, unset = _moment(year & 0x3F, date, time)
     flags = _STORED | unset | _flags(date, layout)
     numbers = (
-        ("systolic_bp", nonzero(Decimal(systolic + _LEAST_SYSTOLIC), _UNIT), _UNIT),
-        ("diastolic_bp", nonzero(Decimal(diastolic), _UNIT), _UNIT),
-        ("pulse_rate_nibp", nonzero(Decimal(pulse), "/min"), "/min"),
+        ("systolic_bp", _number(systolic + _LEAST_SYSTOLIC, _UNIT), _UNIT),
+        ("diastolic_bp", _number(diastolic, _UNIT), _UNIT),
+        ("pulse_rate_nibp", _number(pulse, "/min"), "/min"),
     )
     return tuple(
         Reading(metric, number, unit, raw, raw_unit, at, flags, user)
@@ -80,6 +81,11 @@ def clock_of(octets: bytes, layout: Layout) -> DeviceTime | None:
     shown = _DATE_TIME.pack(_CENTURY + year, month, day, hour, minute, min(second, 59))
     time, unset = date_time(shown, 0)
     return None if unset else time
+
+
+@lru_cache(maxsize=1024)
+def _number(value: int, unit: str) -> Number:
+    return nonzero(Decimal(value), unit)
 
 
 def _moment(year: int, date: int, time: int) -> tuple[DeviceTime | None, int]:

@@ -16,7 +16,9 @@ from wardlight_lab.bench.rounds import in_turn
 from wardlight_lab.bench.setting import Setting, Unsound
 from wardlight_lab.devices import (
     blood_pressure_cuff,
+    health_sensor,
     heart_rate_strap,
+    omron_memory,
     pulse_oximeter,
     thermometer,
     weight_scale,
@@ -99,6 +101,14 @@ def _gatt_values() -> dict[str, Values]:
             for at in instants
         ],
         "weight_scale": [("0x2A9D", weight_scale.encode(vitals.weight(at), at)) for at in instants],
+        "generic_health_sensor": [
+            ("0x2B8B", health_sensor.encode(health_sensor.SPO2, int(vitals.spo2(at)), at))
+            for at in instants
+        ],
+        "omron_memory": [
+            ("HEM-7322T", omron_memory.record(14, 110 + place % 60, 80, 60 + place % 40, at))
+            for place, at in enumerate(instants)
+        ],
     }
 
 

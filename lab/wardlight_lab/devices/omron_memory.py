@@ -75,12 +75,12 @@ class CuffMemory:
 
     def store(self, user: int, systolic: int, diastolic: int, pulse: int, at: datetime) -> bytes:
         """Keep a measurement of a user, from 0; return its slot."""
-        record = _record(self.map.record, systolic, diastolic, pulse, at)
+        octets = record(self.map.record, systolic, diastolic, pulse, at)
         slot = self._next[user] % self.map.slots
-        self._put(self.map.users[user] + slot * self.map.record, record)
+        self._put(self.map.users[user] + slot * self.map.record, octets)
         self._next[user] += 1
         self._count()
-        return record
+        return octets
 
     def show(self, at: datetime) -> None:
         """What the clock shows."""
@@ -139,7 +139,8 @@ class CuffMemory:
         self._octets[address : address + len(octets)] = octets
 
 
-def _record(size: int, systolic: int, diastolic: int, pulse: int, at: datetime) -> bytes:
+def record(size: int, systolic: int, diastolic: int, pulse: int, at: datetime) -> bytes:
+    """A slot of ``size`` octets: no movement, a regular pulse, the cuff well fitted."""
     date = at.month << 10 | at.day << 5 | at.hour
     time = 1 << 12 | at.minute << 6 | at.second
     pressures = bytes([diastolic, systolic - 25])
