@@ -38,6 +38,7 @@ OPEN_TIMEOUT_S: Final = 30.0
 UNPAIR_S: Final = 2.0
 CLOSE_TIMEOUT_S: Final = 12.0  # its client waits 5 s for the proxy to count a freed link
 KEEPALIVE_S: Final = 10.0  # a proxy that does not answer for 4.5 of them is away
+_NO_ADDRESS: Final = 1 << 48
 _CONNECTS: Final = BluetoothProxyFeature.ACTIVE_CONNECTIONS | BluetoothProxyFeature.REMOTE_CACHING
 
 _logger = logging.getLogger(__name__)
@@ -149,8 +150,9 @@ class Proxy:
 
     def _on_batch(self, batch: Any) -> None:
         for each in batch.advertisements:
-            address = _text(each.address)
-            self._heard(Packet(address, each.address_type, each.rssi, bytes(each.data)))
+            if each.address < _NO_ADDRESS:
+                address = _text(each.address)
+                self._heard(Packet(address, each.address_type, each.rssi, bytes(each.data)))
 
     async def _register(
         self, address: str, handle: int, taken: Callable[[int, bytearray], None]

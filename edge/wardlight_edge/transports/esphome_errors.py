@@ -50,6 +50,10 @@ def as_ble_error(what: str, otherwise: Trouble = Trouble.LOST) -> Iterator[None]
         raise BleError(Trouble.TIMEOUT, f"{what}: no answer in time") from error
     except (BleakError, APIConnectionError) as error:
         raise _ble_error(what, error, otherwise) from error
+    except (AttributeError, AssertionError, KeyError, ValueError) as error:
+        # An answer that does not fit, or a link that vanished in the middle of an operation.
+        text = f"{what}: the proxy's answer is of no use ({type(error).__name__})"
+        raise BleError(otherwise, text) from error
 
 
 def _ble_error(what: str, error: Exception, otherwise: Trouble) -> BleError:

@@ -105,6 +105,11 @@ class ClientSession:
         ]
         self._send(pb.BluetoothLERawAdvertisementsResponse(advertisements=packets))
 
+    def tell_packet(self, address: int, octets: bytes) -> None:
+        """Forward one packet, whatever it is."""
+        packet = pb.BluetoothLERawAdvertisement(address=address, rssi=-60, data=octets)
+        self._send(pb.BluetoothLERawAdvertisementsResponse(advertisements=[packet]))
+
     def end(self) -> None:
         """The client is gone: so are its links."""
         for device in tuple(self.connected.values()):

@@ -49,6 +49,7 @@ class FakeProxy:
         self.listener: ClientSession | None = None
         self.listen_requests = 0
         self.connects = 0
+        self.accepted = 0
         self.port = 0
         self._key = key
         self._server: asyncio.Server | None = None
@@ -87,8 +88,8 @@ class FakeProxy:
         if self._server is not None:
             self._server.close()
         for session, writer in tuple(self._sessions.items()):
+            writer.transport.abort()  # nobody is told anything
             session.end()
-            writer.transport.abort()
         await asyncio.gather(*self._handlers, return_exceptions=True)
         if self._server is not None:
             await self._server.wait_closed()
@@ -123,6 +124,7 @@ class FakeProxy:
             wire = NoiseWire(reader, writer, self._key, self.name)
         session = ClientSession(self, wire)
         self._sessions[session] = writer
+        self.accepted += 1
         try:
             await wire.open()
             while True:

@@ -80,6 +80,22 @@ async def test_what_the_proxy_hears_is_heard(proxy: "FakeProxy", settings_for: S
         assert {each.address for each in made.heard} == {cuff.address}, "strangers are not told"
 
 
+async def test_packets_that_are_none_do_no_harm(proxy: "FakeProxy", settings_for: Settings) -> None:
+    cuff = ProxiedCuff()
+    proxy.peripherals = [cuff]
+    async with listening(settings_for(proxy), {cuff.address}) as made:
+        await wait_until(lambda: proxy.listener)
+        assert proxy.listener is not None
+        number = int(cuff.address.replace(":", ""), 16)
+        for address, octets in ((1 << 60, b"\xff" * 31), (number, b""), (number, b"\xfe" * 100)):
+            proxy.listener.tell_packet(address, octets)
+        await wait_until(lambda: len(made.heard) == 2)
+        assert [each.adverts for each in made.heard] == [(), ()]
+        cuff.record()
+        await wait_until(lambda: len(made.heard) > 2)
+        assert made.radio.reason is None
+
+
 async def test_a_link_through_a_proxy_subscribes_reads_and_writes(
     proxy: "FakeProxy", settings_for: Settings
 ) -> None:
@@ -274,8 +290,11 @@ async def test_a_silent_proxy_is_asked_again_and_then_left(
     async with listening(settings_for(proxy), {cuff.address}, silent_s=0.2) as made:
         await wait_until(lambda: proxy.listen_requests >= 4)
         assert made.radio.state.scan_restarts >= 3
+        await wait_until(lambda: proxy.accepted >= 3, what="it is connected anew")
+        assert "it has one listener" in (made.radio.reason or "")
         proxy.is_mute = False
         await wait_until(lambda: made.heard)
+        assert made.radio.reason is None
         assert proxy.sessions == 1
 
 
