@@ -78,10 +78,16 @@ class Samples(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """What a serial device reported at one moment, and its samples since the frame before."""
+    """What a serial device reported at one moment, and its samples since the frame before.
+
+    before, after  where ``readings`` are the median of many values a second: what was shown lowest
+                   and highest, in order, before and after the median was; () where nothing differed
+    """
 
     readings: tuple[Reading, ...]
     samples: tuple[Samples, ...] = ()
+    before: tuple[tuple[Reading, ...], ...] = ()
+    after: tuple[tuple[Reading, ...], ...] = ()
 
 
 class FramerCounts(msgspec.Struct, frozen=True):

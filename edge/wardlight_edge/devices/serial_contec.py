@@ -9,8 +9,9 @@ In      60 frames a second:
              b7 of strength or of the wave (second byte E1, E2) means: not valid. It sends after
              the command A1 (the profile's ``start``); other packets are passed over
 Out     one Frame a second: median SpO2 in % and pulse rate in /min of the frames that are valid,
-        the pleth as Samples (unit 1, 0 to 127). Without a valid frame SENSOR_OFF where the finger
-        is out, else NOT_MEASURED. SpO2 0, 127 and over 100, pulse rate 0 and 255 are no values
+        what was shown lowest and highest where it differs (Frame.before, Frame.after), the pleth
+        as Samples (unit 1, 0 to 127). Without a valid frame SENSOR_OFF where the finger is out,
+        else NOT_MEASURED. SpO2 0, 127 and over 100, pulse rate 0 and 255 are no values
 Errors  none from bytes: damaged frames are counted; ConfigError: an option other than
         ``data_format`` "bci" or "v46"
 Source  handbook of atbrask/CMS50Dplus (layout of the first), captures in a public flow controller
@@ -25,6 +26,7 @@ from struct import iter_unpack
 from typing import Final
 
 from wardlight_edge.devices._base import Frame, FramerCounts, Options, Samples
+from wardlight_edge.devices._extremes import Pair, extremes, median
 from wardlight_edge.devices._sync_bit import HIGH, LOW, Second, Seconds, SyncBitFramer
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import Absent, DeviceInfo, Flag, Reading
@@ -90,7 +92,8 @@ class ContecFramer:
         spo2, pulse, flags = _bci(octets) if self._is_bci else _v46(octets)
         found = _median(spo2, _NO_SPO2), _median(pulse, _NO_PULSE)
         readings = _readings(*found, flags, is_out=bool(flags & _OFF) and not spo2)
-        return Frame(readings, tuple(self._samples(second)))
+        before, after = _extremes(spo2, pulse, found, flags)
+        return Frame(readings, tuple(self._samples(second)), before, after)
 
     def _samples(self, second: Second) -> Iterator[Samples]:
         for first, run in second.runs:
@@ -164,8 +167,31 @@ def _v46(octets: bytes) -> _Columns:
 
 def _median(column: bytes, none: bytes) -> int | None:
     """The lower median of what is a value: one that was shown; None without any."""
-    values = sorted(column.translate(None, none))
-    return values[(len(values) - 1) // 2] if values else None
+    values = column.translate(None, none)
+    return median(values) if values else None
+
+
+def _extremes(
+    spo2: bytes, pulse: bytes, found: tuple[int | None, int | None], flags: int
+) -> tuple[tuple[tuple[Reading, ...], ...], tuple[tuple[Reading, ...], ...]]:
+    """What was shown besides the median, of the frames in which both numbers are values."""
+    middle_spo2, middle_pulse = found
+    is_steady = not spo2.strip(spo2[:1]) and not pulse.strip(pulse[:1])
+    if is_steady or middle_spo2 is None or middle_pulse is None:
+        return (), ()
+    shown = [
+        pair
+        for pair in zip(spo2, pulse, strict=True)
+        if pair[0] not in _NO_SPO2 and pair[1] not in _NO_PULSE
+    ]
+    if not shown:
+        return (), ()
+    before, after = extremes(shown, (middle_spo2, middle_pulse))
+    return _pairs(before, flags), _pairs(after, flags)
+
+
+def _pairs(pairs: list[Pair], flags: int) -> tuple[tuple[Reading, ...], ...]:
+    return tuple(_readings(*pair, flags, is_out=False) for pair in pairs)
 
 
 @lru_cache(maxsize=4096)

@@ -3,7 +3,7 @@
 Errors  DecodeError from ``decode``: quarantine the octets; ConfigError when a decoder is made
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol, cast
 
 import msgspec
@@ -188,7 +188,8 @@ class SerialDecoding:
 
     def decode(self, arrival: Octets) -> Sequence[Meaning]:
         """Feed the framer."""
-        return [self._values(frame) for frame in self._framer.feed(arrival.octets)]
+        frames = self._framer.feed(arrival.octets)
+        return [values for frame in frames for values in self._values(frame)]
 
     def is_about_device(self, channel: str) -> bool:
         """A line has one channel."""
@@ -205,10 +206,13 @@ class SerialDecoding:
         before, self._damaged = self._damaged, self._framer.counts.damaged
         return self._damaged - before
 
-    def _values(self, frame: Frame) -> Values:
-        check_numbers(frame.readings)
-        samples = frame.samples if self._keeps_waveform else ()
-        return Values(frame.readings, self._is_stream, samples)
+    def _values(self, frame: Frame) -> Iterator[Values]:
+        """What a second showed, in its order: the samples go with its median."""
+        for readings in (*frame.before, frame.readings, *frame.after):
+            check_numbers(readings)
+            is_median = readings is frame.readings
+            samples = frame.samples if is_median and self._keeps_waveform else ()
+            yield Values(readings, self._is_stream, samples)
 
 
 def _assembler_of(decoder: GattDecoder) -> Assembler | None:
