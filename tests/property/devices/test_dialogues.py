@@ -9,7 +9,7 @@ from wardlight_edge import devices
 from wardlight_edge.devices import Bookmark, Done, Fetched, Read, Reject, Steps, Trouble, Write
 from wardlight_shared.model import Reading
 
-NAMES = ("blood_pressure", "cgm", "glucose", "pulse_oximeter")
+NAMES = ("blood_pressure", "cgm", "generic_health_sensor", "glucose", "pulse_oximeter")
 MOST_STEPS = 64
 
 
