@@ -42,12 +42,14 @@ idle_timeout_s = 30
 """,
 }
 DIGITS = 123456
+LINGER_S = 5  # long enough for all that is read, on a busy machine too
 PROMPT = "digits on the device"
 
 
 def in_range(bluez: FakeBluez, pairing: Pairing, address: str) -> WatchedCuff:
     cuff = WatchedCuff(Equipment(pairing=pairing, passkey=DIGITS))
     cuff.address = address
+    cuff.habit.linger = LINGER_S
     bluez.add(cuff)
     return cuff
 
@@ -74,6 +76,13 @@ def shows(cuff: WatchedCuff, serial_number: str) -> None:
 def is_bonded(bluez: FakeBluez, cuff: WatchedCuff) -> bool:
     assert bluez._host is not None
     return bluez._host.bonds.has_host_bond(bluez.adapter().address, cuff.address)
+
+
+@pytest.fixture
+def cuff(cuff: WatchedCuff) -> WatchedCuff:
+    """A cuff that hangs up late."""
+    cuff.habit.linger = LINGER_S
+    return cuff
 
 
 @pytest.fixture
@@ -192,6 +201,7 @@ async def test_another_serial_number_under_a_known_address_is_refused(
         cuff.record()
         assert await adding.ends() == 0, adding.text
         await gateway.becomes(cuff.identity_text, readings=4)
+        await wait_until(lambda: cuff.link is None)
         shows(cuff, "ANOTHER-ONE")
         cuff.record()
         await gateway.becomes(cuff.identity_text, state="wrong-device", decode_errors=1)

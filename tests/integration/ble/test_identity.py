@@ -65,6 +65,7 @@ async def test_a_device_without_one_is_taken_by_its_address(
     bluez: FakeBluez, cuff: WatchedCuff, tmp_path: Path
 ) -> None:
     del bluez
+    cuff.habit.linger = 5
     cuff.services = tuple(
         Service(each.uuid, tuple(part for part in each.characteristics if part.uuid != SERIAL))
         for each in cuff.services
