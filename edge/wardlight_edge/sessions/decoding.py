@@ -109,7 +109,9 @@ class GattDecoding:
         ble = profile.transport.ble
         is_stream = profile.stream is not None and ble is not None
         self._streamed = frozenset(ble.notify) if ble is not None and is_stream else frozenset()
+        # Asked once: a Protocol takes as long to check as a value to decode.
         self._sited = self._decoder if isinstance(self._decoder, SitedDecoder) else None
+        self._waveform = self._decoder if isinstance(self._decoder, WaveformDecoder) else None
         self._site: str | None = None
         self._info = _matched(profile)
         self._keeps_waveform = bool(profile.options.get("waveform", False))
@@ -158,8 +160,8 @@ class GattDecoding:
         """What a whole value says."""
         if channel == CAPTURED:
             return Frame(devices.load_gatt("replayed_readings").decode(CAPTURED, octets))
-        if isinstance(self._decoder, WaveformDecoder):
-            return self._decoder.decode_frame(channel, octets)
+        if self._waveform is not None:
+            return self._waveform.decode_frame(channel, octets)
         readings = self._decoder.decode(channel, octets)
         return Frame(readings if self._sited is None else self._sited.at_site(readings, self._site))
 
