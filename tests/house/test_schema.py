@@ -126,7 +126,9 @@ def test_every_statement_is_used(file: Path) -> None:
         path.read_text(encoding="utf-8") for path in SQL.parent.joinpath("postgres").glob("*.py")
     )
     known = set(re.findall(r'"([a-z_]+)"', code)) | {
-        f"{stem}_{direction}" for stem in ("scan", "days") for direction in ("forward", "backward")
+        f"{stem}_{direction}"
+        for stem in ("scan", "scan_patients", "scan_devices", "days")
+        for direction in ("forward", "backward")
     }
     unused = sorted(parse(file.read_text(encoding="utf-8")).keys() - known)
     assert not unused, f"{file.name}: no Python file names {unused}"

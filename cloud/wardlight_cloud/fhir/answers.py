@@ -35,17 +35,15 @@ class Answer:
         self._kind = kind
         self._honoured = honoured
 
-    def of(
-        self, resources: Sequence[bundle.Resource], cursor: bytes | None, total: int | None
-    ) -> Response:
+    def of(self, entries: bundle.Entries, cursor: bytes | None, total: int | None) -> Response:
         """A page of resources."""
         link = bundle.links(self._base, self._kind, self._honoured, cursor)
-        return resource_answer(bundle.searchset(link, self._base, self._kind, resources, total))
+        return resource_answer(bundle.searchset(link, self._base, self._kind, entries, total))
 
     def of_all(self, found: Sequence[dict[str, Any]]) -> Response:
         """Resources that fit on a page."""
         is_counted = paging.bundle_asked_for(self._honoured) is paging.BundleKind.TOTAL
-        return self.of([] if is_counted else bundle.dumped(found), None, len(found))
+        return self.of(bundle.NO_ENTRIES if is_counted else bundle.dumped(found), None, len(found))
 
     async def of_pages(
         self,
@@ -56,7 +54,7 @@ class Answer:
         asked = paging.bundle_asked_for(self._honoured)
         total = None if asked is paging.BundleKind.PAGE else await _counted(find)
         if asked is paging.BundleKind.TOTAL:
-            return self.of([], None, total)
+            return self.of(bundle.NO_ENTRIES, None, total)
         values = dict(self._honoured)
         rows, cursor = await page_of(find(count=_page_size(values), after=_after(values)))
         return self.of(bundle.dumped([resource(row) for row in rows]), cursor, total)

@@ -4,15 +4,16 @@ Errors  FhirError 400, 406, 413 and 415
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 from uuid import UUID
 
 from starlette.requests import Request
 
-from wardlight_cloud.fhir import search
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
+from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token
 from wardlight_cloud.fhir.resources import BLUETOOTH_SYSTEM, IDENTITY_SYSTEM
 
 _JSON: Final = frozenset(
@@ -24,7 +25,7 @@ _FORM_MAX: Final = 64 * 1024  # what servers and proxies take of a URL, for the 
 
 async def parameters(request: Request) -> Parameters:
     """Of the URL, and of the form of a POST."""
-    found = list(request.query_params.multi_items())
+    found = _query(request)
     if request.method == "POST":
         if request.headers.get("content-type", "").partition(";")[0].strip() != _FORM:
             raise FhirError(415, "not-supported", f"_search takes a body of type {_FORM}")
@@ -33,6 +34,10 @@ async def parameters(request: Request) -> Parameters:
         if "\0" in value:  # PostgreSQL refuses it even as something to look for
             raise invalid(name, "holds the character NUL, which no text of FHIR has")
     return found
+
+
+def _query(request: Request) -> list[tuple[str, str]]:
+    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 async def _form(request: Request) -> str:
@@ -46,20 +51,20 @@ async def _form(request: Request) -> str:
 
 def single(given: Parameters, known: Sequence[str], *, strict: bool) -> dict[str, str]:
     """Honoured parameters of a search that takes each of them once."""
-    honoured = search.honoured_parameters(given, known, strict=strict)
+    honoured = honoured_parameters(given, known, strict=strict)
     values = dict(honoured)
     if len(values) < len(honoured):
         twice = next(name for name, _ in honoured if len([n for n, _ in honoured if n == name]) > 1)
         raise invalid(twice, "can be given once")
     for name in ("identifier", "family"):
-        if len(search.split_values(values.get(name, ""))) > 1:
+        if len(split_values(values.get(name, ""))) > 1:
             raise invalid(name, "a comma list is not supported")
     return values
 
 
 def identity(text: str) -> str:
     """Device identity of an identifier token; "" = none of ours."""
-    system, value = search.token(plain(text))
+    system, value = token(plain(text))
     if system == BLUETOOTH_SYSTEM:
         return "ble:" + value.replace("-", "").upper()
     return value if system in (None, IDENTITY_SYSTEM) else ""
@@ -67,7 +72,7 @@ def identity(text: str) -> str:
 
 def plain(text: str) -> str:
     """A single value without its escapes."""
-    return "".join(search.split_values(text))
+    return "".join(split_values(text))
 
 
 def is_strict(request: Request) -> bool:
@@ -78,11 +83,16 @@ def is_strict(request: Request) -> bool:
 def check_accept(request: Request) -> None:
     """Refuse who wants something else than JSON."""
     # A "+" that a client did not escape arrives as a space.
-    form = request.query_params.get("_format", "").replace(" ", "+")
-    wanted = form or request.headers.get("accept", "*/*")
-    kinds = {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
-    if kinds.isdisjoint(_JSON):
+    has_format = b"_format" in request.scope["query_string"]
+    form = dict(_query(request)).get("_format", "").replace(" ", "+") if has_format else ""
+    if not _takes_json(form or request.headers.get("accept", "*/*")):
         raise FhirError(406, "not-supported", f"This server speaks {MEDIA_TYPE}.")
+
+
+@lru_cache(maxsize=256)
+def _takes_json(wanted: str) -> bool:
+    kinds = {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
+    return not kinds.isdisjoint(_JSON)
 
 
 def ids(text: str | None) -> list[UUID] | None:
@@ -90,7 +100,7 @@ def ids(text: str | None) -> list[UUID] | None:
     if text is None:
         return None
     found = []
-    for value in search.split_values(text):
+    for value in split_values(text):
         try:
             found.append(UUID(value))
         except ValueError:

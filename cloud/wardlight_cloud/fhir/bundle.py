@@ -3,7 +3,7 @@
 Source  R4 4.0.1 Bundle; 3.1.1.2 (self and next links)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote_plus
@@ -12,8 +12,9 @@ import orjson
 
 from wardlight_cloud.fhir.paging import CURSOR, Parameters, cursor_text
 
-Resource = tuple[str, Sequence[bytes]]
-"""Id, and pieces of JSON that joined are the resource."""
+Entries = Callable[[bytes, bytes], list[bytes]]
+"""Pieces of the entries of a page: each entry begins with the first text, or the second from the
+second entry on, then come an id, the end of fullUrl and the resource. No pieces: an empty page."""
 
 
 def links(base: str, kind: str, honoured: Parameters, cursor: bytes | None) -> bytes:
@@ -34,23 +35,35 @@ def _url(base: str, kind: str, pairs: Sequence[str]) -> str:
     return f"{base}/{kind}?{'&'.join(pairs)}" if pairs else f"{base}/{kind}"
 
 
-def searchset(
-    link: bytes, base: str, kind: str, resources: Iterable[Resource], total: int | None
-) -> bytes:
+def searchset(link: bytes, base: str, kind: str, entries: Entries, total: int | None) -> bytes:
     """A searchset of resources; ``total`` None is left out, since counting costs a scan."""
-    first = b',"entry":[{"fullUrl":"' + f"{base}/{kind}/".encode()
-    further = b',"search":{"mode":"match"}},{"fullUrl":"' + f"{base}/{kind}/".encode()
+    url = f"{base}/{kind}/".encode()
     counted = b"" if total is None else b',"total":%d' % total
-    pieces = [b'{"resourceType":"Bundle","type":"searchset"', counted, b',"link":', link]
-    before = first
-    for identity, parts in resources:
-        pieces += (before, identity.encode(), b'","resource":')
-        pieces += parts
-        before = further
-    pieces.append(b"}" if before is first else b',"search":{"mode":"match"}}]}')
-    return b"".join(pieces)
+    page = entries(
+        b',"entry":[{"fullUrl":"' + url, b',"search":{"mode":"match"}},{"fullUrl":"' + url
+    )
+    end = b',"search":{"mode":"match"}}]}' if page else b"}"
+    return b"".join(
+        (b'{"resourceType":"Bundle","type":"searchset"', counted, b',"link":', link, *page, end)
+    )
 
 
-def dumped(resources: Sequence[dict[str, object]]) -> list[Resource]:
-    """Resource dicts as JSON."""
-    return [(str(resource["id"]), (orjson.dumps(resource),)) for resource in resources]
+def dumped(resources: Sequence[dict[str, object]]) -> Entries:
+    """Resource dicts as entries."""
+
+    def pieces(first: bytes, further: bytes) -> list[bytes]:
+        return [
+            piece
+            for place, resource in enumerate(resources)
+            for piece in (
+                further if place else first,
+                str(resource["id"]).encode(),
+                b'","resource":',
+                orjson.dumps(resource),
+            )
+        ]
+
+    return pieces
+
+
+NO_ENTRIES: Final = dumped(())

@@ -5,7 +5,7 @@ Source  R4 4.0.1 Patient, Device; PHD IG (device types, EUI-64 and Bluetooth ide
 
 from typing import Any, Final
 
-from wardlight_cloud.fhir.observation import instant
+from wardlight_cloud.fhir.observation_texts import instant
 from wardlight_cloud.store.base import DeviceRow, Gateway, Patient
 
 IDENTITY_SYSTEM: Final = "urn:wardlight:device-identity"

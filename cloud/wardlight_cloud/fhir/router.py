@@ -1,7 +1,7 @@
 """The FHIR face: read and search of Patient, Device and Observation.
 
-Handlers know the store's Protocol and an authenticate function, nothing else. Plain Starlette
-routes: responses are bytes made by templates, so there is nothing to serialise.
+Handlers know the store's Protocol and an authenticate function, nothing else. A plain ASGI
+application: responses are bytes made by templates, so there is nothing to serialise.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from wardlight_cloud.fhir import asking, paging, search
 from wardlight_cloud.fhir.answers import (
@@ -21,13 +21,15 @@ from wardlight_cloud.fhir.answers import (
     resource_answer,
     unforeseen,
 )
+from wardlight_cloud.fhir.bundle import NO_ENTRIES
 from wardlight_cloud.fhir.capability import (
     DEVICE_PARAMETERS,
     PATIENT_PARAMETERS,
     capability_statement,
 )
-from wardlight_cloud.fhir.observation import observation, observation_parts
+from wardlight_cloud.fhir.observation import entries, observation
 from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.parameters import reference_id, split_values, token
 from wardlight_cloud.fhir.resources import (
     GATEWAY_SYSTEM,
     device_resource,
@@ -45,8 +47,11 @@ _Handler = Callable[[Request], Awaitable[Response]]
 _PAGING: Final = ("_count", paging.SUMMARY, paging.TOTAL, paging.CURSOR)
 
 
+PATH: Final = "/fhir"
+
+
 class FhirFace:
-    """Builds the routes; ``base_url`` None takes scheme and host of each request."""
+    """The ASGI application; ``base_url`` None takes scheme and host of each request."""
 
     def __init__(
         self, store: ReadStore, authenticate: Authenticate, *, base_url: str | None = None
@@ -54,27 +59,41 @@ class FhirFace:
         self._store = store
         self._authenticate = authenticate
         self._base_url = base_url
+        self._metadata = self._open(self._show_metadata)
+        self._refuse = self._guarded(_unknown)
+        self._searches = {
+            "Observation": self._guarded(self._search_observations),
+            "Patient": self._guarded(self._search_patients),
+            "Device": self._guarded(self._search_devices),
+        }
+        self._reads = {
+            "Observation": self._guarded(self._read_observation),
+            "Patient": self._guarded(self._read_patient),
+            "Device": self._guarded(self._read_device),
+        }
 
-    def routes(self) -> list[Route]:
-        """All routes below the mount point."""
-        searches = {
-            "Observation": self._search_observations,
-            "Patient": self._search_patients,
-            "Device": self._search_devices,
-        }
-        reads = {
-            "Observation": self._read_observation,
-            "Patient": self._read_patient,
-            "Device": self._read_device,
-        }
-        routes = [Route("/metadata", self._open(self._metadata))]
-        for kind, handler in searches.items():
-            guarded = self._guarded(handler)
-            routes.append(Route(f"/{kind}", guarded, methods=["GET"]))
-            routes.append(Route(f"/{kind}/_search", guarded, methods=["POST"]))
-            routes.append(Route(f"/{kind}/{{id}}", self._guarded(reads[kind])))
-        routes.append(Route("/{path:path}", self._guarded(_unknown), methods=_METHODS))
-        return routes
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3, for paths at and below PATH."""
+        request = Request(scope, receive)
+        response = await self._handler(scope)(request)
+        await response(scope, receive, send)
+
+    def _handler(self, scope: Scope) -> _Handler:
+        """Three kinds of paths do not need a router, which costs more than a small search."""
+        kind, slash, rest = scope["path"].removeprefix(PATH).removeprefix("/").partition("/")
+        method = scope["method"]
+        if method in ("GET", "HEAD"):
+            if not slash:
+                return self._metadata if kind == "metadata" else self._search(kind)
+            if kind in self._reads and rest and "/" not in rest:
+                scope["path_params"] = {"id": rest}
+                return self._reads[kind]
+        if method == "POST" and rest == "_search":
+            return self._search(kind)
+        return self._refuse
+
+    def _search(self, kind: str) -> _Handler:
+        return self._searches.get(kind, self._refuse)
 
     def _open(self, handler: _Handler) -> _Handler:
         """Turn our errors into OperationOutcomes."""
@@ -109,10 +128,11 @@ class FhirFace:
 
     def _base(self, request: Request) -> str:
         if self._base_url is not None:
-            return f"{self._base_url}/fhir"
-        return f"{request.url.scheme}://{request.url.netloc}/fhir"
+            return f"{self._base_url}{PATH}"
+        host = request.headers.get("host") or request.url.netloc
+        return f"{request.scope['scheme']}://{host}{PATH}"
 
-    async def _metadata(self, request: Request) -> Response:
+    async def _show_metadata(self, request: Request) -> Response:
         statement = capability_statement(self._base(request), CLAIMED_PROFILES)
         return resource_answer(orjson.dumps(statement))
 
@@ -121,15 +141,14 @@ class FhirFace:
         found = search.observation_search(parameters, strict=asking.is_strict(request))
         answer = Answer(self._base(request), "Observation", found.honoured)
         if found.matches_nothing:
-            return answer.of([], None, total=0)
+            return answer.of(NO_ENTRIES, None, total=0)
         total = None
         if found.bundle is not paging.BundleKind.PAGE:
             total = await self._store.observation_count(found.query)
         if found.bundle is paging.BundleKind.TOTAL:
-            return answer.of([], None, total)
+            return answer.of(NO_ENTRIES, None, total)
         page = await page_of(self._store.observations(found.query))
-        resources = [(row.observation_id, observation_parts(row)) for row in page.rows]
-        return answer.of(resources, page.next, total)
+        return answer.of(partial(entries, page.rows), page.next, total)
 
     async def _read_observation(self, request: Request) -> Response:
         page = await self._store.observations(search.for_read(request.path_params["id"]))
@@ -148,7 +167,7 @@ class FhirFace:
         find = partial(
             self._store.patients,
             ids=asking.ids(values.get("_id")),
-            identifier=None if identifier is None else search.token(asking.plain(identifier)),
+            identifier=None if identifier is None else token(asking.plain(identifier)),
             family_prefix=asking.plain(values["family"]) if "family" in values else None,
         )
         return await answer.of_pages(find, patient_resource)
@@ -169,7 +188,7 @@ class FhirFace:
         answer = Answer(self._base(request), "Device", list(values.items()))
         owner = None
         if "patient" in values:
-            owner = search.reference_id("patient", values["patient"], "Patient")
+            owner = reference_id("patient", values["patient"], "Patient")
             if owner is None:
                 return answer.of_all([])
         else:
@@ -187,8 +206,8 @@ class FhirFace:
 
     async def _gateways_of(self, values: dict[str, str]) -> list[dict[str, Any]] | None:
         """Gateways that a Device search asks for by id or identifier; None = it asks for none."""
-        system, name = search.token(asking.plain(values.get("identifier", "")))
-        ids = [i for i in search.split_values(values.get("_id", "")) if i.startswith(_GATEWAY)]
+        system, name = token(asking.plain(values.get("identifier", "")))
+        ids = [i for i in split_values(values.get("_id", "")) if i.startswith(_GATEWAY)]
         if system != GATEWAY_SYSTEM and not ids:
             return None
         names = {identity.removeprefix(_GATEWAY) for identity in ids} or {name}
@@ -210,11 +229,10 @@ class FhirFace:
 
 
 _GATEWAY: Final = "gateway-"
-_METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 async def _unknown(request: Request) -> Response:
-    if request.method == "GET":
+    if request.method in ("GET", "HEAD"):
         text = "This server has Patient, Device and Observation; see /fhir/metadata."
         raise FhirError(404, "not-found", text)
     text = "This server is read only; see /fhir/metadata."

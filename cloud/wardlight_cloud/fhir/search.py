@@ -1,13 +1,12 @@
-"""Search parameters of a request to store queries; pure functions.
+"""Searches of Observations to store queries; pure functions.
 
-Unknown parameters are ignored, or refused under ``Prefer: handling=strict``; a known parameter
-with a bad value is always refused. The self link lists what was honoured.
+The self link lists the parameters that were honoured.
 
 Errors  FhirError 400 with the parameter at fault
 Source  R4 4.0.1 3.1.1 (search), Observation/Patient/Device search parameters
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, Literal
@@ -25,6 +24,12 @@ from wardlight_cloud.fhir.paging import (
     bundle_asked_for,
     count,
     cursor_bytes,
+)
+from wardlight_cloud.fhir.parameters import (
+    honoured_parameters,
+    reference_id,
+    split_values,
+    token,
 )
 from wardlight_cloud.fhir.vocabulary import (
     MEASURED,
@@ -64,39 +69,6 @@ class _Draft:
     count: int = COUNT_DEFAULT
     after: bytes | None = None
     empty: bool = False
-
-
-def split_values(text: str) -> list[str]:
-    """Split an OR list at commas that are not escaped."""
-    if "\\" not in text:
-        return [value for value in text.split(",") if value]
-    values, current, escaped = [], "", False
-    for character in text:
-        if escaped or character not in "\\,":
-            current, escaped = current + character, False
-        elif character == "\\":
-            escaped = True
-        else:
-            values.append(current)
-            current = ""
-    return [value for value in (*values, current) if value]
-
-
-def token(text: str) -> tuple[str | None, str]:
-    """``system|code`` or a bare code; an empty system means "no system": none of ours."""
-    system, bar, code = text.partition("|")
-    return (system, code) if bar else (None, text)
-
-
-def reference_id(parameter: str, text: str, kind: str) -> UUID | None:
-    """Id of ``ID``, ``Kind/ID`` or a URL ending so; None when it cannot be one of ours."""
-    parts = text.split("/")
-    if len(parts) > 1 and parts[-2] != kind:
-        raise invalid(parameter, f"expected a reference to {kind}")
-    try:
-        return UUID(parts[-1])
-    except ValueError:
-        return None
 
 
 def _narrow(old: frozenset[Measured] | None, new: frozenset[Measured]) -> frozenset[Measured]:
@@ -229,33 +201,6 @@ OBSERVATION_PARAMETERS: Final = {
     "_id": "token",
 }
 """What the CapabilityStatement declares."""
-
-_NO_SUMMARIES: Final = frozenset({"true", "text", "data"})
-_IGNORED: Final = frozenset({"_format", "_pretty"})
-_SAME: Final = {"patient:Patient": "patient", "subject:Patient": "subject"}
-
-
-def honoured_parameters(
-    parameters: Parameters, known: Iterable[str], *, strict: bool
-) -> list[tuple[str, str]]:
-    """The parameters this server follows, those without a value left out.
-
-    Unknown ones are ignored, or refused when ``strict``. A modifier or chain on a known one is
-    always refused: ignoring ``patient.identifier`` would answer with every patient's rows.
-    """
-    names = frozenset(known)
-    plain = [(_SAME.get(name, name), text) for name, text in parameters]
-    if any(name == SUMMARY and text in _NO_SUMMARIES for name, text in plain):
-        if strict:
-            raise invalid(SUMMARY, "this server knows no summary but count")
-        plain = [pair for pair in plain if pair[0] != SUMMARY]
-    for name in sorted({name for name, _ in plain} - names - _IGNORED):
-        base = name.partition(":")[0].partition(".")[0]
-        if base in names and base != name:
-            raise invalid(name, "modifiers and chains are not supported")
-        if strict:
-            raise invalid(name, "this server does not know the parameter")
-    return [(name, text) for name, text in plain if name in names and text]
 
 
 def observation_search(parameters: Parameters, *, strict: bool) -> Search:

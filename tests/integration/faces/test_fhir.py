@@ -31,7 +31,7 @@ from support.served_ward import (
     Ward,
 )
 from wardlight_cloud.fhir.capability import DEVICE_PARAMETERS, PATIENT_PARAMETERS
-from wardlight_cloud.fhir.observation import FLAG_EXTENSION
+from wardlight_cloud.fhir.observation_texts import FLAG_EXTENSION
 from wardlight_cloud.fhir.search import OBSERVATION_PARAMETERS
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
@@ -347,7 +347,10 @@ async def test_without_a_token_there_is_nothing(ward: Ward) -> None:
 
 async def test_what_does_not_exist_is_404(ward: Ward) -> None:
     nobody = uuid4()
-    paths = ("Observation/none", f"Patient/{nobody}", "Patient/x", "Device/gateway-none", "Group")
+    paths = [
+        "Observation/none", f"Patient/{nobody}", "Patient/x", "Device/gateway-none", "Group", "",
+        "Observation/", "Observation/none/_history", "Observation/_search", "Group/x",
+    ]  # fmt: skip
     async with ward.client() as client:
         for path in (*paths, f"Patient/{str(ANNA).upper()}", f"Patient/{ANNA},{BERT}"):
             assert outcome(await client.get(f"/fhir/{path}"), 404)["code"] == "not-found"
@@ -359,6 +362,9 @@ async def test_writes_are_refused(ward: Ward) -> None:
             answer = await client.request(method, f"/fhir/Patient/{ANNA}")
             outcome(answer, 405)
             assert answer.headers["allow"] == "GET, HEAD"
+        for path in ("", "/", "/Observation", "/Observation/", "/metadata"):
+            outcome(await client.post(f"/fhir{path}"), 405)
+        outcome(await client.request("OPTIONS", "/fhir/Observation"), 405)
 
 
 async def test_if_none_match_saves_the_body(ward: Ward) -> None:

@@ -23,7 +23,7 @@ from support.fhir_definitions.terminology import LOINC, is_ucum
 from support.fhir_definitions.validator import Validator
 from support.readings import BatchMaker, One, Rec
 from support.served_ward import ANNA, BASE, CLIP, CUFF, GATEWAY, SCALE, START, Ward
-from wardlight_cloud.fhir import observation as served
+from wardlight_cloud.fhir import observation_texts as served
 from wardlight_cloud.store.base import Patient
 from wardlight_cloud.store.batch import Detail, StatusRow
 from wardlight_shared.codes import METRICS

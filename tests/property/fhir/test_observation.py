@@ -8,8 +8,9 @@ from uuid import UUID
 from fhir.resources.R4B.observation import Observation
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from wardlight_cloud.fhir.observation import observation
+from wardlight_cloud.fhir.observation import entries, observation
 from wardlight_cloud.store.observation_rows import (
     Circumstances,
     Kind,
@@ -63,6 +64,55 @@ def rows(draw: st.DrawFn) -> ObservationRow:
         commit_seq=draw(st.integers(1, 2**62)),
         stored_at=draw(moments),
     )
+
+
+@st.composite
+def panels(draw: st.DrawFn) -> ObservationRow:
+    row = draw(rows())
+    names = draw(st.sets(st.sampled_from(["systolic_bp", "diastolic_bp", "mean_bp"]), min_size=1))
+    kinds = [
+        Kind(
+            METRICS[name].wire,
+            draw(st.integers(-7, 3)),
+            draw(st.sampled_from([0, 0, *range(1, 14), 200])),
+            draw(st.sampled_from(["mm[Hg]", "kPa"])),
+            draw(st.integers(0, 2 * max(Flag) - 1)),
+        )
+        for name in names
+    ]
+    about = replace(
+        row.circumstances,
+        origin=replace(row.origin, metric=METRICS["blood_pressure"].wire),
+        kinds=tuple(sorted(kinds, key=lambda kind: kind.metric)),
+    )
+    mantissas = tuple(0 if k.absent else draw(st.integers(-(10**9), 10**9)) for k in about.kinds)
+    return replace(row, circumstances=about, mantissas=mantissas)
+
+
+@given(panels())
+def test_every_panel_becomes_a_valid_observation(row: ObservationRow) -> None:
+    body = observation(row)
+    Observation.model_validate_json(body)
+    resource = json.loads(body, parse_float=Decimal)
+    assert "valueQuantity" not in resource
+    shown = resource["component"]
+    for value, component in zip(row.values, shown, strict=False):
+        if value.absent:
+            assert component["dataAbsentReason"]["coding"]
+        else:
+            expected = Decimal(value.mantissa).scaleb(value.scale)
+            assert component["valueQuantity"]["value"] == expected
+    sides = {METRICS["systolic_bp"].wire, METRICS["diastolic_bp"].wire}
+    assert len(shown) == len({value.metric for value in row.values} | sides)
+
+
+@given(st.lists(rows() | panels(), max_size=5))
+def test_a_page_holds_each_observation_as_it_is_alone(found: list[ObservationRow]) -> None:
+    """Whatever is shared on a page changes no text."""
+    page = [replace(row, commit_seq=place) for place, row in enumerate(found)]
+    texts = [b'%s","resource":%s' % (row.observation_id.encode(), observation(row)) for row in page]
+    expected = b"".join(b"<" + text if not n else b">" + text for n, text in enumerate(texts))
+    assert b"".join(entries(page, b"<", b">")) == expected
 
 
 @given(rows())

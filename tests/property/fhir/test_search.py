@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.paging import COUNT_MAX, cursor_bytes, cursor_text
+from wardlight_cloud.fhir.parameters import split_values
 from wardlight_cloud.fhir.search import (
     OBSERVATION_PARAMETERS,
     observation_search,
-    split_values,
 )
 from wardlight_cloud.store.base import TimeBound
 

@@ -72,7 +72,15 @@ async def _world(fresh_database: FreshDatabase) -> World:
     return World(place, store, tuple(stored), patients, device_ids)
 
 
-bounds = st.lists(
+few_days = st.builds(
+    lambda hours, length: (
+        TimeBound("ge", NOW - hours * HOUR),
+        TimeBound("lt", NOW - (hours - length) * HOUR),
+    ),
+    st.integers(0, 1450),
+    st.integers(0, 72),
+)
+bounds = few_days | st.lists(
     st.builds(
         lambda op, hours: TimeBound(op, NOW - hours * HOUR),
         st.sampled_from(["lt", "le", "gt", "ge"]),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from wardlight_cloud.store.postgres.idle import Borrowed, IdleConnections
 from wardlight_cloud.store.postgres.statements import statements
 
 # The driver's types take their parameter in stubs only, hence the quotes.
@@ -107,6 +108,7 @@ class PooledConnections:
         self._size = size
         self._command_timeout_s = command_timeout_s
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._idle: IdleConnections | None = None
 
     async def open(self) -> None:
         """Open the pool; raises what the driver raises."""
@@ -123,20 +125,13 @@ class PooledConnections:
             max_cached_statement_lifetime=0,
             server_settings=server_settings("wardlight"),
         )
+        self._idle = IdleConnections(self._pool, wait_s=self._command_timeout_s, idle_s=_IDLE_S)
 
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
+    def acquire(self) -> AbstractAsyncContextManager[Connection]:
         """See Connections."""
-        if self._pool is None:
+        if self._idle is None:
             raise asyncpg.InterfaceError("the store is closed")
-        pool = self._pool
-        # The driver's own timeout makes a task for each call, which costs a turn of the loop.
-        async with asyncio.timeout(self._command_timeout_s):
-            connection = await pool.acquire()
-        try:
-            yield connection
-        finally:
-            await pool.release(connection)
+        return Borrowed(self._idle)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -163,10 +158,12 @@ class PooledConnections:
     async def close(self) -> None:
         """See Connections; waits at most as long as one statement may take."""
         pool, self._pool = self._pool, None
-        if pool is None:
+        idle, self._idle = self._idle, None
+        if pool is None or idle is None:
             return
         try:
             async with asyncio.timeout(self._command_timeout_s):
+                await idle.close()
                 await pool.close()
         except TimeoutError:
             _log.warning("connections did not come back in time; closing them")

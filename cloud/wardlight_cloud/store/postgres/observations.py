@@ -8,25 +8,31 @@ import msgspec
 from msgspec.structs import replace
 
 from wardlight_cloud.store.base import ObservationPage, ObservationQuery, TimeBound
+from wardlight_cloud.store.postgres.by_time import (
+    by_time,
+    completed,
+    is_narrow,
+    stretches_of,
+    within,
+)
 from wardlight_cloud.store.postgres.commit_walk import ALL_COMMITS, walk
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.counting import count
 from wardlight_cloud.store.postgres.errors import storage_call
-from wardlight_cloud.store.postgres.gathering import Found, Position, Stretch, instant_of
+from wardlight_cloud.store.postgres.gathering import Found, Position, instant_of
 from wardlight_cloud.store.postgres.known import KnownFacts
 from wardlight_cloud.store.postgres.part import Database, Part
-from wardlight_cloud.store.postgres.scan import Direction, complete_panels, finish, scan, width
+from wardlight_cloud.store.postgres.scan import (
+    finish,
+    scan,
+)
 from wardlight_cloud.store.postgres.sealed import Cursors, ObservationIds, ObservationKey
 from wardlight_cloud.store.postgres.spans import (
-    BEGINNING,
-    END,
     TICK,
-    Span,
     find_spans,
     interval,
 )
 from wardlight_cloud.store.postgres.statements import statements
-from wardlight_cloud.store.postgres.windows import windows
 
 _SQL: Final = statements("observations")
 _NOTHING: Final = ObservationPage((), None)
@@ -87,10 +93,12 @@ class ObservationsPart(Part):
             keys = [self._ids.key(text) for text in query.ids]
             wanted = [key for key in keys if key is not None]
             return await _by_keys(connection, query, wanted, commits, after, limit)
+        if is_narrow(query, after):
+            return await within(connection, query, after, limit)
         spans = await find_spans(connection, query)
         if query.order == "commit":
             return await walk(connection, spans, commits=commits, after=after, limit=limit)
-        return await _by_time(connection, query, spans, commits, after, limit)
+        return await by_time(connection, query, spans, commits, after, limit)
 
 
 def _names_nothing(query: ObservationQuery) -> bool:
@@ -115,68 +123,6 @@ async def _commit_bounds(connection: Connection, bounds: Sequence[TimeBound]) ->
     return row["first"], row["last"]
 
 
-def _stretches(spans: Sequence[Span], commits: tuple[int, int]) -> list[Stretch]:
-    """Spans, with the commits of rows that let an Observation's commit lie within ``commits``."""
-    first, last = commits
-    return [
-        Stretch(span, first_seq=first if span.assigned_seq < first else 0, last_seq=last)
-        for span in spans
-        if span.assigned_seq <= last
-    ]
-
-
-async def _by_time(
-    connection: Connection,
-    query: ObservationQuery,
-    spans: Sequence[Span],
-    commits: tuple[int, int],
-    after: Position | None,
-    limit: int,
-) -> list[Found]:
-    direction: Direction = "backward" if query.order == "newest" else "forward"
-    stretches = _stretches(spans, commits)
-    if after is not None:
-        stretches = _beyond(stretches, direction, after)
-    found: list[Found] = []
-    if not stretches:
-        return found
-    rows = limit * width(stretches)
-    async for window in windows(connection, stretches, direction, rows):
-        while len(found) < limit:
-            wanted = limit - len(found)
-            part = await scan(
-                connection, stretches, window=window, direction=direction, after=after,
-                limit=wanted,
-            )  # fmt: skip
-            found += await _completed(connection, query, part)
-            if len(part) < wanted:
-                break
-            after = part[-1].position
-        if len(found) >= limit:
-            break
-    return found
-
-
-def _beyond(stretches: Sequence[Stretch], direction: Direction, after: Position) -> list[Stretch]:
-    """Cut away what lies before the cursor, so that windows begin there."""
-    moment = instant_of(after[1])
-    lo, hi = (BEGINNING, moment + TICK) if direction == "backward" else (moment, END)
-    cut = [replace(stretch, span=stretch.span.cut(lo, hi)) for stretch in stretches]
-    return [stretch for stretch in cut if not stretch.span.is_empty]
-
-
-async def _completed(
-    connection: Connection, query: ObservationQuery, part: list[Found]
-) -> list[Found]:
-    """Panels with all components, where the search may have seen some of them only."""
-    if query.component_metrics is None and not query.stored:
-        return part
-    await complete_panels(connection, part)
-    if not query.stored:
-        return part
-    return [each for each in part if each.commit_seq <= each.stretch.last_seq]
-
-
 async def _by_keys(
     connection: Connection,
     query: ObservationQuery,
@@ -196,7 +142,7 @@ async def _by_keys(
         for anchor, time_us in sorted({(anchor, time_us) for anchor, time_us, _ in keys})
         if span.anchor == anchor
     ]
-    stretches = _stretches([span for span in cut if not span.is_empty], commits)
+    stretches = stretches_of([span for span in cut if not span.is_empty], commits)
     window = instant_of(times[0]), instant_of(times[-1]) + TICK
     wanted = set(keys)
     found: list[Found] = []
@@ -206,7 +152,7 @@ async def _by_keys(
         part = await scan(
             connection, stretches, window=window, direction="forward", after=position, limit=size
         )
-        found += await _completed(connection, query, [each for each in part if each.key in wanted])
+        found += await completed(connection, query, [each for each in part if each.key in wanted])
         if len(part) < size:
             break
         position = part[-1].position

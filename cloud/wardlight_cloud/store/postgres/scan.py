@@ -6,24 +6,24 @@ A scan covers one window of time, so that the server opens few partitions.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.observation_rows import Circumstances, Kind
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.gathering import (
-    READING,
     SEQ_MAX,
     Found,
     Position,
     Shared,
     Stretch,
-    details_of,
     instant_of,
+    rows_in,
     together,
 )
 from wardlight_cloud.store.postgres.known import KnownFacts
 from wardlight_cloud.store.postgres.sealed import ObservationIds
-from wardlight_cloud.store.postgres.spans import BEGINNING, END
+from wardlight_cloud.store.postgres.spans import ASSIGNED, BEGINNING, END, facts, span_of
 from wardlight_cloud.store.postgres.statements import statements
 from wardlight_shared.model import NOT_CLINICAL
 
@@ -31,6 +31,7 @@ _SQL: Final = statements("observations")
 _INT_MAX: Final = (1 << 31) - 1
 
 Direction = Literal["forward", "backward"]
+Window = tuple[datetime, datetime]
 
 
 def width(stretches: Sequence[Stretch]) -> int:
@@ -46,7 +47,7 @@ async def scan(
     connection: Connection,
     stretches: Sequence[Stretch],
     *,
-    window: tuple[datetime, datetime],
+    window: Window,
     direction: Direction,
     after: Position | None,
     limit: int,
@@ -60,22 +61,63 @@ async def scan(
         return found
     columns = _columns(stretches)
     while True:
-        wanted = limit - len(found)
-        most_rows = _rows_of(wanted, stretches)
-        row = await connection.fetchrow(
-            _SQL[f"scan_{direction}"], *columns, *window, int(NOT_CLINICAL),
-            *_cursor(after, direction), wanted + 1, most_rows,
-        )  # fmt: skip
-        assert row is not None  # noqa: S101 - aggregates have one row
-        packed = row["readings"] or b""
-        part = together(packed, stretches, details_of(row))
-        is_cut = len(packed) >= most_rows * READING.size
-        if is_cut:
-            part.pop()  # it may lack components
-        found += part[:wanted]
+        record = await _record(
+            connection, f"scan_{direction}", columns, window, direction, after, limit - len(found)
+        )
+        part, is_cut = _part(record, stretches)
+        found += part[: limit - len(found)]
         if not is_cut or len(found) == limit:
             return found
         after = found[-1].position
+
+
+async def scan_assigned(
+    connection: Connection,
+    query: ObservationQuery,
+    *,
+    window: Window,
+    direction: Direction,
+    after: Position | None,
+    limit: int,
+) -> tuple[list[Found], list[Stretch], bool]:
+    """The same for the patients, or else devices, of a query, whose spans come with the rows.
+
+    Returns Observations, stretches, and whether the window may hold more than the Observations
+    given: then ``scan`` goes on behind the last of them.
+    """
+    of = "devices" if query.patients is None else "patients"
+    record = await _record(
+        connection, f"scan_{of}_{direction}", facts(query), window, direction, after, limit
+    )
+    if record["series_id"] is None:
+        return [], [], False
+    spans = zip(*(record[name] for name in ASSIGNED), strict=True)
+    stretches = [Stretch(span_of(*span)) for span in spans]
+    part, is_cut = _part(record, stretches)
+    return part[:limit], stretches, is_cut and len(part) < limit
+
+
+async def _record(
+    connection: Connection,
+    statement: str,
+    of: Sequence[Any],
+    window: Window,
+    direction: Direction,
+    after: Position | None,
+    limit: int,
+) -> Any:
+    return await connection.fetchrow(
+        _SQL[statement], *of, *window, int(NOT_CLINICAL), *_cursor(after, direction), limit + 1
+    )
+
+
+def _part(record: Any, stretches: Sequence[Stretch]) -> tuple[list[Found], bool]:
+    """Complete Observations of a record, and whether its rows were cut off."""
+    found = together(record, stretches)
+    is_cut = bool(found) and rows_in(record) >= record["most_rows"]
+    if is_cut:
+        found.pop()  # it may lack components
+    return found, is_cut
 
 
 def _columns(stretches: Sequence[Stretch]) -> tuple[str, ...]:
@@ -94,12 +136,6 @@ def _columns(stretches: Sequence[Stretch]) -> tuple[str, ...]:
 
 
 _instant: Final = lru_cache(maxsize=1024)(datetime.isoformat)
-
-
-def _rows_of(count: int, stretches: Sequence[Stretch]) -> int:
-    """Rows that ``count`` Observations have, if all are as frequent; more than the widest has."""
-    observed = len({(stretch.position, stretch.span.anchor) for stretch in stretches})
-    return max(-(-(count + 1) * len(stretches) // observed), width(stretches) + 1)
 
 
 def _cursor(after: Position | None, direction: Direction) -> tuple[int, datetime, int, int]:
@@ -138,32 +174,31 @@ async def finish(
     connection: Connection, page: Sequence[Found], ids: ObservationIds, known: KnownFacts
 ) -> None:
     """Give the Observations of a page what all of them need and few scans know."""
-    names = ids.ids([each.key for each in page])
+    names = ids.ids([(each.anchor, each.time_us, each.ord) for each in page])
     stored_at = await known.stored_at(connection, {each.commit_seq for each in page})
-    everything_shared = {each.shared for each in page}
-    gateways = await known.gateways(connection, {each.gateway_id for each in everything_shared})
-    alone = {each: _circumstances(each, (each.kind,), gateways) for each in everything_shared}
+    gateways = await known.gateways(connection, {each.shared.gateway_id for each in page})
+    made: dict[tuple[Shared, tuple[Kind, ...]], tuple[Circumstances, list[int] | None]] = {}
     for each, name in zip(page, names, strict=True):
         each.observation_id = name
         each.stored_at = stored_at[each.commit_seq]
-        if each.parts is None:
-            each.circumstances = alone[each.shared]
-        else:
-            kinds, each.mantissas = zip(*sorted(each.parts, key=_metric), strict=True)
-            each.circumstances = _circumstances(each.shared, kinds, gateways)
-
-
-def _metric(part: tuple[Kind, int]) -> int:
-    return part[0].metric
+        kinds, shared = each.shared.kinds, each.shared
+        if each.parts is not None:
+            kinds, each.mantissas = zip(*each.parts, strict=True)
+        about = made.get((shared, kinds))
+        if about is None:
+            about = made[shared, kinds] = _circumstances(shared, kinds, gateways)
+        each.circumstances, order = about
+        if order is not None:
+            each.mantissas = tuple([each.mantissas[place] for place in order])
 
 
 def _circumstances(
     shared: Shared, kinds: tuple[Kind, ...], gateways: Mapping[int, str]
-) -> Circumstances:
-    return _interned(
-        shared.stretch.span.origin, kinds, gateways[shared.gateway_id], shared.offset_min,
-        shared.clock, shared.error_ms,
+) -> tuple[Circumstances, list[int] | None]:
+    """With kinds by metric, and how to bring digits into that order; None = they are."""
+    order = sorted(range(len(kinds)), key=lambda place: kinds[place].metric)
+    about = Circumstances(
+        shared.stretch.span.origin, tuple([kinds[place] for place in order]),
+        gateways[shared.gateway_id], shared.offset_min, shared.clock, shared.error_ms,
     )  # fmt: skip
-
-
-_interned: Final = lru_cache(maxsize=1 << 14)(Circumstances)
+    return about, None if order == sorted(order) else order

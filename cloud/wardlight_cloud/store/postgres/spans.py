@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
@@ -68,62 +69,70 @@ def _after(instant: datetime) -> datetime:
     return instant + TICK if instant < END else END
 
 
+def facts(
+    query: ObservationQuery, anchors: Sequence[int] | None = None
+) -> tuple[Sequence[Any] | None, ...]:
+    """What ``wanted`` in observations.sql asks for; ``anchors`` narrows to those series."""
+    return (
+        query.patients,
+        query.devices,
+        _OBSERVED,
+        query.metrics,
+        query.component_metrics,
+        [f"{metric} {unit}" for metric, unit in query.other_units] or None,
+        anchors,
+    )
+
+
+_OBSERVED: Final = sorted(OBSERVED)
+
+
 async def find_spans(
     connection: Connection, query: ObservationQuery, anchors: Sequence[int] | None = None
 ) -> list[Span]:
     """Spans that may hold Observations of a query; ``anchors`` narrows to those series."""
-    rows = await _assigned(connection, query, anchors)
+    rows = await connection.fetch(_SQL[_statement(query, anchors)], *facts(query, anchors))
     lo, hi = interval(query.times)
-    spans = (_span(row) for row in rows)
-    cut = (span.cut(lo, hi) for span in spans if _is_wanted(span, query))
+    cut = (span_of(*(row[name] for name in ASSIGNED)).cut(lo, hi) for row in rows)
     return [span for span in cut if not span.is_empty]
 
 
-async def _assigned(
-    connection: Connection, query: ObservationQuery, anchors: Sequence[int] | None
-) -> list[Any]:
+def _statement(query: ObservationQuery, anchors: Sequence[int] | None) -> str:
     if anchors is not None:
-        return await connection.fetch(_SQL["spans_of_anchors"], list(anchors))
+        return "spans_of_anchors"
     if query.patients is not None:
-        return await connection.fetch(_SQL["spans_of_patients"], list(query.patients))
-    if query.devices is not None:
-        return await connection.fetch(_SQL["spans_of_devices"], list(query.devices))
-    return await connection.fetch(_SQL["spans"])
-
-
-def _is_wanted(span: Span, query: ObservationQuery) -> bool:
-    metric, observed = span.metric, span.origin.metric
-    if metric not in OBSERVED or (metric, span.unit) in query.other_units:
-        return False
-    if query.patients is not None and span.origin.patient_id not in query.patients:
-        return False
-    if query.devices is not None and span.origin.device_id not in query.devices:
-        return False
-    if query.metrics is not None and observed not in query.metrics:
-        return False
-    components = query.component_metrics
-    return components is None or observed in components or metric in components
+        return "spans_of_patients"
+    return "spans" if query.devices is None else "spans_of_devices"
 
 
 # The same object for the same facts, so that whoever keeps something by it finds it fast.
 _origin: Final = lru_cache(maxsize=1 << 14)(Origin)
 
 
-def _span(row: Any) -> Span:
+ASSIGNED: Final = (
+    "patient_id", "device_id", "valid_from", "valid_to", "assigned_seq", "series_id", "anchor",
+    "metric", "observation_metric", "unit", "user_index", "site", "raw_unit",
+)  # fmt: skip
+"""Columns of assigned_series."""
+
+
+def span_of(
+    patient_id: UUID,
+    device_id: UUID,
+    valid_from: datetime,
+    valid_to: datetime | None,
+    assigned_seq: int,
+    series_id: int,
+    anchor: int,
+    metric: int,
+    observation_metric: int,
+    unit: str,
+    user_index: int | None,
+    site: str | None,
+    raw_unit: str | None,
+) -> Span:
+    """A span of the columns ASSIGNED."""
+    origin = _origin(observation_metric, patient_id, device_id, user_index, site)
     return Span(
-        series_id=row["series_id"],
-        anchor=row["anchor"],
-        metric=row["metric"],
-        unit=row["unit"],
-        raw_unit=row["raw_unit"],
-        origin=_origin(
-            row["observation_metric"],
-            row["patient_id"],
-            row["device_id"],
-            row["user_index"],
-            row["site"],
-        ),
-        assigned_seq=row["assigned_seq"],
-        lo=row["valid_from"],
-        hi=row["valid_to"] or END,
+        series_id, anchor, metric, unit, raw_unit, origin, assigned_seq, valid_from, valid_to or END
     )

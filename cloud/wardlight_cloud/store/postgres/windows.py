@@ -11,15 +11,13 @@ from typing import Any, Final
 
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.gathering import Stretch
-from wardlight_cloud.store.postgres.scan import Direction
+from wardlight_cloud.store.postgres.scan import Direction, Window
 from wardlight_cloud.store.postgres.statements import statements
 
 _SQL: Final = statements("observations")
-_NARROW: Final = timedelta(days=3)  # cheaper to look at than to ask about
+NARROW: Final = timedelta(days=3)  # cheaper to look at than to ask about
 _FEW_DAYS: Final = 4
 _GROWTH: Final = 4
-
-Window = tuple[datetime, datetime]
 
 
 async def windows(
@@ -31,7 +29,7 @@ async def windows(
     series = sorted({stretch.span.series_id for stretch in stretches})
     while lo < hi:
         edge = lo if direction == "backward" else hi
-        if hi - lo > _NARROW:
+        if hi - lo > NARROW:
             edge = await _edge(connection, series, direction, (lo, hi), rows)
         if direction == "backward":
             yield edge, hi

@@ -13,7 +13,8 @@ import pytest
 from fhir.resources.R4B.observation import Observation
 from msgspec.structs import replace
 
-from wardlight_cloud.fhir.observation import TIME_EXTENSION, decimal_text, observation
+from wardlight_cloud.fhir.observation import decimal_text, observation
+from wardlight_cloud.fhir.observation_texts import TIME_EXTENSION
 from wardlight_cloud.store.observation_rows import (
     Circumstances,
     Kind,

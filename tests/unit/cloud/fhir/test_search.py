@@ -6,9 +6,9 @@ import pytest
 
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.paging import COUNT_MAX, BundleKind, cursor_bytes, cursor_text
+from wardlight_cloud.fhir.parameters import split_values
 from wardlight_cloud.fhir.search import (
     observation_search,
-    split_values,
 )
 from wardlight_shared.codes import METRICS
 

@@ -1,22 +1,35 @@
 -- Observations: which series may answer (spans), where they have rows (days, commits), the rows.
 
+-- part: wanted
+-- The assigned series that a search is about. NULL = no filter. $1 patients, $2
+-- devices, $3 all that can be observed, $4 metrics of Observations, $5 those or their components',
+-- $6 "metric unit" that are not asked for all the same, $7 anchors.
+($1::uuid[] IS NULL OR a.patient_id = ANY($1))
+AND ($2::uuid[] IS NULL OR a.device_id = ANY($2))
+AND a.metric = ANY($3::int[])
+AND ($4::int[] IS NULL OR a.observation_metric = ANY($4))
+AND ($5::int[] IS NULL OR a.observation_metric = ANY($5) OR a.metric = ANY($5))
+AND ($6::text[] IS NULL OR a.metric || ' ' || a.unit <> ALL($6))
+AND ($7::int[] IS NULL OR a.anchor = ANY($7))
+
 -- name: spans_of_patients
-SELECT * FROM assigned_series WHERE patient_id = ANY($1::uuid[])
+SELECT a.* FROM assigned_series AS a WHERE a.patient_id = ANY($1::uuid[]) AND {wanted}
 
 -- name: spans_of_devices
-SELECT * FROM assigned_series WHERE device_id = ANY($1::uuid[])
+SELECT a.* FROM assigned_series AS a WHERE a.device_id = ANY($2::uuid[]) AND {wanted}
 
 -- name: spans_of_anchors
 SELECT a.*
 FROM (
-    SELECT series_id FROM series WHERE series_id = ANY($1::int[])
+    SELECT series_id FROM series WHERE series_id = ANY($7::int[])
     UNION ALL
-    SELECT series_id FROM series WHERE panel_series_id = ANY($1::int[])
+    SELECT series_id FROM series WHERE panel_series_id = ANY($7::int[])
 ) AS s
 INNER JOIN assigned_series AS a USING (series_id)
+WHERE {wanted}
 
 -- name: spans
-SELECT * FROM assigned_series
+SELECT a.* FROM assigned_series AS a WHERE {wanted}
 
 -- name: commits_between
 -- The first commit stored at or after $1 and the last one stored at or before $2.
@@ -87,17 +100,52 @@ WHERE commit_seq BETWEEN $2 AND $3
 ORDER BY commit_seq, series_id, bucket
 LIMIT $1
 
--- name: scan_forward
--- Rows of spans in the order (position, time, anchor, ord), after the cursor $11 to $14. $8 and $9
--- bound the window and prune partitions. $10: flags that keep a row out. One record comes back:
--- the readings packed as gathering.py unpacks them (a driver's object for each column of each row
--- takes longer than the search itself), and what their series have in details over the same time.
-WITH page AS MATERIALIZED (
-    SELECT k.place, found.*
+-- part: stretches_given
+-- Spans that the caller names, with the commits that count.
+stretch AS MATERIALIZED (
+    SELECT *
     FROM unnest(
         $1::text::int[], $2::text::int[], $3::text::bigint[], $4::text::bigint[],
         $5::text::bigint[], $6::text::timestamptz[], $7::text::timestamptz[]
     ) WITH ORDINALITY AS k (series_id, anchor, position, first_seq, last_seq, lo, hi, place)
+)
+
+-- part: stretches_assigned
+-- Columns of a stretch for an assigned series, all of whose commits count.
+row_number() OVER () AS place, 0::bigint AS position, 0::bigint AS first_seq,
+9223372036854775807 AS last_seq, greatest(a.valid_from, $8) AS lo,
+least(coalesce(a.valid_to, 'infinity'), $9) AS hi, a.*
+
+-- part: overlapping
+-- An assignment that the window touches.
+a.valid_from < $9 AND coalesce(a.valid_to, 'infinity') > $8
+
+-- part: stretches_of_patients
+stretch AS MATERIALIZED (
+    SELECT {stretches_assigned}
+    FROM assigned_series AS a
+    WHERE a.patient_id = ANY($1::uuid[]) AND {overlapping} AND {wanted}
+)
+
+-- part: stretches_of_devices
+stretch AS MATERIALIZED (
+    SELECT {stretches_assigned}
+    FROM assigned_series AS a
+    WHERE a.device_id = ANY($2::uuid[]) AND {overlapping} AND {wanted}
+)
+
+-- part: rows_of_a_page
+-- Rows that $15 Observations have, if all are as frequent; more than the widest has.
+SELECT
+    greatest(($15 * sum(width) + count(*) - 1) / nullif(count(*), 0), max(width) + 1)::bigint AS rows
+FROM (SELECT count(*)::int AS width FROM stretch GROUP BY position, anchor) AS observed
+
+-- part: page_forward
+-- Rows of stretches in the order (position, time, anchor, ord), after the cursor $11
+-- to $14. $8 and $9 bound the window and prune partitions. $10: flags that keep a row out.
+page AS MATERIALIZED (
+    SELECT k.place, found.*
+    FROM stretch AS k
     CROSS JOIN LATERAL (
         SELECT
             time, ord, commit_seq, mantissa, flags, error_ms, gateway_id, scale, absent,
@@ -110,53 +158,17 @@ WITH page AS MATERIALIZED (
             AND (flags & $10) = 0
             AND (k.position, time, k.anchor, ord) > ($11::bigint, $12::timestamptz, $13::int, $14::int)
         ORDER BY time, ord
-        LIMIT $15
+        LIMIT $15::bigint
     ) AS found
     ORDER BY k.position, found.time, k.anchor, found.ord, k.place
-    LIMIT $16
+    LIMIT (SELECT rows FROM most)
 )
-SELECT
-    (
-        SELECT string_agg(
-            timestamptz_send(time) || int8send(commit_seq) || int8send(mantissa)
-            || int8send((ord::bigint << 32) | place) || int8send(flags)
-            || int8send((error_ms::bigint << 32) | gateway_id)
-            || int8send(
-                (scale::bigint << 48) | ((absent::bigint & 65535) << 32)
-                | ((offset_min::bigint & 65535) << 16) | (clock::bigint & 65535)
-            ),
-            ''
-        )
-        FROM page
-    ) AS readings,
-    details.*
-FROM (
-    SELECT
-        string_agg(int8send((k.place << 32) | d.ord) || timestamptz_send(d.time), '') AS detailed,
-        array_agg(d.raw_mantissa) AS raw_mantissas,
-        array_agg(d.raw_scale) AS raw_scales,
-        array_agg(d.device_time) AS device_times,
-        array_agg(d.context::text) AS contexts
-    FROM (SELECT min(time) AS first, max(time) AS last FROM page) AS b
-    CROSS JOIN unnest($1::text::int[], $6::text::timestamptz[], $7::text::timestamptz[])
-        WITH ORDINALITY AS k (series_id, lo, hi, place)
-    CROSS JOIN LATERAL (
-        SELECT time, ord, raw_mantissa, raw_scale, device_time, context
-        FROM reading_detail
-        WHERE
-            series_id = k.series_id
-            AND time BETWEEN greatest(k.lo, b.first) AND least(k.hi, b.last)
-    ) AS d
-) AS details
 
--- name: scan_backward
+-- part: page_backward
 -- The same the other way round.
-WITH page AS MATERIALIZED (
+page AS MATERIALIZED (
     SELECT k.place, found.*
-    FROM unnest(
-        $1::text::int[], $2::text::int[], $3::text::bigint[], $4::text::bigint[],
-        $5::text::bigint[], $6::text::timestamptz[], $7::text::timestamptz[]
-    ) WITH ORDINALITY AS k (series_id, anchor, position, first_seq, last_seq, lo, hi, place)
+    FROM stretch AS k
     CROSS JOIN LATERAL (
         SELECT
             time, ord, commit_seq, mantissa, flags, error_ms, gateway_id, scale, absent,
@@ -169,44 +181,92 @@ WITH page AS MATERIALIZED (
             AND (flags & $10) = 0
             AND (k.position, time, k.anchor, ord) < ($11::bigint, $12::timestamptz, $13::int, $14::int)
         ORDER BY time DESC, ord DESC
-        LIMIT $15
+        LIMIT $15::bigint
     ) AS found
     ORDER BY k.position DESC, found.time DESC, k.anchor DESC, found.ord DESC, k.place
-    LIMIT $16
+    LIMIT (SELECT rows FROM most)
 )
-SELECT
-    (
-        SELECT string_agg(
-            timestamptz_send(time) || int8send(commit_seq) || int8send(mantissa)
-            || int8send((ord::bigint << 32) | place) || int8send(flags)
-            || int8send((error_ms::bigint << 32) | gateway_id)
-            || int8send(
+
+-- part: packed
+-- One record for the whole page. A driver's object for each column of each row takes
+-- longer than the search itself; gathering.py knows the format. With it comes what the series have
+-- in details over the same time; columns that are empty throughout are left out.
+readings.*,
+details.*,
+most.rows AS most_rows
+
+-- part: tables
+-- Where ``packed`` comes from.
+(
+    SELECT
+        array_send(array_agg(time)) AS times,
+        array_send(array_agg(commit_seq)) AS commits,
+        array_send(array_agg(mantissa)) AS mantissas,
+        array_send(array_agg((ord::bigint << 32) | place)) AS ords_and_places,
+        array_send(array_agg(flags)) AS flags,
+        array_send(array_agg((error_ms::bigint << 32) | gateway_id)) AS errors_and_gateways,
+        array_send(
+            array_agg(
                 (scale::bigint << 48) | ((absent::bigint & 65535) << 32)
                 | ((offset_min::bigint & 65535) << 16) | (clock::bigint & 65535)
-            ),
-            ''
-        )
-        FROM page
-    ) AS readings,
-    details.*
-FROM (
+            )
+        ) AS scales_and_clocks
+    FROM page
+) AS readings
+CROSS JOIN (
     SELECT
-        string_agg(int8send((k.place << 32) | d.ord) || timestamptz_send(d.time), '') AS detailed,
-        array_agg(d.raw_mantissa) AS raw_mantissas,
-        array_agg(d.raw_scale) AS raw_scales,
+        array_send(array_agg((d.ord::bigint << 32) | k.place)) AS detailed,
+        array_send(array_agg(d.time)) AS detailed_times,
         array_agg(d.device_time) AS device_times,
-        array_agg(d.context::text) AS contexts
+        CASE WHEN count(d.raw_mantissa) > 0 THEN array_agg(d.raw_mantissa) END AS raw_mantissas,
+        CASE WHEN count(d.raw_scale) > 0 THEN array_agg(d.raw_scale) END AS raw_scales,
+        CASE WHEN count(d.context) > 0 THEN array_agg(d.context::text) END AS contexts
     FROM (SELECT min(time) AS first, max(time) AS last FROM page) AS b
-    CROSS JOIN unnest($1::text::int[], $6::text::timestamptz[], $7::text::timestamptz[])
-        WITH ORDINALITY AS k (series_id, lo, hi, place)
-    CROSS JOIN LATERAL (
-        SELECT time, ord, raw_mantissa, raw_scale, device_time, context
-        FROM reading_detail
-        WHERE
-            series_id = k.series_id
-            AND time BETWEEN greatest(k.lo, b.first) AND least(k.hi, b.last)
-    ) AS d
+    CROSS JOIN stretch AS k
+    INNER JOIN reading_detail AS d
+        ON
+            d.series_id = k.series_id
+            AND d.time BETWEEN greatest(k.lo, b.first) AND least(k.hi, b.last)
 ) AS details
+CROSS JOIN most
+
+-- part: spans_told
+-- The assigned series as one record, in the order of assigned_series' columns.
+CROSS JOIN (
+    SELECT
+        array_agg(patient_id) AS patient_id, array_agg(device_id) AS device_id,
+        array_agg(lo) AS valid_from, array_agg(hi) AS valid_to,
+        array_agg(assigned_seq) AS assigned_seq, array_agg(series_id) AS series_id,
+        array_agg(anchor) AS anchor, array_agg(metric) AS metric,
+        array_agg(observation_metric) AS observation_metric, array_agg(unit) AS unit,
+        array_agg(user_index) AS user_index, array_agg(site) AS site,
+        array_agg(raw_unit) AS raw_unit
+    FROM stretch
+) AS spans
+
+-- name: scan_forward
+WITH {stretches_given}, most AS MATERIALIZED ({rows_of_a_page}), {page_forward}
+SELECT {packed} FROM {tables}
+
+-- name: scan_patients_forward
+WITH {stretches_of_patients}, most AS MATERIALIZED ({rows_of_a_page}), {page_forward}
+SELECT {packed}, spans.* FROM {tables} {spans_told}
+
+-- name: scan_devices_forward
+WITH {stretches_of_devices}, most AS MATERIALIZED ({rows_of_a_page}), {page_forward}
+SELECT {packed}, spans.* FROM {tables} {spans_told}
+
+-- name: scan_backward
+WITH {stretches_given}, most AS MATERIALIZED ({rows_of_a_page}), {page_backward}
+SELECT {packed} FROM {tables}
+
+-- name: scan_patients_backward
+WITH {stretches_of_patients}, most AS MATERIALIZED ({rows_of_a_page}), {page_backward}
+SELECT {packed}, spans.* FROM {tables} {spans_told}
+
+-- name: scan_devices_backward
+WITH {stretches_of_devices}, most AS MATERIALIZED ({rows_of_a_page}), {page_backward}
+SELECT {packed}, spans.* FROM {tables} {spans_told}
 
 -- name: count
 -- Observations of spans within [$7, $8): rows at one (time, ord) of an anchor are one. $6: whether a
