@@ -191,6 +191,10 @@ class Lifecycle:
                 )
             folder = self._path.parent
             salvage = Salvage(folder, self._key, file, rows, self._dictionary)
+            if not salvage.files.issuperset(one.name for one in aside.waiting(self._path)):
+                raise OutboxCorrupt(  # noqa: TRY301 - closed below
+                    f"{self._path}: names a file set aside that is not there, and lacks one that is"
+                )
             if rows.records or salvage.is_running:
                 file.keep_before([*file.before, *(known.before if known is not None else ())])
             else:

@@ -88,6 +88,11 @@ class Salvage:
         """Whether any file is left to work on."""
         return bool(self._queue)
 
+    @property
+    def files(self) -> set[str]:
+        """Names of the files that are left to work on."""
+        return {progress.file for progress in self._queue}
+
     def step(self, now: Moment) -> None:
         """Accept one more portion, or finish a file."""
         progress = self._queue[0]

@@ -16,6 +16,7 @@ from wardlight_edge.outbox.dictionary import Dictionary
 from wardlight_edge.outbox.engine import Engine
 from wardlight_edge.outbox.settlement import Settlement
 from wardlight_shared.errors import ConfigError, OutboxCorrupt, OutboxFull, StorageError
+from wardlight_shared.records import Kind
 
 MUCH = 1 << 30
 
@@ -140,6 +141,26 @@ def test_a_newer_file_is_not_touched(tmp_path: Path) -> None:
     database = Database(path)
     assert database.value("SELECT count(*) FROM record") == 1
     database.close()
+
+
+def test_a_file_set_aside_is_not_forgotten_when_its_name_is_damaged(tmp_path: Path) -> None:
+    """SQLite's check reads no names; without this the file would lie there for ever."""
+    clock, path = ManualClock(), tmp_path / "outbox.db"
+    outbox = engine(path, clock)
+    outbox.append([[record(clock, number) for number in range(50)]])
+    outbox.close()
+    with path.open("r+b") as file:
+        file.write(bytes(4096))
+    outbox = engine(path, clock)  # sets it aside
+    _database(outbox).execute("UPDATE salvage SET file = substr(file, 1, length(file) - 4)")
+    outbox.close()
+    outbox = engine(path, clock)
+    while outbox.rest():
+        pass
+    taken = outbox.take(Choice.BACKFILL, MUCH, MUCH)
+    assert sum(one.body[1] == Kind.STATUS for one in taken) >= 50
+    assert not list(tmp_path.glob("outbox.db.aside*"))
+    outbox.close()
 
 
 def test_errors_of_sqlite_have_a_meaning(tmp_path: Path) -> None:
