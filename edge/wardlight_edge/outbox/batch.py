@@ -60,17 +60,23 @@ class EventIds:
 class Run:
     """Records with consecutive seqs of one boot, lane, queue and hour; all or none with event id.
 
+    is_past    they were never to be served as live
     low, high  low <= receipt < high: a record outside has another hour or queue
     hidden     event ids as they stand in the file
     """
 
-    __slots__ = ("boot", "first", "hidden", "high", "hour", "lane", "low", "queue", "records")
+    __slots__ = (
+        "boot", "first", "hidden", "high", "hour", "is_past", "lane", "low", "queue", "records",
+    )  # fmt: skip
 
-    def __init__(self, lane: Lane, queue: Queue, boot: int, hour: int, first: int) -> None:
+    def __init__(
+        self, lane: Lane, queue: Queue, boot: int, hour: int, first: int, *, is_past: bool
+    ) -> None:
         self.lane = lane
         self.queue = queue
         self.boot = boot
         self.hour = hour
+        self.is_past = is_past
         self.first = first
         self.low = self.high = 0
         self.records: list[NewRecord] = []
@@ -87,16 +93,18 @@ class Run:
         newest: int = max(map(_MONO_MS, self.records))
         return newest
 
-    def takes(self, record: NewRecord) -> bool:
-        """Whether a record may follow."""
+    def takes(self, record: NewRecord, boot: int, *, is_past: bool) -> bool:
+        """Whether a record of this boot may follow."""
         return (
-            record.lane is self.lane
+            boot == self.boot
+            and is_past is self.is_past
+            and record.lane is self.lane
             and self.low <= record.mono_ms < self.high
             and (not self.records or bool(self.hidden) is (record.event_id is not None))
         )
 
     def count_of(self, records: Sequence[NewRecord]) -> int:
-        """How many of these, from the first on, may follow; none of them has an event id."""
+        """How many of these may follow; the first does, and none of them has an event id."""
         lane, low, high = self.lane, self.low, self.high
         for place, record in enumerate(records):
             if not low <= record.mono_ms < high or record.lane is not lane:
@@ -127,7 +135,6 @@ class Batch:
         self._waiting = waiting
         self._now_ms = now_ms
         self._ids = ids
-        self._adding_for = (0, False)
         self._first_seq = next_seq
         self.next_seq = next_seq
         self.runs: list[Run] = []
@@ -143,19 +150,15 @@ class Batch:
 
         ``is_past``: records of an earlier time, never served as live.
         """
-        run = self.runs[-1] if self._adding_for == (boot, is_past) else None
-        self._adding_for = (boot, is_past)
         if has_event(records):
-            return self._add_each(records, run, boot, is_past=is_past)
-        return self._add_runs(records, run, boot, is_past=is_past)
+            return self._add_each(records, boot, is_past=is_past)
+        return self._add_runs(records, boot, is_past=is_past)
 
-    def _add_runs(
-        self, records: Sequence[NewRecord], run: Run | None, boot: int, *, is_past: bool
-    ) -> list[int]:
+    def _add_runs(self, records: Sequence[NewRecord], boot: int, *, is_past: bool) -> list[int]:
         """Records without event ids, as many at once as follow one another."""
         first = self.next_seq
         while records:
-            run = self._run_for(records[0], run, boot, is_past=is_past)
+            run = self._run_for(records[0], boot, is_past=is_past)
             many = run.count_of(records)
             run.records += records[:many]
             self.next_seq += many
@@ -163,9 +166,7 @@ class Batch:
             records = records[many:]
         return list(range(first, self.next_seq))
 
-    def _add_each(
-        self, records: Sequence[NewRecord], run: Run | None, boot: int, *, is_past: bool
-    ) -> list[int]:
+    def _add_each(self, records: Sequence[NewRecord], boot: int, *, is_past: bool) -> list[int]:
         seqs: list[int] = []
         for record in records:
             hidden = None
@@ -175,7 +176,7 @@ class Batch:
                     seqs.append(old)
                     continue
                 hidden = self._ids.give(record.event_id, self.next_seq)
-            run = self._run_for(record, run, boot, is_past=is_past)
+            run = self._run_for(record, boot, is_past=is_past)
             run.records.append(record)
             if hidden is not None:
                 run.hidden.append(hidden)
@@ -197,10 +198,10 @@ class Batch:
             if run.queue is Queue.LIVE:
                 waiting.added_live(min(run.newest_ms, self._now_ms), run.first, run.last)
 
-    def _run_for(self, record: NewRecord, run: Run | None, boot: int, *, is_past: bool) -> Run:
-        """``run`` if the record may follow in it, else a new one."""
-        if run is not None and run.takes(record):
-            return run
+    def _run_for(self, record: NewRecord, boot: int, *, is_past: bool) -> Run:
+        """The last run if the record may follow in it, else a new one."""
+        if self.runs and self.runs[-1].takes(record, boot, is_past=is_past):
+            return self.runs[-1]
         return self._start(record, boot, is_past=is_past)
 
     def _start(self, record: NewRecord, boot: int, *, is_past: bool) -> Run:
@@ -208,7 +209,7 @@ class Batch:
         queue = self._waiting.queue_of(lane, mono_ms, self._now_ms)
         if is_past and queue is Queue.LIVE:
             queue = Queue.BACKFILL
-        run = Run(lane, queue, boot, hour_of(boot, mono_ms), self.next_seq)
+        run = Run(lane, queue, boot, hour_of(boot, mono_ms), self.next_seq, is_past=is_past)
         run.low = mono_ms - mono_ms % _HOUR_MS
         run.high = run.low + _HOUR_MS
         fresh_from = self._now_ms - self._waiting.live_ms
