@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -106,6 +107,45 @@ async def test_what_is_not_used_is_closed(pool: "asyncpg.Pool[asyncpg.Record]") 
     await wait_until(lambda: pool.get_size() == 0)
     await _who(idle)
     await idle.close()
+
+
+def _break(connection: Any) -> None:
+    """What the driver does when a message breaks the protocol: it closes, and tells no pool."""
+    connection._protocol.abort()
+
+
+async def test_one_that_broke_between_two_calls_frees_its_place(idle: IdleConnections) -> None:
+    for _ in range(5):  # the pool has two places
+        async with Borrowed(idle) as connection:
+            pass
+        _break(connection)
+    async with asyncio.timeout(20), Borrowed(idle) as one, Borrowed(idle) as other:
+        assert await one.fetchval(WHO) != await other.fetchval(WHO)
+
+
+async def test_one_that_broke_and_is_swept_frees_its_place(
+    pool: "asyncpg.Pool[asyncpg.Record]",
+) -> None:
+    idle = IdleConnections(pool, wait_s=20, idle_s=0.05)
+    async with Borrowed(idle) as one, Borrowed(idle) as other:
+        pass
+    _break(one)
+    _break(other)
+    async with asyncio.timeout(20), pool.acquire() as again:
+        assert await again.fetchval("SELECT 1") == 1
+    await idle.close()
+
+
+async def test_a_connection_serves_as_many_queries_as_the_pool_allows(
+    fresh_database: FreshDatabase,
+) -> None:
+    dsn = await fresh_database(SCHEMA)
+    async with asyncpg.create_pool(dsn, min_size=0, max_size=1, max_queries=8) as pool:
+        idle = IdleConnections(pool, wait_s=20, idle_s=600, calls=4)
+        found = [await _who(idle) for _ in range(16)]
+        await idle.close()
+    assert len(set(found)) > 1
+    assert found[:4] == found[:1] * 4
 
 
 async def test_closing_gives_all_back(pool: "asyncpg.Pool[asyncpg.Record]") -> None:

@@ -3,12 +3,15 @@
 Taking a connection from the driver's pool and putting it back costs as much as a small statement:
 a task, a turn of the loop, a check of what the call left behind. A call that ended well leaves
 nothing behind, so its connection is handed to the next one as it is. Whatever ended otherwise (an
-error, a cancellation, a connection lost) goes back to the pool, which cleans up or replaces it.
+error, a cancellation, a connection lost) goes back to the pool, which cleans up or replaces it; so
+does each connection from time to time, since the pool alone knows when one has served enough.
 """
 
 import asyncio
+import contextlib
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -20,55 +23,71 @@ if TYPE_CHECKING:
 else:
     Pool, Pooled = asyncpg.Pool, PoolConnectionProxy
 
+_CALLS: Final = 1000  # giving back costs nothing, spread over as many
+
+
+@dataclass(slots=True)
+class Lent:
+    """A connection that the pool has lent, how many calls it served since, and when it was kept."""
+
+    connection: Pooled
+    calls: int = 0
+    kept_at: float = 0.0
+
 
 class IdleConnections:
     """The connections of a pool that are ready at once, the last one used first.
 
     ``wait_s`` bounds how long a call waits for a connection; after ``idle_s`` without a call a
-    connection is closed.
+    connection is closed, after ``calls`` calls the pool has it back.
     """
 
-    def __init__(self, pool: Pool, *, wait_s: float, idle_s: float) -> None:
+    def __init__(self, pool: Pool, *, wait_s: float, idle_s: float, calls: int = _CALLS) -> None:
         self._pool = pool
         self._wait_s = wait_s
         self._idle_s = idle_s
-        self._ready: list[tuple[Pooled, float]] = []  # and since when
+        self._calls = calls
+        self._ready: list[Lent] = []
         self._waiting = 0
         self._sweeping: asyncio.TimerHandle | None = None
         self._is_closed = False
 
-    def ready(self) -> Pooled | None:
+    def ready(self) -> Lent | None:
         """One that is ready now."""
         while self._ready:
-            connection, _ = self._ready.pop()
-            if _is_alive(connection):
-                return connection
+            lent = self._ready.pop()
+            if _is_alive(lent.connection):
+                return lent
+            _discard(lent.connection)
         return None
 
-    async def wait(self) -> Pooled:
+    async def wait(self) -> Lent:
         """One of the pool: a new one, or the next that comes back."""
         self._waiting += 1
         try:
             # The driver's own timeout makes a task for each call, which costs a turn of the loop.
             async with asyncio.timeout(self._wait_s):
-                connection: Pooled = await self._pool.acquire()
-                return connection
+                return Lent(await self._pool.acquire())
         finally:
             self._waiting -= 1
 
-    def keep(self, connection: Pooled) -> bool:
+    def keep(self, lent: Lent) -> bool:
         """Keep one for the next call; False when the pool must have it back."""
-        if self._waiting or self._is_closed or not _is_alive(connection):
+        lent.calls += 1
+        if self._waiting or self._is_closed or lent.calls >= self._calls:
+            return False
+        if not _is_alive(lent.connection):
             return False
         loop = asyncio.get_running_loop()
-        self._ready.append((connection, loop.time()))
+        lent.kept_at = loop.time()
+        self._ready.append(lent)
         if self._sweeping is None:
             self._sweeping = loop.call_later(self._idle_s, self._sweep)
         return True
 
-    async def give_back(self, connection: Pooled) -> None:
+    async def give_back(self, lent: Lent) -> None:
         """Let the pool have it."""
-        await self._pool.release(connection)
+        await self._pool.release(lent.connection)
 
     async def close(self) -> None:
         """Give all back; whatever is in use follows when its call ends."""
@@ -76,20 +95,19 @@ class IdleConnections:
         if self._sweeping is not None:
             self._sweeping.cancel()
         while self._ready:
-            await self.give_back(self._ready.pop()[0])
+            await self.give_back(self._ready.pop())
 
     def _sweep(self) -> None:
         """Close what nobody has used for long: a firewall may have forgotten it by then."""
         loop = asyncio.get_running_loop()
         before = loop.time() - self._idle_s
-        for connection, since in self._ready:
-            if since <= before and _is_alive(connection):
-                connection.terminate()
-        self._ready = [each for each in self._ready if each[1] > before]
+        for lent in self._ready:
+            if lent.kept_at <= before:
+                _discard(lent.connection)
+        self._ready = [lent for lent in self._ready if lent.kept_at > before]
         self._sweeping = None
         if self._ready:
-            oldest = self._ready[0][1]
-            self._sweeping = loop.call_at(oldest + self._idle_s, self._sweep)
+            self._sweeping = loop.call_at(self._ready[0].kept_at + self._idle_s, self._sweep)
 
 
 def _is_alive(connection: Pooled) -> bool:
@@ -99,17 +117,23 @@ def _is_alive(connection: Pooled) -> bool:
         return False
 
 
+def _discard(connection: Pooled) -> None:
+    """Close one. The pool counts it as lent until then, even when nothing is behind it any more."""
+    with contextlib.suppress(asyncpg.InterfaceError):  # the pool has taken it back
+        connection.terminate()
+
+
 class Borrowed:
     """A connection for one call."""
 
-    __slots__ = ("_connection", "_idle")
+    __slots__ = ("_idle", "_lent")
 
     def __init__(self, idle: IdleConnections) -> None:
         self._idle = idle
 
     async def __aenter__(self) -> Pooled:
-        self._connection = self._idle.ready() or await self._idle.wait()
-        return self._connection
+        self._lent = self._idle.ready() or await self._idle.wait()
+        return self._lent.connection
 
     async def __aexit__(
         self,
@@ -117,5 +141,5 @@ class Borrowed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None or not self._idle.keep(self._connection):
-            await self._idle.give_back(self._connection)
+        if kind is not None or not self._idle.keep(self._lent):
+            await self._idle.give_back(self._lent)
