@@ -16,7 +16,7 @@ That two of a million starts of less than 2**32 rows meet has a chance of 2**-25
 
 import os
 from collections.abc import Sequence
-from struct import Struct
+from struct import Struct, error
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -67,8 +67,8 @@ class Cipher:
         """What the row with this first seq holds."""
         try:
             return read(self._decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _PLACE.pack(seq)))
-        except (InvalidTag, ValueError, TypeError) as error:
-            raise DamagedRow(f"row {seq} fails its authentication") from error
+        except (InvalidTag, ValueError, TypeError, error) as cause:  # error: no place has this seq
+            raise DamagedRow(f"row {seq} fails its authentication") from cause
 
     def seal_entry(self, table: bytes, number: int, content: bytes) -> bytes:
         """Seal an entry of a small table (at most 8 letters of name)."""
@@ -81,8 +81,8 @@ class Cipher:
             return self._decrypt(
                 sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _NAMED_PLACE.pack(table, number)
             )
-        except (InvalidTag, ValueError) as error:
-            raise DamagedRow(f"entry {number} fails its authentication") from error
+        except (InvalidTag, ValueError, error) as cause:
+            raise DamagedRow(f"entry {number} fails its authentication") from cause
 
     def hide_ids(self, event_ids: list[bytes]) -> list[bytes]:
         """Event ids as they stand in the file.

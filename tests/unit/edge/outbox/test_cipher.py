@@ -133,3 +133,13 @@ def test_hidden_ids_come_back_and_stay_the_same(event_ids: list[bytes]) -> None:
     assert Cipher(KEY, 1).hide_ids(event_ids) == hidden
     assert not set(hidden) & set(event_ids)
     assert not event_ids or Cipher(KEY, 2).hide_ids(event_ids) != hidden
+
+
+@pytest.mark.parametrize("seq", [-1, 1 << 64])
+def test_a_place_that_no_row_can_have_is_damage(seq: int) -> None:
+    """SQLite's row ids are signed: a damaged leaf may bear a negative one."""
+    cipher = Cipher(KEY, 1)
+    with pytest.raises(DamagedRow):
+        cipher.open(seq, seal(cipher, 1, 1, 1, 0, 0, b"x"))
+    with pytest.raises(DamagedRow):
+        cipher.open_entry(b"series", seq, cipher.seal_entry(b"series", 1, b"x"))
