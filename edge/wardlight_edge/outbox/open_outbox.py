@@ -47,14 +47,17 @@ class OpenOutbox:
         """Now, on the clocks of the running boot."""
         return Moment(self.file.boot, self._clock.mono_ms(), self._clock.wall_ms())
 
-    def bury(self, spans: list[tuple[int, int]]) -> None:
-        """Rows that fail their authentication can be read by nobody: name them as a gap."""
+    def bury(self, damaged: list[tuple[int, int]]) -> None:
+        """Rows that fail their authentication can be read by nobody: name them as a gap.
+
+        ``damaged``: (first, last) as ``Rows.take`` returned them.
+        """
         moment = self.moment()
-        reaches = [self.rows.reach(first) for first, _ in spans]
-        told = buried(spans, reaches, self.file.before)
+        reaches = [self.rows.reach(first) for first, _ in damaged]
+        told = buried(damaged, reaches, self.file.before)
         batch = self.rows.batch(moment.mono_ms)
         batch.add([news_record(one, moment) for one in told], moment.boot)
-        removed = self.rows.exchange(spans, batch)
+        removed = self.rows.bury(damaged, batch)
         _log.error("damaged records removed and reported as a gap", extra={"records": removed})
 
     def note(self) -> None:

@@ -38,7 +38,7 @@ class Rows:
         self.records = 0
         self.rejected = 0
         self.next_seq = 1
-        self.lowest = 0
+        self.lowest = 0  # as the file says; 0 = nothing waits
         self.oldest_wall_ms: int | None = None
         self.appended_bytes = 0  # of the last ``append``
 
@@ -121,11 +121,28 @@ class Rows:
     def exchange(self, spans: Sequence[tuple[int, int]], batch: Batch) -> int:
         """Delete records and store a batch in one transaction; return how many were deleted."""
         with self._database.transaction():
-            removed = sum(self._removal.delete(first, last) for first, last in spans)
+            removed = self._delete(spans)
             series = self.write(batch)
         self.committed(batch, series)
         self._removed(removed, spans)
         return removed
+
+    def bury(self, damaged: Sequence[tuple[int, int]], batch: Batch) -> int:
+        """Delete damaged rows and store a batch that names them; return how many records went.
+
+        ``damaged``: as ``take`` returned them.
+        """
+        removed = sum(last - first + 1 for first, last in damaged)
+        with self._database.transaction():
+            for first, _ in damaged:
+                self._removal.delete_row(first)
+            series = self.write(batch)
+        self.committed(batch, series)
+        self._removed(removed, damaged)
+        return removed
+
+    def _delete(self, spans: Iterable[tuple[int, int]]) -> int:
+        return sum(self._removal.delete(*span, highest=self.highest) for span in spans)
 
     def write(self, batch: Batch) -> int:
         """Insert a batch (inside a transaction); give the result to ``committed`` after COMMIT."""
@@ -138,15 +155,19 @@ class Rows:
         self._dictionary.written(series)
         batch.enter(self._waiting)
         self.next_seq = batch.next_seq
-        was_empty = self.records == 0
         self.records += batch.new
-        if was_empty:
-            self._find_lowest()
+        if not self.lowest and batch.runs:
+            # Nothing is read: what was committed is not to fail any more.
+            self.lowest = batch.runs[0].first
+            self.oldest_wall_ms = batch.runs[0].records[0].wall_ms
 
     def take(
         self, choice: Choice, *, now_ms: int, max_records: int, max_bytes: int
     ) -> tuple[list[Record], list[tuple[int, int]]]:
-        """Lease records; return them, and (first, last) of rows that fail their authentication."""
+        """Lease records; return them, and (first, last) of rows that fail their authentication.
+
+        A damaged row ends where it says, but before the next one.
+        """
         taking = Taking(
             self._database,
             self._cipher,
@@ -162,7 +183,8 @@ class Rows:
         except StorageError:
             self._waiting.rewind(0)  # rows passed over but not handed out wait again
             raise
-        return taking.records, taking.damaged
+        damaged = [(first, min(last, self.reach(first))) for first, last in taking.damaged]
+        return taking.records, damaged
 
     def give_back(self, seqs: Sequence[int] | None) -> None:
         """End leases."""
@@ -177,11 +199,13 @@ class Rows:
 
     def settle(self, spans: Sequence[tuple[int, int]], rejected: Sequence[tuple[int, str]]) -> int:
         """Move rejected rows aside, then remove committed ones; return how many were removed."""
-        if self.records == 0 or not (spans or rejected):
+        if not self.lowest or not (spans or rejected):
             return 0
         with self._database.unsynced(), self._database.transaction():
-            moved = sum(self._removal.reject(seq, reason) for seq, reason in rejected)
-            removed = sum(self._removal.delete(first, last) for first, last in spans)
+            moved = sum(
+                self._removal.reject(seq, reason, highest=self.highest) for seq, reason in rejected
+            )
+            removed = self._delete(spans)
             if moved or removed:
                 self._removal.keep_highest(self.highest)
         self._removed(moved + removed, [*spans, *((seq, seq) for seq, _ in rejected)])
@@ -193,8 +217,9 @@ class Rows:
         for first, last in spans:
             self.leased.remove(first, last)
         if count:
-            self.records -= count
             self._find_lowest()
+            # A damaged row perhaps says of itself another number than it counted for.
+            self.records = max(1, self.records - count) if self.lowest else 0
             self._waiting.prune(self.lowest or self.next_seq)
 
     def forget(self, seqs: Sequence[int]) -> int:

@@ -47,7 +47,7 @@ class Settlement:
         room = PART_ROWS
         while rest and room:
             first, last = rest.popleft()
-            if last < first or rows.records == 0:
+            if last < first or not rows.lowest:
                 continue
             if last - first >= room:
                 rest.appendleft((first + room, last))

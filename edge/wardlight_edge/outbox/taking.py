@@ -6,12 +6,13 @@ from typing import Final
 from wardlight_edge.outbox.cipher import ID_BYTES, Cipher, DamagedRow
 from wardlight_edge.outbox.database import Database, Row
 from wardlight_edge.outbox.origin import unframed
+from wardlight_edge.outbox.packing import MOST_RECORDS
 from wardlight_edge.outbox.queues import Queue, Scan
 from wardlight_edge.outbox.ranges import RangeSet
 from wardlight_shared.errors import OutboxCorrupt
 from wardlight_shared.records import Lane, Record
 
-# A row that begins before the first seq may reach beyond it; 32 = packing.MOST_RECORDS.
+# A row that begins before the first seq may reach beyond it; 32 = MOST_RECORDS.
 _SELECT: Final = (
     "SELECT seq, kind >> 4, queue, event_id, body FROM record"
     " WHERE seq > ?1 - 32 AND seq + (kind >> 4) > ?1 AND seq <= ?2 AND "
@@ -27,7 +28,10 @@ _LANES: Final = tuple(Lane)
 
 
 class Taking:
-    """Collects records; ``damaged``: (first, last) of rows that fail their authentication."""
+    """Collects records; ``damaged``: (first, last) of rows that fail their authentication.
+
+    ``last`` is what such a row says: nothing vouches for it.
+    """
 
     def __init__(
         self,
@@ -60,8 +64,12 @@ class Taking:
         """Add records; return the seq up to which every one was looked at."""
         bounds = {int(scan.queue): (scan.after, scan.last) for scan in scans}
         leased = self._leased if self._leased.overlaps(after + 1, last) else RangeSet()
+        free = 0
         for row in self._database.stream(*_query(scans, after, last)):
             first, more, queue, _, _ = row
+            if first < free or not 0 <= more < MOST_RECORDS:
+                raise OutboxCorrupt(f"{self._database.path}: row {first} cannot be where it is")
+            free = first + more + 1
             low, high = bounds[queue]
             begin, end = max(first, low + 1), min(first + more, high)
             if begin > end or leased.covers(begin, end):

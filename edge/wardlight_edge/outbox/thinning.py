@@ -2,9 +2,10 @@
 
 At 95 % the oldest rows of the bulk lane go, then the oldest waveform blocks outside the alarm
 lane, until 90 %; then nothing else, and at 100 % new records are refused. Blob manifests and gap
-records stay: they are small, and nobody can measure them again. Rows in flight stay too. Every
-step appends, in its own transaction, a gap record "thinned" that names the seqs and is delivered
-like any other record.
+records stay: they are small, and nobody can measure them again. Rows in flight stay too, and
+damaged ones, until they are taken and named with all that they may have held. Every step appends,
+in its own transaction, a gap record "thinned" that names the seqs and is delivered like any other
+record.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from wardlight_edge.outbox.database import Database
 from wardlight_edge.outbox.queues import Moment
 from wardlight_edge.outbox.ranges import runs
 from wardlight_edge.outbox.rows import Rows
+from wardlight_shared.errors import OutboxCorrupt
 from wardlight_shared.records import GapBody, Lane, encode_body
 
 _STEP_RECORDS: Final = 256  # so that the tombstone stays small and the writer answers soon
@@ -31,7 +33,7 @@ _PASSES: Final = (
 
 class _Victim(NamedTuple):
     seq: int
-    at: Moment | None  # None = its row is damaged
+    at: Moment
 
 
 class Thinner:
@@ -53,7 +55,7 @@ class Thinner:
         if not victims:
             return 0
         spans = runs([one.seq for one in victims])
-        boot, tombstone = _tombstone(victims, spans, now)
+        boot, tombstone = _tombstone(victims, spans)
         batch = self._rows.batch(now.mono_ms)
         batch.add([tombstone], boot, is_past=True)
         return self._rows.exchange(spans, batch)
@@ -87,22 +89,18 @@ class Thinner:
         try:
             held = self._cipher.open(first, sealed)
         except DamagedRow:
-            seqs = range(first, first + more + 1)
-            # It cannot be divided: what is under way of it stays, and so does the rest.
-            is_free = not self._rows.leased.overlaps(first, first + more)
-            return [_Victim(seq, None) for seq in seqs] if is_free else []
+            return []
+        if len(held.records) != more + 1:
+            raise OutboxCorrupt(f"{self._database.path}: row {first} is not as long as it says")
         return [
             _Victim(seq, Moment(held.boot, mono_ms, wall_ms))
             for seq, (mono_ms, wall_ms, _) in enumerate(held.records, first)
         ]
 
 
-def _tombstone(
-    victims: Sequence[_Victim], spans: list[tuple[int, int]], now: Moment
-) -> tuple[int, NewRecord]:
+def _tombstone(victims: Sequence[_Victim], spans: list[tuple[int, int]]) -> tuple[int, NewRecord]:
     """The gap reaches from the oldest removed record to the newest, at the newest's time."""
-    times = [one.at for one in (victims[0], victims[-1]) if one.at is not None] or [now]
-    oldest, newest = times[0], times[-1]
+    oldest, newest = victims[0].at, victims[-1].at
     if oldest.boot == newest.boot:
         age_ms = newest.mono_ms - oldest.mono_ms
     else:
