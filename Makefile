@@ -28,6 +28,8 @@ check: ## format, lint, types over product and tests, import contracts
 	$(BIN)/mypy $(PYTHON_CODE)
 	$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
+# Hundreds of processes start in a run: each would compile the product again where bytecode is not kept.
+test test-long: export PYTHONDONTWRITEBYTECODE =
 test: ## install the system peers where possible, then run all tests but the campaigns, on all cores (TEST_ARGS)
 	@scripts/venv dev
 	@scripts/peers

@@ -24,7 +24,11 @@ _LAYERS = ("chaos", "e2e", "house", "integration", "contract", "property", "unit
 # and a busy machine changes nothing. The campaigns of `make test-long` search further.
 set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
 settings.register_profile(
-    "house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "house",
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
     "long", parent=settings.get_profile("house"), derandomize=False, max_examples=5000

@@ -43,7 +43,7 @@ def serial_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("PATH", str(programs))
 
 
-def test_stops_without_remains_and_goes_on_with_its_data(
+def test_stops_without_remains_goes_on_with_its_data_and_ends_by_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     serial_only(monkeypatch, tmp_path)
@@ -64,13 +64,11 @@ def test_stops_without_remains_and_goes_on_with_its_data(
     wait_until_sync(lambda: not any(map(is_alive, pids)), 30, "no process is left")
     assert not first.ready_file.exists()
 
-    second = start_demo(tmp_path / "my data")
-    try:
-        same = ("token", "user", "password", "gateway")
-        assert [second.facts[name] for name in same] == [first.facts[name] for name in same]
-        assert set(before) <= set(observations(second))
-    finally:
-        assert stop_demo(second) == 0
+    second = start_demo(tmp_path / "my data", "--for", "5")
+    same = ("token", "user", "password", "gateway")
+    assert [second.facts[name] for name in same] == [first.facts[name] for name in same]
+    assert set(before) <= set(observations(second))
+    assert second.process.wait(60) == 0, "it ends by itself"
 
 
 def test_taken_port_absent_bluetooth_and_a_dead_child(
@@ -102,9 +100,3 @@ def test_taken_port_absent_bluetooth_and_a_dead_child(
             )
         finally:
             assert stop_demo(demo) == 0
-
-
-def test_for_ends_by_itself_with_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    serial_only(monkeypatch, tmp_path)
-    demo = start_demo(tmp_path / "data", "--for", "2")
-    assert demo.process.wait(60) == 0
