@@ -231,16 +231,22 @@ CROSS JOIN (
 CROSS JOIN most
 
 -- part: spans_told
--- The assigned series as one record, in the order of assigned_series' columns.
+-- The assigned series as one record, each column in the order of the places that rows name.
 CROSS JOIN (
     SELECT
-        array_agg(patient_id) AS patient_id, array_agg(device_id) AS device_id,
-        array_agg(lo) AS valid_from, array_agg(hi) AS valid_to,
-        array_agg(assigned_seq) AS assigned_seq, array_agg(series_id) AS series_id,
-        array_agg(anchor) AS anchor, array_agg(metric) AS metric,
-        array_agg(observation_metric) AS observation_metric, array_agg(unit) AS unit,
-        array_agg(user_index) AS user_index, array_agg(site) AS site,
-        array_agg(raw_unit) AS raw_unit
+        array_agg(patient_id ORDER BY place) AS patient_id,
+        array_agg(device_id ORDER BY place) AS device_id,
+        array_agg(lo ORDER BY place) AS valid_from,
+        array_agg(hi ORDER BY place) AS valid_to,
+        array_agg(assigned_seq ORDER BY place) AS assigned_seq,
+        array_agg(series_id ORDER BY place) AS series_id,
+        array_agg(anchor ORDER BY place) AS anchor,
+        array_agg(metric ORDER BY place) AS metric,
+        array_agg(observation_metric ORDER BY place) AS observation_metric,
+        array_agg(unit ORDER BY place) AS unit,
+        array_agg(user_index ORDER BY place) AS user_index,
+        array_agg(site ORDER BY place) AS site,
+        array_agg(raw_unit ORDER BY place) AS raw_unit
     FROM stretch
 ) AS spans
 
