@@ -1,6 +1,7 @@
 """An API that was started before its database: it answers, says so, and goes on by itself.
 
-Until the store is open every path but the probes answers 503. One line in the log says that the
+Until the store is open every path but the probes answers 503, to clients of FHIR with an
+OperationOutcome. One line in the log says that the
 database is away, one that it is there.
 """
 
@@ -11,9 +12,11 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.router import PATH
 from wardlight_cloud.ingest.backoff import Backoff
 from wardlight_cloud.store.base import Store
 from wardlight_shared.errors import ConfigError, StorageError
@@ -39,12 +42,15 @@ class Gate:
         if scope["type"] != "http" or self._is_open() or scope["path"] in _ALWAYS_ANSWERED:
             await self._app(scope, receive, send)
             return
-        answer = PlainTextResponse(
-            "The database does not answer yet; try again in a moment.\n",
-            503,
-            {"Retry-After": "5", "Cache-Control": "no-store"},
-        )
-        await answer(scope, receive, send)
+        await _not_yet(scope["path"])(scope, receive, send)
+
+
+def _not_yet(path: str) -> Response:
+    text = "The database does not answer yet; try again in a moment."
+    headers = {"Retry-After": "5", "Cache-Control": "no-store"}
+    if f"{path}/".startswith(f"{PATH}/"):
+        return FhirError(503, "transient", text, headers=headers).response()
+    return PlainTextResponse(f"{text}\n", 503, headers)
 
 
 @contextlib.asynccontextmanager
