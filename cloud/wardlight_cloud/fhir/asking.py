@@ -3,8 +3,8 @@
 Errors  FhirError 400, 406, 413 and 415
 """
 
+import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -14,11 +14,13 @@ from starlette.requests import Request
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token
+from wardlight_cloud.fhir.remembered import remembered
 from wardlight_cloud.fhir.resources import BLUETOOTH_SYSTEM, IDENTITY_SYSTEM
 
 _JSON: Final = frozenset(
     {"application/fhir+json", "application/json", "json", "*/*", "application/*", ""}
 )
+_HOST: Final = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 _FORM: Final = "application/x-www-form-urlencoded"
 _FORM_MAX: Final = 64 * 1024  # what servers and proxies take of a URL, for the same parameters
 
@@ -89,10 +91,18 @@ def check_accept(request: Request) -> None:
         raise FhirError(406, "not-supported", f"This server speaks {MEDIA_TYPE}.")
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def _takes_json(wanted: str) -> bool:
     kinds = {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
     return not kinds.isdisjoint(_JSON)
+
+
+def host(request: Request) -> str:
+    """Where the client says it found this server; it becomes part of links, so it is checked."""
+    named = request.headers.get("host") or request.url.netloc
+    if _HOST.fullmatch(named) is None:
+        raise FhirError(400, "invalid", "Host: neither a name nor an address with a port")
+    return named
 
 
 def ids(text: str | None) -> list[UUID] | None:

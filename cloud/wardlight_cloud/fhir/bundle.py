@@ -4,13 +4,13 @@ Source  R4 4.0.1 Bundle; 3.1.1.2 (self and next links)
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Final
 from urllib.parse import quote_plus
 
 import orjson
 
 from wardlight_cloud.fhir.paging import CURSOR, Parameters, cursor_text
+from wardlight_cloud.fhir.remembered import remembered
 
 Entries = Callable[[bytes, bytes], list[bytes]]
 """Pieces of the entries of a page: each entry begins with the first text, or the second from the
@@ -28,7 +28,9 @@ def links(base: str, kind: str, honoured: Parameters, cursor: bytes | None) -> b
     return orjson.dumps(found)
 
 
-_quoted: Final = lru_cache(maxsize=4096)(quote_plus)
+@remembered(4096)
+def _quoted(text: str) -> str:
+    return quote_plus(text)
 
 
 def _url(base: str, kind: str, pairs: Sequence[str]) -> str:

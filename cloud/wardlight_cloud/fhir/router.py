@@ -60,7 +60,7 @@ class FhirFace:
         self._authenticate = authenticate
         self._base_url = base_url
         self._metadata = self._open(self._show_metadata)
-        self._refuse = self._guarded(_unknown)
+        self._refuse = self._guarded(self._unknown)
         self._searches = {
             "Observation": self._guarded(self._search_observations),
             "Patient": self._guarded(self._search_patients),
@@ -129,8 +129,17 @@ class FhirFace:
     def _base(self, request: Request) -> str:
         if self._base_url is not None:
             return f"{self._base_url}{PATH}"
-        host = request.headers.get("host") or request.url.netloc
-        return f"{request.scope['scheme']}://{host}{PATH}"
+        return f"{request.scope['scheme']}://{asking.host(request)}{PATH}"
+
+    async def _unknown(self, request: Request) -> Response:
+        kind, _, rest = request.scope["path"].removeprefix(f"{PATH}/").partition("/")
+        is_search = rest == "_search" and kind in self._searches
+        if request.method in ("GET", "HEAD") or (request.method == "POST" and rest == "_search"):
+            text = "This server has Patient, Device and Observation; see /fhir/metadata."
+            raise FhirError(404, "not-found", text)
+        text = "This server is read only; see /fhir/metadata."
+        headers = {"Allow": "POST" if is_search else "GET, HEAD"}
+        raise FhirError(405, "not-supported", text, headers=headers)
 
     async def _show_metadata(self, request: Request) -> Response:
         statement = capability_statement(self._base(request), CLAIMED_PROFILES)
@@ -229,14 +238,6 @@ class FhirFace:
 
 
 _GATEWAY: Final = "gateway-"
-
-
-async def _unknown(request: Request) -> Response:
-    if request.method in ("GET", "HEAD"):
-        text = "This server has Patient, Device and Observation; see /fhir/metadata."
-        raise FhirError(404, "not-found", text)
-    text = "This server is read only; see /fhir/metadata."
-    raise FhirError(405, "not-supported", text, headers={"Allow": "GET, HEAD"})
 
 
 def _not_found(kind: str, request: Request) -> FhirError:

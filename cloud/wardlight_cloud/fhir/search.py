@@ -31,6 +31,7 @@ from wardlight_cloud.fhir.parameters import (
     split_values,
     token,
 )
+from wardlight_cloud.fhir.remembered import remembered
 from wardlight_cloud.fhir.vocabulary import (
     MEASURED,
     Measured,
@@ -90,7 +91,7 @@ def _devices(draft: _Draft, text: str, parameter: str) -> None:
 
 
 # Clients ask for the same codes and days over and over, of one patient after the other.
-_cached: Final = lru_cache(maxsize=256)
+_cached: Final = remembered(256)
 
 
 @_cached
@@ -230,12 +231,12 @@ def _frozen(ids: set[UUID] | None) -> tuple[UUID, ...] | None:
     return None if ids is None else tuple(sorted(ids))
 
 
-@_cached
+@lru_cache(maxsize=256)  # of sets of our own vocabulary
 def _metrics(measured: frozenset[Measured] | None) -> tuple[int, ...] | None:
     return None if measured is None else tuple(sorted({wire for wire, _ in measured}))
 
 
-@_cached
+@lru_cache(maxsize=256)
 def _other_units(measured: frozenset[Measured] | None) -> tuple[Measured, ...]:
     """The named metrics in units that have another code: moles where mass is looked for."""
     if measured is None:

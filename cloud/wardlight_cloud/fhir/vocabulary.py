@@ -6,12 +6,12 @@ Source  wardlight_shared.codes (LOINC, MDC, UCUM); R4 4.0.1 vital signs profiles
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
 
+from wardlight_cloud.fhir.remembered import remembered
 from wardlight_cloud.store.observed import OBSERVED
 from wardlight_shared.codes import BY_WIRE, METRICS, Metric
 
@@ -165,7 +165,7 @@ CLAIMED_PROFILES: Final = tuple(
 """All profiles that Observations of this server claim."""
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def measured_by_code(system: str | None, code: str) -> frozenset[Measured]:
     """What carries the code as an Observation or component.
 
@@ -179,7 +179,7 @@ def measured_by_code(system: str | None, code: str) -> frozenset[Measured]:
     )
 
 
-@lru_cache(maxsize=1024)
+@remembered(1024)
 def measured_by_category(system: str | None, code: str) -> frozenset[Measured]:
     """What is of a category, "" = of any; panels' components count with their panel."""
     if code in ("", "phd") and system in (None, PHD_CATEGORY):

@@ -365,6 +365,37 @@ async def test_writes_are_refused(ward: Ward) -> None:
         for path in ("", "/", "/Observation", "/Observation/", "/metadata"):
             outcome(await client.post(f"/fhir{path}"), 405)
         outcome(await client.request("OPTIONS", "/fhir/Observation"), 405)
+        answer = await client.put("/fhir/Observation/_search")
+        outcome(answer, 405)
+        assert answer.headers["allow"] == "POST"
+        outcome(await client.post("/fhir/Group/_search"), 404)
+
+
+async def test_links_name_the_host_that_was_asked_for(ward: Ward) -> None:
+    await fill(ward)
+    scheme = BASE.partition("://")[0]
+    async with ward.client() as client:
+        for host in ("ward.example", "ward.example:8443", "192.0.2.7:80", "[2001:db8::7]:8443"):
+            bundle = (await client.get("/fhir/Patient", headers={"Host": host})).json()
+            urls = [bundle["link"][0]["url"], *(entry["fullUrl"] for entry in bundle["entry"])]
+            assert all(url.startswith(f"{scheme}://{host}/fhir/Patient") for url in urls)
+
+
+async def test_a_host_that_is_none_is_refused(ward: Ward) -> None:
+    await fill(ward)
+    async with ward.client() as client:
+        for host in (
+            'a","x":"',
+            "ward/elsewhere",
+            "who@ward",
+            "a b",
+            "ward:port",
+            "[::1",
+            "a" * 300,
+        ):
+            for path in ("Patient", "Observation", "metadata"):
+                answer = await client.get(f"/fhir/{path}", headers={"Host": host})
+                assert outcome(answer, 400)["code"] == "invalid"
 
 
 async def test_if_none_match_saves_the_body(ward: Ward) -> None:
