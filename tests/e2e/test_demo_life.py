@@ -64,7 +64,7 @@ def test_stops_without_remains_goes_on_with_its_data_and_ends_by_itself(
     wait_until_sync(lambda: not any(map(is_alive, pids)), 30, "no process is left")
     assert not first.ready_file.exists()
 
-    second = start_demo(tmp_path / "my data", "--for", "5")
+    second = start_demo(tmp_path / "my data", "--for", "15")
     same = ("token", "user", "password", "gateway")
     assert [second.facts[name] for name in same] == [first.facts[name] for name in same]
     assert set(before) <= set(observations(second))
