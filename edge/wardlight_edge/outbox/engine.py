@@ -77,13 +77,12 @@ class Engine:
 
     def append(self, calls: Sequence[Sequence[NewRecord]]) -> _Results:
         """Accept calls in one transaction; each gets its seqs or the error it was refused with."""
-        results: _Results
-        try:
-            results = list(self._run(lambda now: self._accepting.append(now, calls)))
-        except DiskFull as error:
-            results = [OutboxFull(str(error))] * len(calls)
-        except StorageError as error:
-            results = [error] * len(calls)
+        results = self._accept(calls)
+        refused = [place for place, one in enumerate(results) if isinstance(one, OutboxFull)]
+        if self._accepting.wants_room and self._make_room(is_refused=bool(refused)):
+            again = self._accept([calls[place] for place in refused])
+            for place, result in zip(refused, again, strict=True):
+                results[place] = result
         for records, result in zip(calls, results, strict=True):
             if isinstance(result, StorageError):
                 self._refused += len(records)
@@ -98,7 +97,12 @@ class Engine:
                 choice, now_ms=now_ms, max_records=max_records, max_bytes=max_bytes
             )
             if damaged:
-                now.bury(damaged)
+                try:
+                    now.bury(damaged)
+                except StorageError:
+                    firsts = [first for first, _ in damaged]
+                    now.rows.give_back([*firsts, *(one.seq for one in records)])  # nobody has them
+                    raise
             return records
 
         return self._run(operation)
@@ -154,6 +158,23 @@ class Engine:
         has_more = self._upkeep.step(now)
         now.note_log()
         return has_more
+
+    def _accept(self, calls: Sequence[Sequence[NewRecord]]) -> _Results:
+        """One transaction."""
+        try:
+            return list(self._run(lambda now: self._accepting.append(now, calls)))
+        except DiskFull as error:
+            return [OutboxFull(str(error))] * len(calls)
+        except StorageError as error:
+            return [error] * len(calls)
+
+    def _make_room(self, *, is_refused: bool) -> bool:
+        """Room for the next records; what was accepted stays accepted when this fails."""
+        try:
+            return self._run(lambda now: self._accepting.make_room(now, is_refused=is_refused))
+        except (StorageError, ConfigError) as error:
+            _log.error("no room could be made", extra={"error": str(error)})
+            return False
 
     # ---------------------------------------------------------------- failures
 

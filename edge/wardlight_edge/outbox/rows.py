@@ -65,6 +65,7 @@ class Rows:
         room_bytes: int,
     ) -> list[list[int] | OutboxFull]:
         """Accept calls in one transaction; a call that does not fit is refused as a whole."""
+        self.appended_bytes = 0
         events = [call for call in calls if has_event(call)]
         ids = self.event_ids(record.event_id for call in events for record in call)
         batch = self.batch(now_ms, ids)

@@ -48,11 +48,14 @@ class Space:
         """Bytes a call of append may have."""
         return self.measured.room_bytes - self._added_bytes
 
-    def added(self, database: Database, size_bytes: int) -> None:
-        """Records of this size were committed; measures when that may change the level."""
+    def added(self, size_bytes: int) -> None:
+        """Records of this size were committed."""
         self._added_bytes += size_bytes
-        if self._added_bytes >= self._measure_every or self.measured.level is not Level.NORMAL:
-            self.measure(database)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether what was added may have changed the level: then ``measure``."""
+        return self._added_bytes >= self._measure_every or self.measured.level is not Level.NORMAL
 
     def measure(self, database: Database) -> None:
         """Look at file and disk."""
