@@ -2,12 +2,17 @@
 
 After an outage one ack may name millions of rows. As one transaction it would need a log of their
 size, on a disk that may be full, and new records would wait for it.
+
+A damaged row goes only as a whole (removal.py). So ranges that touch are one, and a part begins so
+far before the end of the last one that a row across their border lies within it.
 """
 
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from wardlight_edge.outbox.packing import MOST_RECORDS
+from wardlight_edge.outbox.ranges import RangeSet
 from wardlight_edge.outbox.rows import Rows
 
 PART_ROWS: Final = 1000
@@ -19,7 +24,7 @@ class Settlement:
     def __init__(
         self, committed: Iterable[tuple[int, int]], rejected: Sequence[tuple[int, str]]
     ) -> None:
-        self._spans = deque(committed)
+        self._spans = deque(RangeSet(committed))
         self._rejected = rejected
         self.removed = 0
         self.is_done = False
@@ -50,8 +55,9 @@ class Settlement:
             if last < first or not rows.lowest:
                 continue
             if last - first >= room:
-                rest.appendleft((first + room, last))
-                last = first + room - 1
+                end = first + room
+                rest.appendleft((max(first, end - MOST_RECORDS + 1), last))
+                last = end - 1
             part.append((first, last))
             room -= last - first + 1
         return part, rest

@@ -165,3 +165,41 @@ def test_thinning_finds_out_a_row_that_lies(tmp_path: Path, kind: str) -> None:
     assert outbox.epoch != epoch
     assert sorted(numbered(held_after_salvage(outbox))) == list(range(1, 41))
     outbox.close()
+
+
+@pytest.mark.parametrize(
+    "acks",
+    [
+        [[(1, 3000)]],
+        [[(1, 990), (991, 1010), (1011, 3000)]],
+        [[(2000, 3000), (1, 1999)]],
+        [[(1, 1000)], [(1, 3000)]],
+        [[(1, 40), (42, 1041), (1043, 3000)], [(1, 3000)]],
+    ],
+)
+def test_a_damaged_row_goes_with_the_ack_that_covers_it(
+    tmp_path: Path, acks: list[list[tuple[int, int]]]
+) -> None:
+    """Wherever the parts end in which an ack is settled, and whatever ranges name it."""
+    clock = ManualClock()
+    outbox = opened_engine(tmp_path / "outbox.db", clock)
+    outbox.append([[record(clock, number) for number in range(1, 3051)]])
+    for (first,) in database_of(outbox).rows("SELECT seq FROM record WHERE seq < 2950"):
+        damage_row(outbox, first)
+    for ack in acks:
+        settled(outbox, *ack)
+    assert outbox.status().records == 50
+    assert sorted(numbered(everything(outbox))) == list(range(3001, 3051))
+    outbox.close()
+
+
+def test_a_damaged_row_that_is_cut_out_of_an_ack_stays(tmp_path: Path) -> None:
+    clock = ManualClock()
+    outbox = opened_engine(tmp_path / "outbox.db", clock)
+    appended(outbox, clock, *[Lane.LIVE] * 3)
+    damage_row(outbox, 21)
+    assert settled(outbox, (1, 30), (32, 60)) == 40
+    [gap] = gaps(everything(outbox) + everything(outbox))
+    assert gap.seqs is not None
+    assert gap.seqs[0][0] == 21
+    outbox.close()
