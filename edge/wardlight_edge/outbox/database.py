@@ -220,6 +220,20 @@ class Database:
                 raise StorageError(f"{self.path}: rollback failed: {error}") from error
 
 
+def peek(path: Path, sql: str) -> Any:
+    """First column of the first row of a file that nobody has open, without touching it.
+
+    What stands in its log is not seen. None without a row, and where the file cannot be read.
+    """
+    name = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(name, uri=True)) as connection:
+            row = connection.execute(sql).fetchone()
+    except sqlite3.Error:
+        return None
+    return row[0] if row else None
+
+
 @cache
 def _insert(sql: str, width: int, rows: int) -> str:
     one = "(" + ",".join("?" * width) + ")"

@@ -26,6 +26,8 @@ from wardlight_shared.timestamps import Anchor
 SCHEMA: Final = 2
 """1: every record has a row of its own; 2: some share one (packing.py). The tables are the same."""
 
+SCHEMA_OF: Final = "SELECT value FROM meta WHERE name = 'schema'"
+
 _BOOT_JUMP: Final = 1 << 16
 _EPOCH_BYTES: Final = 8
 _CHECK: Final = b"check"
@@ -172,13 +174,18 @@ def _make(database: Database, key: bytes, dictionary: Dictionary, carried: Carri
     return OutboxFile(database, cipher, epoch)
 
 
-def _open(database: Database, key: bytes, dictionary: Dictionary) -> OutboxFile:
-    schema = database.value("SELECT value FROM meta WHERE name = 'schema'")
+def refuse_newer(path: Path, schema: object) -> None:
+    """ConfigError when a newer program made the file: this one would take its rows for damage."""
     if isinstance(schema, int) and schema > SCHEMA:
         raise ConfigError(
-            f"{database.path}: made by a newer program (schema {schema}, known {SCHEMA}); "
+            f"{path}: made by a newer program (schema {schema}, known {SCHEMA}); "
             "install that program again: the file holds data not yet delivered"
         )
+
+
+def _open(database: Database, key: bytes, dictionary: Dictionary) -> OutboxFile:
+    schema = database.value(SCHEMA_OF)
+    refuse_newer(database.path, schema)
     epoch = read_epoch(database)
     cipher = Cipher(key, epoch)
     _check_key(database, cipher)

@@ -9,6 +9,8 @@ a file without the log it had       the same ("vanished"): the newest rows may b
 no file, no log, but a trace        a new file, and a report that an epoch has gone ("vanished")
 a file of another epoch             both: the former one has gone, and this one is salvaged
 nothing                             a new gateway: a new file
+one of these, of a newer program    ConfigError: it is left as it is
+
 A file that is deleted or exchanged under the running gateway is copied out of SQLite's hands and
 salvaged: nothing is lost if the gateway lives until the next look.
 """
@@ -23,9 +25,9 @@ from wardlight_edge.config import OutboxSettings
 from wardlight_edge.outbox import aside, trace
 from wardlight_edge.outbox.database import DiskFull
 from wardlight_edge.outbox.dictionary import Dictionary
-from wardlight_edge.outbox.file import Carried, open_file
+from wardlight_edge.outbox.file import Carried, open_file, refuse_newer
 from wardlight_edge.outbox.log_check import is_log_damaged
-from wardlight_edge.outbox.mending import has_only_log, is_gone
+from wardlight_edge.outbox.mending import has_only_log, is_gone, schema_of
 from wardlight_edge.outbox.open_outbox import OpenOutbox, aside_time
 from wardlight_edge.outbox.progress import CORRUPT, UNKNOWN, VANISHED, Begun
 from wardlight_edge.outbox.queues import Waiting
@@ -85,6 +87,7 @@ class Lifecycle:
             _log.error("outbox file gone: its log is salvaged")
             return self.replace(CORRUPT, UNKNOWN)
         if is_gone(self._path):
+            self._refuse_newer()
             self._path.unlink(missing_ok=True)  # a part of the first page, which tells nothing
             return self._make({}, known, known)
         if known is not None and known.is_used and not self._log_path.exists():
@@ -103,12 +106,22 @@ class Lifecycle:
             return self.replace(CORRUPT, UNKNOWN)
 
     def replace(self, cause: str, expected: int) -> OpenOutbox:
-        """Set the (closed) file aside and make a new one; ``expected`` records waited in it."""
+        """Set the (closed) file aside and make a new one; ``expected`` records waited in it.
+
+        ConfigError, and nothing is touched, when a newer program made the file.
+        """
+        self._refuse_newer()
         known = trace.read(self._path)
         path = aside.set_aside(self._path, cause, aside_time(self._clock))
         kept = {found.epoch for one in aside.waiting(self._path) if (found := trace.read(one))}
         is_kept = known is None or known.epoch in kept
         return self._make({path.name: expected}, None if is_kept else known, known)
+
+    def _refuse_newer(self) -> None:
+        """Before a file is set aside: its rows, and those of files set aside, could not be read."""
+        for path in (self._path, *aside.waiting(self._path)):
+            if not is_gone(path):
+                refuse_newer(path, schema_of(path))
 
     def _replace_foreign(self, epoch: int, known: Trace | None) -> OpenOutbox:
         """Its rows count under the numbers they had; the file that was here has gone."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from wardlight_edge.outbox import trace
-from wardlight_edge.outbox.database import PAGE_BYTES, Database
+from wardlight_edge.outbox.database import PAGE_BYTES, Database, peek
 from wardlight_edge.outbox.durable import make_private
-from wardlight_edge.outbox.file import read_epoch
+from wardlight_edge.outbox.file import SCHEMA_OF, read_epoch
 from wardlight_edge.outbox.log_check import FRAME_HEADER_BYTES, LOG_HEADER_BYTES
 from wardlight_shared.errors import OutboxCorrupt, StorageError
 
@@ -32,6 +32,30 @@ def epoch_of(path: Path, database: Database) -> int:
         if known is None:
             raise
         return known.epoch
+
+
+def schema_of(path: Path) -> int | None:
+    """The schema of a file that may be damaged, without touching it; None = it does not tell."""
+    schema = peek(path, SCHEMA_OF)
+    if schema is None:
+        schema = _peek_behind_first_page(path)
+    return schema if isinstance(schema, int) else None
+
+
+def _peek_behind_first_page(path: Path) -> object:
+    """The small tables stand on the first pages: read them behind that of an empty outbox."""
+    look = path.with_name(path.name + ".look")
+    try:
+        empty = _empty(path.with_name(path.name + ".template"))
+        with path.open("rb") as file:
+            front = file.read(len(empty))
+        make_private(look)
+        look.write_bytes(empty[:PAGE_BYTES] + front[PAGE_BYTES:] + empty[len(front) :])
+        return peek(look, SCHEMA_OF)
+    except (OSError, StorageError):
+        return None
+    finally:
+        look.unlink(missing_ok=True)
 
 
 def open_damaged(path: Path) -> Database:
