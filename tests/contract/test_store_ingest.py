@@ -1,6 +1,6 @@
 """IngestStore: what one call stores, says and leaves out; on every engine."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
 import numpy as np
@@ -20,7 +20,7 @@ from support.readings import (
     us,
 )
 from support.store import Place, admit, all_rows
-from wardlight_cloud.store.base import ObservationQuery
+from wardlight_cloud.store.base import DeviceRow, ObservationQuery
 from wardlight_cloud.store.batch import (
     Detail,
     GapRow,
@@ -258,6 +258,42 @@ async def test_statuses_describe_the_device(store: PostgresStore) -> None:
     (device,), _ = await store.devices()
     assert (device.battery_percent, device.commit_seq) == (79, await store.commit_seq())
     assert device.updated_at is not None
+
+
+async def test_a_device_tells_by_which_day_it_must_be_calibrated(store: PostgresStore) -> None:
+    async def told(seconds: int, name: str, **data: str | int | None) -> DeviceRow:
+        row = StatusRow(0, us(NOW + seconds * SECOND), DEVICE, name, data)
+        await store.ingest([make(Rec(seconds), statuses=[row])])
+        (device,), _ = await store.devices()
+        return device
+
+    first = await told(1, "calibration", due="2027-03-01")
+    assert first.last_seen_at is None  # an operator has said so
+    assert first.calibration_due == date(2027, 3, 1)
+    changed = await told(2, "calibration", due="2028-03-01")
+    assert changed.calibration_due == date(2028, 3, 1)
+    assert changed.commit_seq > first.commit_seq
+    for place, due in enumerate((None, "2027-02-30", "20270301", "soon", "२०२७-०३-०१", 7)):
+        assert (await told(3 + place, "calibration", due=due)).calibration_due is None
+
+
+async def test_a_device_is_not_seen_by_what_its_gateway_says_of_it(store: PostgresStore) -> None:
+    await store.ingest([make(Rec(1, [pulse(NOW, 60)]))])
+    for seq, state in enumerate(("lost", "removed"), 2):
+        row = StatusRow(0, us(NOW + seq * SECOND), DEVICE, "link", {"state": state})
+        await store.ingest([make(Rec(seq), statuses=[row])])
+        (device,), _ = await store.devices()
+        assert (device.link, device.last_seen_at) == (state, NOW)
+
+
+@pytest.mark.parametrize("percent", [101, -1, "²", "७", "9" * 5000, "", None, "full"])
+async def test_what_is_no_percentage_is_no_charge(
+    store: PostgresStore, percent: str | int | None
+) -> None:
+    row = StatusRow(0, us(NOW), DEVICE, "battery", {"percent": percent})
+    await store.ingest([make(Rec(1), statuses=[row])])
+    (device,), _ = await store.devices()
+    assert device.battery_percent is None
 
 
 async def test_details_stand_beside_their_reading(place: Place, store: PostgresStore) -> None:

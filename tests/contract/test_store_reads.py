@@ -144,6 +144,9 @@ async def test_a_device_is_seen_when_it_measures_and_unchanged_by_it(
     (second,), _ = await store.devices()
     assert (first.last_seen_at, second.last_seen_at) == (NOW, NOW + SECOND)
     assert first.commit_seq == second.commit_seq
+    assert first.last_stored_at is not None
+    assert second.last_stored_at is not None
+    assert first.updated_at <= first.last_stored_at < second.last_stored_at
 
 
 async def test_a_device_follows_the_gateway_that_tells_of_it(store: PostgresStore) -> None:

@@ -82,7 +82,7 @@ def unforeseen(error: Exception) -> FhirError:
     return FhirError(500, "exception", f"The server failed; its log knows more under {number}.")
 
 
-def conditional(request: Request, body: bytes, version: int, updated: datetime) -> Response:
+def conditional(request: Request, body: bytes, version: str, updated: datetime) -> Response:
     """A resource with its version; 304 when the client has it."""
     etag = f'W/"{version}"'
     headers = {"ETag": etag, "Last-Modified": format_datetime(updated, usegmt=True)}

@@ -1,20 +1,27 @@
 """Patient and Device rows to FHIR R4 resources (plain dicts: few rows, no hot path).
 
-Source  R4 4.0.1 Patient, Device; PHD IG (device types, EUI-64 and Bluetooth identifiers)
+Source  R4 4.0.1 Patient, Device; PHD IG (device types, EUI-64 and Bluetooth identifiers, charge of
+        the battery)
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from wardlight_cloud.fhir.observation_texts import instant
+from wardlight_cloud.fhir.vocabulary import UCUM
 from wardlight_cloud.store.base import DeviceRow, Gateway, Patient
 
 IDENTITY_SYSTEM: Final = "urn:wardlight:device-identity"
 GATEWAY_SYSTEM: Final = "urn:wardlight:gateway"
 _EUI_64: Final = "urn:oid:1.2.840.10004.1.1.1.0.0.1.0.0.1.2680"
 BLUETOOTH_SYSTEM: Final = "http://hl7.org/fhir/sid/eui-48/bluetooth"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MDC: Final = "urn:iso:std:iso:11073:10101"
 _PHD_TYPE: Final = {"system": _MDC, "code": "65573", "display": "MDC_MOC_VMS_MDS_SIMP"}
 _PHG_TYPE: Final = {"system": _MDC, "code": "531981", "display": "MDC_MOC_VMS_MDS_AHD"}
+_CHARGE: Final = {"system": _MDC, "code": "67996", "display": "MDC_ATTR_VAL_BATT_CHARGE"}
+LAST_SEEN_EXTENSION: Final = "urn:wardlight:fhir:last-seen"
+CALIBRATION_EXTENSION: Final = "urn:wardlight:fhir:calibration-due"
 _VERSIONS: Final = (
     ("hardware_revision", "531974", "MDC_ID_PROD_SPEC_HW"),
     ("software_revision", "531975", "MDC_ID_PROD_SPEC_SW"),
@@ -22,8 +29,8 @@ _VERSIONS: Final = (
 )
 
 
-def _meta(commit_seq: int, updated: str) -> dict[str, str]:
-    return {"versionId": str(commit_seq), "lastUpdated": updated}
+def _meta(version: str, updated: datetime) -> dict[str, str]:
+    return {"versionId": version, "lastUpdated": instant(updated)}
 
 
 def patient_resource(patient: Patient) -> dict[str, Any]:
@@ -31,7 +38,7 @@ def patient_resource(patient: Patient) -> dict[str, Any]:
     resource: dict[str, Any] = {
         "resourceType": "Patient",
         "id": str(patient.patient_id),
-        "meta": _meta(patient.commit_seq, instant(patient.updated_at)),
+        "meta": _meta(str(patient.commit_seq), patient.updated_at),
         "identifier": [{"system": s, "value": v} for s, v in patient.identifiers],
         "active": True,
         "name": _names(patient),
@@ -63,6 +70,42 @@ def _identifiers(device: DeviceRow) -> list[dict[str, str]]:
     return identifiers
 
 
+def device_version(device: DeviceRow) -> tuple[str, datetime]:
+    """Version of the resource and when it came to be.
+
+    The register's version does not move when a device is seen; the resource shows when that was.
+    """
+    updated = max(device.updated_at, device.last_stored_at or device.updated_at)
+    if device.last_seen_at is None:
+        return str(device.commit_seq), updated
+    seen_ms = (device.last_seen_at - _EPOCH) // timedelta(milliseconds=1)
+    return f"{device.commit_seq}-{seen_ms}", updated
+
+
+def _status(device: DeviceRow) -> str:
+    if device.link == "removed":  # by an operator of its gateway
+        return "inactive"
+    # In the register, but no gateway has ever spoken of it.
+    is_known = device.link is not None or device.last_seen_at is not None
+    return "active" if is_known else "unknown"
+
+
+def _told_of(device: DeviceRow) -> list[dict[str, str]]:
+    """Days and instants: a property of R4 takes quantities and codes only."""
+    seen, due = device.last_seen_at, device.calibration_due
+    told = [] if seen is None else [{"url": LAST_SEEN_EXTENSION, "valueInstant": instant(seen)}]
+    if due is not None:
+        told.append({"url": CALIBRATION_EXTENSION, "valueDate": due.isoformat()})
+    return told
+
+
+def _properties(device: DeviceRow) -> list[dict[str, Any]]:
+    if device.battery_percent is None:
+        return []
+    charge = {"value": device.battery_percent, "unit": "%", "system": UCUM, "code": "%"}
+    return [{"type": {"coding": [_CHARGE]}, "valueQuantity": [charge]}]
+
+
 def device_resource(device: DeviceRow, patient_id: str | None = None) -> dict[str, Any]:
     """One sensor (PHD)."""
     info = device.info
@@ -79,16 +122,18 @@ def device_resource(device: DeviceRow, patient_id: str | None = None) -> dict[st
     resource: dict[str, Any] = {
         "resourceType": "Device",
         "id": str(device.device_id),
-        "meta": _meta(device.commit_seq, instant(device.updated_at)),
+        "meta": _meta(*device_version(device)),
+        "extension": _told_of(device),
         "identifier": _identifiers(device),
         "udiCarrier": [{"carrierHRF": info["udi"]}] if info.get("udi") else [],
-        "status": "active",
+        "status": _status(device),
         "manufacturer": info.get("manufacturer"),
         "serialNumber": info.get("serial_number"),
         "modelNumber": info.get("model"),
         "deviceName": names,
         "type": {"coding": [_PHD_TYPE]},
         "version": versions,
+        "property": _properties(device),
         "patient": {"reference": f"Patient/{patient_id}"} if patient_id else None,
     }
     return {key: value for key, value in resource.items() if value not in (None, "", [])}

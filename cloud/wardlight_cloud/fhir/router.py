@@ -33,6 +33,7 @@ from wardlight_cloud.fhir.parameters import reference_id, split_values, token
 from wardlight_cloud.fhir.resources import (
     GATEWAY_SYSTEM,
     device_resource,
+    device_version,
     gateway_resource,
     patient_resource,
 )
@@ -164,7 +165,7 @@ class FhirFace:
         if not page.rows:
             raise _not_found("Observation", request)
         row = page.rows[0]
-        return conditional(request, observation(row), row.commit_seq, row.stored_at)
+        return conditional(request, observation(row), str(row.commit_seq), row.stored_at)
 
     async def _search_patients(self, request: Request) -> Response:
         parameters = await asking.parameters(request)
@@ -187,7 +188,7 @@ class FhirFace:
             raise _not_found("Patient", request)
         row = rows[0]
         body = orjson.dumps(patient_resource(row))
-        return conditional(request, body, row.commit_seq, row.updated_at)
+        return conditional(request, body, str(row.commit_seq), row.updated_at)
 
     async def _search_devices(self, request: Request) -> Response:
         parameters = await asking.parameters(request)
@@ -234,7 +235,7 @@ class FhirFace:
         if not rows:
             raise _not_found("Device", request)
         body = orjson.dumps(device_resource(rows[0]))
-        return conditional(request, body, rows[0].commit_seq, rows[0].updated_at)
+        return conditional(request, body, *device_version(rows[0]))
 
 
 _GATEWAY: Final = "gateway-"

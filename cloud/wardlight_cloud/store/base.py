@@ -81,7 +81,11 @@ class Patient:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """A device as the gateways told of it. ``info`` has the fields of shared DeviceInfo."""
+    """A device as the gateways told of it. ``info`` has the fields of shared DeviceInfo.
+
+    ``commit_seq`` and ``updated_at`` are of its last change; to be seen or to measure is none.
+    ``last_stored_at``: when its newest reading was stored.
+    """
 
     device_id: UUID
     identity: str
@@ -92,6 +96,8 @@ class DeviceRow:
     last_seen_at: datetime | None
     commit_seq: int
     updated_at: datetime
+    calibration_due: date | None
+    last_stored_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

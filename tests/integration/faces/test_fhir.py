@@ -17,7 +17,7 @@ from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 from fhir.resources.R4B.patient import Patient
 
-from support.readings import One
+from support.readings import BatchMaker, One, Rec
 from support.served_ward import (
     ANNA,
     BASE,
@@ -33,6 +33,7 @@ from support.served_ward import (
 from wardlight_cloud.fhir.capability import DEVICE_PARAMETERS, PATIENT_PARAMETERS
 from wardlight_cloud.fhir.observation_texts import FLAG_EXTENSION
 from wardlight_cloud.fhir.search import OBSERVATION_PARAMETERS
+from wardlight_cloud.store.batch import StatusRow
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
 
@@ -180,6 +181,64 @@ async def test_device_is_found_by_each_of_its_identifiers(ward: Ward) -> None:
             ("identifier", f"urn:wardlight:gateway|{GATEWAY}"),
         ):
             assert await search(client, "Device", query) == [f"gateway-{GATEWAY}"]
+
+
+async def tell(ward: Ward, minutes: int, name: str, **data: str | int | None) -> None:
+    """What the cuff's gateway says of it, after START."""
+    time_us = int((START + minutes * MINUTE).timestamp()) * 1_000_000
+    status = StatusRow(0, time_us, CUFF, name, data)
+    await ward.store.ingest([BatchMaker()(Rec(next(ward.seqs)), statuses=[status])])
+
+
+async def test_a_device_says_how_it_is(ward: Ward) -> None:
+    """Charge, last seen and calibration where R4 has a place; status as far as it is known."""
+    path = f"/fhir/Device/{ward.devices[CUFF]}"
+    async with ward.client() as client:
+        silent = (await client.get(path)).json()
+        assert silent["status"] == "unknown"
+        assert not {"property", "extension"} & silent.keys()
+        await tell(ward, 0, "link", state="ok", reason=None)
+        await tell(ward, 1, "battery", percent=0)
+        await tell(ward, 2, "calibration", due="2027-03-01")
+        answer = await client.get(path)
+        Device.model_validate_json(answer.content)
+        told = answer.json()
+        assert told["status"] == "active"
+        ((charge,),) = (each["valueQuantity"] for each in told["property"])
+        (kind,) = told["property"][0]["type"]["coding"]
+        assert (kind["system"], kind["code"]) == ("urn:iso:std:iso:11073:10101", "67996")
+        assert (charge["value"], charge["code"]) == (0, "%")
+        assert told["extension"] == [
+            {"url": "urn:wardlight:fhir:last-seen", "valueInstant": fhir_instant(START + MINUTE)},
+            {"url": "urn:wardlight:fhir:calibration-due", "valueDate": "2027-03-01"},
+        ]
+        await tell(ward, 3, "link", state="removed", reason=None)
+        assert (await client.get(path)).json()["status"] == "inactive"
+        await tell(ward, 4, "link", state="ok", reason=None)
+        assert (await client.get(path)).json()["status"] == "active"
+
+
+def fhir_instant(time: datetime) -> str:
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def test_a_device_that_was_seen_again_is_another_version(ward: Ward) -> None:
+    """Or a client that asks with its ETag would believe that the device is silent."""
+    path = f"/fhir/Device/{ward.devices[CUFF]}"
+    async with ward.client() as client:
+        versions: list[tuple[str, str]] = []
+        for minute in range(3):
+            await ward.store_event(*cuff(START + minute * MINUTE, 138, 86))
+            match = {"If-None-Match": versions[-1][0]} if versions else {}
+            answer = await client.get(path, headers=match)
+            assert answer.status_code == 200
+            meta = answer.json()["meta"]
+            assert answer.headers["etag"] == f'W/"{meta["versionId"]}"'
+            versions.append((answer.headers["etag"], meta["lastUpdated"]))
+        assert len(set(versions)) == 3
+        assert versions == sorted(versions)
+        again = await client.get(path, headers={"If-None-Match": versions[-1][0]})
+        assert again.status_code == 304
 
 
 async def test_sort_orders_both_ways(ward: Ward) -> None:

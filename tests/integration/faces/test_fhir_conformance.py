@@ -24,6 +24,7 @@ from support.fhir_definitions.validator import Validator
 from support.readings import BatchMaker, One, Rec
 from support.served_ward import ANNA, BASE, CLIP, CUFF, GATEWAY, SCALE, START, Ward
 from wardlight_cloud.fhir import observation_texts as served
+from wardlight_cloud.fhir.resources import CALIBRATION_EXTENSION, LAST_SEEN_EXTENSION
 from wardlight_cloud.store.base import Patient
 from wardlight_cloud.store.batch import Detail, StatusRow
 from wardlight_shared.codes import METRICS
@@ -43,6 +44,7 @@ OWN_EXTENSIONS = {
     served.CONTEXT_EXTENSION: ("", "valueString"),
     served.FLAG_EXTENSION: ("", "valueCode"),
 }
+OF_DEVICES = {LAST_SEEN_EXTENSION: "valueInstant", CALIBRATION_EXTENSION: "valueDate"}
 # Guides that the package does not hold; what they ask is written out in the other tests.
 ELSEWHERE = (
     "http://hl7.org/fhir/us/core/StructureDefinition/",
@@ -56,7 +58,9 @@ NEVER_SINGLE = ("ecg_lead_i", "pleth_waveform", "average_bp", "blood_pressure", 
 
 @pytest.fixture
 def validator() -> Validator:
-    return Validator(require_definitions(), own_extensions=frozenset(OWN_EXTENSIONS))
+    return Validator(
+        require_definitions(), own_extensions=frozenset({*OWN_EXTENSIONS, *OF_DEVICES})
+    )
 
 
 # ---------------------------------------------------------------- what was measured
@@ -415,7 +419,9 @@ async def fill_register(ward: Ward) -> None:
     silent = dict.fromkeys(said, "")
     for device, info in ((CUFF, said), (CLIP, silent)):
         status = StatusRow(0, 1_700_000_000_000_000, device, "info", dict(info))
-        batch = BatchMaker()(Rec(next(ward.seqs)), statuses=[status])
+        charge = StatusRow(0, 1_700_000_000_000_000, device, "battery", {"percent": 80})
+        day = StatusRow(0, 1_700_000_000_000_000, device, "calibration", {"due": "2027-03-01"})
+        batch = BatchMaker()(Rec(next(ward.seqs)), statuses=[status, charge, day])
         await ward.store.ingest([batch])
 
 
@@ -443,9 +449,14 @@ async def test_every_patient_and_device_conforms(ward: Ward, validator: Validato
                     check_searchset(page, kind)
         (page,) = await bundles(client, f"/fhir/Device?identifier={CUFF}")
     (entry,) = page["entry"]
-    assert {"manufacturer", "serialNumber", "modelNumber", "version", "udiCarrier"} <= entry[
-        "resource"
-    ].keys()
+    assert {
+        "manufacturer", "serialNumber", "modelNumber", "version", "udiCarrier", "property",
+        "extension",
+    } <= entry["resource"].keys()  # fmt: skip
+    extensions = entry["resource"]["extension"]
+    assert {each["url"]: (each.keys() - {"url"}) for each in extensions} == {
+        url: {value} for url, value in OF_DEVICES.items()
+    }
 
 
 async def test_an_empty_search_conforms(ward: Ward, validator: Validator) -> None:

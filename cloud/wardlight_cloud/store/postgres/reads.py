@@ -1,6 +1,5 @@
 """ReadStore: patients, devices, latest values, gateways and their ledgers."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +14,7 @@ from wardlight_cloud.store.base import (
     LedgerReport,
     Patient,
 )
+from wardlight_cloud.store.postgres.device_rows import device_of
 from wardlight_cloud.store.postgres.dictionary import NO_LEDGER_EPOCH
 from wardlight_cloud.store.postgres.errors import storage_call
 from wardlight_cloud.store.postgres.ledgers import Range, gaps, inclusive
@@ -88,7 +88,7 @@ class ReadsPart(Part):
                 _REGISTER[_devices_statement(ids, patient, identity)],
                 wanted, patient, identity, last, count + 1,
             )  # fmt: skip
-        found = [_device(row) for row in rows[:count]]
+        found = [device_of(row) for row in rows[:count]]
         is_more = len(rows) > count and bool(found)
         following = self._page_cursors.seal(str(found[-1].device_id), search) if is_more else None
         return tuple(found), following
@@ -181,22 +181,6 @@ def _patient(row: Any) -> Patient:
     fields = dict(row)
     fields["identifiers"] = tuple((system, value) for system, value in row["identifiers"])
     return Patient(**fields)
-
-
-def _device(row: Any) -> DeviceRow:
-    info: Mapping[str, str] = {} if row["info"] is None else json.loads(row["info"])
-    battery = row["battery"]
-    return DeviceRow(
-        device_id=row["device_id"],
-        identity=row["identity"],
-        gateway=row["gateway"],
-        info={name: str(text) for name, text in info.items() if text is not None},
-        battery_percent=int(battery) if battery is not None and battery.isdigit() else None,
-        link=row["link"],
-        last_seen_at=row["last_seen_at"],
-        commit_seq=row["commit_seq"],
-        updated_at=row["updated_at"],
-    )
 
 
 def _latest(row: Any) -> LatestRow:

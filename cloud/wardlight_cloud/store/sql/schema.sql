@@ -322,6 +322,7 @@ CREATE TABLE latest (
 ) WITH (fillfactor = 50);
 
 -- A device changes when its register entry or what it says of itself changes, not when it measures.
+-- It is seen when it measures or speaks, not when its gateway says something of it.
 CREATE VIEW device_row AS
 SELECT
     d.device_id,
@@ -332,7 +333,9 @@ SELECT
     told.link,
     greatest(told.time, seen.time) AS last_seen_at,
     changed.commit_seq,
-    (SELECT c.stored_at FROM commit_log AS c WHERE c.commit_seq = changed.commit_seq) AS updated_at
+    (SELECT c.stored_at FROM commit_log AS c WHERE c.commit_seq = changed.commit_seq) AS updated_at,
+    told.calibration AS calibration_due,
+    seen.stored_at AS last_stored_at
 FROM device AS d
 LEFT JOIN gateway AS g ON g.gateway_id = d.gateway_id
 LEFT JOIN LATERAL (
@@ -340,13 +343,16 @@ LEFT JOIN LATERAL (
         max(t.data::text) FILTER (WHERE t.name = 'info') AS info,
         max(t.data ->> 'percent') FILTER (WHERE t.name = 'battery') AS battery,
         max(t.data ->> 'state') FILTER (WHERE t.name = 'link') AS link,
-        max(t.time) AS time,
-        max(t.commit_seq) FILTER (WHERE t.name IN ('info', 'battery', 'link')) AS commit_seq
+        max(t.data ->> 'due') FILTER (WHERE t.name = 'calibration') AS calibration,
+        max(t.time) FILTER (WHERE t.name NOT IN ('link', 'calibration')) AS time,
+        max(t.commit_seq) FILTER (
+            WHERE t.name IN ('info', 'battery', 'link', 'calibration')
+        ) AS commit_seq
     FROM device_told AS t
     WHERE t.device_id = d.device_id
 ) AS told ON true
 LEFT JOIN LATERAL (
-    SELECT max(l.time) AS time
+    SELECT max(l.time) AS time, max(l.stored_at) AS stored_at
     FROM series AS s
     INNER JOIN latest AS l ON l.series_id = s.series_id
     WHERE s.device_id = d.device_id
