@@ -9,6 +9,7 @@ keeps it: what finds no room is lost, and told as a gap.
 """
 
 import asyncio
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -28,6 +29,7 @@ from wardlight_edge.sessions.device_clock import LinkClock
 from wardlight_edge.sessions.events import EventLog
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.inbox import Inbox, Lost
+from wardlight_edge.sessions.left_over import left_over
 from wardlight_edge.sessions.limits import AlarmLimits
 from wardlight_edge.sessions.records import check_numbers
 from wardlight_edge.sessions.report import Report
@@ -76,11 +78,18 @@ def _receiver(device: DeviceSettings, profile: Profile, memory: bytes) -> Advert
 class AdvertSession:
     """Consumes the adverts of one device; ``inbox`` is where its transport puts them.
 
+    handed_on  what the session before it could not have accepted: its ``left``
+
     ConfigError: its bind key cannot be read.
     """
 
     def __init__(
-        self, device: DeviceSettings, profile: Profile, gateway: Gateway, entry: DeviceEntry
+        self,
+        device: DeviceSettings,
+        profile: Profile,
+        gateway: Gateway,
+        entry: DeviceEntry,
+        handed_on: Sequence[NewRecord] = (),
     ) -> None:
         self._device = device
         self._profile = profile
@@ -99,16 +108,28 @@ class AdvertSession:
         self._trust = Trust()
         self._link = LinkChange(LinkState.WAITING, 0)
         self._ignored: set[str] = set()
-        self._records: list[NewRecord] = self._gap_of_earlier()
+        self._handed_on = handed_on
+        self._records = [*handed_on, *self._gap_of_earlier()]
 
     async def run(self, transport: Transport) -> None:
         """Consume until the inbox is closed and empty; then all of it is in the outbox."""
         del transport
         await self._save(self._saved)  # its token must be on the disk before the first event
         while not self.inbox.is_done:
-            for arrival in await self.inbox.take(None):
+            for arrival in await self.inbox.take(0.0 if self._records else None):
                 self._take(arrival)
             await self._accept()
+
+    @property
+    def left(self) -> list[NewRecord]:
+        """After a fault: what the next session is to have accepted.
+
+        An event without a counter has a name by its number: heard again, with the receiver's
+        memory of before, it might get another. So it is not handed on, but heard again only.
+        """
+        is_named = self._receiver.is_unique
+        lasting = [one for one in self._records if is_named or one.event_id is None]
+        return left_over(lasting, self._handed_on, self._entry.identity)
 
     def _gap_of_earlier(self) -> list[NewRecord]:
         """The process before ended while the outbox refused: how much was heard is not known."""
@@ -215,8 +236,9 @@ class AdvertSession:
         if lost is not None:
             self._records += self._report.lost(lost)
         while self._records:
-            records, self._records = self._records, []
+            records = tuple(self._records)
             await self._acceptance.append(records)
+            del self._records[: len(records)]  # not before: a fault must not lose them
             self._show()
         await self._save(Kept(self._saved.token, self._number, self._receiver.memory))
 

@@ -15,7 +15,7 @@ from wardlight_edge import devices
 from wardlight_edge.backoff import Backoff
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
-from wardlight_edge.outbox.base import Outbox
+from wardlight_edge.outbox.base import NewRecord, Outbox
 from wardlight_edge.sessions.advert_memory import AdvertMemories
 from wardlight_edge.sessions.advert_session import AdvertSession, is_advertising
 from wardlight_edge.sessions.bluetooth import Bluetooth
@@ -113,6 +113,7 @@ class DeviceRunner:
         self._transports: dict[str, Transport] = {}
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._left: dict[str, list[NewRecord]] = {}
         for device in settings.devices:
             check_device(device, self.profile_of(device))
         for identity, port in self._ports.items():
@@ -180,6 +181,9 @@ class DeviceRunner:
         self.board.remove(identity)
         self._open_streams.forget(identity)
         self._news.put_device(identity, "link", {"state": "removed", "reason": None})
+        if self._left.get(identity):
+            await self._gateway.outbox.append(self._left[identity])
+        self._left.pop(identity, None)
         return await give_up(identity, self._gateway)
 
     async def forget_bond(self, identity: str) -> None:
@@ -210,7 +214,8 @@ class DeviceRunner:
             await ConversingLine(device, profile, self._gateway, entry, data_dir).run()
             return
         kind = AdvertSession if is_advertising(device, profile) else Session
-        session = kind(device, profile, self._gateway, self.board.entry(device.identity))
+        entry, left = self.board.entry(identity), self._left.get(identity, ())
+        session = kind(device, profile, self._gateway, entry, left)
         transport = self._transport(device, session)
         self._transports[device.identity] = transport
         name = device.identity
@@ -225,6 +230,7 @@ class DeviceRunner:
             await asyncio.wait({consumer}, timeout=STOP_S)
             consumer.cancel()
             await asyncio.wait({consumer})
+            self._left[identity] = session.left
         for task in (consumer, bringer):
             if not task.cancelled():
                 task.result()

@@ -11,6 +11,7 @@ goes on; only a bug ends it.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 
@@ -34,6 +35,7 @@ from wardlight_edge.sessions.dialogue import DeviceDialogue, News, dialogue_of
 from wardlight_edge.sessions.events import EventLog, Waited
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.inbox import Inbox, Lost
+from wardlight_edge.sessions.left_over import left_over
 from wardlight_edge.sessions.limits import AlarmLimits
 from wardlight_edge.sessions.records import check_numbers
 from wardlight_edge.sessions.report import Report
@@ -60,10 +62,18 @@ FRESH_MS = 3000
 
 
 class Session:
-    """Consumes the arrivals of one device; ``inbox`` is where its transport puts them."""
+    """Consumes the arrivals of one device; ``inbox`` is where its transport puts them.
+
+    handed_on  what the session before it could not have accepted: its ``left``
+    """
 
     def __init__(
-        self, device: DeviceSettings, profile: Profile, gateway: Gateway, entry: DeviceEntry
+        self,
+        device: DeviceSettings,
+        profile: Profile,
+        gateway: Gateway,
+        entry: DeviceEntry,
+        handed_on: Sequence[NewRecord] = (),
     ) -> None:
         self._profile = profile
         self._gateway = gateway
@@ -87,7 +97,8 @@ class Session:
         self._is_silent = False
         self._valid_ms = 0
         self._token: int | None = None
-        self._records: list[NewRecord] = []
+        self._handed_on = handed_on
+        self._records = list(handed_on)
         self._entry.waiting = self._admission.waiting
         if self._admission.is_damaged:
             now_ms = gateway.clock.mono_ms()
@@ -102,6 +113,11 @@ class Session:
             self._tick()
             await self._accept(transport)
         await self._end(transport)
+
+    @property
+    def left(self) -> list[NewRecord]:
+        """After a fault: what the next session is to have accepted."""
+        return left_over(self._records, self._handed_on, self._entry.identity)
 
     def _stream_log(self, identity: str) -> StreamLog | None:
         if self._profile.stream is None:
@@ -138,8 +154,9 @@ class Session:
         """Append until nothing is left, also of what the dialogue brings once it is told."""
         while True:
             while self._records:
-                records, self._records = self._records, []
+                records = tuple(self._records)
                 await self._acceptance.append(records)
+                del self._records[: len(records)]  # not before: a fault must not lose them
                 self._show()
             if self._dialogue is None:
                 return
@@ -353,6 +370,8 @@ class Session:
 
     def _wait_s(self) -> float | None:
         """How long nothing can happen by itself; None = until something arrives."""
+        if self._records:
+            return 0.0
         is_serial = self._profile.transport.serial is not None
         is_block_open = self._stream is not None and not self._stream.is_empty
         is_held = self._admission.waiting and not self._gate.is_in_doubt
