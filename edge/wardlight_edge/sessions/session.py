@@ -8,6 +8,8 @@ gives the events.
 
 One consumer, in order of arrival. Octets that cannot be decoded go to quarantine and the session
 goes on; only a bug ends it.
+
+Length: what arrives goes one way through all of these steps, and each needs the state of the others
 """
 
 import asyncio
