@@ -69,18 +69,20 @@ class RadioLink:
 
     def start(self) -> None:
         """Let the device know that it is connected."""
-        self._run(self._peripheral.on_connected(self), "connected")
+        self._run(lambda: self._peripheral.on_connected(self), "connected")
 
     def subscribe(self, uuid: str) -> None:
         """The central writes the CCCD: on."""
         self.subscribed.add(uuid)
-        self._run(self._peripheral.on_subscribed(self, uuid), f"subscribed {uuid[4:8]}")
+        self._run(lambda: self._peripheral.on_subscribed(self, uuid), f"subscribed {uuid[4:8]}")
 
     def unsubscribe(self, uuid: str) -> None:
         """The central writes the CCCD: off."""
         if uuid in self.subscribed:
             self.subscribed.discard(uuid)
-            self._run(self._peripheral.on_unsubscribed(self, uuid), f"unsubscribed {uuid[4:8]}")
+            self._run(
+                lambda: self._peripheral.on_unsubscribed(self, uuid), f"unsubscribed {uuid[4:8]}"
+            )
 
     async def notify(self, uuid: str, value: bytes) -> Transmission:
         """Send a notification. Errors: LinkLostError."""
@@ -158,17 +160,18 @@ class RadioLink:
         if self._down.is_set():
             raise LinkLostError("the link has ended")
 
-    def _run(self, work: Coroutine[Any, Any, None], what: str) -> None:
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:
+        # Called within the task: one that is cancelled before it begins leaves no coroutine behind.
         task = asyncio.get_running_loop().create_task(
             self._contain(work), name=f"{self._peripheral.address} {what}"
         )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _contain(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _contain(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """A device that was sending when its link ended is done; a broken one is reported."""
         try:
-            await work
+            await work()
         except LinkLostError:
             return
         except Exception:
