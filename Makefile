@@ -8,8 +8,8 @@ PYTHON_CODE := shared edge cloud lab tests
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
-# Two workers more than there are cores: tests of processes wait for half of their time.
-TEST_WORKERS ?= -n $$(nproc | awk '{print $$1 < 8 ? $$1 + 2 : 8}') --dist loadfile --no-loadscope-reorder
+# One worker more than there are cores: tests of processes wait for half of their time.
+TEST_WORKERS ?= -n $$(nproc | awk '{print $$1 < 8 ? $$1 + 1 : 8}') --dist loadfile --no-loadscope-reorder
 CHAOS_ARGS ?= --rounds 100 --seed 20260801 --json
 
 .DEFAULT_GOAL := help

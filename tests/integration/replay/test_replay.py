@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -203,10 +202,12 @@ async def test_a_paced_replay_keeps_its_pace(tmp_path: Path) -> None:
     lines = [{"t": place * 10, "characteristic": "0x2A37", "hex": "00 48"} for place in range(5)]
     file, receiver = _write(tmp_path / "strap.jsonl", lines), KeepingReceiver()
     transport = ReplayTransport("replay:strap", file, 100.0, tmp_path / "state", SystemClock())
+    began_ms = SystemClock().mono_ms()
     await asyncio.wait_for(transport.run(receiver), 30)
     moments = [each.mono_ms for each in receiver.of(Octets)]
     assert len(moments) == 5
-    assert all(step >= 90 for step in (b - a for a, b in pairwise(moments)))
+    # Never early; one that a busy machine made late does not make the next one late.
+    assert all(at >= began_ms + place * 100 - 10 for place, at in enumerate(moments))
     assert receiver.states() == [LinkState.CONNECTED, LinkState.ENDED]
 
 
