@@ -8,10 +8,12 @@ from wardlight_edge.health import DeviceSnapshot, RadioSnapshot, Snapshot
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
-body { max-width: 60rem; margin: 1.5rem auto; padding: 0 1rem }
+body { max-width: 76rem; margin: 1.5rem auto; padding: 0 1rem }
 h1 { font-size: 1.3rem } h2 { font-size: 1.05rem; margin-top: 1.6rem }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #8886 }
+.wide { overflow-x: auto } .wide td { white-space: nowrap }
+.wide .state { white-space: normal; min-width: 10rem }
 .good { color: #0a7d33 } .bad { color: #c0271d; font-weight: 600 }
 @media (prefers-color-scheme: dark) { .good { color: #5fd38d } .bad { color: #ff8a80 } }
 """.strip()
@@ -139,11 +141,17 @@ def _radio_table(radios: Iterable[RadioSnapshot]) -> str:
 
 
 def _table(headings: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
-    heads = "".join(f"<th scope=col>{name}</th>" for name in headings)
+    """A state says why, in a sentence that may be broken; the other cells stand in one line."""
+    names = tuple(headings)
+    kinds = [" class=state" if name == "state" else "" for name in names]
+    heads = "".join(f"<th scope=col>{name}</th>" for name in names)
     lines = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>"
+        + "".join(f"<td{kind}>{escape(cell)}</td>" for kind, cell in zip(kinds, row, strict=True))
+        + "</tr>"
+        for row in rows
     )
-    return f"<table><tr>{heads}</tr>{lines}</table>"
+    return f"<div class=wide><table><tr>{heads}</tr>{lines}</table></div>"
 
 
 def text(snapshot: Snapshot) -> str:
