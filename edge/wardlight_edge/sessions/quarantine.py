@@ -10,11 +10,12 @@ Bounds  MOST_FILES files of at most MOST_OCTETS octets, the oldest go first; MOS
 
 import logging
 import os
-import re
 from collections import deque
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+
+from wardlight_edge.sessions.sealed_files import name_of
 
 MOST_FILES = 64
 MOST_OCTETS = 4096
@@ -38,7 +39,7 @@ class Quarantine:
         _logger.warning("value quarantined", extra=extra)
         if self._seal is not None and self._may_write(mono_ms):
             try:
-                self._write(f"{_safe(device)}-{name}.sealed", self._seal(octets[:MOST_OCTETS]))
+                self._write(f"{name_of(device)}-{name}.sealed", self._seal(octets[:MOST_OCTETS]))
             except OSError as error:
                 _logger.warning("quarantine not written", extra={"error": str(error.strerror)})
         return name
@@ -67,7 +68,3 @@ class Quarantine:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(sealed)
-
-
-def _safe(device: str) -> str:
-    return re.sub(r"[^\w.-]", "-", device)

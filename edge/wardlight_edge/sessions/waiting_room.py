@@ -2,17 +2,14 @@
 
 A cuff counts a reading as sent once bluetoothd has confirmed it, and forgets it; the answer to who
 it was may come with its next measurement, tomorrow. So what waits longer than a link is written to
-``<device>.sealed``, mode 0600, sealed as the quarantine's files are, and found again after a
-restart. It is removed after its readings are in the outbox; a kill between the two brings them a
-second time, with the same event ids.
+its sealed file (sealed_files.py), and found again after a restart. The file is removed after its
+readings are in the outbox; a kill between the two brings them a second time, with the same event
+ids.
 
 Errors  none: a disk in trouble is logged, and what waits then waits in memory alone; a file that
         cannot be opened is set aside as ``.damaged`` and told by ``is_damaged``
 """
 
-import contextlib
-import logging
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -20,13 +17,11 @@ from typing import Final
 import msgspec
 
 from wardlight_edge.clock import Clock
-from wardlight_edge.sessions import private_file
 from wardlight_edge.sessions.device_clock import LinkClock
+from wardlight_edge.sessions.sealed_files import SealedFiles
 from wardlight_edge.transports.base import Octets
-from wardlight_shared.errors import StorageError
 
 CAPACITY: Final = 256
-_logger = logging.getLogger(__name__)
 
 
 class Waiting(msgspec.Struct, frozen=True, array_like=True):
@@ -70,41 +65,25 @@ class Vault:
     def __init__(
         self, folder: Path, seal: Callable[[bytes], bytes], unseal: Callable[[bytes], bytes]
     ) -> None:
-        self._folder = folder
-        self._seal = seal
-        self._unseal = unseal
+        self._files = SealedFiles(
+            folder,
+            seal,
+            unseal,
+            encode=_encode,
+            decode=_decode,
+            holds=("waiting readings", "they are given up"),
+        )
 
     def read(self, device: str) -> list[Waiting] | None:
         """What waited for this device when it was written last; None = that cannot be read."""
-        file = self._file(device)
-        try:
-            return _decode(self._unseal(file.read_bytes()))
-        except FileNotFoundError:
-            return []
-        except (OSError, StorageError, msgspec.DecodeError) as error:
-            extra = {"device": device, "error": type(error).__name__}
-            _logger.warning("waiting readings not read", extra=extra)
-            with contextlib.suppress(OSError):
-                file.replace(file.with_suffix(".damaged"))
-            return None
+        waiting = self._files.read(device, absent=[])
+        if waiting is None:
+            self._files.set_aside(device)
+        return waiting
 
     def write(self, device: str, waiting: list[Waiting]) -> bool:
         """Replace what waits for this device, durably; False = the disk is in trouble."""
-        file = self._file(device)
-        try:
-            if waiting:
-                private_file.replace(file, self._seal(_encode(waiting)))
-            else:
-                file.unlink(missing_ok=True)
-        except OSError as error:
-            extra = {"device": device, "error": str(error.strerror)}
-            _logger.warning("waiting readings not written", extra=extra)
-            return False
-        return True
-
-    def _file(self, device: str) -> Path:
-        safe = re.sub(r"[^\w.-]", "-", device)
-        return self._folder / f"{safe}.sealed"
+        return self._files.keep(device, waiting) if waiting else self._files.forget(device)
 
 
 class WaitingRoom:
