@@ -31,9 +31,9 @@ from wardlight_edge.transports.ble_errors import (
     trouble_of_dbus,
     trouble_of_text,
 )
+from wardlight_edge.transports.gatt_link import REQUEST_TIMEOUT_S, GattLink
 
 ATTEMPTS: Final = 2
-REQUEST_TIMEOUT_S: Final = 10.0
 SCAN_TIMEOUT_S: Final = 10.0
 DISCONNECT_TIMEOUT_S: Final = 15.0  # bleak itself gives the link 10 s to end
 GONE_TIMEOUT_S: Final = 1.0
@@ -41,7 +41,6 @@ GONE_TIMEOUT_S: Final = 1.0
 # advertisement; without one a still device that moves by less than 8 dB falls silent.
 # DuplicateData: data that is sent again is told again, and what is sent no more is forgotten.
 _FILTERS: Final[BlueZDiscoveryFilters] = {"RSSI": -127, "DuplicateData": True}
-_BASE_UUID: Final = "0000{}-0000-1000-8000-00805F9B34FB"
 _logger = logging.getLogger(__name__)
 
 
@@ -164,25 +163,11 @@ async def _stop(scanner: BleakScanner, adapter: str) -> None:
         _logger.warning("scan not stopped", extra={"adapter": adapter, "error": str(error)})
 
 
-class Link:
+class Link(GattLink):
     """A connected device. Operations raise BleError; the context ``connected`` ends it."""
 
     def __init__(self, client: BleakClient, lost: asyncio.Event) -> None:
-        self._client = client
-        self._lost = lost
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the link has ended."""
-        return self._lost.is_set()
-
-    async def wait_lost(self) -> None:
-        """Return when the link has ended."""
-        await self._lost.wait()
-
-    def offers(self, channel: str) -> bool:
-        """Whether the device has this characteristic."""
-        return self._find(channel) is not None
+        super().__init__(client, lost, _as_ble_error)
 
     async def subscribe(self, channel: str, notified: Callable[[bytes], None]) -> None:
         """Switch notifications or indications on (StartNotify); values go to ``notified``."""
@@ -197,35 +182,6 @@ class Link:
                 await self._client.start_notify(
                     characteristic, on_value, bluez={"use_start_notify": True}
                 )
-
-    async def read(self, channel: str) -> bytes:
-        """Read a value."""
-        characteristic = self._characteristic(channel)
-        with _as_ble_error(f"{channel}: reading"):
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                return bytes(await self._client.read_gatt_char(characteristic))
-
-    async def write(self, channel: str, octets: bytes) -> None:
-        """Write a value, with response."""
-        characteristic = self._characteristic(channel)
-        with _as_ble_error(f"{channel}: writing"):
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                await self._client.write_gatt_char(characteristic, octets, response=True)
-
-    def _find(self, channel: str) -> BleakGATTCharacteristic | None:
-        # Order and handles differ from link to link: the UUID is the only name. Where a device has
-        # it twice (two batteries), bleak's own search by UUID raises; the first of them counts.
-        uuid = full_uuid(channel).lower()
-        with _as_ble_error(channel):
-            offered = self._client.services.characteristics.values()
-            alike = [each for each in offered if each.uuid == uuid]
-            return min(alike, key=lambda each: each.handle, default=None)
-
-    def _characteristic(self, channel: str) -> BleakGATTCharacteristic:
-        found = self._find(channel)
-        if found is None:
-            raise BleError(Trouble.UNUSABLE, f"the device has no characteristic {channel}")
-        return found
 
 
 @asynccontextmanager
@@ -301,11 +257,6 @@ async def _disconnect(client: BleakClient, heard: Heard) -> None:
     except BleError as error:
         extra = {"device": heard.address, "error": str(error)}
         _logger.info("link not ended properly", extra=extra)
-
-
-def full_uuid(channel: str) -> str:
-    """128-bit UUID, in capitals, of "0x2A35" or of a full UUID."""
-    return _BASE_UUID.format(channel[2:]) if channel.startswith("0x") else channel.upper()
 
 
 @contextmanager

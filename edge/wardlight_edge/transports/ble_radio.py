@@ -22,6 +22,8 @@ from wardlight_edge.transports.ble import Heard, Scanner
 from wardlight_edge.transports.ble_bus import SystemBus
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_edge.transports.ble_roles import BleLink
+from wardlight_edge.transports.held_links import HeldLinks
+from wardlight_edge.transports.radio_hearing import Hearing
 
 RETRY_S: Final = 30.0
 SOON_S: Final = 2.0
@@ -51,11 +53,12 @@ class Radio:
         self._moments = moments
         self._changed = changed
         self._retry_s = retry_s
-        self._scanner = Scanner(adapter, wanted, heard, self._heard_anything)
+        self._hearing = Hearing(moments, settings.silent_scan_s, changed)
+        self._scanner = Scanner(adapter, wanted, heard, self._hearing.heard)
         self._slots = asyncio.Semaphore(settings.max_links)
         self._most_streams = max(settings.max_links - 1, 1)
         self._stream_slots = asyncio.Semaphore(self._most_streams)
-        self._streams = 0
+        self._held = HeldLinks(changed)
         self._connecting = asyncio.Lock()
         self._pauses_for_connect = False
         self._quiet_wanted = 0
@@ -64,40 +67,35 @@ class Radio:
         self._is_cycling = False
         self._stopped = asyncio.Event()
         self._stopped.set()
-        self._reason: str | None = None
-        self._links = 0
-        self._last_ms: int | None = None
-        self._silent_rounds = 0
-        self._scan_restarts = 0
         self._power_cycles = 0
 
     @property
     def reason(self) -> str | None:
         """Why the adapter does not serve, None = it does."""
-        return self._reason
+        return self._hearing.reason
 
     @property
     def state(self) -> RadioState:
         """A frozen copy of what is known."""
         return RadioState(
             adapter=self.adapter,
-            reason=self._reason,
+            reason=self._hearing.reason,
             is_scanning=not self._stopped.is_set(),
-            links=self._links,
-            last_advertisement_mono_ms=self._last_ms,
-            scan_restarts=self._scan_restarts,
+            links=self._held.links,
+            last_advertisement_mono_ms=self._hearing.last_ms,
+            scan_restarts=self._hearing.scan_restarts,
             power_cycles=self._power_cycles,
         )
 
     @property
     def free_links(self) -> int | None:
         """How many more links it could hold now."""
-        return self._settings.max_links - self._links
+        return self._settings.max_links - self._held.links
 
     def room(self, *, is_stream: bool) -> int | None:
         """How many more links of a kind it could hold now: streams leave one free."""
-        free = self._settings.max_links - self._links
-        return min(free, self._most_streams - self._streams) if is_stream else free
+        free = self._settings.max_links - self._held.links
+        return min(free, self._most_streams - self._held.streams) if is_stream else free
 
     async def run(self, bus: SystemBus) -> None:
         """Scan until cancelled. BleError NO_BUS, NO_BLUEZ: the whole stack must begin again."""
@@ -110,7 +108,7 @@ class Radio:
             except BleError as error:
                 if error.trouble in {Trouble.NO_BUS, Trouble.NO_BLUEZ}:
                     raise
-                self._set_reason(str(error))
+                self._hearing.reason = str(error)
                 await self._undisturbed(self._wait_s(error))
 
     def disturb(self) -> None:
@@ -120,7 +118,7 @@ class Radio:
 
     def fail(self, reason: str) -> None:
         """The stack below is gone; ``run`` will say when the adapter serves again."""
-        self._set_reason(reason)
+        self._hearing.reason = reason
 
     def must_pause(self) -> None:
         """BlueZ said that it cannot connect while it scans: stop the scan for each connect."""
@@ -171,15 +169,8 @@ class Radio:
     @asynccontextmanager
     async def _counted(self, *, is_stream: bool) -> AsyncIterator[None]:
         async with self._slots:
-            self._links += 1
-            self._streams += is_stream
-            self._changed()
-            try:
+            with self._held.one(is_stream=is_stream):
                 yield
-            finally:
-                self._links -= 1
-                self._streams -= is_stream
-                self._changed()
 
     # -- the scan
 
@@ -213,9 +204,9 @@ class Radio:
         self._stopped.clear()
         try:
             await self._scanner.start()
-            self._set_reason(None)
+            self._hearing.reason = None
             while not self._quiet_wanted and not self._is_disturbed:
-                left_s = self._silence_left_s(started_ms)
+                left_s = self._hearing.silence_left_s(started_ms)
                 if left_s <= 0:
                     return True
                 await self._woken(left_s)
@@ -243,26 +234,17 @@ class Radio:
         except TimeoutError:
             return
 
-    def _silence_left_s(self, started_ms: int) -> float:
-        since_ms = max(started_ms, self._last_ms or 0)
-        return self._settings.silent_scan_s - (self._moments.mono_ms() - since_ms) / 1000
-
-    def _heard_anything(self) -> int:
-        self._last_ms = self._moments.mono_ms()
-        self._silent_rounds = 0
-        return self._last_ms
-
     async def _recover(self, bus: SystemBus) -> None:
         """The scan was silent: begin it anew, or switch the adapter off and on."""
-        self._silent_rounds += 1
-        rounds = self._silent_rounds
-        if rounds > 1 and rounds & (rounds - 1) == 0 and not self._links:
+        self._hearing.silent_rounds += 1
+        rounds = self._hearing.silent_rounds
+        if rounds > 1 and rounds & (rounds - 1) == 0 and not self._held.links:
             self._power_cycles += 1
             extra = {"adapter": self.adapter, "silent_rounds": rounds}
             _logger.warning("silent scan: adapter switched off and on", extra=extra)
             await self._cycle(bus)
         else:
-            self._scan_restarts += 1
+            self._hearing.scan_restarts += 1
             _logger.info("silent scan started anew", extra={"adapter": self.adapter})
         self._changed()
 
@@ -273,8 +255,3 @@ class Radio:
             await bus.set_powered(self.adapter, on=True)
         finally:
             self._is_cycling = False
-
-    def _set_reason(self, reason: str | None) -> None:
-        if reason != self._reason:
-            self._reason = reason
-            self._changed()

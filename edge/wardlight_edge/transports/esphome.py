@@ -32,7 +32,8 @@ from wardlight_edge.config import ProxySettings
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_edge.transports.esphome_errors import as_ble_error, as_open_error
 from wardlight_edge.transports.esphome_key import read_key
-from wardlight_edge.transports.esphome_link import REQUEST_TIMEOUT_S, Packet, ProxyLink
+from wardlight_edge.transports.esphome_link import Packet, ProxyLink
+from wardlight_edge.transports.gatt_link import REQUEST_TIMEOUT_S
 
 OPEN_TIMEOUT_S: Final = 30.0
 UNPAIR_S: Final = 2.0

@@ -10,10 +10,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from wardlight_edge.transports.ble import full_uuid
 from wardlight_edge.transports.ble_errors import BleError, Trouble
+from wardlight_edge.transports.gatt_link import REQUEST_TIMEOUT_S, GattLink
 
-REQUEST_TIMEOUT_S: Final = 10.0
 PENDING_VALUES: Final = 64
 _CCCD: Final = "00002902-0000-1000-8000-00805f9b34fb"
 _NOTIFY, _INDICATE = b"\x01\x00", b"\x02\x00"
@@ -75,29 +74,15 @@ Opener = Callable[[], AbstractAsyncContextManager[OpenProxy]]
 """Connects to one proxy. BleError: it is away, or refuses us; the text says which."""
 
 
-class ProxyLink:
+class ProxyLink(GattLink):
     """A device connected through a proxy. Operations raise BleError."""
 
     def __init__(self, client: Any, register: Register, lost: asyncio.Event, guard: Guard) -> None:
-        self._client = client
+        super().__init__(client, lost, self._guard)
         self._forward = register
-        self._lost = lost
-        self._guard = guard
+        self._as_ble_error = guard
         self._takers: dict[int, Callable[[bytes], None]] = {}
         self._pending: dict[int, list[bytes]] = {}
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the link has ended."""
-        return self._lost.is_set()
-
-    async def wait_lost(self) -> None:
-        """Return when the link has ended."""
-        await self._lost.wait()
-
-    def offers(self, channel: str) -> bool:
-        """Whether the device has this characteristic."""
-        return self._find(channel) is not None
 
     async def register(self, channels: tuple[str, ...]) -> None:
         """Have the proxy forward these; values wait for ``subscribe``."""
@@ -122,20 +107,6 @@ class ProxyLink:
                 mode = _NOTIFY if "notify" in found.properties else _INDICATE
                 await self._client.write_gatt_descriptor(cccd, mode)
 
-    async def read(self, channel: str) -> bytes:
-        """Read a value."""
-        found = self._characteristic(channel)
-        with self._guarded(f"{channel}: reading"):
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                return bytes(await self._client.read_gatt_char(found))
-
-    async def write(self, channel: str, octets: bytes) -> None:
-        """Write a value, with response."""
-        found = self._characteristic(channel)
-        with self._guarded(f"{channel}: writing"):
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                await self._client.write_gatt_char(found, octets, True)
-
     async def _register(self, channel: str, handle: int) -> None:
         pending = self._pending[handle] = []
 
@@ -149,18 +120,5 @@ class ProxyLink:
         with self._guarded(f"{channel}: registering"):
             await self._forward(self._client.address, handle, on_value)
 
-    def _guarded(self, what: str) -> AbstractContextManager[None]:
-        return self._guard(what, Trouble.LOST if self.is_lost else Trouble.GATT)
-
-    def _find(self, channel: str) -> Any:
-        uuid = full_uuid(channel).lower()
-        offered = self._client.services.characteristics.values()
-        alike = [each for each in offered if each.uuid == uuid]
-        return min(alike, key=lambda each: each.handle, default=None)
-
-    def _characteristic(self, channel: str) -> Any:
-        found = self._find(channel)
-        if found is None:
-            trouble = Trouble.LOST if self.is_lost else Trouble.UNUSABLE
-            raise BleError(trouble, f"the device has no characteristic {channel}")
-        return found
+    def _guard(self, what: str) -> AbstractContextManager[None]:
+        return self._as_ble_error(what, Trouble.LOST if self.is_lost else Trouble.GATT)

@@ -24,6 +24,7 @@ from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_edge.transports.ble_roles import BleLink
 from wardlight_edge.transports.esphome_link import Opener, OpenProxy, Packet
 from wardlight_edge.transports.link_budget import LinkBudget
+from wardlight_edge.transports.radio_hearing import Hearing
 
 FIRST_RETRY_S: Final = 1.0
 LONGEST_RETRY_S: Final = 60.0
@@ -57,9 +58,7 @@ class ProxyRadio:
     ) -> None:
         self.adapter = f"proxy {settings.name}"
         self._opener = opener
-        self._moments = moments
         self._wanted = wanted
-        self._silent_s = silent_s
         self._is_bonded = is_bonded
         self._heard = heard
         self._changed = changed
@@ -67,26 +66,24 @@ class ProxyRadio:
         self._budget = LinkBudget(settings.max_links, changed)
         self._connecting = asyncio.Lock()
         self._proxy: OpenProxy | None = None
-        self._reason: str | None = None
-        self._last_ms: int | None = None
-        self._silent_rounds = 0
-        self._scan_restarts = 0
+        self._moments = moments
+        self._hearing = Hearing(moments, silent_s, changed)
 
     @property
     def reason(self) -> str | None:
         """Why the proxy does not serve, None = it does."""
-        return self._reason
+        return self._hearing.reason
 
     @property
     def state(self) -> RadioState:
         """A frozen copy of what is known."""
         return RadioState(
             adapter=self.adapter,
-            reason=self._reason,
+            reason=self._hearing.reason,
             is_scanning=self._proxy is not None,
             links=self._budget.links,
-            last_advertisement_mono_ms=self._last_ms,
-            scan_restarts=self._scan_restarts,
+            last_advertisement_mono_ms=self._hearing.last_ms,
+            scan_restarts=self._hearing.scan_restarts,
             power_cycles=0,
             makes_links=self._proxy is None or self._proxy.makes_links,
         )
@@ -164,14 +161,14 @@ class ProxyRadio:
                 proxy.count_links(self._budget.told)
             else:
                 _logger.info("proxy makes no links", extra={"adapter": self.adapter})
-            if not self._silent_rounds:
-                self._set_reason(None)
+            if not self._hearing.silent_rounds:
+                self._hearing.reason = None
             self._backoff.succeeded()
             while not await self._is_lost(proxy):
-                self._silent_rounds += 1
-                self._scan_restarts += 1
+                self._hearing.silent_rounds += 1
+                self._hearing.scan_restarts += 1
                 _logger.info("silent proxy asked again", extra={"adapter": self.adapter})
-                if self._silent_rounds > 1 and not self._budget.links:
+                if self._hearing.silent_rounds > 1 and not self._budget.links:
                     return SILENT
                 proxy.listen(lambda packet: self._on_packet(proxy, packet))
                 self._changed()
@@ -184,8 +181,7 @@ class ProxyRadio:
         """Wait until the proxy is away (True) or has been silent for too long (False)."""
         since_ms = self._moments.mono_ms()
         while True:
-            newest_ms = max(since_ms, self._last_ms or 0)
-            left_s = self._silent_s - (self._moments.mono_ms() - newest_ms) / 1000
+            left_s = self._hearing.silence_left_s(since_ms)
             if left_s <= 0:
                 return False
             try:
@@ -196,9 +192,8 @@ class ProxyRadio:
             return True
 
     def _on_packet(self, proxy: OpenProxy, packet: Packet) -> None:
-        self._last_ms = self._moments.mono_ms()
-        self._silent_rounds = 0
-        self._set_reason(None)
+        mono_ms = self._hearing.heard()
+        self._hearing.reason = None
         if packet.address not in self._wanted:
             return
         # A proxy does not tell whom it is bonded with; our own book does.
@@ -211,7 +206,7 @@ class ProxyRadio:
                 path=path,
                 rssi=packet.rssi,
                 is_paired=is_paired,
-                mono_ms=self._last_ms,
+                mono_ms=mono_ms,
                 peer=proxy.peer(packet),
                 adverts=adverts_of(*ad_structures.read(packet.octets)),
             )
@@ -219,16 +214,12 @@ class ProxyRadio:
 
     def _open_proxy(self) -> OpenProxy:
         if self._proxy is None:
-            reason = self._reason or f"{self.adapter} is not connected yet"
+            reason = self._hearing.reason or f"{self.adapter} is not connected yet"
             raise BleError(Trouble.GONE, f"{reason}; try again later")
         return self._proxy
 
-    def _fail(self, reason: str) -> None:
-        self._set_reason(f"{self.adapter} {reason}")
-
-    def _set_reason(self, reason: str | None) -> None:
-        if reason != self._reason:
-            self._reason = reason
-            if reason is not None:
-                _logger.warning("proxy is not available", extra={"reason": reason})
-            self._changed()
+    def _fail(self, text: str) -> None:
+        reason = f"{self.adapter} {text}"
+        if reason != self._hearing.reason:
+            _logger.warning("proxy is not available", extra={"reason": reason})
+        self._hearing.reason = reason

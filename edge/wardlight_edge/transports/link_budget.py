@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from wardlight_edge.transports.ble_errors import BleError, Trouble
+from wardlight_edge.transports.held_links import HeldLinks
 
 
 class LinkBudget:
@@ -24,21 +25,20 @@ class LinkBudget:
         self._changed = changed
         self._limit = 0
         self._told_free = 0
-        self._links = 0
         self._standing = 0
-        self._streams = 0
         self._stirred = asyncio.Event()
+        self._held = HeldLinks(self._tell)
 
     @property
     def links(self) -> int:
         """Links held or being made."""
-        return self._links
+        return self._held.links
 
     @property
     def free(self) -> int:
         """Links that could be taken now."""
-        promised = self._links - self._standing
-        return max(min(self._told_free - promised, self._max_links - self._links), 0)
+        promised = self._held.links - self._standing
+        return max(min(self._told_free - promised, self._max_links - self._held.links), 0)
 
     def told(self, free: int, limit: int) -> None:
         """The proxy has said how many of its links are free; of none it is away."""
@@ -53,15 +53,8 @@ class LinkBudget:
                 raise BleError(Trouble.GONE, "the proxy is away, or makes no links")
             self._stirred.clear()
             await self._stirred.wait()
-        self._links += 1
-        self._streams += is_stream
-        self._changed()
-        try:
+        with self._held.one(is_stream=is_stream):
             yield
-        finally:
-            self._links -= 1
-            self._streams -= is_stream
-            self._tell()
 
     @contextmanager
     def standing(self) -> Iterator[None]:
@@ -74,7 +67,7 @@ class LinkBudget:
 
     def is_free(self, *, is_stream: bool) -> bool:
         """Whether a link of this kind could be taken now."""
-        if is_stream and self._streams >= max(min(self._max_links, self._limit) - 1, 1):
+        if is_stream and self._held.streams >= max(min(self._max_links, self._limit) - 1, 1):
             return False
         return self.free > 0
 

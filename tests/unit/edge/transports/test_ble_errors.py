@@ -4,7 +4,7 @@ import pytest
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError, BleakGATTProtocolErrorCode
 from bleak_retry_connector import BleakAbortedError, BleakConnectionError, BleakNotFoundError
 
-from wardlight_edge.transports import ble
+from wardlight_edge.transports import ble, gatt_link
 from wardlight_edge.transports.ble_errors import (
     BleError,
     Trouble,
@@ -81,9 +81,9 @@ def test_the_cause_says_more_than_its_wrapper(wrapper: type[BleakError]) -> None
 
 
 def test_uuids() -> None:
-    assert ble.full_uuid("0x2A35") == "00002A35-0000-1000-8000-00805F9B34FB"
+    assert gatt_link.full_uuid("0x2A35") == "00002A35-0000-1000-8000-00805F9B34FB"
     vendor = "46A970E0-0D5F-11E2-8B5E-0002A5D5C51B"
-    assert ble.full_uuid(vendor) == vendor
+    assert gatt_link.full_uuid(vendor) == vendor
 
 
 def test_the_parts_of_bleak_we_lean_on_exist() -> None:
