@@ -61,11 +61,6 @@ class WatchedCuff(BloodPressureCuff):
         self.done: list[str] = []
         self._minutes = 0
 
-    @property
-    def identity_text(self) -> str:
-        """Its identity as the gateway's settings name it."""
-        return "ble:" + self.address.replace(":", "")
-
     def record(self, count: int = 1) -> None:
         """Store measurements, a minute apart, and advertise."""
         for _ in range(count):

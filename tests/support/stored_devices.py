@@ -52,11 +52,6 @@ def fill(device: GlucoseMeter, count: int) -> None:
         device.measure(at, meal="fasting" if place % 3 == 0 else None)
 
 
-def identity_text(address: str) -> str:
-    """An address as the settings name it."""
-    return "ble:" + address.replace(":", "")
-
-
 def numbers(outbox: RecordingOutbox) -> list[int]:
     """Record numbers of the accepted events, in order."""
     return [event.ord >> 8 for event in outbox.events()]

@@ -142,6 +142,11 @@ class Peripheral:
         self._listeners: list[Callable[[], None]] = []
 
     @property
+    def identity_text(self) -> str:
+        """Its identity as the gateway's settings name it."""
+        return "ble:" + self.address.replace(":", "")
+
+    @property
     def is_connectable(self) -> bool:
         """Whether the device advertises now and has no link yet."""
         if not self._in_range or self.link is not None:

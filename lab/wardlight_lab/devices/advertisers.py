@@ -74,11 +74,6 @@ class Advertiser(Peripheral):
         )
         self.start_advertising()
 
-    @property
-    def identity_text(self) -> str:
-        """Its identity as the gateway's settings name it."""
-        return "ble:" + self.address.replace(":", "")
-
 
 class BTHomeSensor(Advertiser):
     """A BTHome v2 sensor.

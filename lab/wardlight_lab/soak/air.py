@@ -9,6 +9,7 @@ from itertools import count
 from typing import Final
 
 from wardlight_edge.clock import Clock
+from wardlight_edge.transports.adverts import short_uuid
 from wardlight_edge.transports.base import (
     LinkChange,
     LinkState,
@@ -20,9 +21,9 @@ from wardlight_edge.transports.base import (
     Written,
 )
 from wardlight_lab.bluez import AttError, Peripheral, Transmission
+from wardlight_lab.devices.played_device import full_uuid
 
 LEAVE_S: Final = 60.0  # of real time: a dialogue takes milliseconds
-_BASE: Final = "-0000-1000-8000-00805f9b34fb"
 
 
 class Air:
@@ -75,7 +76,7 @@ class Air:
 
     async def notify(self, uuid: str, value: bytes) -> Transmission:
         """A value for the session."""
-        self.send(channel_of(uuid), value)
+        self.send(short_uuid(uuid), value)
         return Transmission(acknowledged=True, delivered=True)
 
     async def indicate(self, uuid: str, value: bytes) -> Transmission:
@@ -137,7 +138,7 @@ class Air:
         if self._device is None:
             return None
         try:
-            return await self._device.on_read(uuid_of(channel))
+            return await self._device.on_read(full_uuid(channel))
         except (AttError, KeyError):
             return None
 
@@ -152,20 +153,10 @@ class Air:
                 return
         else:
             try:
-                await self._device.on_write(uuid_of(channel), request.octets)
+                await self._device.on_write(full_uuid(channel), request.octets)
             except AttError as error:
                 self._offer(Refused(channel, str(error), moment, error.code))
             else:
                 self._offer(Written(channel, moment))
             return
         self._offer(Refused(channel, "the device lacks it", moment))
-
-
-def channel_of(uuid: str) -> str:
-    """A characteristic as the gateway names it."""
-    return f"0x{uuid[4:8].upper()}" if uuid.endswith(_BASE) else uuid.upper()
-
-
-def uuid_of(channel: str) -> str:
-    """A characteristic as the emulation names it."""
-    return f"0000{channel[2:].lower()}{_BASE}" if channel.startswith("0x") else channel.lower()

@@ -6,6 +6,7 @@ collector: numbers (missing ones too) and waveform samples.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -13,6 +14,7 @@ from wardlight_edge.config import DeviceSettings
 from wardlight_edge.sessions.board import DeviceEntry
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.session import Session
+from wardlight_edge.transports.adverts import short_uuid
 from wardlight_edge.transports.base import LinkState
 from wardlight_lab.bluez import Peripheral
 from wardlight_lab.devices.ecg_strap import DATA as ECG_DATA
@@ -21,11 +23,21 @@ from wardlight_lab.devices.glucose_meter import GlucoseMeter
 from wardlight_lab.devices.stored_records import StoredRecordDevice
 from wardlight_lab.devices.streaming import StreamingDevice
 from wardlight_lab.serialport.oximeter import NoninOximeter
-from wardlight_lab.soak.air import Air, channel_of
+from wardlight_lab.soak.air import Air
 from wardlight_lab.soak.clock import SteppedClock
 from wardlight_shared.profile import Profile
 
 LAG_MS: Final = 3000  # a line's framer waits for the next frame before it lets one go
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a device stands: what it is called and how it is read, in which gateway's time."""
+
+    identity: str
+    profile: Profile
+    gateway: Gateway
+    clock: SteppedClock
 
 
 class Bedside(ABC):
@@ -34,22 +46,14 @@ class Bedside(ABC):
     numbers, samples  what it handed over
     """
 
-    def __init__(
-        self,
-        identity: str,
-        profile: Profile,
-        gateway: Gateway,
-        clock: SteppedClock,
-        device: Peripheral | None = None,
-    ) -> None:
-        self.identity = identity
-        self.profile = profile
-        self.clock = clock
-        self.entry = DeviceEntry(identity, profile.decoder)
-        self.session = Session(
-            DeviceSettings(identity=identity, profile=profile.decoder), profile, gateway, self.entry
-        )
-        self.air = Air(clock, device)
+    def __init__(self, place: Place, device: Peripheral | None = None) -> None:
+        self.identity, self.profile = place.identity, place.profile
+        decoder = self.profile.decoder
+        self.entry = DeviceEntry(self.identity, decoder)
+        settings = DeviceSettings(identity=self.identity, profile=decoder)
+        self.session = Session(settings, self.profile, place.gateway, self.entry)
+        self.clock = place.clock
+        self.air = Air(self.clock, device)
         self.numbers = 0
         self.samples = 0
 
@@ -89,17 +93,14 @@ class Worn(Bedside):
 
     def __init__(
         self,
-        identity: str,
-        profile: Profile,
-        gateway: Gateway,
-        clock: SteppedClock,
+        place: Place,
         device: StreamingDevice,
         *,
         numbers_of: Callable[[bytes], int],
         away_at: int,
         away_s: int = 90,
     ) -> None:
-        super().__init__(identity, profile, gateway, clock, device)
+        super().__init__(place, device)
         self._device = device
         self._numbers_of = numbers_of
         self._away = range(away_at, away_at + away_s)
@@ -124,7 +125,7 @@ class Worn(Bedside):
         value = self._device.next_value()
         if value is None:
             return
-        self.air.send(channel_of(self._device.measurement), value[0])
+        self.air.send(short_uuid(self._device.measurement), value[0])
         self.numbers += self._numbers_of(value[0])
         self._sent_ms = self.clock.mono_ms()
 
@@ -140,18 +141,13 @@ class WornEcg(Worn):
 
     def __init__(
         self,
-        identity: str,
-        profile: Profile,
-        gateway: Gateway,
-        clock: SteppedClock,
+        place: Place,
         strap: EcgStrap,
         *,
         numbers_of: Callable[[bytes], int],
         away_at: int,
     ) -> None:
-        super().__init__(
-            identity, profile, gateway, clock, strap, numbers_of=numbers_of, away_at=away_at
-        )
+        super().__init__(place, strap, numbers_of=numbers_of, away_at=away_at)
         self._strap = strap
         self._links = 0
         self._owed = 0
@@ -163,7 +159,7 @@ class WornEcg(Worn):
         if self._strap.is_playing:
             self._owed += RATE
         while self._strap.is_playing and self._owed >= SAMPLES_A_FRAME:
-            self.air.send(channel_of(ECG_DATA), self._strap.next_frame())
+            self.air.send(short_uuid(ECG_DATA), self._strap.next_frame())
             self._owed -= SAMPLES_A_FRAME
         self.samples = sum(count // RATE * RATE for count in self._strap.sent)
         super().send()
@@ -174,13 +170,10 @@ class OnLine(Bedside):
 
     def __init__(
         self,
-        identity: str,
-        profile: Profile,
-        gateway: Gateway,
-        clock: SteppedClock,
+        place: Place,
         oximeter: NoninOximeter,
     ) -> None:
-        super().__init__(identity, profile, gateway, clock)
+        super().__init__(place)
         self._packets = oximeter.packets()
         self._sent_ms = 0
 
@@ -205,64 +198,61 @@ class OnLine(Bedside):
         return last_ms < self._sent_ms - LAG_MS
 
 
-class Episodic(Bedside):
+class NowAndThen(Bedside):
+    """A device that is silent but for a visit at second ``first_s`` of every ``every_s``."""
+
+    def __init__(self, place: Place, device: Peripheral, *, every_s: int, first_s: int) -> None:
+        super().__init__(place, device)
+        self._every_s = every_s
+        self._first_s = first_s
+
+    async def second(self, number: int) -> None:
+        """A visit, when it is time."""
+        if number % self._every_s == self._first_s:
+            await self.visit()
+            self.air.disconnect(LinkState.WAITING)
+
+    @abstractmethod
+    async def visit(self) -> None:
+        """Measure, connect and give what there is."""
+
+
+class Episodic(NowAndThen):
     """A cuff, thermometer or scale: measures now and then, sends and hangs up."""
 
     def __init__(
         self,
-        identity: str,
-        profile: Profile,
-        gateway: Gateway,
-        clock: SteppedClock,
+        place: Place,
         device: StoredRecordDevice,
         *,
         every_s: int,
         first_s: int,
         numbers_each: int,
     ) -> None:
-        super().__init__(identity, profile, gateway, clock, device)
+        super().__init__(place, device, every_s=every_s, first_s=first_s)
         self._device = device
-        self._every_s = every_s
-        self._first_s = first_s
         self._numbers_each = numbers_each
 
-    async def second(self, number: int) -> None:
-        """Measure when it is time: one value of now, one of a few minutes before."""
-        if number % self._every_s != self._first_s:
-            return
+    async def visit(self) -> None:
+        """One value of now, one of a few minutes before."""
         self.air.connect()
         now = self._device.clock.now()
         for at in (now - timedelta(minutes=4), now):
             record = self._device.take_record(at)
-            self.air.send(channel_of(self._device.measurement), record.payload)
+            self.air.send(short_uuid(self._device.measurement), record.payload)
             self.numbers += self._numbers_each
         await self.air.read(self.channels)
-        self.air.disconnect(LinkState.WAITING)
 
 
-class Asked(Bedside):
+class Asked(NowAndThen):
     """A glucose meter: asked for its records a few times a day."""
 
-    def __init__(
-        self,
-        identity: str,
-        profile: Profile,
-        gateway: Gateway,
-        clock: SteppedClock,
-        device: GlucoseMeter,
-        *,
-        every_s: int,
-        first_s: int,
-    ) -> None:
-        super().__init__(identity, profile, gateway, clock, device)
+    def __init__(self, place: Place, device: GlucoseMeter, *, every_s: int, first_s: int) -> None:
+        super().__init__(place, device, every_s=every_s, first_s=first_s)
         self._device = device
-        self._every_s = every_s
-        self._first_s = first_s
 
-    async def second(self, number: int) -> None:
+    async def visit(self) -> None:
         """Measure twice, then give what the gateway asks for."""
-        if number % self._every_s != self._first_s:
-            return
         now = self._device.clock.now()
         for at in (now - timedelta(minutes=30), now):
             self._device.measure(at)
@@ -270,4 +260,3 @@ class Asked(Bedside):
         self.air.connect()
         await self.air.read(self.channels)
         await self.air.until_left()
-        self.air.disconnect(LinkState.WAITING)

@@ -1,14 +1,11 @@
-"""What this process holds at a moment.
-
-Source  proc(5): /proc/self/statm (resident pages), /proc/self/fd
-"""
+"""What this process holds at a moment."""
 
 import asyncio
 import gc
-import resource
-from pathlib import Path
 
 import msgspec
+
+from wardlight_edge import health
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -24,11 +21,10 @@ class Held(msgspec.Struct, frozen=True):
 def held(second: int) -> Held:
     """Now, after a collection of garbage."""
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return Held(
         second=second,
-        memory_kb=pages * resource.getpagesize() // 1024,
-        descriptors=len(list(Path("/proc/self/fd").iterdir())),
+        memory_kb=health.memory_bytes() // 1024,
+        descriptors=health.open_files(),
         tasks=len(asyncio.all_tasks()),
         objects=len(gc.get_objects()),
     )

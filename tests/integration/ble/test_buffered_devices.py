@@ -11,7 +11,6 @@ import pytest
 from support.ble_visits import changed
 from support.recording_outbox import RecordingOutbox
 from support.running_gateway import running_gateway
-from support.stored_devices import identity_text
 from support.tree import ROOT
 from support.waiting import wait_until
 from wardlight_edge.config import DeviceSettings
@@ -93,7 +92,7 @@ async def test_nothing_comes_before_its_clock_is_set_and_all_of_it_after(
     ages = (timedelta(hours=30), timedelta(hours=5), timedelta(minutes=20))
     kept = [device.measure(device.clock.now() - age) for age in ages]
     profiles = {"device": load_file(ROOT / "firmware-configs" / f"{case.profile}.toml")}
-    settings = DeviceSettings(identity=identity_text(device.address), profile="device")
+    settings = DeviceSettings(identity=device.identity_text, profile="device")
     async with running_gateway(tmp_path, profiles, settings) as run:
         await wait_until(lambda: len(run.outbox.events()) == 3)
         assert abs(device.clock.skew) < timedelta(seconds=5)
@@ -120,7 +119,7 @@ async def test_a_link_that_ends_costs_no_measurement_and_doubles_none(
     device.faults.drop_after.append(3)
     device.faults.acknowledge_last = False
     profiles = {"device": load_file(ROOT / "firmware-configs" / f"{case.profile}.toml")}
-    settings = DeviceSettings(identity=identity_text(device.address), profile="device")
+    settings = DeviceSettings(identity=device.identity_text, profile="device")
     async with running_gateway(tmp_path, profiles, settings) as run:
         await wait_until(lambda: not device.pending)
         await wait_until(lambda: len(run.outbox.events()) == 8)
@@ -140,7 +139,7 @@ async def test_without_a_trusted_time_its_clock_is_left_alone(
     device.measure()
     profile = load_file(ROOT / "firmware-configs" / f"{case.profile}.toml")
     profiles = {"device": changed(profile, idle_timeout_s=3)}
-    settings = DeviceSettings(identity=identity_text(device.address), profile="device")
+    settings = DeviceSettings(identity=device.identity_text, profile="device")
     async with running_gateway(tmp_path, profiles, settings) as run:
         await wait_until(lambda: device.link is not None and device.link.is_encrypted)
         await wait_until(lambda: device.link is None, deadline_s=60)

@@ -102,7 +102,7 @@ async def test_a_device_is_enrolled_bound_and_kept_while_others_go_on(
     equipment = Equipment(pairing=Pairing.NONE, advertising_interval_s=0.05)
     oximeter = PulseOximeter("p", PatientVitals("p"), equipment=equipment)
     bluez.add(oximeter)
-    listed = "ble:" + oximeter.address.replace(":", "")
+    listed = oximeter.identity_text
     section = f'[[device]]\nidentity = "{listed}"\nprofile = "oximeter"\n'
     config = write_settings(tmp_path, PROFILES, section)
     identity = cuff.identity_text

@@ -163,7 +163,7 @@ async def test_a_stream_is_folded_and_its_loss_is_named(bluez: FakeBluez, tmp_pa
     equipment = Equipment(pairing=Pairing.NONE, advertising_interval_s=0.05)
     oximeter = PulseOximeter("p", PatientVitals("p"), equipment=equipment, speed=5)
     bluez.add(oximeter)
-    identity = "ble:" + oximeter.address.replace(":", "")
+    identity = oximeter.identity_text
     device = DeviceSettings(identity=identity, profile="oximeter")
     async with running_gateway(tmp_path, {"oximeter": OXIMETER}, device) as run:
         await wait_until(lambda: len(run.outbox.blocks()) >= 1)

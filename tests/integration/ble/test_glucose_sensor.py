@@ -9,7 +9,6 @@ from support.running_gateway import running_gateway
 from support.stored_devices import (
     CGM,
     OXIMETER,
-    identity_text,
     numbers,
     oximeter,
     sensor,
@@ -32,8 +31,8 @@ def short_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialogue, "REST_S", 0.1)
 
 
-def settings_of(address: str, profile: str) -> DeviceSettings:
-    return DeviceSettings(identity=identity_text(address), profile=profile)
+def settings_of(identity: str, profile: str) -> DeviceSettings:
+    return DeviceSettings(identity=identity, profile=profile)
 
 
 def minutes(count: int) -> list[int]:
@@ -52,7 +51,7 @@ async def test_forty_records_with_a_link_that_ends_in_the_middle_and_live_ones(
     device.faults.drop_after.append(2 + 5)
     bluez.add(device)
     profiles = {"cgm": CGM}
-    async with running_gateway(tmp_path, profiles, settings_of(device.address, "cgm")) as run:
+    async with running_gateway(tmp_path, profiles, settings_of(device.identity_text, "cgm")) as run:
         device.start_advertising()
         await wait_until(lambda: len(run.outbox.events()) == 40)
         await wait_until(lambda: run.outbox.statuses("memory"))
@@ -79,7 +78,7 @@ async def test_a_gateway_that_was_away_asks_for_what_it_missed(
     for _ in range(4):
         device.measure()
     bluez.add(device)
-    profiles, settings = {"cgm": CGM}, settings_of(device.address, "cgm")
+    profiles, settings = {"cgm": CGM}, settings_of(device.identity_text, "cgm")
     async with running_gateway(tmp_path, profiles, settings) as run:
         device.start_advertising()
         await wait_until(lambda: run.outbox.statuses("memory"))
@@ -101,7 +100,7 @@ async def test_a_new_sensor_begins_anew(bluez: FakeBluez, tmp_path: Path) -> Non
     for _ in range(6):
         device.measure()
     bluez.add(device)
-    settings = settings_of(device.address, "cgm")
+    settings = settings_of(device.identity_text, "cgm")
     async with running_gateway(tmp_path, {"cgm": CGM}, settings) as run:
         device.start_advertising()
         await wait_until(lambda: run.outbox.statuses("memory"))
@@ -120,7 +119,7 @@ async def test_a_session_that_nobody_has_dated(bluez: FakeBluez, tmp_path: Path)
     for _ in range(3):
         device.measure()
     bluez.add(device)
-    settings = settings_of(device.address, "cgm")
+    settings = settings_of(device.identity_text, "cgm")
     async with running_gateway(tmp_path, {"cgm": CGM}, settings) as run:
         device.start_advertising()
         await wait_until(lambda: len(run.outbox.events()) == 3)
@@ -135,7 +134,7 @@ async def test_thirty_spot_checks_without_numbers(bluez: FakeBluez, tmp_path: Pa
         device.measure(datetime(2026, 11, 1, 8, tzinfo=UTC) + timedelta(hours=6 * place))
     device.faults.drop_after.append(1 + 11)
     bluez.add(device)
-    settings = settings_of(device.address, "plx")
+    settings = settings_of(device.identity_text, "plx")
     async with running_gateway(tmp_path, {"plx": OXIMETER}, settings) as run:
         device.start_advertising()
         await wait_until(lambda: len(run.outbox.events()) == 30)
@@ -153,7 +152,7 @@ async def test_a_spot_check_shown_at_once_is_not_stored_twice(
     device = oximeter()
     record = device.measure()
     bluez.add(device)
-    settings = settings_of(device.address, "plx")
+    settings = settings_of(device.identity_text, "plx")
     async with running_gateway(tmp_path, {"plx": OXIMETER}, settings) as run:
         device.start_advertising()
         await wait_until(lambda: device.link is not None and device.requests)

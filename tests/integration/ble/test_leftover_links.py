@@ -62,6 +62,6 @@ async def test_a_device_that_is_still_connected_is_freed_and_visited(
     await Killed(bluez.address).connect(oximeter)
     assert oximeter.link is not None
     assert oximeter.link.is_up
-    device = DeviceSettings(identity="ble:" + oximeter.address.replace(":", ""), profile="oximeter")
+    device = DeviceSettings(identity=oximeter.identity_text, profile="oximeter")
     async with running_gateway(tmp_path, {"oximeter": OXIMETER}, device) as run:
         await wait_until(run.outbox.blocks)

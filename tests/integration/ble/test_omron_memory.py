@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from support.running_gateway import running_gateway
-from support.stored_devices import identity_text
 from support.tree import ROOT
 from support.waiting import wait_until
 from wardlight_edge.config import DeviceSettings
@@ -48,7 +47,7 @@ def fill(cuff: OmronCuff, count: int, since: datetime) -> None:
 
 
 def settings(cuff: OmronCuff) -> DeviceSettings:
-    return DeviceSettings(identity=identity_text(cuff.address), profile="omron")
+    return DeviceSettings(identity=cuff.identity_text, profile="omron")
 
 
 async def test_the_memory_of_two_users_over_a_link_that_ends(

@@ -7,7 +7,7 @@ import pytest
 
 from support.ring import values_of
 from support.running_gateway import running_gateway
-from support.stored_devices import identity_text, values
+from support.stored_devices import values
 from support.tree import ROOT
 from support.waiting import wait_until
 from wardlight_edge.config import DeviceSettings
@@ -41,7 +41,7 @@ async def ring(bluez: FakeBluez) -> O2Ring:
 
 
 def settings(ring: O2Ring) -> DeviceSettings:
-    return DeviceSettings(identity=identity_text(ring.address), profile="ring")
+    return DeviceSettings(identity=ring.identity_text, profile="ring")
 
 
 async def test_a_file_over_a_link_that_ends(ring: O2Ring, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 
 from support.gatt_services import CASES, Case, stored
 from support.running_gateway import running_gateway
-from support.stored_devices import identity_text
 from support.tree import ROOT
 from support.waiting import wait_until
 from wardlight_edge.config import DeviceSettings
@@ -44,7 +43,7 @@ async def test_not_paired_then_bonded_cut_and_repaired(
     device = bedside.device
     bluez.add(device)
     bedside.measure()
-    settings = DeviceSettings(identity=identity_text(device.address), profile="device")
+    settings = DeviceSettings(identity=device.identity_text, profile="device")
 
     async with running_gateway(tmp_path, {"device": case.load(bond=False)}, settings) as run:
         await wait_until(lambda: run.state() == "not-paired")

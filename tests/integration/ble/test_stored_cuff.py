@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.running_gateway import running_gateway
-from support.stored_devices import identity_text, values
+from support.stored_devices import values
 from support.tree import ROOT
 from support.waiting import wait_until
 from wardlight_edge.config import DeviceSettings
@@ -40,7 +40,7 @@ def filled(bluez: FakeBluez, count: int, segment: int | None = None) -> StoredCu
 
 
 def settings_of(cuff: StoredCuff) -> DeviceSettings:
-    return DeviceSettings(identity=identity_text(cuff.address), profile="cuff")
+    return DeviceSettings(identity=cuff.identity_text, profile="cuff")
 
 
 @pytest.mark.parametrize("segment", [None, 15], ids=["whole", "in segments"])

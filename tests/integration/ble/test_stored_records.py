@@ -9,7 +9,6 @@ from support.stored_devices import (
     CONTOUR,
     GLUCOSE,
     fill,
-    identity_text,
     meter,
     numbers,
     sent,
@@ -45,7 +44,7 @@ def count_from(number: int) -> bytes:
 
 
 def settings_of(device: GlucoseMeter, profile: str = "glucose") -> DeviceSettings:
-    return DeviceSettings(identity=identity_text(device.address), profile=profile)
+    return DeviceSettings(identity=device.identity_text, profile=profile)
 
 
 async def test_thirty_records_over_a_link_that_ends_after_twelve(
@@ -213,7 +212,7 @@ async def test_not_paired_and_repair(bluez: FakeBluez, tmp_path: Path) -> None:
         fill(device, 2)
         await wait_until(lambda: run.state() == "bond-lost")
         assert len(run.outbox.events()) == 2
-        await run.runner.repair(identity_text(device.address))
+        await run.runner.repair(device.identity_text)
         await wait_until(lambda: len(run.outbox.events()) == 4)
     assert numbers(run.outbox) == [1, 2, 3, 4]
 
@@ -253,9 +252,7 @@ async def test_another_device_is_not_asked(bluez: FakeBluez, tmp_path: Path) -> 
     device = meter()
     bluez.add(device)
     fill(device, 1)
-    bound = DeviceSettings(
-        identity=identity_text(device.address), profile="glucose", serial_number="other"
-    )
+    bound = DeviceSettings(identity=device.identity_text, profile="glucose", serial_number="other")
     async with running_gateway(tmp_path, {"glucose": GLUCOSE}, bound) as run:
         await wait_until(lambda: run.state() == "wrong-device")
     assert device.requests == []

@@ -12,7 +12,6 @@ import pytest
 
 from support.ble_visits import CUFF, WatchedCuff, changed
 from support.running_gateway import Running, running_gateway
-from support.stored_devices import identity_text
 from support.waiting import wait_until
 from wardlight_edge.config import BleSettings, DeviceSettings
 from wardlight_edge.transports.ble_bonds import Bonds
@@ -60,7 +59,7 @@ def oximeter(number: int, rssi: dict[str, int]) -> PulseOximeter:
 
 
 def settings_of(device: EmulatedDevice, profile: str) -> DeviceSettings:
-    return DeviceSettings(identity=identity_text(device.address), profile=profile)
+    return DeviceSettings(identity=device.identity_text, profile=profile)
 
 
 def both(max_links: int = 4) -> BleSettings:
@@ -78,7 +77,7 @@ def adapter_of(bluez: FakeBluez, device: EmulatedDevice) -> str | None:
 
 def readings(run: Running, device: EmulatedDevice) -> int:
     """Readings of a device so far."""
-    identity = identity_text(device.address)
+    identity = device.identity_text
     return next(
         each.counts.readings for each in run.runner.board.devices() if each.identity == identity
     )
@@ -144,7 +143,7 @@ async def test_an_adapter_that_is_pulled_out_and_plugged_in_again(
         )
         assert len(run.outbox.events()) == 2, "the bonded one waits for the adapter with its key"
         for stream in steady:
-            identity = identity_text(stream.address)
+            identity = stream.identity_text
             counts = next(
                 status.counts
                 for status in run.runner.board.devices()
@@ -177,7 +176,7 @@ async def test_an_adapter_that_loses_its_power_gets_it_back(
         await wait_until(lambda: readings(run, stream) > before)
         await wait_until(run.outbox.gaps)
         assert {(gap.cause, gap.device) for gap in run.outbox.gaps()} <= {
-            ("link-lost", identity_text(each.address)) for each in (stream, steady)
+            ("link-lost", each.identity_text) for each in (stream, steady)
         }
 
 

@@ -54,7 +54,7 @@ def settings_of(scale: UserScale, folder: Path, codes: dict[int, int]) -> Device
         file.write_text(f"{code:04}\n")
         file.chmod(0o600)
         users.append(UserSettings(index=user, consent_code_file=file))
-    identity = "ble:" + scale.address.replace(":", "")
+    identity = scale.identity_text
     return DeviceSettings(identity=identity, profile="scale", users=tuple(users))
 
 

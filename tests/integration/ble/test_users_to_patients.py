@@ -87,7 +87,7 @@ async def test_two_users_of_a_scale_are_two_patients(
         scale.weigh(1, Decimal(70 + day), Decimal("21.5"), at)
         scale.weigh(2, Decimal(80 + day), Decimal("30.5"), at + timedelta(minutes=1))
     scale.weigh(NOBODY, Decimal(55), Decimal("25.0"), START + timedelta(days=4))
-    identity = "ble:" + scale.address.replace(":", "")
+    identity = scale.identity_text
     users = []
     for user, code in CODES.items():
         file = tmp_path / f"user-{user}.code"

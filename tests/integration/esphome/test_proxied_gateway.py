@@ -31,7 +31,7 @@ async def test_a_cuff_behind_a_proxy_fills_the_outbox_and_the_status_page(
     cuff.habit.linger = 5  # long enough for all that is read
     proxy.peripherals = [cuff]
     device = DeviceSettings(
-        identity="ble:" + cuff.address.replace(":", ""),
+        identity=cuff.identity_text,
         profile="cuff",
         serial_number=cuff.identity.serial,
     )

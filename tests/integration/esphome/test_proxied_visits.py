@@ -24,7 +24,7 @@ def _ble(*proxies: ProxySettings) -> BleSettings:
 
 
 def _identity(cuff: ProxiedCuff) -> str:
-    return "ble:" + cuff.address.replace(":", "")
+    return cuff.identity_text
 
 
 async def test_a_cuff_is_read_through_a_proxy(
