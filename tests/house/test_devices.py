@@ -6,11 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from support.tree import ROOT, relative
 from wardlight_edge.devices import COMPANIONS
 from wardlight_shared import profile
+from wardlight_shared.profile import Profile
 
 DEVICES = ROOT / "edge" / "wardlight_edge" / "devices"
 PROFILES = ROOT / "firmware-configs"
@@ -36,9 +35,13 @@ def _vectors(module: Path) -> list[dict[str, Any]]:
     return cases
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_device_module_decodes(module: Path) -> None:
-    """It has `decode`, or a framer: a class with `feed`."""
+def test_device_modules_decode() -> None:
+    """Each has `decode`, or a framer: a class with `feed`."""
+    neither = [relative(module) for module in MODULES if not _decodes(module)]
+    assert not neither
+
+
+def _decodes(module: Path) -> bool:
     tree = ast.parse(module.read_text(encoding="utf-8"))
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     methods = {
@@ -48,50 +51,56 @@ def test_device_module_decodes(module: Path) -> None:
         for part in node.body
         if isinstance(part, ast.FunctionDef)
     }
-    assert "decode" in functions or "feed" in methods
+    return "decode" in functions or "feed" in methods
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_docstring_is_the_contract(module: Path) -> None:
-    docstring = _docstring(module)
-    absent = [field for field in FIELDS if not re.search(rf"^{field} +\S", docstring, re.MULTILINE)]
-    assert not absent, f"{relative(module)}: the docstring lacks {absent}"
+def test_docstrings_are_the_contract() -> None:
+    absent = [
+        (relative(module), field)
+        for module in MODULES
+        for field in FIELDS
+        if not re.search(rf"^{field} +\S", _docstring(module), re.MULTILINE)
+    ]
+    assert not absent
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_some_profile_uses_the_decoder(module: Path) -> None:
-    """By name, or for what stands beside a measurement (battery, clock) by its characteristic."""
-    profiles = [
+def _profiles() -> list[Profile]:
+    return [
         profile.parse(file.read_text(encoding="utf-8"), source=file.name) for file in PROFILE_FILES
     ]
+
+
+def test_some_profile_uses_each_decoder() -> None:
+    """By name, or for what stands beside a measurement (battery, clock) by its characteristic."""
+    profiles = _profiles()
     used = {each.decoder for each in profiles}
     for each in profiles:
         if each.transport.ble is not None:
             ble = each.transport.ble
             used |= {COMPANIONS.get(uuid, "") for uuid in (*ble.indicate, *ble.notify)}
             used |= {COMPANIONS.get(uuid, "") for uuid in (*ble.read_once, ble.set_clock or "")}
-    assert module.stem in used
+    unused = [module.stem for module in MODULES if module.stem not in used]
+    assert not unused
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
-def test_vectors_cite_a_source_that_is_not_ours(module: Path) -> None:
-    cases = _vectors(module)
-    assert len(cases) >= 3, "at least a normal, a special and a malformed one"
-    for case in cases:
-        source = str(case.get("source", "")).strip()
-        assert source, f"{case.get('name')}: no source"
-        assert "wardlight" not in source.lower(), f"{case.get('name')}: a source of our own"
-    assert any("error" in case for case in cases), "no malformed case"
+def test_vectors_cite_a_source_that_is_not_ours() -> None:
+    for module in MODULES:
+        cases, name = _vectors(module), relative(module)
+        assert len(cases) >= 3, f"{name}: at least a normal, a special and a malformed one"
+        for case in cases:
+            source = str(case.get("source", "")).strip()
+            assert source, f"{name}: {case.get('name')}: no source"
+            assert "wardlight" not in source.lower(), f"{name}: {case.get('name')}: our own"
+        assert any("error" in case for case in cases), f"{name}: no malformed case"
 
 
-@pytest.mark.parametrize("file", PROFILE_FILES, ids=lambda path: path.stem)
-def test_profile_is_valid_and_names_a_decoder(file: Path) -> None:
-    parsed = profile.parse(file.read_text(encoding="utf-8"), source=file.name)
-    assert (DEVICES / f"{parsed.decoder}.py").is_file()
+def test_profiles_are_valid_and_name_a_decoder() -> None:
+    for each in _profiles():
+        assert (DEVICES / f"{each.decoder}.py").is_file(), each.decoder
 
 
-@pytest.mark.parametrize("file", PROFILE_FILES, ids=lambda path: path.stem)
-def test_profile_is_listed_for_readers(file: Path) -> None:
+def test_profiles_are_listed_for_readers() -> None:
     """A clinic can read whether its device is supported."""
     pages = [ROOT / "README.md", PROFILES / "README.md", *(ROOT / "docs").glob("*.md")]
-    assert any(file.stem in page.read_text(encoding="utf-8") for page in pages if page.is_file())
+    said = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    assert not [file.stem for file in PROFILE_FILES if file.stem not in said]

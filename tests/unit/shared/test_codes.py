@@ -171,34 +171,46 @@ UNIT_TERMS = {
     268800: "1",
 }
 LOINC = re.compile(r"\d{3,6}-\d")
-ROWS = [pytest.param(metric, id=name) for name, metric in METRICS.items()]
 
 
 def test_no_row_is_missing_or_new_without_a_pin() -> None:
     assert set(METRICS) == set(PINNED)
 
 
-@pytest.mark.parametrize("metric", ROWS)
-def test_row_is_pinned(metric: Metric) -> None:
-    row = (metric.wire, metric.loinc, metric.mdc, metric.mdc_refid, metric.unit)
-    assert (*row, metric.mdc_unit, metric.category) == PINNED[metric.name]
+def test_rows_are_pinned() -> None:
+    rows = {
+        metric.name: (
+            metric.wire,
+            metric.loinc,
+            metric.mdc,
+            metric.mdc_refid,
+            metric.unit,
+            metric.mdc_unit,
+            metric.category,
+        )
+        for metric in METRICS.values()
+    }
+    assert rows == PINNED
 
 
-@pytest.mark.parametrize("metric", ROWS)
-def test_row_names_the_source_of_each_code(metric: Metric) -> None:
-    assert len(metric.sources) == 4
-    assert all(source.strip() for source in metric.sources)
+def test_rows_name_the_source_of_each_code() -> None:
+    for metric in METRICS.values():
+        assert len(metric.sources) == 4, metric.name
+        assert all(source.strip() for source in metric.sources), metric.name
 
 
-@pytest.mark.parametrize("metric", ROWS)
-def test_loinc_check_digits(metric: Metric) -> None:
+def test_loinc_check_digits() -> None:
     """The digit after the hyphen is the mod-10 check digit of those before it (LOINC 1.4)."""
-    codes = [metric.loinc, *(code for code, _ in metric.loinc_also)]
-    codes += LOINC.findall(f"{metric.structure} {metric.notes}")
-    for code in filter(None, codes):
-        assert LOINC.fullmatch(code)
+    for code in filter(None, (code for metric in METRICS.values() for code in _loinc(metric))):
+        assert LOINC.fullmatch(code), code
         number, _, check = code.partition("-")
         assert _mod_10(number) == int(check), code
+
+
+def _loinc(metric: Metric) -> list[str]:
+    """Every code that the row says, also in its notes."""
+    codes = [metric.loinc, *(code for code, _ in metric.loinc_also)]
+    return codes + LOINC.findall(f"{metric.structure} {metric.notes}")
 
 
 def _mod_10(number: str) -> int:
@@ -214,33 +226,34 @@ def test_the_check_digit_rule_itself(number: str, check: int) -> None:
     assert _mod_10(number) == check
 
 
-@pytest.mark.parametrize("metric", ROWS)
-def test_unit_and_its_mdc_term_agree(metric: Metric) -> None:
-    if metric.mdc_unit is not None:
-        assert UNIT_TERMS[metric.mdc_unit] == metric.unit
-    assert metric.unit not in metric.units_also
+def test_units_and_their_mdc_terms_agree() -> None:
+    for metric in METRICS.values():
+        if metric.mdc_unit is not None:
+            assert UNIT_TERMS[metric.mdc_unit] == metric.unit, metric.name
+        assert metric.unit not in metric.units_also, metric.name
 
 
-@pytest.mark.parametrize("metric", ROWS)
-def test_mdc_code_has_a_reference_id(metric: Metric) -> None:
-    assert (metric.mdc is None) == (not metric.mdc_refid)
-    if metric.mdc is not None:
-        assert metric.mdc_refid.startswith("MDC_")
-        assert metric.mdc >> 16 in (1, 2, 3)  # object attributes, SCADA physio, events and others
+def test_mdc_codes_have_a_reference_id() -> None:
+    for metric in METRICS.values():
+        assert (metric.mdc is None) == (not metric.mdc_refid), metric.name
+        if metric.mdc is not None:
+            assert metric.mdc_refid.startswith("MDC_"), metric.name
+            # object attributes, SCADA physio, events and others
+            assert metric.mdc >> 16 in (1, 2, 3), metric.name
 
 
-@pytest.mark.parametrize("metric", ROWS)
-def test_plausible_range_is_in_the_rows_unit(metric: Metric) -> None:
-    if metric.plausible is not None:
-        low, high = metric.plausible
-        assert low < high
-        assert metric.plausible_unit == metric.unit
+def test_plausible_ranges_are_in_the_unit_of_the_row() -> None:
+    for metric in METRICS.values():
+        if metric.plausible is not None:
+            low, high = metric.plausible
+            assert low < high, metric.name
+            assert metric.plausible_unit == metric.unit, metric.name
 
 
-@pytest.mark.parametrize("metric", ROWS)
-def test_vital_signs_name_their_profiles(metric: Metric) -> None:
-    for url in (metric.r4_profile, metric.us_core_profile):
-        assert not url or url.startswith("http://hl7.org/fhir/")
+def test_vital_signs_name_their_profiles() -> None:
+    for metric in METRICS.values():
+        for url in (metric.r4_profile, metric.us_core_profile):
+            assert not url or url.startswith("http://hl7.org/fhir/"), metric.name
 
 
 def test_wire_numbers_are_dense_and_unique() -> None:

@@ -77,10 +77,10 @@ def test_what_r4_calls_a_vital_sign_claims_its_profile(definitions: Definitions)
             assert is_listed == (metric in PROFILED), metric.name
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=lambda m: m.name)
-def test_units_are_ucum(metric: Metric) -> None:
-    for unit in filter(None, (metric.unit, *metric.units_also, metric.plausible_unit)):
-        assert is_ucum(unit), unit
+def test_units_are_ucum() -> None:
+    for metric in METRICS.values():
+        for unit in filter(None, (metric.unit, *metric.units_also, metric.plausible_unit)):
+            assert is_ucum(unit), f"{metric.name}: {unit}"
 
 
 def test_categories_are_those_of_hl7(definitions: Definitions) -> None:

@@ -83,20 +83,18 @@ def test_a_hostile_frame(frame: Mapping[str, str]) -> None:
             raise AssertionError(other)
 
 
-@pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame["name"])
-def test_the_tool_shows_no_number_either(
-    frame: Mapping[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    if not frame["hex"] or frame["characteristic"] in STORED:
-        return
-    kind = "--advert" if ":" in frame["characteristic"] else "--char"
-    code = main(["decode", kind, frame["characteristic"], frame["hex"]])
-    said = capsys.readouterr()
-    assert code == (2 if frame["outcome"] == "refused" else 0)
-    shown: list[dict[str, Any]] = json.loads(said.out)["readings"] if said.out else []
-    if frame["outcome"] not in ("implausible", "unowned", "undated"):
-        assert [each["value"] for each in shown if each["value"] is not None] == []
-        assert not any("raw_value" in each for each in shown)
+def test_the_tool_shows_no_number_either(capsys: pytest.CaptureFixture[str]) -> None:
+    for frame in FRAMES:
+        if not frame["hex"] or frame["characteristic"] in STORED:
+            continue
+        kind = "--advert" if ":" in frame["characteristic"] else "--char"
+        code = main(["decode", kind, frame["characteristic"], frame["hex"]])
+        said = capsys.readouterr()
+        assert code == (2 if frame["outcome"] == "refused" else 0), frame["name"]
+        shown: list[dict[str, Any]] = json.loads(said.out)["readings"] if said.out else []
+        if frame["outcome"] not in ("implausible", "unowned", "undated"):
+            assert not [each for each in shown if each["value"] is not None], frame["name"]
+            assert not any("raw_value" in each for each in shown), frame["name"]
 
 
 def test_there_are_enough_of_them() -> None:

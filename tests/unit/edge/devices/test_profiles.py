@@ -13,69 +13,65 @@ from wardlight_shared import profile
 from wardlight_shared.profile import Profile
 
 FOLDER = ROOT / "firmware-configs"
-FILES = sorted(FOLDER.glob("*.toml"))
 README = (FOLDER / "README.md").read_text(encoding="utf-8")
 
 
-def _parsed(file: Path) -> Profile:
-    return profile.parse(file.read_text(encoding="utf-8"), source=file.name)
+PROFILES = {
+    file.stem: profile.parse(file.read_text(encoding="utf-8"), source=file.name)
+    for file in sorted(FOLDER.glob("*.toml"))
+}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_decoder_reads_what_the_profile_subscribes(file: Path) -> None:
-    parsed = _parsed(file)
-    if parsed.transport.ble is None:
-        return
-    readable = devices.load_gatt(parsed.decoder).CHARACTERISTICS
-    subscribed = {*parsed.transport.ble.indicate, *parsed.transport.ble.notify}
-    assert subscribed
-    assert subscribed <= set(readable)
-    read = set(parsed.transport.ble.read_once)
-    decoder = devices.load_gatt(parsed.decoder)
-    site = {decoder.SITE_CHARACTERISTIC} if isinstance(decoder, devices.SitedDecoder) else set()
-    assert read <= set(devices.COMPANIONS) | site
-    assert not read & subscribed, "bluetoothd delivers a read of a subscribed value twice"
+def test_the_decoder_reads_what_the_profile_subscribes() -> None:
+    for name, parsed in PROFILES.items():
+        if parsed.transport.ble is None:
+            continue
+        decoder = devices.load_gatt(parsed.decoder)
+        subscribed = {*parsed.transport.ble.indicate, *parsed.transport.ble.notify}
+        assert subscribed, name
+        assert subscribed <= set(decoder.CHARACTERISTICS), name
+        read = set(parsed.transport.ble.read_once)
+        site = {decoder.SITE_CHARACTERISTIC} if isinstance(decoder, devices.SitedDecoder) else set()
+        assert read <= set(devices.COMPANIONS) | site, name
+        assert not read & subscribed, f"{name}: bluetoothd delivers such a read twice"
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_device_that_advertises_has_a_decoder_for_it_and_no_blocks(file: Path) -> None:
-    parsed = _parsed(file)
-    reads_adverts = isinstance(devices.load(parsed.decoder), devices.AdvertDecoder)
-    assert reads_adverts is (parsed.transport.adverts is not None)
-    assert not reads_adverts or parsed.stream is None
+def test_a_device_that_advertises_has_a_decoder_for_it_and_no_blocks() -> None:
+    for name, parsed in PROFILES.items():
+        reads_adverts = isinstance(devices.load(parsed.decoder), devices.AdvertDecoder)
+        assert reads_adverts is (parsed.transport.adverts is not None), name
+        assert not reads_adverts or parsed.stream is None, name
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_decoder_takes_the_options(file: Path) -> None:
-    parsed = _parsed(file)
-    own = {name: parsed.options[name] for name in parsed.options.keys() - OWN_OPTIONS}
-    decoder = devices.load(parsed.decoder)
-    if hasattr(decoder, "conversation"):
-        decoder.conversation(own)
-    elif parsed.transport.serial is not None:
-        devices.load_serial(parsed.decoder).framer(own)
-    elif parsed.transport.adverts is not None:
-        devices.load_advert(parsed.decoder).receiver(bytes(6), None, options=own)
-    elif isinstance(decoder, devices.DialogueDecoder):
-        decoder.dialogue(own, {})
-    else:
-        assert not own
+def test_the_decoder_takes_the_options() -> None:
+    """It raises for an option that it does not know."""
+    for name, parsed in PROFILES.items():
+        own = {key: parsed.options[key] for key in parsed.options.keys() - OWN_OPTIONS}
+        decoder = devices.load(parsed.decoder)
+        if hasattr(decoder, "conversation"):
+            decoder.conversation(own)
+        elif parsed.transport.serial is not None:
+            devices.load_serial(parsed.decoder).framer(own)
+        elif parsed.transport.adverts is not None:
+            devices.load_advert(parsed.decoder).receiver(bytes(6), None, options=own)
+        elif isinstance(decoder, devices.DialogueDecoder):
+            decoder.dialogue(own, {})
+        else:
+            assert not own, name
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_device_of_a_service_advertises_it(file: Path) -> None:
-    parsed = _parsed(file)
-    if parsed.transport.ble is not None or parsed.transport.adverts is not None:
-        assert parsed.match.ble is not None
-        assert parsed.match.ble.service is not None
+def test_a_device_of_a_service_advertises_it() -> None:
+    for name, parsed in PROFILES.items():
+        if parsed.transport.ble is not None or parsed.transport.adverts is not None:
+            assert parsed.match.ble is not None, name
+            assert parsed.match.ble.service is not None, name
 
 
 def test_generic_profiles_match_by_service_alone() -> None:
-    for file in FILES:
-        parsed = _parsed(file)
+    for name, parsed in PROFILES.items():
         if parsed.device.manufacturer == "generic" and parsed.match.ble is not None:
-            assert parsed.match.ble.name_prefix is None
-            assert parsed.match.info is None
+            assert parsed.match.ble.name_prefix is None, name
+            assert parsed.match.info is None, name
 
 
 def test_readme_shows_each_profile_as_it_is() -> None:
@@ -83,7 +79,7 @@ def test_readme_shows_each_profile_as_it_is() -> None:
         r"^\| \[([\w-]+)\]\(\1\.toml\) \| (.+?) \| (.+?) \| `(\w+)` \|$", README, re.M
     )
     shown = {name: (device, way, decoder) for name, device, way, decoder in rows}
-    assert shown == {file.stem: _row(_parsed(file)) for file in FILES}
+    assert shown == {name: _row(parsed) for name, parsed in PROFILES.items()}
 
 
 def _row(parsed: Profile) -> tuple[str, str, str]:

@@ -1,5 +1,6 @@
 """Every vector of every decoder, and every GATT vector cut at every place."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -12,18 +13,18 @@ from wardlight_edge.devices.current_time import CurrentTime
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import DeviceInfo, DeviceTime, Reading
 
-NONIN = {"serial_nonin"}
+NONIN = ["serial_nonin"]
 
 
-def _named(names: set[str]) -> list[Any]:
+def _named(names: Iterable[str]) -> list[Any]:
     return [
         pytest.param(name, case, id=f"{name}: {case['name']}")
-        for name in sorted(names)
+        for name in names
         for case in cases(name)
     ]
 
 
-GATT_CASES = _named({name for name in decoders() if hasattr(devices.load(name), "CHARACTERISTICS")})
+GATT = sorted(name for name in decoders() if hasattr(devices.load(name), "CHARACTERISTICS"))
 
 
 def _as_written(decoded: object) -> object:
@@ -45,7 +46,7 @@ def _expectation(case: Case) -> object:
     return [expected(entry) for entry in case["expect"]]
 
 
-@pytest.mark.parametrize(("name", "case"), GATT_CASES)
+@pytest.mark.parametrize(("name", "case"), _named(GATT))
 def test_gatt_vector(name: str, case: Case) -> None:
     decoder = devices.load_gatt(name)
     if "error" in case:
@@ -57,35 +58,51 @@ def test_gatt_vector(name: str, case: Case) -> None:
         assert _as_written(decoded) == _expectation(case)
 
 
-@pytest.mark.parametrize(("name", "case"), GATT_CASES)
-def test_gatt_vector_cut_short_is_an_error(name: str, case: Case) -> None:
+@pytest.mark.parametrize("name", GATT)
+def test_a_gatt_vector_cut_short_is_an_error(name: str) -> None:
     """At every place but those in ``whole_at``, where a list ends between two of its entries."""
-    if "error" in case or "text" in case or not case.get("chop", True):
+    decoder = devices.load_gatt(name)
+    for case in _whole(name):
+        whole = octets(case)
+        for length in range(len(whole)):
+            if length not in case.get("whole_at", ()):
+                _assert_refused(decoder, case, whole[:length])
+
+
+@pytest.mark.parametrize("name", GATT)
+def test_a_gatt_vector_with_a_byte_more_is_an_error(name: str) -> None:
+    decoder = devices.load_gatt(name)
+    for case in _whole(name):
+        _assert_refused(decoder, case, octets(case) + b"\xff")
+
+
+def _whole(name: str) -> list[Case]:
+    """Values that mean nothing with a byte less or more."""
+    return [
+        case
+        for case in cases(name)
+        if "error" not in case and "text" not in case and case.get("chop", True)
+    ]
+
+
+def _assert_refused(decoder: devices.GattDecoder, case: Case, value: bytes) -> None:
+    try:
+        decoded = decoder.decode(case["characteristic"], value)
+    except DecodeError:
         return
-    decoder, whole = devices.load_gatt(name), octets(case)
-    for length in range(len(whole)):
-        if length not in case.get("whole_at", ()):
-            with pytest.raises(DecodeError):
-                decoder.decode(case["characteristic"], whole[:length])
+    pytest.fail(f"{case['name']}: {len(value)} bytes decoded to {decoded}")
 
 
-@pytest.mark.parametrize(("name", "case"), GATT_CASES)
-def test_gatt_vector_with_a_byte_more_is_an_error(name: str, case: Case) -> None:
-    if "error" in case or "text" in case or not case.get("chop", True):
-        return
-    with pytest.raises(DecodeError):
-        devices.load_gatt(name).decode(case["characteristic"], octets(case) + b"\xff")
-
-
-@pytest.mark.parametrize(("name", "case"), GATT_CASES)
-def test_errors_hold_no_bytes_of_the_device(name: str, case: Case) -> None:
+@pytest.mark.parametrize("name", GATT)
+def test_errors_hold_no_bytes_of_the_device(name: str) -> None:
     """A message goes to the log: lengths, codes and places only."""
-    if "error" not in case or "text" in case:
-        return
-    with pytest.raises(DecodeError) as raised:
-        devices.load_gatt(name).decode(case["characteristic"], octets(case))
-    message = str(raised.value).lower()
-    assert len(octets(case)) < 3 or octets(case).hex() not in message
+    decoder = devices.load_gatt(name)
+    for case in cases(name):
+        if "error" in case and "text" not in case:
+            with pytest.raises(DecodeError) as raised:
+                decoder.decode(case["characteristic"], octets(case))
+            message = str(raised.value).lower()
+            assert len(octets(case)) < 3 or octets(case).hex() not in message, case["name"]
 
 
 @pytest.mark.parametrize(("name", "case"), _named(NONIN))
