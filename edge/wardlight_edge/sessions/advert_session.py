@@ -29,8 +29,8 @@ from wardlight_edge.sessions.device_clock import LinkClock
 from wardlight_edge.sessions.events import EventLog
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.inbox import Inbox, Lost
-from wardlight_edge.sessions.left_over import left_over
 from wardlight_edge.sessions.limits import AlarmLimits
+from wardlight_edge.sessions.outgoing import Outgoing
 from wardlight_edge.sessions.records import check_numbers
 from wardlight_edge.sessions.report import Report
 from wardlight_edge.transports.base import (
@@ -97,8 +97,8 @@ class AdvertSession:
         self._entry = entry
         self._measures = frozenset(each.name for each in profile.metrics)
         self._report = Report(device.identity, gateway, entry)
-        self._acceptance = Acceptance(gateway, entry, self._note_refusal)
-        self.inbox = Inbox(self._acceptance.is_full)
+        acceptance = Acceptance(gateway, entry, self._note_refusal)
+        self.inbox = Inbox(acceptance.is_full)
         self._events = EventLog(device.identity, profile, gateway, AlarmLimits(profile))
         before = None if gateway.adverts is None else gateway.adverts.read(device.identity)
         self._is_saved = before is not None
@@ -108,15 +108,15 @@ class AdvertSession:
         self._trust = Trust()
         self._link = LinkChange(LinkState.WAITING, 0)
         self._ignored: set[str] = set()
-        self._handed_on = handed_on
-        self._records = [*handed_on, *self._gap_of_earlier()]
+        self._outgoing = Outgoing(device.identity, acceptance, handed_on)
+        self._outgoing.add(self._gap_of_earlier())
 
     async def run(self, transport: Transport) -> None:
         """Consume until the inbox is closed and empty; then all of it is in the outbox."""
         del transport
         await self._save(self._saved)  # its token must be on the disk before the first event
         while not self.inbox.is_done:
-            for arrival in await self.inbox.take(0.0 if self._records else None):
+            for arrival in await self.inbox.take(0.0 if self._outgoing else None):
                 self._take(arrival)
             await self._accept()
 
@@ -128,8 +128,7 @@ class AdvertSession:
         memory of before, it might get another. So it is not handed on, but heard again only.
         """
         is_named = self._receiver.is_unique
-        lasting = [one for one in self._records if is_named or one.event_id is None]
-        return left_over(lasting, self._handed_on, self._entry.identity)
+        return self._outgoing.left(lambda one: is_named or one.event_id is None)
 
     def _gap_of_earlier(self) -> list[NewRecord]:
         """The process before ended while the outbox refused: how much was heard is not known."""
@@ -181,7 +180,7 @@ class AdvertSession:
 
     def _reject(self, arrival: Octets, reason: str) -> None:
         if self._trust.may_keep(arrival.mono_ms):
-            self._records += self._report.rejected(arrival.octets, reason, arrival.mono_ms)
+            self._outgoing.add(self._report.rejected(arrival.octets, reason, arrival.mono_ms))
         else:
             self._entry.count("decode_errors")
 
@@ -203,13 +202,13 @@ class AdvertSession:
         self._number += 1
         flagged = flag_implausible(taken, self._profile)
         name = self._name(arrival.octets)
-        self._records.append(self._events.record(flagged, arrival, LinkClock(), name=name))
+        self._outgoing.add([self._events.record(flagged, arrival, LinkClock(), name=name)])
 
     def _tell_battery(self, readings: tuple[Reading, ...], arrival: Octets) -> None:
         for each in readings:
             if each.metric == _BATTERY and not isinstance(each.value, str):
                 told = Told(battery_percent=int(each.value))
-                self._records += self._report.told(told, self._events.receipt(arrival))
+                self._outgoing.add(self._report.told(told, self._events.receipt(arrival)))
 
     def _ignore(self, strange: set[str]) -> None:
         self._entry.count("ignored", len(strange - self._ignored))
@@ -234,11 +233,9 @@ class AdvertSession:
         """Append what was made; return when it is committed and the receiver's memory is kept."""
         lost = self.inbox.take_lost()
         if lost is not None:
-            self._records += self._report.lost(lost)
-        while self._records:
-            records = tuple(self._records)
-            await self._acceptance.append(records)
-            del self._records[: len(records)]  # not before: a fault must not lose them
+            self._outgoing.add(self._report.lost(lost))
+        while self._outgoing:
+            await self._outgoing.commit()
             self._show()
         await self._save(Kept(self._saved.token, self._number, self._receiver.memory))
 
@@ -263,13 +260,6 @@ class AdvertSession:
     # -- the board
 
     def _show(self) -> None:
-        state, reason = self._state()
-        is_taking = self._acceptance.trouble is None
-        self._records += self._report.link(state, reason, is_stream=False, is_record=is_taking)
-
-    def _state(self) -> tuple[str, str | None]:
-        if self._acceptance.trouble is not None:
-            return self._acceptance.trouble
-        if self._link.reason is None and self._trust.trouble is not None:
-            return self._trust.trouble
-        return self._link.state, self._link.reason
+        line = self._link.state, self._link.reason
+        state, reason = line if self._link.reason is not None else self._trust.trouble or line
+        self._outgoing.add(self._report.link(state, reason, is_stream=False))

@@ -45,6 +45,10 @@ class Report:
         }
         return self._statuses.quarantine(data, mono_ms, self._gateway.clock.wall_ms())
 
+    def damaged(self, frames: int) -> None:
+        """Frames that were not whole."""
+        self._entry.count("decode_errors", frames)
+
     def told(self, told: Told, receipt: Receipt) -> list[NewRecord]:
         """What it has just said of itself; ``info`` becomes a record when all of it is read."""
         records: list[NewRecord] = []
@@ -75,14 +79,10 @@ class Report:
         data: Data = {"state": "ok" if trouble is None else "incomplete", "reason": trouble}
         return self._statuses.changed("memory", data, *self._now())
 
-    def link(
-        self, state: str, reason: str | None, *, is_stream: bool, is_record: bool
-    ) -> list[NewRecord]:
-        """Put the state on the board, and a change into a record where one can be taken."""
+    def link(self, state: str, reason: str | None, *, is_stream: bool) -> list[NewRecord]:
+        """Put the state on the board, and a change into a record."""
         mono_ms, wall_ms = self._now()
         self._entry.set_state(state, reason, wall_ms)
-        if not is_record:
-            return []
         return self._statuses.link(state, reason, is_stream, mono_ms, wall_ms)
 
     def _now(self) -> tuple[int, int]:

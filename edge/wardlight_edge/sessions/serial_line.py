@@ -70,5 +70,5 @@ class ConversingLine:
     async def _say(self, state: LinkState, reason: str | None = None) -> None:
         _logger.info("serial line", extra={"device": self._entry.identity, "state": state})
         report = self._conversing.report
-        await self._conversing.append(report.link(state, reason, is_stream=False, is_record=True))
+        await self._conversing.append(report.link(state, reason, is_stream=False))
         self._entry.set_state(state, reason, self._gateway.clock.wall_ms())

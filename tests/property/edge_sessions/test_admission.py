@@ -17,6 +17,7 @@ from support.manual_clock import ManualClock
 from support.session_bench import CUFF, IDENTITY
 from wardlight_edge.config import DeviceSettings
 from wardlight_edge.sessions.admission import Admission, Answer
+from wardlight_edge.sessions.decoding import Told
 from wardlight_edge.sessions.device_clock import DeviceClockKeeper
 from wardlight_edge.sessions.gate import HOLD_MS
 from wardlight_edge.sessions.sealing import Sealer
@@ -97,19 +98,19 @@ class Machine(RuleBasedStateMachine):
     def says_who_it_is(self, answer: str | None) -> None:
         self.answers.append(answer)
         self.said_on_link.append(answer)
-        self.admission.gate.told(answer)
+        self.admission.identified(answer)
         self.settle()
 
     @precondition(lambda self: self.is_up)
     @rule()
     def clock_read(self) -> None:
-        self.admission.gate.known("clock")
+        self.admission.told(Told(is_clock=True))
         self.settle()
 
     @precondition(lambda self: self.is_up)
     @rule()
     def reads_done(self) -> None:
-        self.admission.gate.reads_done()
+        self.admission.reads_done()
         self.settle()
 
     @rule(pause_ms=st.sampled_from([1, 1000, HOLD_MS, 86_400_000]))
@@ -121,7 +122,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def link_down(self) -> None:
         self.is_up = False
-        self.admission.gate.reads_done()
+        self.admission.reads_done()
         self.settle()
         self.admission.link_down()
         assert self.admission.save()

@@ -18,6 +18,7 @@ from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.advert_session import AdvertSession
 from wardlight_edge.sessions.inbox import Lost
 from wardlight_edge.sessions.left_over import left_over
+from wardlight_edge.sessions.report import Report
 from wardlight_edge.sessions.runner import DeviceRunner
 from wardlight_edge.sessions.session import Session
 from wardlight_edge.transports.base import Octets, Receiver
@@ -114,7 +115,7 @@ async def test_a_loss_that_was_to_be_told_is_told(tmp_path: Path) -> None:
     outbox = FaultyOutbox(1)
     lives = Lives(tmp_path, CUFF, outbox)
     lost = Lost("overrun", 3, lives.bench.clock.mono_ms(), lives.bench.clock.mono_ms())
-    lives.left = lives.bench.session._report.lost(lost)
+    lives.left = Report(IDENTITY, lives.bench.gateway, lives.bench.entry).lost(lost)
     await lives.live(BP)
     assert not outbox.gaps()
     await lives.live()
