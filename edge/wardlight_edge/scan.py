@@ -1,9 +1,10 @@
 """``wardlight-edge scan``: who advertises here, what it might be, and whether it is enrolled.
 
 It is one more client of BlueZ: it works beside a running gateway and without one, switches nothing
-and connects to nobody. What strangers call themselves goes to the terminal and nowhere else.
+and connects to no device. What strangers call themselves goes to the terminal and nowhere else.
 
-Errors  TransportError: no bus, no bluetoothd, no adapter, no power, and what to do about it
+Errors  TransportError: no radio can be listened to (no bus, no bluetoothd, no adapter, no power, no
+        proxy), and what to do about it
 """
 
 import asyncio
@@ -15,14 +16,17 @@ from typing import Final, TextIO
 
 from wardlight_edge import scan_view
 from wardlight_edge.recognition import matching, services_of
-from wardlight_edge.scan_view import Row
+from wardlight_edge.scan_proxies import Ear
+from wardlight_edge.scan_view import Reception, Row
 from wardlight_edge.transports.ble import Sighting, overhearing
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_shared.errors import TransportError
 from wardlight_shared.profile import Profile
 
 REFRESH_S: Final = 1.0
+SETTLE_S: Final = 10.0  # so long the seconds do not count while a proxy is being connected to
 MOST_DEVICES: Final = 2000
+LATELY_S: Final = 30.0
 _ADVICE: Final = {
     Trouble.NO_BUS: "no system D-Bus that this user may use: apt install dbus bluez; the user must "
     "be in the group bluetooth",
@@ -51,6 +55,7 @@ class Survey:
         self._now_s = now_s
         self._rows: dict[str, Row] = {}
         self._heard_s: dict[str, float] = {}
+        self._receptions: dict[str, dict[str, tuple[float, Reception]]] = {}
 
     def sighted(self, sighting: Sighting, adapter: str) -> None:
         """Note an advertisement; what it does not say again is kept."""
@@ -58,9 +63,9 @@ class Survey:
         before = self._rows.pop(address, None)
         if before is None and len(self._rows) >= MOST_DEVICES:
             oldest = next(iter(self._rows))
-            del self._rows[oldest], self._heard_s[oldest]
-        self._rows[address] = self._row(sighting, adapter, before)
+            del self._rows[oldest], self._heard_s[oldest], self._receptions[oldest]
         self._heard_s[address] = now_s
+        self._rows[address] = self._row(sighting, self._radios(sighting, adapter), before)
 
     def rows(self) -> list[Row]:
         """Enrolled devices first, then the strongest."""
@@ -68,14 +73,24 @@ class Survey:
         rows = [row.aged(now_s - self._heard_s[row.address]) for row in self._rows.values()]
         return sorted(rows, key=lambda row: (not row.is_enrolled, -row.signal_dbm, row.address))
 
-    def _row(self, sighting: Sighting, adapter: str, before: Row | None) -> Row:
+    def _radios(self, sighting: Sighting, adapter: str) -> tuple[Reception, ...]:
+        """Who has heard a device lately, now that this radio has."""
+        now_s = self._now_s()
+        known = self._receptions.setdefault(sighting.address, {})
+        known[adapter] = (now_s, Reception(adapter, sighting.rssi))
+        for radio, (heard_s, _) in tuple(known.items()):
+            if now_s - heard_s > LATELY_S:
+                del known[radio]
+        lately = (each for _, each in known.values())
+        return tuple(sorted(lately, key=lambda each: (-each.signal_dbm, each.radio)))
+
+    def _row(self, sighting: Sighting, radios: tuple[Reception, ...], before: Row | None) -> Row:
         kinds = tuple(each.kind for each in sighting.adverts)
         return Row(
             address=sighting.address,
             address_kind=scan_view.address_kind(sighting.address, sighting.address_type),
             name=sighting.name or (before.name if before else None),
-            adapter=adapter,
-            signal_dbm=sighting.rssi,
+            radios=radios,
             heard=1 + (before.heard if before else 0),
             services=_joined(before.services if before else (), services_of(sighting)),
             adverts=_joined(before.adverts if before else (), kinds),
@@ -89,32 +104,65 @@ def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def run(
-    adapters: Sequence[str], seconds: float, survey: Survey, output: TextIO, *, is_json: bool
+    adapters: Sequence[str],
+    proxies: Ear,
+    seconds: float,
+    survey: Survey,
+    output: TextIO,
+    *,
+    is_json: bool,
 ) -> None:
     """Scan for some seconds (0 = until Ctrl-C), then leave the result on ``output``."""
-    asyncio.run(_run(adapters, seconds, survey, output, is_json=is_json))
+    asyncio.run(_run(adapters, proxies, seconds, survey, output, is_json=is_json))
 
 
 async def _run(
-    adapters: Sequence[str], seconds: float, survey: Survey, output: TextIO, *, is_json: bool
+    adapters: Sequence[str],
+    proxies: Ear,
+    seconds: float,
+    survey: Survey,
+    output: TextIO,
+    *,
+    is_json: bool,
 ) -> None:
     live = scan_view.LiveTable(output) if output.isatty() and not is_json else None
     loop = asyncio.get_running_loop()
-    stop, started_s = asyncio.Event(), loop.time()
+    stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        heard_by = await _listen(stack, adapters, survey)
-        while not stop.is_set():
+        heard_by, troubles = await _listen(stack, adapters, survey)
+        await stack.enter_async_context(proxies.listening(survey.sighted))
+        began_s = started_s = loop.time()
+        while not stop.is_set() and (heard_by or not proxies.is_deaf):
+            if not proxies.is_settled and loop.time() - began_s < SETTLE_S:
+                started_s = loop.time()
             left_s = seconds - (loop.time() - started_s) if seconds else REFRESH_S
             if left_s <= 0:
                 break
             if live is not None:
                 live.show(survey.rows())
             await _stopped(stop, min(left_s, REFRESH_S))
-    rows = survey.rows()
+        heard_by += proxies.radios
+        troubles += proxies.troubles()
+    if not heard_by:
+        raise TransportError("; ".join(troubles))
+    _show(survey.rows(), heard_by, loop.time() - started_s, output, live, is_json=is_json)
+    for trouble in troubles:
+        sys.stderr.write(f"wardlight-edge: {trouble}\n")
+
+
+def _show(
+    rows: Sequence[Row],
+    heard_by: Sequence[str],
+    seconds: float,
+    output: TextIO,
+    live: scan_view.LiveTable | None,
+    *,
+    is_json: bool,
+) -> None:
     if is_json:
-        output.write(scan_view.document(heard_by, loop.time() - started_s, rows) + "\n")
+        output.write(scan_view.document(heard_by, seconds, rows) + "\n")
     elif live is not None:
         live.show(rows, is_last=True)
     else:
@@ -131,10 +179,10 @@ async def _stopped(stop: asyncio.Event, wait_s: float) -> None:
 
 async def _listen(
     stack: AsyncExitStack, adapters: Sequence[str], survey: Survey
-) -> tuple[str, ...]:
-    """Listen on each adapter that can; TransportError when none can."""
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Listen on each adapter that can; those, and why the others cannot."""
     listening: list[str] = []
-    troubles: list[TransportError] = []
+    troubles: list[str] = []
     for adapter in adapters:
         taker = _taker(survey, adapter)
         try:
@@ -143,17 +191,13 @@ async def _listen(
             troubles.append(_explained(adapter, error))
         else:
             listening.append(adapter)
-    if not listening:
-        raise troubles[0]
-    for trouble in troubles:
-        sys.stderr.write(f"wardlight-edge: {trouble}\n")
-    return tuple(listening)
+    return tuple(listening), tuple(dict.fromkeys(troubles))
 
 
 def _taker(survey: Survey, adapter: str) -> Callable[[Sighting], None]:
     return lambda sighting: survey.sighted(sighting, adapter)
 
 
-def _explained(adapter: str, error: BleError) -> TransportError:
+def _explained(adapter: str, error: BleError) -> str:
     advice = _ADVICE.get(error.trouble)
-    return TransportError(f"{adapter}: {error}" if advice is None else advice.format(adapter))
+    return f"{adapter}: {error}" if advice is None else advice.format(adapter)

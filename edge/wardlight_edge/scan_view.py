@@ -36,9 +36,18 @@ SERVICES: Final = {
 }
 """Names of the services that devices here measure with."""
 
-_HEADINGS: Final = ("name", "address", "kind", "signal", "heard", "services", "profile", "")
-_WIDEST: Final = (28, 17, 9, 8, 9, 34, 38, 8)
+_HEADINGS: Final = (
+    "name", "address", "kind", "signal", "radio", "heard", "services", "profile", ""
+)  # fmt: skip
+_WIDEST: Final = (28, 17, 9, 8, 20, 9, 34, 38, 8)
 _RANDOM: Final = {0b11: "static", 0b01: "private", 0b00: "non-res."}
+
+
+class Reception(msgspec.Struct, frozen=True):
+    """How well one radio hears a device."""
+
+    radio: str
+    signal_dbm: int
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +55,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     address_kind  public; static (random, but lasting); private or non-res.: it changes, so that
                   the device cannot be enrolled by it
+    radios        those that have heard it lately, the best first: adapters, and "proxy NAME"
     heard         advertisements that were told
     age_s         seconds since the last of them
     """
@@ -53,14 +63,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     address_kind: str
     name: str | None
-    adapter: str
-    signal_dbm: int
+    radios: tuple[Reception, ...]
     heard: int
     services: tuple[str, ...]
     adverts: tuple[str, ...]
     profiles: tuple[str, ...]
     is_enrolled: bool
     age_s: float = 0.0
+
+    @property
+    def adapter(self) -> str:
+        """The radio that hears it best."""
+        return self.radios[0].radio
+
+    @property
+    def signal_dbm(self) -> int:
+        """How well that radio hears it."""
+        return self.radios[0].signal_dbm
 
     def aged(self, age_s: float) -> "Row":
         """The same with its age."""
@@ -87,8 +106,13 @@ def document(adapters: Sequence[str], seconds: float, rows: Sequence[Row]) -> st
 
 
 def _described(row: Row) -> dict[str, object]:
-    services = [{"uuid": uuid, "name": SERVICES.get(uuid)} for uuid in row.services]
-    return {**msgspec.structs.asdict(row), "services": services}
+    return {
+        **msgspec.structs.asdict(row),
+        "adapter": row.adapter,
+        "signal_dbm": row.signal_dbm,
+        "radios": [msgspec.structs.asdict(each) for each in row.radios],
+        "services": [{"uuid": uuid, "name": SERVICES.get(uuid)} for uuid in row.services],
+    }
 
 
 def table(rows: Sequence[Row]) -> list[str]:
@@ -112,9 +136,10 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.address,
         row.address_kind,
         f"{row.signal_dbm} dBm",
+        _and_more(tuple(each.radio for each in row.radios)),
         f"{row.age_s:.0f} s ago" if row.age_s >= 1 else "now",
         ", ".join(_service(uuid) for uuid in row.services) or "-",
-        _profiles(row.profiles),
+        _and_more(row.profiles),
         "enrolled" if row.is_enrolled else "",
     )
 
@@ -123,7 +148,7 @@ def _service(uuid: str) -> str:
     return SERVICES.get(uuid) or uuid.partition("-")[0]
 
 
-def _profiles(names: tuple[str, ...]) -> str:
+def _and_more(names: tuple[str, ...]) -> str:
     if not names:
         return "-"
     return names[0] if len(names) == 1 else f"{names[0]} +{len(names) - 1}"

@@ -1,13 +1,19 @@
 """``wardlight-edge scan``: who advertises near this gateway."""
 
 import argparse
+import logging
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wardlight_edge.cli.arguments import DEFAULT_CONFIG, Commands
-from wardlight_edge.config import BleSettings, Settings, load
+from wardlight_edge.config import BleSettings, ProxySettings, Settings, load
+from wardlight_shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    from wardlight_edge.scan_proxies import Ear
 
 SECONDS: Final = 15.0
 
@@ -18,14 +24,21 @@ def add(commands: Commands) -> None:
     sub = commands.add_parser("scan", help=text, description=text)
     sub.add_argument(
         "--config", type=Path, metavar="FILE",
-        help=f"settings file: profiles, adapters and enrolled devices (default: {DEFAULT_CONFIG}, "
-        "where it is there)",
+        help="settings file: profiles, radios and enrolled devices "
+        f"(default: {DEFAULT_CONFIG}, where it is there)",
     )  # fmt: skip
     sub.add_argument(
         "--seconds", type=_seconds, default=SECONDS, metavar="N",
         help=f"how long to listen; 0 = until Ctrl-C (default: {SECONDS:g})",
     )  # fmt: skip
-    sub.add_argument("--adapter", action="append", metavar="hciX", help="may be given again")
+    sub.add_argument(
+        "--adapter", action="append", metavar="hciX", default=[],
+        help="listen with this adapter; may be given again (default: all radios of the settings)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--proxy", action="append", metavar="NAME", default=[],
+        help="listen through this ESPHome proxy of the settings; may be given again",
+    )  # fmt: skip
     sub.add_argument("--json", action="store_true", help="print one JSON document at the end")
     sub.set_defaults(command=_scan)
 
@@ -36,11 +49,55 @@ def _scan(options: argparse.Namespace) -> int:
     settings = _settings(options.config)
     known = {} if settings is None else profiles.load_all(settings.profiles_dir)
     survey = scan.Survey(known, _enrolled(settings), time.monotonic)
-    adapters = options.adapter or (settings.ble if settings else BleSettings()).adapters
-    scan.run(
-        list(dict.fromkeys(adapters)), options.seconds, survey, sys.stdout, is_json=options.json
-    )
+    ble = settings.ble if settings else BleSettings()
+    adapters, proxies = _radios(options, ble)
+    if not adapters and not proxies:
+        raise ConfigError("the settings name no adapter and no proxy: give --adapter hciX")
+    # What the libraries report would stand in the table; what a person must know is said after it.
+    logging.getLogger().addHandler(logging.NullHandler())
+    scan.run(adapters, _ear(proxies), options.seconds, survey, sys.stdout, is_json=options.json)
     return 0
+
+
+def _radios(
+    options: argparse.Namespace, ble: BleSettings
+) -> tuple[list[str], Sequence[ProxySettings]]:
+    """Those that were asked for, or else all of the settings that can be used."""
+    if options.adapter or options.proxy:
+        return list(dict.fromkeys(options.adapter)), _named(options.proxy, ble)
+    adapters, proxies = list(dict.fromkeys(ble.adapters)), ble.proxies
+    try:
+        _check_extra(proxies)
+    except ConfigError as error:
+        if not adapters:
+            raise
+        sys.stderr.write(f"wardlight-edge: only adapters are listened to. {error}\n")
+        proxies = ()
+    return adapters, proxies
+
+
+def _named(names: Sequence[str], ble: BleSettings) -> Sequence[ProxySettings]:
+    known = {proxy.name: proxy for proxy in ble.proxies}
+    for name in names:
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise ConfigError(f"--proxy {name}: not a proxy of the settings, which name {there}")
+    proxies = [known[name] for name in dict.fromkeys(names)]
+    _check_extra(proxies)
+    return proxies
+
+
+def _check_extra(proxies: Sequence[ProxySettings]) -> None:
+    from wardlight_edge.transports.esphome_key import check_installed
+
+    if proxies:
+        check_installed()
+
+
+def _ear(proxies: Sequence[ProxySettings]) -> "Ear":
+    from wardlight_edge.scan_proxies import NoProxies, OwnProxies
+
+    return OwnProxies(proxies) if proxies else NoProxies()
 
 
 def _settings(file: Path | None) -> Settings | None:

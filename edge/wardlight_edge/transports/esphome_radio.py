@@ -17,9 +17,9 @@ from typing import Final
 from wardlight_edge.backoff import Backoff
 from wardlight_edge.config import ProxySettings
 from wardlight_edge.transports import ad_structures
-from wardlight_edge.transports.adverts import adverts_of
+from wardlight_edge.transports.adverts import adverts_of, short_uuid
 from wardlight_edge.transports.base import Moments, RadioState
-from wardlight_edge.transports.ble import Heard
+from wardlight_edge.transports.ble import Heard, Sighting
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_edge.transports.ble_roles import BleLink
 from wardlight_edge.transports.esphome_link import Opener, OpenProxy, Packet
@@ -31,6 +31,7 @@ LONGEST_RETRY_S: Final = 60.0
 SILENT: Final = (
     "forwards nothing: it has one listener, so no other program (Home Assistant) may use it"
 )
+_RANDOM: Final = 0x01  # 0 public, 1 random, 2 and 3 the same, resolved by the proxy's keys
 _logger = logging.getLogger(__name__)
 
 
@@ -41,6 +42,7 @@ class ProxyRadio:
     is_bonded  whether its bond with this address should be in the proxy
     heard      told each advertisement of the devices in ``wanted``
     changed    told that ``state`` has changed
+    sighted    told each advertisement of anybody, while somebody looks around
     """
 
     def __init__(
@@ -56,7 +58,8 @@ class ProxyRadio:
         changed: Callable[[], None],
         retry_s: float = FIRST_RETRY_S,
     ) -> None:
-        self.adapter = f"proxy {settings.name}"
+        self.adapter = radio_name(settings.name)
+        self.sighted: Callable[[Sighting], None] | None = None
         self._opener = opener
         self._wanted = wanted
         self._is_bonded = is_bonded
@@ -194,6 +197,8 @@ class ProxyRadio:
     def _on_packet(self, proxy: OpenProxy, packet: Packet) -> None:
         mono_ms = self._hearing.heard()
         self._hearing.reason = None
+        if self.sighted is not None:
+            self.sighted(sighting_of(packet))
         if packet.address not in self._wanted:
             return
         # A proxy does not tell whom it is bonded with; our own book does.
@@ -223,3 +228,20 @@ class ProxyRadio:
         if reason != self._hearing.reason:
             _logger.warning("proxy is not available", extra={"reason": reason})
         self._hearing.reason = reason
+
+
+def radio_name(proxy: str) -> str:
+    """What the radio is called beside the adapters, by the name of the proxy in the settings."""
+    return f"proxy {proxy}"
+
+
+def sighting_of(packet: Packet) -> Sighting:
+    """What a person who looks around sees of an advertisement."""
+    return Sighting(
+        packet.address,
+        "random" if packet.address_type & _RANDOM else "public",
+        ad_structures.name(packet.octets),
+        packet.rssi,
+        tuple(map(short_uuid, ad_structures.services(packet.octets))),
+        adverts_of(*ad_structures.read(packet.octets)),
+    )

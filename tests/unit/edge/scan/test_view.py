@@ -9,15 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardlight_edge import scan_view
-from wardlight_edge.scan import MOST_DEVICES, Survey
-from wardlight_edge.scan_view import LiveTable, Row, address_kind, document, printable, table
+from wardlight_edge.scan import LATELY_S, MOST_DEVICES, Survey
+from wardlight_edge.scan_view import (
+    LiveTable,
+    Reception,
+    Row,
+    address_kind,
+    document,
+    printable,
+    table,
+)
 from wardlight_edge.transports.adverts import Advert
 from wardlight_edge.transports.ble import Sighting
 
 
 def row(name: str | None = "cuff", address: str = "C0:00:00:00:00:01", **other: object) -> Row:
     values: dict[str, object] = {
-        "address_kind": "static", "adapter": "hci0", "signal_dbm": -60, "heard": 3,
+        "address_kind": "static", "radios": (Reception("hci0", -60),), "heard": 3,
         "services": ("0x1810", "0xABCD"), "adverts": (), "profiles": ("a", "b"),
         "is_enrolled": False, "age_s": 2.4,
     }  # fmt: skip
@@ -26,15 +34,28 @@ def row(name: str | None = "cuff", address: str = "C0:00:00:00:00:01", **other: 
 
 def test_a_row_says_who_how_well_and_what() -> None:
     heads, line = table([row()])
-    assert heads.split() == ["name", "address", "kind", "signal", "heard", "services", "profile"]
+    assert heads.split() == [
+        "name", "address", "kind", "signal", "radio", "heard", "services", "profile"
+    ]  # fmt: skip
     assert re.split(r" {2,}", line) == [
-        "cuff", "C0:00:00:00:00:01", "static", "-60 dBm", "2 s ago", "Blood Pressure, 0xABCD",
-        "a +1",
+        "cuff", "C0:00:00:00:00:01", "static", "-60 dBm", "hci0", "2 s ago",
+        "Blood Pressure, 0xABCD", "a +1",
     ]  # fmt: skip
     enrolled = table([row(None, is_enrolled=True, profiles=(), services=(), age_s=0.2)])[1]
     assert re.split(r" {2,}", enrolled)[0] == "-"
     assert enrolled.endswith("enrolled")
     assert "now" in enrolled
+
+
+def test_the_radio_that_hears_best_is_shown_and_the_others_are_counted() -> None:
+    heard = row(radios=(Reception("proxy hall", -50), Reception("hci0", -80)))
+    assert re.split(r" {2,}", table([heard])[1])[3:5] == ["-50 dBm", "proxy hall +1"]
+    (device,) = json.loads(document(["hci0", "proxy hall"], 1, [heard]))["devices"]
+    assert (device["adapter"], device["signal_dbm"]) == ("proxy hall", -50)
+    assert device["radios"] == [
+        {"radio": "proxy hall", "signal_dbm": -50},
+        {"radio": "hci0", "signal_dbm": -80},
+    ]
 
 
 def test_nobody_heard_is_said() -> None:
@@ -117,6 +138,17 @@ def test_what_is_said_once_is_kept_and_the_enrolled_come_first() -> None:
     assert (strong.signal_dbm, strong.age_s, strong.heard) == (-50, 2.0, 1)
     assert (weak.name, weak.adapter, weak.heard) == ("one", "hci1", 2)
     assert weak.adverts == ("manufacturer:0x0001",)
+
+
+def test_a_radio_that_has_not_heard_a_device_for_long_is_named_no_more() -> None:
+    clock = Moving()
+    survey = Survey({}, (), clock)
+    survey.sighted(seen("00:00:00:00:00:01", None, -40), "hci0")
+    survey.sighted(seen("00:00:00:00:00:01", None, -70), "proxy hall")
+    assert survey.rows()[0].radios == (Reception("hci0", -40), Reception("proxy hall", -70))
+    clock.now_s = LATELY_S + 1
+    survey.sighted(seen("00:00:00:00:00:01", None, -71), "proxy hall")
+    assert survey.rows()[0].radios == (Reception("proxy hall", -71),)
 
 
 def test_a_crowd_of_changing_addresses_is_bounded() -> None:

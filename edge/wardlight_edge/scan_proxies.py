@@ -1,0 +1,138 @@
+"""The ESPHome proxies of the settings as further radios of a scan.
+
+A proxy has one listener. Where no gateway runs, the scan is that; where one runs and uses its
+proxies, the scan asks it for what they hear.
+
+Errors  none: a proxy that does not hear says why in ``troubles``, and the scan goes on
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, Protocol
+
+from wardlight_edge.clock import SystemClock
+from wardlight_edge.config import ProxySettings
+from wardlight_edge.transports.ble import Sighting
+from wardlight_edge.transports.esphome_radio import SILENT, ProxyRadio, radio_name
+from wardlight_shared.errors import ConfigError
+
+SILENT_S: Final = 86_400.0  # whoever looks around may wait for a device as long as they like
+STOP_S: Final = 15.0
+Sighted = Callable[[Sighting, str], None]
+"""Told each advertisement, and by which radio."""
+
+
+class Ear(Protocol):
+    """Some proxies that are listened to."""
+
+    def listening(self, sighted: Sighted) -> AbstractAsyncContextManager[None]:
+        """Listen while the context lasts."""
+
+    @property
+    def radios(self) -> tuple[str, ...]:
+        """Those that hear now."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether each hears, or has said why not."""
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether each has said why it does not hear."""
+
+    def troubles(self) -> tuple[str, ...]:
+        """A sentence for each that does not hear."""
+
+
+class NoProxies:
+    """Nobody."""
+
+    radios: tuple[str, ...] = ()
+    is_settled = True
+    is_deaf = True
+
+    @asynccontextmanager
+    async def listening(self, sighted: Sighted) -> AsyncIterator[None]:
+        """Listen to nobody."""
+        del sighted
+        yield
+
+    def troubles(self) -> tuple[str, ...]:
+        """Nobody has any."""
+        return ()
+
+
+class OwnProxies:
+    """Proxies that the scan speaks with itself; needs the extra."""
+
+    def __init__(self, proxies: Sequence[ProxySettings]) -> None:
+        self._proxies = proxies
+        self._radios: list[ProxyRadio] = []
+        self._unusable: list[str] = []
+
+    @asynccontextmanager
+    async def listening(self, sighted: Sighted) -> AsyncIterator[None]:
+        """Connect to each, and keep connected."""
+        self._radios = [made for each in self._proxies if (made := self._made(each)) is not None]
+        for radio in self._radios:
+            radio.sighted = _taker(sighted, radio.adapter)
+        tasks = [asyncio.create_task(each.run(), name=each.adapter) for each in self._radios]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=STOP_S)
+
+    @property
+    def radios(self) -> tuple[str, ...]:
+        """Those that are connected, and without a trouble."""
+        return tuple(
+            each.adapter for each in self._radios if each.reason is None and each.state.is_scanning
+        )
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether each is connected, or has said why not."""
+        return all(each.state.is_scanning or each.reason is not None for each in self._radios)
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether each has said why it does not serve."""
+        return all(each.reason is not None for each in self._radios)
+
+    def troubles(self) -> tuple[str, ...]:
+        """Why proxies do not serve; of one that has told nothing at all, what that may mean."""
+        return (*self._unusable, *(text for each in self._radios if (text := _trouble(each))))
+
+    def _made(self, proxy: ProxySettings) -> ProxyRadio | None:
+        from wardlight_edge.transports.esphome import ProxyOpener
+
+        try:
+            opener = ProxyOpener(proxy)
+        except ConfigError as error:
+            self._unusable.append(f"{radio_name(proxy.name)}: {error}")
+            return None
+        return ProxyRadio(
+            proxy,
+            opener,
+            SystemClock(),
+            (),
+            silent_s=SILENT_S,
+            is_bonded=lambda _, __: False,
+            heard=lambda _: None,
+            changed=lambda: None,
+        )
+
+
+def _taker(sighted: Sighted, radio: str) -> Callable[[Sighting], None]:
+    return lambda sighting: sighted(sighting, radio)
+
+
+def _trouble(radio: ProxyRadio) -> str | None:
+    state = radio.state
+    if state.reason is not None or state.last_advertisement_mono_ms is not None:
+        return state.reason
+    return f"{radio.adapter} {SILENT if state.is_scanning else 'has not answered yet'}"
