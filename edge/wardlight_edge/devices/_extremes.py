@@ -1,28 +1,95 @@
 """Many values a second to few: the median, and the lowest and the highest where they differ. Pure.
 
-A short fall within a second is in the store, and in the minimum of its minute, though one value a
-second is. What is given out was shown by the device as it stands: the pairs are never mixed.
+What Contec, Nonin and Berry lines do with the frames or packets of a second. A short fall within
+a second is in the store, and in the minimum of its minute, though one value a second is. The
+lowest and the highest are given out as the device showed them, with the number that stood beside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
+from typing import NamedTuple
 
-Pair = tuple[int, int]
+from wardlight_edge.devices._base import Frame, Samples
+from wardlight_shared.model import Reading
+
+Columns = tuple[Sequence[int], Sequence[int]]
+"""Two numbers of each frame of a second, as they were sent."""
+
+NoValues = tuple[Container[int], Container[int]]
+"""For each column the numbers that are none."""
 
 
-def median(values: Sequence[int]) -> int:
-    """The lower median: one that was shown. ``values``: at least one."""
-    return sorted(values)[(len(values) - 1) // 2]
+class Reduced(NamedTuple):
+    """A second of two numbers.
 
-
-def extremes(shown: Sequence[Pair], middle: Pair) -> tuple[list[Pair], list[Pair]]:
-    """The pairs in which a number is the lowest or highest, and is not the one of ``middle``.
-
-    In order; the first list holds those before the first number of ``middle`` was shown.
+    middle  the lower median of each number by itself: one that was shown; None without a value
+    before  places at which one of them is lowest or highest and is not its median, in order, that
+            lie before the median was shown
+    after   those behind
     """
+
+    middle: tuple[int | None, int | None]
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
+
+
+def frame(
+    columns: Columns,
+    none: NoValues,
+    readings: Callable[[int, int], tuple[Reading, ...]],
+    samples: tuple[Samples, ...],
+) -> Frame:
+    """Make the Frame of a second of one or more frames; ``readings`` are those of two numbers.
+
+    A number without a value all second long is the last one that was sent.
+    """
+    found = reduced(columns, none)
+    first, second = (
+        column[-1] if number is None else number
+        for number, column in zip(found.middle, columns, strict=True)
+    )
+
+    def shown(places: tuple[int, ...]) -> tuple[tuple[Reading, ...], ...]:
+        return tuple(readings(columns[0][at], columns[1][at]) for at in places)
+
+    return Frame(readings(first, second), samples, shown(found.before), shown(found.after))
+
+
+def reduced(columns: Columns, none: NoValues) -> Reduced:
+    """Reduce two columns of one length, at least 1."""
+    middle = tuple(map(_median, columns, none))
+    first, second = middle
     places: set[int] = set()
-    for numbers, usual in zip(zip(*shown, strict=True), middle, strict=False):
-        found = {min(numbers), max(numbers)} - {usual}
-        places |= {numbers.index(extreme) for extreme in found}
-    centre = next((at for at, pair in enumerate(shown) if pair[0] == middle[0]), 0)
-    before = [shown[at] for at in sorted(places) if at < centre]
-    return before, [shown[at] for at in sorted(places) if at >= centre]
+    for column, usual, never in zip(columns, middle, none, strict=True):
+        if usual is not None and column.count(usual) < len(column):
+            places |= _extremes(column, usual, never)
+    if not places:
+        return Reduced((first, second))
+    centre = _shown_at(columns, (first, second))
+    ordered = sorted(places)
+    before = tuple(place for place in ordered if place < centre)
+    return Reduced((first, second), before, tuple(ordered[len(before) :]))
+
+
+def _median(column: Sequence[int], none: Container[int]) -> int | None:
+    """The lower median of what is a value."""
+    if column.count(column[0]) == len(column):
+        return None if column[0] in none else column[0]
+    values = sorted(number for number in column if number not in none)
+    return values[(len(values) - 1) // 2] if values else None
+
+
+def _extremes(column: Sequence[int], usual: int, none: Container[int]) -> set[int]:
+    """Where the lowest and the highest value, other than the usual one, are shown first."""
+    values = {number for number in column if number not in none}
+    return {column.index(extreme) for extreme in {min(values), max(values)} - {usual}}
+
+
+def _shown_at(columns: Columns, middle: tuple[int | None, int | None]) -> int:
+    """Where the median was shown: both numbers of it, else the first that is a value."""
+    pairs = list(zip(*columns, strict=True))
+    if middle in pairs:
+        return pairs.index(middle)
+    column, usual = next(
+        (column, usual) for column, usual in zip(columns, middle, strict=True) if usual is not None
+    )
+    return column.index(usual)

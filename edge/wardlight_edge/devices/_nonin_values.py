@@ -15,6 +15,9 @@ _PULSE_MISSING: Final = 511
 _SPO2_MISSING: Final = 127
 _SPO2_FULL: Final = 100
 
+NO_VALUES: Final = (frozenset((0, *range(_SPO2_FULL + 1, 128))), frozenset((0, _PULSE_MISSING)))
+"""SpO2, pulse rate: numbers that are none, as ``_extremes.reduced`` takes them."""
+
 
 @lru_cache(maxsize=4096)
 def readings(spo2: int, pulse: int, flags: int) -> tuple[Reading, ...]:

@@ -5,9 +5,11 @@ In      49535343-1E4D-4BD9-BA61-23C647249616, frames of 5 octets, 100 a second, 
         1: b3-0 signal strength, b4 no signal, b5 probe unplugged, b6 beat; 2: pleth, 7 bit;
         3: b3-0 bar, b4 no finger, b5 searching, b6 pulse rate bit 7; 4: pulse rate bits 6-0;
         5: SpO2. The assembler joins whole seconds
-Out     spo2 in % and pulse_rate_oximeter in /min of the last frame of a value, with the status of
-        all its frames as flags; the pleth as Samples. SpO2 127 and pulse rate 255 are
-        NOT_MEASURED; without a finger both are SENSOR_OFF
+Out     median spo2 in % and pulse_rate_oximeter in /min of the frames of a value that see a finger,
+        what was shown lowest and highest where it differs (Frame.before, Frame.after; _extremes),
+        with the status of all its frames as flags; the pleth as Samples. SpO2 127 and pulse rate
+        255 are NOT_MEASURED, SpO2 over 100 is INVALID: neither counts. Without a finger all along
+        both are SENSOR_OFF
 Errors  DecodeError: no whole frames, an octet of another place in a frame
 Source  BCI Protocol V1.2 (zh2x/BCI_Protocol); adafruit/
         Adafruit_CircuitPython_BLE_BerryMed_Pulse_Oximeter
@@ -15,9 +17,12 @@ Vectors tests/vectors/berry_bci.toml
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from struct import iter_unpack
 from typing import Final
 
 from wardlight_edge.devices._base import Frame, Samples
+from wardlight_edge.devices._extremes import frame
 from wardlight_edge.devices._gatt import decode_value
 from wardlight_edge.devices._oximetry import pulse_rate, saturation
 from wardlight_edge.devices._seconds import Seconds, first_of
@@ -29,8 +34,10 @@ _FRAME: Final = 5
 _RATE: Final = 100
 _SYNC: Final = 0x80
 _NO_FINGER: Final = 0x10
+_PULSE_BIT_7: Final = 0x40
 _SPO2_MISSING: Final = 127
 _PULSE_MISSING: Final = 255
+_NO_VALUES: Final = (bytes((0, *range(101, 128))), bytes((0, _PULSE_MISSING)))
 
 # (octet of the frame, bit, flag)
 _STATUS: Final = (
@@ -41,21 +48,32 @@ _STATUS: Final = (
 )
 
 
-def _readings(value: bytes) -> tuple[Reading, ...]:
+def _frame(value: bytes) -> Frame:
     _check(value)
     flags = 0
     for place, bit, flag in _STATUS:
         if any(octet & bit for octet in value[place::_FRAME]):
             flags |= int(flag)
-    _, _, bar, low, spo2 = value[-_FRAME:]
-    reason = Absent.SENSOR_OFF if bar & _NO_FINGER else None
+    sent = [
+        (spo2, (bar & _PULSE_BIT_7) << 1 | low, bar & _NO_FINGER)
+        for _, _, bar, low, spo2 in iter_unpack("5B", value)
+    ]
+    seen = [(spo2, pulse) for spo2, pulse, is_off in sent if not is_off]
+    if not seen:
+        spo2, pulse, _ = sent[-1]
+        return Frame(_numbers(spo2, pulse, flags, Absent.SENSOR_OFF), (_pleth(value),))
+    columns = [spo2 for spo2, _ in seen], [pulse for _, pulse in seen]
+
+    return frame(columns, _NO_VALUES, partial(_numbers, flags=flags), (_pleth(value),))
+
+
+@lru_cache(maxsize=1024)
+def _numbers(
+    spo2: int, pulse: int, flags: int, reason: Absent | None = None
+) -> tuple[Reading, ...]:
     found = (
         ("spo2", saturation(spo2, _SPO2_MISSING, reason), "%"),
-        (
-            "pulse_rate_oximeter",
-            pulse_rate((bar & 0x40) << 1 | low, _PULSE_MISSING, reason),
-            "/min",
-        ),
+        ("pulse_rate_oximeter", pulse_rate(pulse, _PULSE_MISSING, reason), "/min"),
     )
     return tuple(
         Reading(metric, number, unit, raw, raw_unit, flags=flags)
@@ -63,21 +81,27 @@ def _readings(value: bytes) -> tuple[Reading, ...]:
     )
 
 
+def _pleth(value: bytes) -> Samples:
+    pleth = value[1::_FRAME]
+    octets = bytes(octet for sample in pleth for octet in (sample, 0))
+    return Samples("pleth_waveform", "1", _RATE * 1000, first_of(len(pleth), _RATE), 0, octets)
+
+
+def _readings(value: bytes) -> tuple[Reading, ...]:
+    return _frame(value).readings
+
+
 CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {_STREAM: _readings}
 
 
 def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
-    """Decode whole frames, at least one."""
+    """Decode whole frames, at least one: their median."""
     return decode_value(CHARACTERISTICS, characteristic, value)
 
 
 def decode_frame(characteristic: str, value: bytes) -> Frame:
-    """Decode whole frames with their pleth."""
-    readings = decode(characteristic, value)
-    pleth = value[1::_FRAME]
-    octets = bytes(octet for sample in pleth for octet in (sample, 0))
-    first = first_of(len(pleth), _RATE)
-    return Frame(readings, (Samples("pleth_waveform", "1", _RATE * 1000, first, 0, octets),))
+    """Decode whole frames with their pleth; those of a second are reduced."""
+    return decode_value({_STREAM: _frame}, characteristic, value)
 
 
 def assembler() -> "BciAssembler":

@@ -9,9 +9,9 @@ In      60 frames a second:
              b7 of strength or of the wave (second byte E1, E2) means: not valid. It sends after
              the command A1 (the profile's ``start``); other packets are passed over
 Out     one Frame a second: median SpO2 in % and pulse rate in /min of the frames that are valid,
-        what was shown lowest and highest where it differs (Frame.before, Frame.after), the pleth
-        as Samples (unit 1, 0 to 127). Without a valid frame SENSOR_OFF where the finger is out,
-        else NOT_MEASURED. SpO2 0, 127 and over 100, pulse rate 0 and 255 are no values
+        what was shown lowest and highest where it differs (Frame.before, Frame.after; _extremes),
+        the pleth as Samples (unit 1, 0 to 127). Without a valid frame SENSOR_OFF where the finger
+        is out, else NOT_MEASURED. SpO2 0, 127 and over 100, pulse rate 0 and 255 are no values
 Errors  none from bytes: damaged frames are counted; ConfigError: an option other than
         ``data_format`` "bci" or "v46"
 Source  handbook of atbrask/CMS50Dplus (layout of the first), captures in a public flow controller
@@ -21,12 +21,12 @@ Vectors tests/vectors/serial_contec.toml
 
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from struct import iter_unpack
 from typing import Final
 
 from wardlight_edge.devices._base import Frame, FramerCounts, Options, Samples
-from wardlight_edge.devices._extremes import Pair, extremes, median
+from wardlight_edge.devices._extremes import frame
 from wardlight_edge.devices._sync_bit import HIGH, LOW, Second, Seconds, SyncBitFramer
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import Absent, DeviceInfo, Flag, Reading
@@ -90,10 +90,12 @@ class ContecFramer:
     def _report(self, second: Second) -> Frame:
         octets = b"".join(run for _, run in second.runs)
         spo2, pulse, flags = _bci(octets) if self._is_bci else _v46(octets)
-        found = _median(spo2, _NO_SPO2), _median(pulse, _NO_PULSE)
-        readings = _readings(*found, flags, is_out=bool(flags & _OFF) and not spo2)
-        before, after = _extremes(spo2, pulse, found, flags)
-        return Frame(readings, tuple(self._samples(second)), before, after)
+        samples = tuple(self._samples(second))
+        if not spo2:
+            reason = Absent.SENSOR_OFF if flags & _OFF else Absent.NOT_MEASURED
+            return Frame(_readings(0, 0, flags, reason), samples)
+        columns, none = (spo2, pulse), (_NO_SPO2, _NO_PULSE)
+        return frame(columns, none, partial(_readings, flags=flags), samples)
 
     def _samples(self, second: Second) -> Iterator[Samples]:
         for first, run in second.runs:
@@ -165,42 +167,13 @@ def _v46(octets: bytes) -> _Columns:
     return bytes(spo2 for spo2, _ in valid), bytes(pulse for _, pulse in valid), flags
 
 
-def _median(column: bytes, none: bytes) -> int | None:
-    """The lower median of what is a value: one that was shown; None without any."""
-    values = column.translate(None, none)
-    return median(values) if values else None
-
-
-def _extremes(
-    spo2: bytes, pulse: bytes, found: tuple[int | None, int | None], flags: int
-) -> tuple[tuple[tuple[Reading, ...], ...], tuple[tuple[Reading, ...], ...]]:
-    """What was shown besides the median, of the frames in which both numbers are values."""
-    middle_spo2, middle_pulse = found
-    is_steady = not spo2.strip(spo2[:1]) and not pulse.strip(pulse[:1])
-    if is_steady or middle_spo2 is None or middle_pulse is None:
-        return (), ()
-    shown = [
-        pair
-        for pair in zip(spo2, pulse, strict=True)
-        if pair[0] not in _NO_SPO2 and pair[1] not in _NO_PULSE
-    ]
-    if not shown:
-        return (), ()
-    before, after = extremes(shown, (middle_spo2, middle_pulse))
-    return _pairs(before, flags), _pairs(after, flags)
-
-
-def _pairs(pairs: list[Pair], flags: int) -> tuple[tuple[Reading, ...], ...]:
-    return tuple(_readings(*pair, flags, is_out=False) for pair in pairs)
-
-
 @lru_cache(maxsize=4096)
 def _readings(
-    spo2: int | None, pulse: int | None, flags: int, *, is_out: bool
+    spo2: int, pulse: int, flags: int, none: Absent = Absent.NOT_MEASURED
 ) -> tuple[Reading, ...]:
-    none = Absent.SENSOR_OFF if is_out else Absent.NOT_MEASURED
-    rate = none if pulse is None else Decimal(pulse)
+    saturation = none if spo2 in _NO_SPO2 else Decimal(spo2)
+    rate = none if pulse in _NO_PULSE else Decimal(pulse)
     return (
-        Reading("spo2", none if spo2 is None else Decimal(spo2), "%", flags=flags),
+        Reading("spo2", saturation, "%", flags=flags),
         Reading("pulse_rate_oximeter", rate, "/min", flags=flags),
     )

@@ -7,9 +7,10 @@ In      the byte stream of a line, 9600 8N1, 75 frames of 5 bytes a second:
         b2-1 perfusion (2 red, 3 yellow, 1 green), b0 first frame of a packet
         a packet is 25 frames, 3 a second; the value of frame 1 is pulse rate bits 8 and 7, of
         frame 2 bits 6 to 0, of frame 3 SpO2 (4-beat averages)
-Out     one Frame a second: spo2 in % and pulse_rate_oximeter in /min of the last whole packet,
+Out     one Frame a second: median spo2 in % and pulse_rate_oximeter in /min of its whole packets,
+        what was shown lowest and highest where it differs (Frame.before, Frame.after; _extremes),
         with the status of all frames of that second as flags, and the pleth as Samples.
-        SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID
+        SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID: neither counts
         A packet with a damaged frame gives nothing; its time is a gap between the Samples
 Errors  none from bytes on a line: damaged frames are counted (FramerCounts); DecodeError from
         ``decode_bytes``; ConfigError for an option
@@ -20,12 +21,13 @@ Vectors tests/vectors/serial_nonin.toml
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from struct import iter_unpack
 from typing import Final
 
 from wardlight_edge.devices import _nonin_values, serial_nonin_df8
 from wardlight_edge.devices._base import Frame, FramerCounts, Options, Samples
+from wardlight_edge.devices._extremes import frame
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import DeviceInfo, Flag, Reading
 
@@ -41,6 +43,7 @@ _LOOKAHEAD: Final = (_FRAME - 1) + _CHAIN * _FRAME
 _START: Final = 0x01
 _ALWAYS_SET: Final = 0x80
 _VALUE_AT: Final = 3
+_SPO2_AT: Final = 2 * _FRAME + _VALUE_AT  # the value of the third frame
 _PERFUSION: Final = 0b110
 _PERFUSION_RED: Final = 0b100
 _IS_FIRST: Final = bytes(status & 1 for status in range(256))  # table for bytes.translate
@@ -220,10 +223,10 @@ class NoninFramer:
     def _report(self, packets: list[bytes | None]) -> Frame:
         whole = [packet for packet in packets if packet is not None]
         statuses = frozenset(b"".join(whole)[self._status_at :: _FRAME])
-        pulse_high, pulse_low, spo2 = whole[-1][_VALUE_AT : 3 * _FRAME : _FRAME]
-        pulse = (pulse_high & 0b11) << 7 | pulse_low & 0x7F
-        readings = _nonin_values.readings(spo2 & 0x7F, pulse, _flags(statuses))
-        return Frame(readings, tuple(self._samples(packets)))
+        columns = [packet[_SPO2_AT] & 0x7F for packet in whole], [_pulse(each) for each in whole]
+        readings = partial(_nonin_values.readings, flags=_flags(statuses))
+        samples = tuple(self._samples(packets))
+        return frame(columns, _nonin_values.NO_VALUES, readings, samples)
 
     def _samples(self, packets: list[bytes | None]) -> Iterator[Samples]:
         """Yield one Samples for each unbroken run of packets."""
@@ -245,6 +248,11 @@ class NoninFramer:
             samples[0::2] = frames[2::_FRAME]
         origin = 1 << 15 if self._is_format_7 else 0
         return Samples("pleth_waveform", "1", _RATE_MHZ, first, origin, bytes(samples))
+
+
+def _pulse(packet: bytes) -> int:
+    """Pulse rate of a packet: bits 8 and 7 in its first frame, the others in its second."""
+    return (packet[_VALUE_AT] & 0b11) << 7 | packet[_VALUE_AT + _FRAME] & 0x7F
 
 
 @lru_cache(maxsize=1024)

@@ -131,7 +131,6 @@ class GattDecoding:
         if octets is None:
             return ()
         frame = self._frame(arrival.channel, octets)
-        check_numbers(frame.readings)
         samples = frame.samples if self._keeps_waveform else ()
         if not frame.readings and not samples:
             return ()
@@ -139,7 +138,7 @@ class GattDecoding:
             reading.time is None for reading in frame.readings
         )
         joined = None if self._assembler is None else octets
-        return [Values(frame.readings, is_stream, samples, joined)]
+        return list(_values(frame, samples, is_stream, joined))
 
     def restart(self) -> None:
         """Forget a value that was begun; the site is a device's for its life."""
@@ -209,12 +208,17 @@ class SerialDecoding:
         return self._damaged - before
 
     def _values(self, frame: Frame) -> Iterator[Values]:
-        """What a second showed, in its order: the samples go with its median."""
-        for readings in (*frame.before, frame.readings, *frame.after):
-            check_numbers(readings)
-            is_median = readings is frame.readings
-            samples = frame.samples if is_median and self._keeps_waveform else ()
-            yield Values(readings, self._is_stream, samples)
+        return _values(frame, frame.samples if self._keeps_waveform else (), self._is_stream, None)
+
+
+def _values(
+    frame: Frame, samples: tuple[Samples, ...], is_stream: bool, joined: bytes | None
+) -> Iterator[Values]:
+    """What a second showed, in its order: the samples go with its median."""
+    for readings in (*frame.before, frame.readings, *frame.after):
+        check_numbers(readings)
+        is_median = readings is frame.readings
+        yield Values(readings, is_stream, samples if is_median else (), joined)
 
 
 def _assembler_of(decoder: GattDecoder) -> Assembler | None:

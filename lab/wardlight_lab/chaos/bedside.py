@@ -3,6 +3,10 @@
 Real bytes at the real pace (Nonin data formats 2 and 7, three packets a second). The values count:
 each packet tells another pair of SpO2 and pulse rate for four minutes, so that a stored sample
 names the packet it came from.
+
+The product reduces a second to its median, its lowest and its highest. From each packet to the
+next both numbers rise or both fall, so of three packets the median is one, and the lowest and the
+highest are the other two: every packet that is whole leaves a sample of its own.
 """
 
 import asyncio
@@ -19,10 +23,10 @@ from wardlight_lab.demo.ward import DemoDevice
 from wardlight_lab.serialport import Format, Oximetry, Player, PtyPort, packet
 from wardlight_lab.serialport.nonin import FRAMES_A_PACKET
 
-PACKETS_A_SAMPLE: Final = 3
+PACKETS_A_SECOND: Final = 3
 PAIRS: Final = 700
 _SPO2_STEPS: Final = 10
-_PULSE_FROM: Final = 50
+_PULSE_TO: Final = 119
 _FLAT: Final = tuple(range(20_000, 20_000 + 400 * FRAMES_A_PACKET, 400))
 
 
@@ -41,14 +45,17 @@ class BedSpec:
         return f"serial:{self.name}"
 
     @property
-    def packets_a_sample(self) -> int:
-        """The product makes one sample of three packets, a second."""
-        return PACKETS_A_SAMPLE
+    def packets_a_second(self) -> int:
+        """The product gives out what it hears a second at a time."""
+        return PACKETS_A_SECOND
 
     def values(self, number: int) -> tuple[int, int]:
-        """SpO2 and pulse rate of a packet: another pair for each of PAIRS packets."""
+        """SpO2 and pulse rate of a packet: another pair for each of PAIRS packets.
+
+        SpO2 rises by 1 up to its highest and falls back to its lowest, with the pulse rate by 1.
+        """
         place = number % PAIRS
-        return self.spo2_from + place % _SPO2_STEPS, _PULSE_FROM + place // _SPO2_STEPS
+        return self.spo2_from + place % _SPO2_STEPS, _PULSE_TO - place // _SPO2_STEPS
 
 
 SHORT_BLOCKS: Final = "chaos-oximeter"

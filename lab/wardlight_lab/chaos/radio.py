@@ -45,7 +45,7 @@ class RadioOximeter:
 
     entries: Sequence[Entry]
     name: str = "radio oximeter"
-    packets_a_sample: int = 1
+    packets_a_second: int = 1
 
     def values(self, number: int) -> Values:
         """SpO2 and pulse rate of a notification."""

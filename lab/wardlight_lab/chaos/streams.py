@@ -1,8 +1,10 @@
 """Judging the streams of the real gateway: what was sent against samples and gaps in the store.
 
-A stored sample stands for all packets of its second. Every packet that was sent must be in a
-stored sample or lie in a named gap; no gap may cover a stored sample, and each kill of the gateway
-must lie in a gap of cause "restart".
+The gateway gives out a second at a time, reduced to what its device showed lowest, in the middle
+and highest; the senders count so that none of their packets is left out of that (bedside.py).
+Every packet that was sent must be a stored sample of its own, once, or lie in a named gap; the
+samples must stand in the order of their sending; no gap may cover a stored sample, and each kill
+of the gateway must lie in a gap of cause "restart".
 
 A kill may fall between the COMMIT of a block and the note of it: then the gap begins one block too
 early, which the gateway's design allows (sessions/open_streams.py). That must stay rare, and it is
@@ -20,7 +22,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 
 SAMPLE_MS: Final = 1000
-_FIRST_SAMPLES: Final = 2
+_FIRST_SECONDS: Final = 2
 _FAR_MS: Final = 60_000  # equal values so far apart are those of another packet
 _CLOCK_MS: Final = 300  # of the kill's own time, and of a gap's resolved time
 _CAUSE_OF_A_KILL: Final = "restart"
@@ -53,8 +55,8 @@ class Sender(Protocol):
         """Its name in what is said of it."""
 
     @property
-    def packets_a_sample(self) -> int:
-        """Packets of which the product makes one sample; the last one gives the values."""
+    def packets_a_second(self) -> int:
+        """Packets that the product gives out together, dated when the last of them is whole."""
 
     def values(self, number: int) -> Values:
         """What a packet tells."""
@@ -83,7 +85,7 @@ class Gap(NamedTuple):
 
 @dataclass(slots=True)
 class StreamVerdict:
-    """One or more streams. Packets: a third of a second each; samples: a second each.
+    """One or more streams. A packet is a third of a second of a line, and a sample of the store.
 
     sent            packets sent while the gateway could know the stream
     stored          of these, in a stored sample
@@ -91,7 +93,8 @@ class StreamVerdict:
     unexplained     of these, in neither
     samples         rows of the store
     double          samples that the store has twice, or that no packet told
-    mistimed        samples further from their sending than their error bound says
+    mistimed        samples further from the second of their sending than their error bound says,
+                    or behind one that was sent later
     gaps            gaps by cause
     covered         stored samples that a gap covers by more than one sample
     early           gaps of cause "restart" over no more than one stored block, at their beginning
@@ -148,15 +151,14 @@ def judge_stream(
     """Compare one device's account with the store."""
     verdict = StreamVerdict(samples=len(stored), gaps=dict(Counter(gap.cause for gap in gaps)))
     told = _told(sender, packets, stored, verdict)
-    each = sender.packets_a_sample
-    first = _first_known(packets, _FIRST_SAMPLES * each)
-    covered_by = {number - back for number in told for back in range(each)}
+    each = sender.packets_a_second
+    first = _first_known(packets, _FIRST_SECONDS * each)
     last = max(told, default=-1)
     for place, packet in enumerate(packets):
         if place < first or last < packet.number <= last + each:
             continue
         verdict.sent += 1
-        if packet.number in covered_by:
+        if packet.number in told:
             verdict.stored += 1
         elif any(gap.covers(packet.wall_ms, SAMPLE_MS) for gap in gaps):
             verdict.in_named_gaps += 1
@@ -186,22 +188,31 @@ def _told(
     by_values: dict[Values, list[Packet]] = {}
     for packet in packets:
         by_values.setdefault(sender.values(packet.number), []).append(packet)
+    sent_ms = {packet.number: packet.wall_ms for packet in packets}
     told: set[int] = set()
-    for sample in stored:
+    latest = -1
+    for sample in sorted(stored, key=lambda one: one.time_ms):
         same = by_values.get((sample.spo2, sample.pulse), [])
-        candidates = [packet for packet in same if packet.number not in told]
-        nearest = min(candidates, key=lambda one: abs(one.wall_ms - sample.time_ms), default=None)
-        if nearest is None or abs(nearest.wall_ms - sample.time_ms) > _FAR_MS:
+        near = [
+            packet
+            for packet in same
+            if packet.number not in told and abs(packet.wall_ms - sample.time_ms) <= _FAR_MS
+        ]
+        if not near:
             verdict.double += 1
             _wrong(verdict, sender, f"sample at {sample.time_ms} told by no packet or twice")
             continue
-        told.add(nearest.number)
-        away_ms = abs(sample.time_ms - nearest.wall_ms)
-        if away_ms > sample.error_ms:
+        number = min(near, key=lambda one: abs(one.wall_ms - sample.time_ms)).number
+        told.add(number)
+        # Its second was whole with itself or with one of the next packets.
+        second = range(number, number + sender.packets_a_second)
+        away_ms = min(abs(sample.time_ms - sent_ms[one]) for one in second if one in sent_ms)
+        is_out_of_order = len(near) == 1 and number < latest
+        if away_ms > sample.error_ms or is_out_of_order:
             verdict.mistimed += 1
-            _wrong(
-                verdict, sender, f"sample at {sample.time_ms}: {away_ms} ms off, {sample.error_ms}"
-            )
+            what = f"{away_ms} ms off, {sample.error_ms}; {number} after {latest}"
+            _wrong(verdict, sender, f"sample at {sample.time_ms}: {what}")
+        latest = max(latest, number)
     return told
 
 

@@ -1,6 +1,8 @@
 """The framer against an independent reading of the same stream, cut and damaged at will."""
 
+from decimal import Decimal
 from itertools import pairwise
+from statistics import median_low
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,16 +85,30 @@ def test_a_whole_stream_is_read_exactly(data: st.DataObject, data_format: int) -
     assert framer.counts.damaged == 0
     assert len(frames) == len(packets) // 3
     for place, frame in enumerate(frames):
-        last = packets[3 * place + 2]
-        spo2, pulse = last[13], last[3] << 7 | last[8]
-        assert frame.readings[0].value == _saturation(spo2)
-        assert frame.readings[1].value == (Absent.NOT_MEASURED if pulse in (0, 511) else pulse)
+        shown = [(each[13], each[3] << 7 | each[8]) for each in packets[3 * place : 3 * place + 3]]
+        _check_second(frame, shown)
         (run,) = frame.samples
         second = b"".join(packets[3 * place : 3 * place + 3])
         assert [run.origin + word for word in memoryview(run.samples).cast("h")] == [
             second[at + 2] | (second[at + 1] << 8 if data_format == 7 else 0)
             for at in range(0, len(second), 5)
         ]
+
+
+def _check_second(frame: Frame, shown: list[tuple[int, int]]) -> None:
+    """The median of each number, and every packet that shows a number lowest or highest."""
+    values = (
+        [spo2 for spo2, _ in shown if 0 < spo2 <= 100],
+        [pulse for _, pulse in shown if pulse not in (0, 511)],
+    )
+    last = (_saturation(shown[-1][0]), Absent.NOT_MEASURED)
+    given = [tuple(each.value for each in r) for r in (*frame.before, frame.readings, *frame.after)]
+    for place, numbers in enumerate(values):
+        median = median_low(numbers) if numbers else last[place]
+        assert frame.readings[place].value == median
+        numbers_given = {each[place] for each in given if isinstance(each[place], Decimal)}
+        assert numbers_given <= set(numbers)
+        assert {min(numbers, default=None), max(numbers, default=None)} - {None} <= numbers_given
 
 
 def _saturation(spo2: int) -> int | Absent:
