@@ -14,39 +14,29 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from wardlight_edge import profiles
+from wardlight_edge import doctor_keys, doctor_radios, profiles
 from wardlight_edge.config import Settings, UplinkSettings, profile_names
 from wardlight_edge.enrolment import register
+from wardlight_edge.findings import Finding
 from wardlight_edge.ntp import kernel_clock
-from wardlight_edge.sessions import bind_key
 from wardlight_edge.uplink import certificate, tls
 from wardlight_shared.errors import ConfigError
 
-_SYSTEM_BUS: Final = "/run/dbus/system_bus_socket"
 _RENEW_BEFORE: Final = timedelta(days=14)
 _REFUSAL_S: Final = 1.0
 
 
-class Finding(msgspec.Struct, frozen=True):
-    """One check: what was looked at, whether it is good, and what was found or must be done."""
-
-    what: str
-    good: bool
-    text: str
-
-
 def examine(settings: Settings) -> list[Finding]:
     """Run all checks."""
-    enrolled, settings = _enrolled(settings)
+    listed = settings
+    enrolled, settings = _enrolled(listed)
     return [
         _data_dir(settings),
         *enrolled,
         _profiles(settings),
         *_keys(settings.uplink, settings.gateway),
         _broker(settings.uplink, settings.gateway),
-        *_devices(settings),
+        *_devices(settings, listed),
         _clock(),
     ]
 
@@ -137,38 +127,15 @@ def _await_refusal(secure: ssl.SSLSocket) -> None:
         return  # it waits for our first message: we are in
 
 
-def _devices(settings: Settings) -> Iterator[Finding]:
-    kinds = {device.identity.partition(":")[0] for device in settings.devices}
-    if "ble" in kinds and settings.ble.enabled:
-        yield _bus()
-        yield from (_adapter(name) for name in settings.ble.adapters)
+def _devices(settings: Settings, listed: Settings) -> Iterator[Finding]:
+    has_ble = any(device.identity.startswith("ble:") for device in settings.devices)
+    yield from doctor_radios.radios(settings.ble, has_devices=has_ble)
     for device in settings.devices:
         if device.port is not None:
             yield _port(device.identity, Path(device.port))
-        if device.bind_key_file is not None:
-            yield _bind_key(device.identity, device.bind_key_file)
-
-
-def _bind_key(identity: str, file: Path) -> Finding:
-    try:
-        bind_key.read(file)
-    except ConfigError as error:
-        return Finding(f"bind key of {identity}", good=False, text=str(error))
-    return Finding(f"bind key of {identity}", good=True, text=str(file))
-
-
-def _bus() -> Finding:
-    address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={_SYSTEM_BUS}")
-    path = Path(address.removeprefix("unix:path=").partition(",")[0])
-    if path.exists():
-        return Finding("D-Bus", good=True, text=str(path))
-    return Finding("D-Bus", good=False, text=f"{path} is not there: apt install dbus bluez")
-
-
-def _adapter(name: str) -> Finding:
-    if Path("/sys/class/bluetooth", name).exists() or "DBUS_SYSTEM_BUS_ADDRESS" in os.environ:
-        return Finding(f"adapter {name}", good=True, text="present")
-    return Finding(f"adapter {name}", good=False, text="not there: see `bluetoothctl list`")
+        enrolled = settings.data_dir / register.FILE_NAME
+        source = Path("edge.toml") if device in listed.devices else enrolled
+        yield from doctor_keys.key_files(device, source, settings.data_dir)
 
 
 def _port(identity: str, port: Path) -> Finding:

@@ -69,6 +69,11 @@ class Proxy:
         """Whether it connects at all: ``active: true``, and firmware from 2022.12 or later."""
         return bool(self._features & _CONNECTS == _CONNECTS)
 
+    @property
+    def forwards(self) -> bool:
+        """Whether it forwards what it hears: ``bluetooth_proxy``, and firmware from 2023.6."""
+        return bool(self._features & BluetoothProxyFeature.RAW_ADVERTISEMENTS)
+
     async def wait_lost(self) -> None:
         """Return when the proxy is away."""
         await self._lost.wait()
@@ -80,7 +85,7 @@ class Proxy:
 
     def listen(self, heard: Callable[[Packet], None]) -> None:
         """Ask for every advertisement; may be repeated. BleError: it cannot forward them."""
-        if not self._features & BluetoothProxyFeature.RAW_ADVERTISEMENTS:
+        if not self.forwards:
             raise BleError(
                 Trouble.UNUSABLE,
                 "forwards no advertisements: its configuration lacks bluetooth_proxy, or its "
