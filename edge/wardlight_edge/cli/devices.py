@@ -38,8 +38,11 @@ def add(commands: Commands) -> None:
     change = add_command(actions, "set", _set, "change what is known of an enrolled device")
     _add_identity(change)
     change.add_argument(
-        "--calibration-due", metavar="DAY", required=True, help="as 2027-03-01; none: no such day"
-    )
+        "--profile", metavar="PROFILE",
+        help="file name in profiles_dir without .toml; a gateway that runs goes on with the one it "
+        "has until it is started again",
+    )  # fmt: skip
+    change.add_argument("--calibration-due", metavar="DAY", help="as 2027-03-01; none: no such day")
     remove = add_command(actions, "remove", _remove, "take an enrolled device out, with its bond")
     _add_identity(remove)
     remove.add_argument("--yes", action="store_true", help="do not ask")
@@ -101,13 +104,10 @@ def _seconds(text: str) -> float:
 
 def _add(options: argparse.Namespace) -> int:
     from wardlight_edge.enrolment.messages import Asked
-    from wardlight_edge.enrolment.service import fitting_profile
+    from wardlight_edge.enrolment.service import fitted
 
     settings = load(options.config)
-    device = _device(options)
-    profile = fitting_profile(settings.profiles_dir, device)
-    if profile.transport.adverts is not None:
-        device = msgspec.structs.replace(device, bind="address")  # it is never connected
+    device, profile = fitted(settings.profiles_dir, _device(options))
     is_running = _changed(
         settings, lambda register: register.add(device), lambda gateway: gateway.ask(
             "add", Asked(device), type(None))
@@ -189,15 +189,24 @@ def _set(options: argparse.Namespace) -> int:
     from wardlight_edge.enrolment.messages import Changed
     from wardlight_edge.enrolment.service import with_changes
 
+    if options.profile is None and options.calibration_due is None:
+        raise ConfigError("devices set: say what: --profile, --calibration-due or both")
     settings = load(options.config)
     day = "" if options.calibration_due == "none" else options.calibration_due
-    changed = Changed(options.identity, calibration_due=day)
-    _changed(
-        settings,
-        lambda known: known.replace(with_changes(known.enrolled(changed.identity), changed)),
-        lambda gateway: gateway.ask("set", changed, type(None)),
+    changed = Changed(options.identity, calibration_due=day, profile=options.profile)
+
+    def without(known: "Register") -> None:
+        enrolled = known.enrolled(changed.identity)
+        known.replace(with_changes(enrolled, changed, settings.profiles_dir))
+
+    is_running = _changed(
+        settings, without, lambda gateway: gateway.ask("set", changed, type(None))
     )
-    _write(f"{options.identity}: calibration due: {day or 'no day'}\n")
+    if changed.profile is not None:
+        when = " from the gateway's next start on" if is_running else ""
+        _write(f"{options.identity}: profile: {changed.profile}{when}\n")
+    if day is not None:
+        _write(f"{options.identity}: calibration due: {day or 'no day'}\n")
     return 0
 
 

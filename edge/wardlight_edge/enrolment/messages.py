@@ -23,10 +23,12 @@ class Changed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is to change of a device.
 
     calibration_due  a day as 2027-03-01, or "" = none any more; None = as it is
+    profile          name of another profile; None = as it is
     """
 
     identity: str
     calibration_due: str | None = None
+    profile: str | None = None
 
 
 class Removed(msgspec.Struct, frozen=True):

@@ -71,11 +71,18 @@ class Enrolment:
         _logger.info("device enrolled", extra={"device": device.identity})
 
     async def change(self, changed: Changed) -> None:
-        """Change what can be changed while a device is in use."""
+        """Change what is known of a device; another profile is that of the next start.
+
+        What is under way with the profile it has (a visit, a stream) ends as it began.
+        """
         async with self._changing:
-            device = with_changes(self._register.enrolled(changed.identity), changed)
+            enrolled = self._register.enrolled(changed.identity)
+            device = with_changes(enrolled, changed, self._profiles_dir)
             await asyncio.to_thread(self._register.replace, device)
-            self._runner.change(device)
+            now = self._runner.devices[changed.identity]
+            self._runner.change(
+                msgspec.structs.replace(now, calibration_due=device.calibration_due)
+            )
 
     async def remove(self, identity: str) -> Removed:
         """Take a device out, with its bond; what was accepted of it stays and is sent."""
@@ -159,8 +166,19 @@ def fitting_profile(profiles_dir: Path, device: DeviceSettings) -> Profile:
     return profile
 
 
-def with_changes(device: DeviceSettings, changed: Changed) -> DeviceSettings:
-    """The device as it shall be."""
+def fitted(profiles_dir: Path, device: DeviceSettings) -> tuple[DeviceSettings, Profile]:
+    """A device with its profile; one that is never connected is known by its address."""
+    profile = fitting_profile(profiles_dir, device)
+    if profile.transport.adverts is not None:
+        device = msgspec.structs.replace(device, bind="address")
+    return device, profile
+
+
+def with_changes(device: DeviceSettings, changed: Changed, profiles_dir: Path) -> DeviceSettings:
+    """The device as it shall be. ConfigError: it cannot be."""
+    if changed.profile is not None:
+        other = msgspec.structs.replace(device, profile=changed.profile)
+        device, _ = fitted(profiles_dir, other)
     if changed.calibration_due is None:
         return device
     return msgspec.structs.replace(device, calibration_due=day_of(changed.calibration_due))

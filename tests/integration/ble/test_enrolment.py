@@ -133,10 +133,17 @@ async def test_a_device_is_enrolled_bound_and_kept_while_others_go_on(
         assert (await gateway.run("status"))[0] == 1, "an overdue calibration is trouble"
         assert (await gateway.run("devices", "set", identity, "--calibration-due", "none"))[0] == 0
         assert register(config) == [kept]
+        other = (config.parent / "profiles" / "cuff.toml").read_text()
+        (config.parent / "profiles" / "other.toml").write_text(other)
+        code, text = await gateway.run("devices", "set", identity, "--profile", "other")
+        assert (code, text) == (0, f"{identity}: profile: other from the gateway's next start on\n")
+        assert register(config) == [{**kept, "profile": "other"}]
+        assert (await gateway.run("devices", "set", identity, "--profile", "nothing"))[0] == 2
+        assert (await gateway.devices())[identity]["profile"] == "cuff"
         assert oximeter.link is link, "nobody else's session noticed"
     async with gateway_process(config) as gateway:
         cuff.record()
-        await gateway.becomes(identity, readings=4)
+        await gateway.becomes(identity, readings=4, profile="other")
 
 
 @pytest.mark.parametrize("pairing", [Pairing.PASSKEY_ENTRY, Pairing.NUMERIC_COMPARISON])

@@ -71,6 +71,45 @@ def test_the_file_is_changed_where_no_gateway_runs(
     assert IDENTITY not in Register.read(load(config))
 
 
+def test_another_profile_is_taken_where_it_fits(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = CUFF.replace('model = "cuff"', 'model = "other"')
+    (config.parent / "profiles" / "other.toml").write_text(other)
+    assert devices(config, "add", IDENTITY, "--profile", "cuff", "--serial-number", "A1") == 0
+    before = Register.read(load(config)).enrolled(IDENTITY)
+    capsys.readouterr()
+    assert devices(config, "set", IDENTITY, "--profile", "other") == 0
+    assert capsys.readouterr().out == f"{IDENTITY}: profile: other\n"
+    after = Register.read(load(config)).enrolled(IDENTITY)
+    assert after == msgspec.structs.replace(before, profile="other")
+    arguments = ("--profile", "cuff", "--calibration-due", "2027-03-01")
+    assert devices(config, "set", IDENTITY, *arguments) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    for name, message in (("line", "has no [transport.ble]"), ("nothing", "no such profile")):
+        assert devices(config, "set", IDENTITY, "--profile", name) == 2
+        assert message in capsys.readouterr().err
+    assert devices(config, "set", IDENTITY) == 2
+    assert "say what: --profile, --calibration-due" in capsys.readouterr().err
+    kept = Register.read(load(config)).enrolled(IDENTITY)
+    assert kept == msgspec.structs.replace(before, calibration_due=date(2027, 3, 1))
+
+
+def test_a_device_that_advertises_from_now_on_is_known_by_its_address(config: Path) -> None:
+    advertising = """
+schema = 1
+decoder = "bthome"
+device = { manufacturer = "generic", model = "scale" }
+transport = { adverts = {} }
+metric = [{ name = "body_weight" }]
+"""
+    (config.parent / "profiles" / "adverts.toml").write_text(advertising)
+    assert devices(config, "add", IDENTITY, "--profile", "cuff") == 0
+    assert Register.read(load(config)).enrolled(IDENTITY).bind == "first-use"
+    assert devices(config, "set", IDENTITY, "--profile", "adverts") == 0
+    assert Register.read(load(config)).enrolled(IDENTITY).bind == "address"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
