@@ -8,13 +8,12 @@ import os
 import shutil
 import socket
 import ssl
-import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from wardlight_edge import doctor_keys, doctor_radios, profiles
+from wardlight_edge import doctor_keys, doctor_radios, profiles, secret_file
 from wardlight_edge.config import Settings, UplinkSettings, profile_names
 from wardlight_edge.enrolment import register
 from wardlight_edge.findings import Finding
@@ -76,7 +75,7 @@ def _keys(uplink: UplinkSettings, gateway: str) -> Iterator[Finding]:
         path: Path = getattr(uplink, name)
         if not path.is_file():
             yield Finding(f"uplink.{name}", good=False, text=f"{path} is not there")
-        elif name == "key_file" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        elif name == "key_file" and secret_file.is_open_to_others(path.stat().st_mode):
             yield Finding(
                 f"uplink.{name}", good=False, text=f"others may read it: chmod 600 {path}"
             )

@@ -17,7 +17,7 @@ from wardlight_edge.config import DeviceSettings
 from wardlight_edge.enrolment.desk import PairingDesk
 from wardlight_edge.enrolment.messages import Changed, Opened, Removed, Window
 from wardlight_edge.enrolment.register import Register
-from wardlight_edge.sessions.fitting import check_device
+from wardlight_edge.sessions.fitting import check_device, check_files
 from wardlight_edge.sessions.runner import DeviceRunner, bound_to
 from wardlight_shared.errors import ConfigError, StorageError, TransportError
 from wardlight_shared.profile import Profile
@@ -160,9 +160,10 @@ class Enrolment:
 
 
 def fitting_profile(profiles_dir: Path, device: DeviceSettings) -> Profile:
-    """The profile of a device. ConfigError: it is not there, or not for such a device."""
+    """The profile of a device. ConfigError: it is not there, or the device cannot run with it."""
     profile = profiles.load(profiles_dir, [device.profile])[device.profile]
     check_device(device, profile)
+    check_files(device)
     return profile
 
 

@@ -7,16 +7,14 @@ Errors  ConfigError: file and what to do
 
 import os
 import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
+from wardlight_edge import secret_file
 from wardlight_edge.outbox.durable import sync_folder
 from wardlight_shared.errors import ConfigError
 
 KEY_BYTES: Final = 32
-_FORBIDDEN: Final = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
-# Group read stays allowed: systemd shows the access list of a credential as group bits.
 
 
 def read_or_make(path: Path) -> bytes:
@@ -28,20 +26,7 @@ def read_or_make(path: Path) -> bytes:
 
 def read(path: Path) -> bytes:
     """Return the key of an existing file."""
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the outbox key cannot be read ({error})") from error
-    if mode & _FORBIDDEN:
-        raise ConfigError(f"{path}: others may use the outbox key; run: chmod 600 {path}")
-    try:
-        key = bytes.fromhex(text)
-    except ValueError:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise ConfigError(f"{path}: the outbox key must be {2 * KEY_BYTES} hex digits")
-    return key
+    return secret_file.read_hex(path, "the key", KEY_BYTES)
 
 
 def _make(path: Path) -> None:

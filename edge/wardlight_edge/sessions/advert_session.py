@@ -56,11 +56,11 @@ def is_advertising(device: DeviceSettings, profile: Profile) -> bool:
 
 
 def check_adverts(device: DeviceSettings, profile: Profile) -> None:
-    """ConfigError: a bind key that cannot be used, or a profile that does not fit."""
+    """ConfigError: a profile that does not fit."""
     if is_advertising(device, profile):
         if profile.stream is not None:
             raise ConfigError(f"device {device.identity}: what advertises has no [stream]")
-        _receiver(device, profile, b"")
+        _receiver(device, profile, None, b"")
     elif device.bind_key_file is not None:
         raise ConfigError(
             f"device {device.identity}: its profile has no [transport.adverts]: leave out "
@@ -68,8 +68,15 @@ def check_adverts(device: DeviceSettings, profile: Profile) -> None:
         )
 
 
-def _receiver(device: DeviceSettings, profile: Profile, memory: bytes) -> AdvertReceiver:
+def _keyed_receiver(device: DeviceSettings, profile: Profile, memory: bytes) -> AdvertReceiver:
+    """PrivateFileError: its bind key cannot be used."""
     key = None if device.bind_key_file is None else bind_key.read(device.bind_key_file)
+    return _receiver(device, profile, key, memory)
+
+
+def _receiver(
+    device: DeviceSettings, profile: Profile, key: bytes | None, memory: bytes
+) -> AdvertReceiver:
     address = bytes.fromhex(device.identity.removeprefix("ble:"))
     own = {name: value for name, value in profile.options.items() if name not in OWN_OPTIONS}
     return devices.load_advert(profile.decoder).receiver(address, key, memory, own)
@@ -80,7 +87,7 @@ class AdvertSession:
 
     handed_on  what the session before it could not have accepted: its ``left``
 
-    ConfigError: its bind key cannot be read.
+    PrivateFileError: its bind key cannot be used.
     """
 
     def __init__(
@@ -104,7 +111,7 @@ class AdvertSession:
         self._is_saved = before is not None
         self._saved = before or beginning()
         self._number = self._saved.number
-        self._receiver = _receiver(device, profile, self._saved.receiver)
+        self._receiver = _keyed_receiver(device, profile, self._saved.receiver)
         self._trust = Trust()
         self._link = LinkChange(LinkState.WAITING, 0)
         self._ignored: set[str] = set()
@@ -158,7 +165,7 @@ class AdvertSession:
             case Octets():
                 self._take_advert(arrival)
             case Anew(is_renewed=True):
-                self._receiver = _receiver(self._device, self._profile, b"")
+                self._receiver = _keyed_receiver(self._device, self._profile, b"")
             case Anew():
                 self._receiver.rested()
             case LinkChange():

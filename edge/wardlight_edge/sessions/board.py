@@ -43,7 +43,7 @@ class DeviceStatus(msgspec.Struct, frozen=True):
     """One device.
 
     state         a word of docs/operations.md: a LinkState, or silent, unverified, wrong-device,
-                  outbox-full, storage-error, failed
+                  outbox-full, storage-error, not-running, failed
     heard_mono_ms when it last gave a sign of life, also without data
     signal_dbm    how well a radio heard it then
     reason        a sentence for a person when something is wrong, else None

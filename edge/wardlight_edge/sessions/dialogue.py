@@ -165,7 +165,7 @@ def dialogue_of(
 ) -> DeviceDialogue | None:
     """The dialogue a device wants, where it can be held; None = it sends by itself.
 
-    ConfigError: a consent code cannot be read.
+    PrivateFileError: a consent code cannot be used.
     """
     ble = profile.transport.ble
     if ble is None or not isinstance(transport, Speaking):

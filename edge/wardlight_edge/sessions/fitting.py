@@ -1,12 +1,13 @@
 """Whether a device can be run with its profile: asked before it is enrolled, and at the start.
 
-Errors  ConfigError: what does not fit
+Errors  ConfigError: what does not fit; PrivateFileError: its own file that cannot be used
 """
 
 from wardlight_edge import devices
 from wardlight_edge.config import DeviceSettings
+from wardlight_edge.sessions import bind_key
 from wardlight_edge.sessions.advert_session import check_adverts
-from wardlight_edge.sessions.consent_codes import check_users
+from wardlight_edge.sessions.consent_codes import check_users, consents_of
 from wardlight_edge.sessions.decoding import decoding_of
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.profile import Profile
@@ -29,3 +30,10 @@ def check_device(device: DeviceSettings, profile: Profile) -> None:
         raise ConfigError(
             f"device {device.identity}: profile {device.profile!r} has no [transport.{kind}]"
         )
+
+
+def check_files(device: DeviceSettings) -> None:
+    """Its bind key and its users' consent codes can be read."""
+    if device.bind_key_file is not None:
+        bind_key.read(device.bind_key_file)
+    consents_of(device)

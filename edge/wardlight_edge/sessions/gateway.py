@@ -1,6 +1,7 @@
 """What all sessions of a gateway share."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -10,6 +11,7 @@ from wardlight_edge.sessions.advert_memory import AdvertMemories
 from wardlight_edge.sessions.bookmarks import Shelf
 from wardlight_edge.sessions.open_streams import OpenStreams
 from wardlight_edge.sessions.quarantine import Quarantine
+from wardlight_edge.sessions.sealing import Sealer
 from wardlight_edge.sessions.waiting_room import Vault
 
 
@@ -41,3 +43,33 @@ class Gateway(msgspec.Struct, frozen=True):
     vault: Vault | None = None
     shelf: Shelf | None = None
     bound: Callable[[str, str | None], None] = _nobody
+
+
+def gateway_of(
+    data_dir: Path,
+    key: bytes | None,
+    *,
+    outbox: Outbox,
+    clock: Clock,
+    live_until: Callable[[], int | None],
+    is_clock_trusted: Callable[[], bool],
+    bound: Callable[[str, str | None], None],
+) -> Gateway:
+    """A gateway that keeps in ``data_dir`` what is beside the outbox, sealed with its key.
+
+    key  None = nothing that must be sealed is kept
+    """
+    sealer = None if key is None else Sealer(key)
+    cipher = None if sealer is None else (sealer.seal, sealer.open_sealed)
+    return Gateway(
+        outbox=outbox,
+        clock=clock,
+        quarantine=Quarantine(data_dir / "quarantine", None if sealer is None else sealer.seal),
+        open_streams=OpenStreams(data_dir / "streams.json", clock.boot_id),
+        live_until=live_until,
+        is_clock_trusted=is_clock_trusted,
+        adverts=None if cipher is None else AdvertMemories(data_dir / "adverts", *cipher),
+        vault=None if cipher is None else Vault(data_dir / "waiting", *cipher),
+        shelf=None if cipher is None else Shelf(data_dir / "bookmarks", *cipher),
+        bound=bound,
+    )

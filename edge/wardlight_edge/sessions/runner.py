@@ -1,38 +1,32 @@
 """All devices of a gateway: one supervised task each, one for Bluetooth, and the board they write.
 
-A device that ends by a fault is started again with growing pauses, the others never notice. What a
-gateway has no device for (Bluetooth, serial lines) is not even imported.
+What ends by a fault is started again (supervision.py), the others never notice. What a gateway has
+no device for (Bluetooth, serial lines) is not even imported.
 """
 
 import asyncio
-import logging
-from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from wardlight_edge import devices
-from wardlight_edge.backoff import Backoff
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
 from wardlight_edge.outbox.base import NewRecord, Outbox
-from wardlight_edge.sessions.advert_memory import AdvertMemories
 from wardlight_edge.sessions.advert_session import AdvertSession, is_advertising
 from wardlight_edge.sessions.bluetooth import Bluetooth
 from wardlight_edge.sessions.board import DeviceBoard
-from wardlight_edge.sessions.bookmarks import Shelf
-from wardlight_edge.sessions.decoding import SERIAL_NUMBER
 from wardlight_edge.sessions.device_clock import is_after_release
-from wardlight_edge.sessions.fitting import check_device
-from wardlight_edge.sessions.gateway import Gateway
+from wardlight_edge.sessions.fitting import check_device, check_files
+from wardlight_edge.sessions.gateway import gateway_of
 from wardlight_edge.sessions.lan import LanPort, check_port, ports_of
-from wardlight_edge.sessions.open_streams import OpenStreams
-from wardlight_edge.sessions.quarantine import Quarantine
 from wardlight_edge.sessions.radio_news import RadioNews
 from wardlight_edge.sessions.removal import give_up
-from wardlight_edge.sessions.sealing import Sealer
 from wardlight_edge.sessions.session import Session
-from wardlight_edge.sessions.waiting_room import Vault
+from wardlight_edge.sessions.supervision import Supervision
+from wardlight_edge.sessions.ways import advertised, connected, wired
 from wardlight_edge.transports.base import Transport
 from wardlight_edge.transports.esphome_key import check_proxies
 from wardlight_edge.transports.switched_off import SwitchedOff
@@ -43,8 +37,6 @@ if TYPE_CHECKING:
     from wardlight_edge.transports.ble_agent import Operator
 
 STOP_S = 20.0  # BlueZ takes 3 s for a disconnect, a busy disk its time for the last block
-LONGEST_PAUSE_S = 60.0
-_logger = logging.getLogger(__name__)
 
 
 class DeviceRunner:
@@ -84,22 +76,11 @@ class DeviceRunner:
         listed += [(identity, port.profile) for identity, port in self._ports.items()]
         self.board = DeviceBoard(listed)
         data_dir = settings.data_dir
-        self._open_streams = OpenStreams(data_dir / "streams.json", clock.boot_id)
-        sealer = None if key is None else Sealer(key)
-        self._gateway = Gateway(
+        self._gateway = gateway_of(
+            data_dir,
+            key,
             outbox=outbox,
             clock=clock,
-            quarantine=Quarantine(data_dir / "quarantine", None if sealer is None else sealer.seal),
-            adverts=None
-            if sealer is None
-            else AdvertMemories(data_dir / "adverts", sealer.seal, sealer.open_sealed),
-            vault=None
-            if sealer is None
-            else Vault(data_dir / "waiting", sealer.seal, sealer.open_sealed),
-            shelf=None
-            if sealer is None
-            else Shelf(data_dir / "bookmarks", sealer.seal, sealer.open_sealed),
-            open_streams=self._open_streams,
             live_until=live_until,
             is_clock_trusted=is_clock_trusted or (lambda: is_after_release(clock)),
             bound=self._note_bound,
@@ -111,8 +92,7 @@ class DeviceRunner:
         bluetooth = self._bluetooth
         self.board.watch_radios(bluetooth.states, bluetooth.heard_ms, bluetooth.signal_dbm)
         self._transports: dict[str, Transport] = {}
-        self._group: asyncio.TaskGroup | None = None
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._supervision = Supervision(self.board, self._news, clock)
         self._left: dict[str, list[NewRecord]] = {}
         for device in settings.devices:
             check_device(device, self.profile_of(device))
@@ -123,16 +103,15 @@ class DeviceRunner:
     async def run(self) -> None:
         """Run until cancelled; what was received by then is in the outbox when this returns."""
         try:
-            async with asyncio.TaskGroup() as self._group:
-                self._start("news", self._news.run)
+            async with self._supervision:
+                self._supervision.start("news", self._news.run)
                 for identity in self._ports:
-                    self._start(identity, _Listening(self, identity))
+                    self._supervision.start(identity, partial(self.listen, identity))
                 for device in tuple(self._devices.values()):
                     self._start_device(device)
                 await asyncio.Event().wait()
         finally:
-            self._group = None
-            self._open_streams.close()
+            self._gateway.open_streams.close()
 
     @property
     def devices(self) -> Mapping[str, DeviceSettings]:
@@ -155,10 +134,11 @@ class DeviceRunner:
     def add(self, device: DeviceSettings, profile: Profile) -> None:
         """Run a further device; the others go on. ConfigError: it cannot be run."""
         check_device(device, profile)
+        check_files(device)
         self._profiles[device.profile] = profile
         self._devices[device.identity] = device
         self.board.add(device.identity, device.profile)
-        if self._group is not None:
+        if self._supervision.is_running:
             self._start_device(device)
 
     def change(self, device: DeviceSettings) -> None:
@@ -172,14 +152,11 @@ class DeviceRunner:
         Returns the number of readings given up: those that waited until it would be known whose
         they are. They are told as a gap. StorageError: the outbox refused to take that; they stay.
         """
-        task = self._tasks.pop(identity, None)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+        await self._supervision.stop(identity)
         self._devices.pop(identity, None)
         self._transports.pop(identity, None)
         self.board.remove(identity)
-        self._open_streams.forget(identity)
+        self._gateway.open_streams.forget(identity)
         self._news.put_device(identity, "link", {"state": "removed", "reason": None})
         if self._left.get(identity):
             await self._gateway.outbox.append(self._left[identity])
@@ -196,6 +173,9 @@ class DeviceRunner:
 
     async def repair(self, identity: str) -> None:
         """An operator repairs a BLE device's bond. ConfigError: no such device, or not BLE."""
+        lacking = self._supervision.lacking(identity)
+        if lacking is not None:
+            raise ConfigError(lacking)
         repair = getattr(self._transports.get(identity), "repair", None)
         if repair is None and identity in self._devices and not self._settings.ble.enabled:
             raise ConfigError("Bluetooth is switched off in the settings ([ble] enabled)")
@@ -204,19 +184,26 @@ class DeviceRunner:
         await repair()
 
     async def serve(self, identity: str) -> None:
-        """One device until cancelled; raises what a fault raises."""
+        """One device until cancelled; raises what a fault raises.
+
+        PrivateFileError: a file of its own cannot be used; until it can, nothing is begun.
+        """
         device = self._devices[identity]
         profile = self._profiles[device.profile]
+        check_files(device)
         if device.port is not None and devices.is_conversing(profile.decoder):
             from wardlight_edge.sessions.serial_line import ConversingLine
 
             entry, data_dir = self.board.entry(device.identity), self._settings.data_dir
-            await ConversingLine(device, profile, self._gateway, entry, data_dir).run()
+            line = ConversingLine(device, profile, self._gateway, entry, data_dir)
+            self._supervision.has_all(identity)
+            await line.run()
             return
+        self._supervision.has_all(identity)
         kind = AdvertSession if is_advertising(device, profile) else Session
         entry, left = self.board.entry(identity), self._left.get(identity, ())
         session = kind(device, profile, self._gateway, entry, left)
-        transport = self._transport(device, session)
+        transport = self._transport(device, profile, session)
         self._transports[device.identity] = transport
         name = device.identity
         consumer = asyncio.create_task(session.run(transport), name=f"session {name}")
@@ -239,39 +226,19 @@ class DeviceRunner:
         """One LAN port until cancelled."""
         port, data_dir = self._ports[identity], self._settings.data_dir
         profile, entry = self._profiles[port.profile], self.board.entry(identity)
-        await LanPort(identity, port, profile, self._gateway, entry, data_dir).run()
-
-    async def _supervise(self, name: str, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        backoff = Backoff(1.0, LONGEST_PAUSE_S)
-        while True:
-            try:
-                await start()
-            except Exception:
-                _logger.exception("task ended by a fault", extra={"task": name})
-                self._note_fault(name)
-            await asyncio.sleep(backoff.failed())
-
-    def _note_fault(self, name: str) -> None:
-        if name in self.board:
-            entry = self.board.entry(name)
-            entry.count("restarts")
-            reason = "its task ended by a fault and is started again; see the log"
-            entry.set_state("failed", reason, self._clock.wall_ms())
+        listener = LanPort(identity, port, profile, self._gateway, entry, data_dir)
+        self._supervision.has_all(identity)
+        await listener.run()
 
     # -- what changes while it runs
-
-    def _start(self, name: str, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        if self._group is None:
-            raise RuntimeError("the runner does not run")
-        self._tasks[name] = self._group.create_task(self._supervise(name, start), name=name)
 
     def _start_device(self, device: DeviceSettings) -> None:
         self._note_calibration(device)
         if device.identity.startswith("ble:") and self._settings.ble.enabled:
             begun = self._bluetooth.use(device.identity)
             if begun is not None:
-                self._start("bluetooth", begun.run)
-        self._start(device.identity, _Serving(self, device.identity))
+                self._supervision.start("bluetooth", begun.run)
+        self._supervision.start(device.identity, partial(self.serve, device.identity))
 
     def _note_calibration(self, device: DeviceSettings) -> None:
         due, entry = device.calibration_due, self.board.entry(device.identity)
@@ -294,62 +261,22 @@ class DeviceRunner:
             raise ConfigError(f"device {identity}: profile {name!r} is not loaded")
         return profile
 
-    def _transport(self, device: DeviceSettings, session: Session | AdvertSession) -> Transport:
-        profile, identity = self._profiles[device.profile], device.identity
-        if device.file is not None and identity.startswith("replay:"):
-            from wardlight_edge.transports.replay import ReplayTransport
-
-            state = self._settings.data_dir / "replay" / f"{identity.removeprefix('replay:')}.json"
-            return ReplayTransport(identity, device.file, device.speed, state, self._clock)
-        if device.port is not None and identity.startswith("serial:"):
-            from wardlight_edge.transports.serial import SerialTransport
-
-            return SerialTransport(identity, device.port, profile, self._clock)
-        stack = self._bluetooth.stack
+    def _transport(
+        self, device: DeviceSettings, profile: Profile, session: Session | AdvertSession
+    ) -> Transport:
+        identity, stack, data_dir = device.identity, self._bluetooth.stack, self._settings.data_dir
+        if not identity.startswith("ble:"):
+            return wired(device, profile, self._clock, data_dir)
         if stack is None:
             return SwitchedOff(self._clock)
         if isinstance(session, AdvertSession):
-            from wardlight_edge.transports.ble_adverts import AdvertTransport
-
-            kinds, silence_s = session.kinds, session.silence_s
-            return AdvertTransport(identity, kinds, silence_s, stack, self._clock)
-        from wardlight_edge.transports.ble_device import BleTransport
-
-        is_bound = device.serial_number is not None or device.bind == "first-use"
-        must_read = (SERIAL_NUMBER,) if is_bound else ()
-        return BleTransport(
-            identity,
-            profile,
-            stack,
-            session.device_clock,
-            self._clock,
-            must_read=must_read,
+            return advertised(identity, session, stack, self._clock)
+        return connected(
+            device, profile, session, stack, self._clock,
             is_unknown=lambda: self._devices[identity].bind == "first-use",
-        )
+        )  # fmt: skip
 
 
 def bound_to(device: DeviceSettings, serial_number: str | None) -> DeviceSettings:
     """The device after its first use."""
     return msgspec.structs.replace(device, bind="address", serial_number=serial_number)
-
-
-class _Serving:
-    """``serve`` for one device, as a thing to start again."""
-
-    def __init__(self, runner: DeviceRunner, identity: str) -> None:
-        self._runner = runner
-        self._identity = identity
-
-    async def __call__(self) -> None:
-        await self._runner.serve(self._identity)
-
-
-class _Listening:
-    """``listen`` at one port, as a thing to start again."""
-
-    def __init__(self, runner: DeviceRunner, identity: str) -> None:
-        self._runner = runner
-        self._identity = identity
-
-    async def __call__(self) -> None:
-        await self._runner.listen(self._identity)

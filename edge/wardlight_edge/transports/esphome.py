@@ -183,12 +183,13 @@ class ProxyOpener:
 
     def __init__(self, settings: ProxySettings) -> None:
         self._settings = settings
-        self._key = read_key(settings.noise_key_file)
         self._cache = ESPHomeBluetoothCache()
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[Proxy]:
         """Connect. BleError: the proxy is away, or refuses us; the text says which."""
+        with as_open_error(self._settings):
+            key = read_key(self._settings.noise_key_file)
         lost = asyncio.Event()
 
         async def on_stop(_: bool) -> None:
@@ -197,7 +198,7 @@ class ProxyOpener:
         api = APIClient(
             self._settings.host,
             self._settings.port,
-            noise_psk=self._key,
+            noise_psk=key,
             client_info="wardlight",
             keepalive=KEEPALIVE_S,
             provide_time=False,

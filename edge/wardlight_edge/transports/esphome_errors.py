@@ -18,6 +18,7 @@ from aioesphomeapi.core import (
 from bleak.exc import BleakError
 
 from wardlight_edge.config import ProxySettings
+from wardlight_edge.secret_file import PrivateFileError
 from wardlight_edge.transports.ble_errors import BleError, Trouble, trouble_of_att
 
 _LINK_ENDED: Final = -1  # what a proxy answers for a device that is not connected any more
@@ -29,6 +30,8 @@ def as_open_error(settings: ProxySettings) -> Iterator[None]:
     place = f"{settings.host}:{settings.port}"
     try:
         yield
+    except PrivateFileError as error:
+        raise BleError(Trouble.NO_ADAPTER, str(error)) from error
     except InvalidEncryptionKeyAPIError as error:
         text = f"refuses the key in {settings.noise_key_file}"
         raise BleError(Trouble.NO_ADAPTER, text) from error

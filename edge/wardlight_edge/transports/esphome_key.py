@@ -1,33 +1,32 @@
 """The key of an ESPHome proxy's native API, and whether the extra that speaks it is there.
 
-Neither needs the extra: both are looked at when the gateway starts.
+Neither needs the extra. The key is read for each connection: a file that is wrong keeps one proxy
+out until it is right.
 
-In      a file of mode 0600 with the text after ``key:`` of the proxy's ``api: encryption:``
-Errors  ConfigError: what and what to do
+In      the text after ``key:`` of the proxy's ``api: encryption:`` in a file that only this account
+        may use (secret_file.py)
+Errors  ConfigError: what and what to do; PrivateFileError of the file
 """
 
 import base64
 import binascii
-import stat
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from wardlight_edge import secret_file
 from wardlight_edge.config import BleSettings
+from wardlight_edge.secret_file import PrivateFileError
 from wardlight_shared.errors import ConfigError
 
 KEY_BYTES: Final = 32
 _NEEDED: Final = ("aioesphomeapi", "bleak_esphome")
-# Group read stays allowed: systemd shows the access list of a credential as group bits.
-_FORBIDDEN: Final = stat.S_IRWXO | stat.S_IWGRP | stat.S_IXGRP
 
 
 def check_proxies(settings: BleSettings) -> None:
-    """ConfigError unless the proxies of the settings can be spoken with."""
+    """ConfigError unless what speaks with the proxies of the settings is installed."""
     if settings.enabled and settings.proxies:
         check_installed()
-        for proxy in settings.proxies:
-            read_key(proxy.noise_key_file)
 
 
 def check_installed() -> None:
@@ -42,19 +41,13 @@ def check_installed() -> None:
 
 def read_key(path: Path) -> str:
     """Return the key as its base64 text."""
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the key of the proxy cannot be read ({error})") from error
-    if mode & _FORBIDDEN:
-        raise ConfigError(f"{path}: others may use the key of the proxy; run: chmod 600 {path}")
+    text = secret_file.read(path, "the key of the proxy")
     try:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != KEY_BYTES:
-        raise ConfigError(
+        raise PrivateFileError(
             f"{path}: not the key of a proxy; it is the 44 characters after key: in the part "
             "api: encryption: of the proxy's configuration"
         )

@@ -103,3 +103,26 @@ async def test_a_plain_scale_is_enrolled_by_its_address(bluez: FakeBluez, config
         assert code == 0, text
         scale.weigh(Decimal("80.30"))
         await becomes(config, "waiting", 1)
+
+
+async def test_without_its_key_it_is_shown_with_what_to_do_until_the_key_is_right(
+    scale: BTHomeSensor, config: Path, tmp_path: Path
+) -> None:
+    key = tmp_path / "scale.key"
+    key.write_text(KEY + "\n", encoding="ascii")
+    key.chmod(0o600)
+    add = ("devices", "add", ADDRESS, "--profile", "generic-bthome", "--bind-key-file", str(key))
+    async with gateway_process(config) as gateway:
+        code, text = await gateway.run(*add)
+        assert code == 0, text
+    key.chmod(0o644)
+    async with gateway_process(config) as gateway:
+        await becomes(config, "not-running", 0)
+        code, text = await gateway.run("status")
+        assert code == 1
+        assert f"{scale.identity_text}: not-running: {key}: others may use the bind key" in text
+        assert f"chmod 600 {key}" in text
+        key.chmod(0o600)
+        await becomes(config, "waiting", 0)
+        await weighed(scale, config, 1)
+        assert KEY not in gateway.daemon.text

@@ -206,33 +206,6 @@ async def test_a_scale_that_has_no_users_in_the_settings_says_so(
     assert not run.outbox.events()
 
 
-@pytest.mark.parametrize(
-    ("text", "mode", "word"),
-    [
-        ("1234\n", 0o644, "chmod 600"),
-        ("12345\n", 0o600, "1 to 4 digits"),
-        ("-123\n", 0o600, "1 to 4 digits"),
-        ("", 0o600, "1 to 4 digits"),
-        (None, 0o600, "can be read"),
-    ],
-)
-async def test_code_files_that_are_none(
-    text: str | None, mode: int, word: str, scale: UserScale, tmp_path: Path
-) -> None:
-    settings = settings_of(scale, tmp_path, {1: 1234})
-    file = settings.users[0].consent_code_file
-    if text is None:
-        file.unlink()
-    else:
-        file.write_text(text)
-        file.chmod(mode)
-    with pytest.raises(ConfigError, match=word) as caught:
-        async with running_gateway(tmp_path, PROFILES, settings):
-            pass
-    assert str(file) in str(caught.value)
-    assert "1234" not in str(caught.value)
-
-
 async def test_users_of_a_device_that_asks_none(scale: UserScale, tmp_path: Path) -> None:
     cuff = {"scale": load_file(ROOT / "firmware-configs" / "silvercrest-sbm69.toml")}
     with pytest.raises(ConfigError, match="asks no user for consent"):

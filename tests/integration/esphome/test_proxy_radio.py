@@ -61,6 +61,24 @@ async def listening(
         await asyncio.wait({task})
 
 
+async def test_without_its_key_it_says_so_until_the_key_is_there(
+    proxy: "FakeProxy", settings_for: Settings
+) -> None:
+    settings = settings_for(proxy)
+    key = settings.noise_key_file
+    text = key.read_text(encoding="ascii")
+    key.unlink()
+    async with listening(settings) as made:
+        reason = str(await wait_until(lambda: made.radio.reason))
+        assert f"{key}: the key of the proxy cannot be read" in reason
+        key.touch(mode=0o644)
+        await wait_until(lambda: f"chmod 600 {key}" in str(made.radio.reason))
+        key.chmod(0o600)
+        await wait_until(lambda: "44 characters" in str(made.radio.reason))
+        key.write_text(text, encoding="ascii")
+        await wait_until(lambda: made.radio.reason is None)
+
+
 async def test_what_the_proxy_hears_is_heard(proxy: "FakeProxy", settings_for: Settings) -> None:
     cuff = ProxiedCuff()
     cuff.rssi = {proxy.name: -47}

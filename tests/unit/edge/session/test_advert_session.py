@@ -268,9 +268,6 @@ def test_what_does_not_fit_is_refused_at_the_start(tmp_path: Path) -> None:
     cuff = parse(TEXT.replace("adverts = {}", 'ble = {notify = ["0x2A35"]}'), source="x.toml")
     with pytest.raises(ConfigError, match="leave out bind_key_file"):
         check_adverts(bench.device, cuff)
-    (tmp_path / "key").chmod(0o644)
-    with pytest.raises(ConfigError, match="chmod 600"):
-        check_adverts(bench.device, SCALE)
 
 
 _STEPS = st.lists(

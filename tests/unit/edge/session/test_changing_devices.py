@@ -60,13 +60,13 @@ async def running(
 async def test_a_device_is_added_and_removed_and_nobody_else_notices(tmp_path: Path) -> None:
     async with running(tmp_path, replay(tmp_path, "a")) as (runner, outbox):
         await wait_until(lambda: runner.board.devices()[0].state == "ended")
-        task = runner._tasks["replay:a"]
+        task = runner._supervision._tasks["replay:a"]
         runner.add(replay(tmp_path, "b"), PROFILE)
         await wait_until(lambda: len(outbox.events()) == 2)
         assert await runner.remove("replay:b") == 0
         assert [each.identity for each in runner.board.devices()] == ["replay:a"]
         assert "replay:b" not in runner.devices
-        assert runner._tasks["replay:a"] is task
+        assert runner._supervision._tasks["replay:a"] is task
         assert not task.done()
         await wait_until(lambda: outbox.statuses("link")[-1].data["state"] == "removed")
         runner.add(replay(tmp_path, "b"), PROFILE)

@@ -54,7 +54,9 @@ def test_proxies_are_looked_at_only_where_they_are_used(
     esphome_key.check_proxies(BleSettings())
     esphome_key.check_proxies(BleSettings(enabled=False, proxies=(proxy,)))
     monkeypatch.setattr(esphome_key, "_NEEDED", ("msgspec",))
-    with pytest.raises(ConfigError, match="cannot be read"):
+    esphome_key.check_proxies(BleSettings(proxies=(proxy,)))
+    monkeypatch.setattr(esphome_key, "_NEEDED", ("a_package_that_nobody_has",))
+    with pytest.raises(ConfigError, match="pip install"):
         esphome_key.check_proxies(BleSettings(proxies=(proxy,)))
 
 
