@@ -43,23 +43,64 @@ def serial_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setenv("PATH", str(programs))
 
 
-def test_stops_without_remains_goes_on_with_its_data_and_ends_by_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    serial_only(monkeypatch, tmp_path)
-    first = start_demo(tmp_path / "my data")
-    with first.client() as client:
+def collector_pid(demo: RunningDemo) -> int | None:
+    """The collector that the ready file names now."""
+    pid: int | None = json.loads(demo.ready_file.read_text())["pids"]["collector"]
+    return pid
+
+
+def answers_on_another_port(demo: RunningDemo, taken: int) -> None:
+    assert not demo.facts["http"].endswith(f":{taken}")
+    assert httpx.get(f"{demo.facts['http']}/healthz").status_code == 200
+    with demo.client() as client:
         assert client.get("/metadata").status_code == 200
-    # Less than a block of 60 s: a stream that begins is shown at once.
-    again = second_start(first)
+
+
+def says_why_bluetooth_is_absent(demo: RunningDemo) -> None:
+    port = (demo.data_dir / "gateway/data/status.port").read_text().strip()
+    status = httpx.get(f"http://127.0.0.1:{port}/status.json").json()
+    absent = [d for d in status["devices"] if d["identity"].startswith("ble:")]
+    assert absent
+    assert all("D-Bus" in (d["reason"] or "") for d in absent)
+
+
+def keeps_its_folder_for_itself(demo: RunningDemo) -> None:
+    again = second_start(demo)
     assert again.returncode == 1
     assert "is in use by process" in again.stderr
     assert "Traceback" not in again.stderr
-    assert first.ready_file.exists(), "it tells of the demo that runs"
+    assert demo.ready_file.exists(), "it tells of the demo that runs"
+
+
+def starts_a_dead_child_again(demo: RunningDemo) -> None:
+    killed = demo.facts["pids"]["collector"]
+    os.kill(killed, 9)
+    wait_until_sync(
+        lambda: collector_pid(demo) not in (None, killed),
+        10,
+        "the collector is started again and the ready file says so",
+    )
+
+
+def test_a_demo_copes_with_what_is_missing_ends_without_remains_and_goes_on_with_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One demo is asked all of it: a start costs as much as minutes of a demo that runs."""
+    serial_only(monkeypatch, tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        first = start_demo(tmp_path / "my data", "--http-port", str(port))
+        answers_on_another_port(first, port)
+    says_why_bluetooth_is_absent(first)
+    keeps_its_folder_for_itself(first)
+    # Less than a block of 60 s: a stream that begins is shown at once.
     wait_until_sync(lambda: observations(first), 45, "readings of the serial device")
     before = observations(first)
-    pids = [pid for pid in first.facts["pids"].values() if pid]
-    assert len(pids) == 5
+    starts_a_dead_child_again(first)
+    pids = {*first.facts["pids"].values(), collector_pid(first)} - {None}
+    assert len(pids) == 6, "five, and the collector twice"
     assert stop_demo(first) == 0
     wait_until_sync(lambda: not any(map(is_alive, pids)), 30, "no process is left")
     assert not first.ready_file.exists()
@@ -69,34 +110,3 @@ def test_stops_without_remains_goes_on_with_its_data_and_ends_by_itself(
     assert [second.facts[name] for name in same] == [first.facts[name] for name in same]
     assert set(before) <= set(observations(second))
     assert second.process.wait(60) == 0, "it ends by itself"
-
-
-def test_taken_port_absent_bluetooth_and_a_dead_child(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    serial_only(monkeypatch, tmp_path)
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        demo = start_demo(tmp_path / "data", "--http-port", str(port))
-        try:
-            assert not demo.facts["http"].endswith(f":{port}")
-            assert httpx.get(f"{demo.facts['http']}/healthz").status_code == 200
-            status_port = (demo.data_dir / "gateway/data/status.port").read_text().strip()
-            status = httpx.get(f"http://127.0.0.1:{status_port}/status.json").json()
-            absent = [d for d in status["devices"] if d["identity"].startswith("ble:")]
-            assert absent
-            assert all("D-Bus" in (d["reason"] or "") for d in absent)
-            killed = demo.facts["pids"]["collector"]
-            os.kill(killed, 9)
-            wait_until_sync(
-                lambda: (
-                    json.loads(demo.ready_file.read_text())["pids"]["collector"]
-                    not in (None, killed)
-                ),
-                10,
-                "the collector is started again and the ready file says so",
-            )
-        finally:
-            assert stop_demo(demo) == 0

@@ -1,6 +1,6 @@
 """A virtual environment with what a gateway installs and nothing else, from requirements/edge.txt.
 
-Made once and again when the lock has changed; `make test` uses the same one.
+Made once and again when the lock has changed.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ def edge_python() -> Path:
     """Its interpreter; UnfitMachine when the environment cannot be made."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # a test run may share the checkout
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run may share the checkout
         stamp = FOLDER / "made-from"
         if not stamp.is_file() or stamp.read_text() != _state():
             _make()

@@ -6,8 +6,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from support.browsed_ward import PATIENCE_MS, ZONE, is_the_first, measured, serving, sign_in
-from support.served_ward import BERT, LOGIN, PASSWORD, Ward
-from wardlight_cloud.security.passwords import hash_password
+from support.served_ward import BERT, LOGIN, PASSWORD, Ward, quick_hash
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),  # one browser for the file
@@ -50,7 +49,7 @@ async def test_a_session_that_ends_takes_the_patients_off_the_screen(
     await measured(browsed_ward, timedelta(seconds=1))
     async with serving(browsed_ward) as url:
         page = await sign_in(browser, url, f"/patients/{BERT}")
-        await browsed_ward.store.put_user(LOGIN, hash_password("another one"))
+        await browsed_ward.store.put_user(LOGIN, quick_hash("another one"))
         await page.wait_for_url("**/login?ended=1*", timeout=2 * PATIENCE_MS)
         await expect(page.get_by_role("status")).to_contain_text("Your session has ended")
         await expect(page.locator("body")).not_to_contain_text("Brandt")

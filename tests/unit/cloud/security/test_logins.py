@@ -4,14 +4,16 @@ import asyncio
 from typing import cast
 
 import pytest
+from argon2 import Parameters, Type, extract_parameters
 from starlette.requests import HTTPConnection
 
+from support.served_ward import quick_hash
 from wardlight_cloud.security import passwords, tokens
 from wardlight_cloud.store.base import RegisterStore
 from wardlight_cloud.store.logins import LoginStore
 
 PASSWORD = "abcd-efgh-jkmn-pqrs"
-HASH = passwords.hash_password(PASSWORD)
+HASH = quick_hash(PASSWORD)
 
 
 class Clock:
@@ -47,8 +49,20 @@ def bearing(*headers: str) -> HTTPConnection:
     return HTTPConnection({"type": "http", "headers": pairs})
 
 
+def test_what_a_guess_costs() -> None:
+    """64 MiB, three passes, four lanes (RFC 9106, 4): also where nobody has the login."""
+    costs = Parameters(
+        type=Type.ID, version=19, salt_len=16, hash_len=32,
+        time_cost=3, memory_cost=64 * 1024, parallelism=4,
+    )  # fmt: skip
+    assert extract_parameters(passwords.hash_password(PASSWORD)) == costs
+    assert extract_parameters(passwords._dummy()) == costs
+
+
 async def test_login_and_password_must_belong_together() -> None:
-    check = checker(Register(), Clock()).check
+    register = Register()
+    register.users["nurse"] = passwords.hash_password(PASSWORD)
+    check = checker(register, Clock()).check
     assert await check("nurse", PASSWORD)
     assert not await check("nurse", PASSWORD + " ")
     assert not await check("doctor", PASSWORD)
