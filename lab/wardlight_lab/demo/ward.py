@@ -21,7 +21,6 @@ PROFILE_BY_KIND: Final = {
     "heart_rate_strap": "generic-heart-rate",
     "thermometer": "generic-health-thermometer",
 }
-PROFILE_BY_PROTOCOL: Final = {"nonin-df2": "nonin-xpod", "nonin-df7": "nonin-xpod-df7"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def serial(ready: dict[str, Any]) -> list[DemoDevice]:
     return [
         DemoDevice(
             identity=f"serial:bed-{place}",
-            profile=PROFILE_BY_PROTOCOL[port["protocol"]],
+            profile=port["profile"],
             label=port["patient"],
             port=port["path"],
         )

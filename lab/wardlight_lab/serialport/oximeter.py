@@ -1,6 +1,5 @@
 """A Nonin oximeter on a patient's finger: one packet after the other, from the patient's vitals."""
 
-import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,6 +16,7 @@ from wardlight_lab.serialport.nonin import (
     Oximetry,
     packet,
 )
+from wardlight_lab.serialport.pulse_wave import wave
 
 SERIAL: Final = "serial"
 PEAK: Final = 52_000
@@ -65,7 +65,7 @@ class NoninOximeter:
         step = values.pulse / 60 / FRAMES_A_SECOND
         samples = []
         for _ in range(FRAMES_A_PACKET):
-            samples.append(FLOOR + int((PEAK - FLOOR) * _wave(self._phase)))
+            samples.append(FLOOR + int((PEAK - FLOOR) * wave(self._phase)))
             self._phase = (self._phase + step) % 1.0
         return samples
 
@@ -74,13 +74,6 @@ def enter(ledger: Ledger, port: str, raw: bytes, values: dict[str, str], *, hear
     """Put one packet into the ledger; nothing on a serial line is ever acknowledged."""
     sent = Transmission(delivered=heard)
     ledger.record(port, SERIAL, raw, sent, kind=SERIAL, values=values)
-
-
-def _wave(phase: float) -> float:
-    """A pulse wave between 0 and 1: the systolic peak, and the smaller one after the notch."""
-    systolic = math.exp(-(((phase - 0.20) / 0.09) ** 2))
-    diastolic = 0.42 * math.exp(-(((phase - 0.48) / 0.12) ** 2))
-    return min(systolic + diastolic, 1.0)
 
 
 def _named(values: Oximetry) -> dict[str, str]:

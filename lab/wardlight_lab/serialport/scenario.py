@@ -7,13 +7,13 @@ In      TOML or JSON:
 
         [[port]]
         name = "usb-Nonin_Medical_Inc._OEM_III-if00-port0"    # name of the link in the folder
-        protocol = "nonin-df2"                                # or "nonin-df7"
+        protocol = "nonin-df2"                                # or another of lines.Protocol
         patient = "ward-2"
 
 Errors  ScenarioError
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,8 @@ import msgspec
 from wardlight_lab.devices.ledger import Ledger
 from wardlight_lab.devices.patient import Baseline, PatientVitals
 from wardlight_lab.devices.scenario import ScenarioError
-from wardlight_lab.serialport.nonin import Format
-from wardlight_lab.serialport.oximeter import NoninOximeter, enter
+from wardlight_lab.serialport.lines import BY_SHORT, LINES, Protocol
+from wardlight_lab.serialport.oximeter import enter
 from wardlight_lab.serialport.player import Player
 from wardlight_lab.serialport.pty_port import PtyPort
 
@@ -38,7 +38,7 @@ class PortSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One port and the device behind it; `speed` is a factor on real time."""
 
     name: str
-    protocol: Format
+    protocol: Protocol
     patient: str
     speed: Positive = 1.0
 
@@ -52,11 +52,10 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class PlayingPort:
-    """A port, the device on it, and the player between them."""
+    """A port, and the player of the device on it."""
 
     spec: PortSpec
     port: PtyPort
-    oximeter: NoninOximeter
     player: Player
 
 
@@ -69,6 +68,12 @@ def read_scenario(path: Path) -> Scenario:
         raise ScenarioError(f"{path}: {error.strerror}") from error
     except msgspec.DecodeError as error:
         raise ScenarioError(f"{path}: {error}") from error
+
+
+def scenario_of(devices: Sequence[str], patient: str) -> Scenario:
+    """One port for each of these devices, named as on the command line, all of one patient."""
+    protocols = [BY_SHORT[device] for device in dict.fromkeys(devices)]
+    return Scenario(tuple(PortSpec(LINES[each].port, each, patient) for each in protocols))
 
 
 @contextmanager
@@ -84,10 +89,17 @@ def plugged_in(scenario: Scenario, folder: Path, ledger: Ledger) -> Iterator[lis
 
 
 def _playing(spec: PortSpec, port: PtyPort, vitals: PatientVitals, ledger: Ledger) -> PlayingPort:
-    oximeter = NoninOximeter(vitals, format_=spec.protocol)
+    line = LINES[spec.protocol]
 
     def on_sent(raw: bytes, values: dict[str, str], heard: bool) -> None:
         enter(ledger, spec.name, raw, values, heard=heard)
 
-    player = Player(port, oximeter.packets(), speed=spec.speed, on_sent=on_sent)
-    return PlayingPort(spec, port, oximeter, player)
+    player = Player(
+        port,
+        line.pieces(vitals),
+        bytes_a_second=line.bytes_a_second,
+        speed=spec.speed,
+        chunk=line.chunk,
+        on_sent=on_sent,
+    )
+    return PlayingPort(spec, port, player)
