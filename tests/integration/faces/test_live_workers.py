@@ -40,65 +40,67 @@ async def is_watched(ward: Ward, gateway: str) -> bool:
     return until is not None and until > datetime.now(UTC)
 
 
-async def test_two_processes_deliver_what_a_third_commits(
+async def test_two_processes_serve_what_a_third_commits(
     fresh_database: FreshDatabase, tmp_path: Path
 ) -> None:
-    """Each gets every patient's newest rows; a patient's feed holds that patient's only."""
+    """One pair of processes for all that takes two: they start slowly."""
     dsn = await fresh_database(WARD)
     ward = await open_ward(dsn, tmp_path)
     await ward.store_event(One("spo2", recent(1), 91, device=CLIP))
-    try:
-        async with (
-            serving(tmp_path / "one", dsn) as one,
-            serving(tmp_path / "two", dsn) as two,
-            one.live(ward.token) as of_one,
-            two.live(ward.token, f"?patient={BERT}") as of_two,
-        ):
-            for events in (of_one, of_two):
-                row = await value_of(events, "91")  # what there is, at once
-                assert (row["metric"], row["patient"]) == ("spo2", str(BERT))
-            await wait_until(lambda: is_watched(ward, "gw-test"), WITHIN_S, "gateways are told")
-            await ward.store_event(One("systolic_bp", recent(2), 138, device=CUFF))
-            assert (await value_of(of_one, "138"))["patient"] == str(ANNA)
-            await ward.store_event(One("spo2", recent(3), 92, device=CLIP))
-            assert (await value_of(of_one, "92"))["unit"] == "%"
-            assert (await value_of(of_two, "92"))["patient"] == str(BERT)
-            async with two.live(ward.token, f"?patient={ANNA}") as of_anna:
-                # Committed while nobody watched Anna on this process, and older than Bert's row.
-                assert (await value_of(of_anna, "138"))["patient"] == str(ANNA)
-            await refuse(one, ward.token)
-            # Open pages keep no process from stopping, and a stopped one is no fault in the log.
-            two.process.terminate()
-            await wait_until(lambda: two.process.poll() is not None, WITHIN_S, "stopped")
-            assert "Traceback" not in two.output()
-    finally:
-        await ward.store.close()
-
-
-async def test_who_comes_back_on_another_process_misses_nothing(
-    fresh_database: FreshDatabase, tmp_path: Path
-) -> None:
-    """Last-Event-ID is a commit, the same for all: what came meanwhile comes, and no more."""
-    dsn = await fresh_database(WARD)
-    ward = await open_ward(dsn, tmp_path)
-    await ward.store_event(One("spo2", recent(1), 91, device=CLIP))
-    await ward.store_event(One("systolic_bp", recent(1), 138, device=CUFF))
     try:
         async with serving(tmp_path / "one", dsn) as one, serving(tmp_path / "two", dsn) as two:
-            last, rows = await first_event(one, ward.token)
-            assert {row["value"] for row in rows} == {"91", "138"}
-            for value in (92, 93):
-                await ward.store_event(One("spo2", recent(value), value, device=CLIP))
-            last, rows = await first_event(two, ward.token, last)
-            assert [row["value"] for row in rows] == ["93"]
-            await ward.store_event(One("systolic_bp", recent(3), 139, device=CUFF))
-            _, rows = await first_event(one, ward.token, last)
-            assert [row["value"] for row in rows] == ["139"]
-            for unknown in ("999999", "x", "-1", "9" * 30):
-                _, rows = await first_event(one, ward.token, unknown)
-                assert {row["value"] for row in rows} == {"93", "139"}
+            await each_delivers_what_is_committed(ward, one, two)
+            await refuse(one, ward.token)
+            await who_comes_back_misses_nothing(ward, one, two)
+            await an_open_page_keeps_no_process_from_stopping(ward, two)
     finally:
         await ward.store.close()
+
+
+async def each_delivers_what_is_committed(ward: Ward, one: Api, two: Api) -> None:
+    """Each gets every patient's newest rows; a patient's feed holds that patient's only."""
+    async with (
+        one.live(ward.token) as of_one,
+        two.live(ward.token, f"?patient={BERT}") as of_two,
+    ):
+        for events in (of_one, of_two):
+            row = await value_of(events, "91")  # what there is, at once
+            assert (row["metric"], row["patient"]) == ("spo2", str(BERT))
+        await wait_until(lambda: is_watched(ward, "gw-test"), WITHIN_S, "gateways are told")
+        await ward.store_event(One("systolic_bp", recent(2), 138, device=CUFF))
+        assert (await value_of(of_one, "138"))["patient"] == str(ANNA)
+        await ward.store_event(One("spo2", recent(3), 92, device=CLIP))
+        assert (await value_of(of_one, "92"))["unit"] == "%"
+        assert (await value_of(of_two, "92"))["patient"] == str(BERT)
+        async with two.live(ward.token, f"?patient={ANNA}") as of_anna:
+            # Committed while nobody watched Anna on this process, and older than Bert's row.
+            assert (await value_of(of_anna, "138"))["patient"] == str(ANNA)
+
+
+async def who_comes_back_misses_nothing(ward: Ward, one: Api, two: Api) -> None:
+    """Last-Event-ID is a commit, the same for all: what came meanwhile comes, and no more."""
+    last, rows = await first_event(one, ward.token)
+    assert {row["value"] for row in rows} == {"92", "138"}
+    for value in (93, 94):
+        await ward.store_event(One("spo2", recent(value), value, device=CLIP))
+    last, rows = await first_event(two, ward.token, last)
+    assert [row["value"] for row in rows] == ["94"]
+    await ward.store_event(One("systolic_bp", recent(4), 139, device=CUFF))
+    _, rows = await first_event(one, ward.token, last)
+    assert [row["value"] for row in rows] == ["139"]
+    for unknown in ("999999", "x", "-1", "9" * 30):
+        _, rows = await first_event(one, ward.token, unknown)
+        assert {row["value"] for row in rows} == {"94", "139"}
+
+
+async def an_open_page_keeps_no_process_from_stopping(ward: Ward, api: Api) -> None:
+    """And a stopped one is no fault in the log."""
+    async with api.live(ward.token) as of_all, api.live(ward.token, f"?patient={BERT}") as of_bert:
+        for events in (of_all, of_bert):
+            await value_of(events, "94")
+        api.process.terminate()
+        await wait_until(lambda: api.process.poll() is not None, WITHIN_S, "stopped")
+    assert "Traceback" not in api.output()
 
 
 async def first_event(api: Api, token: str, last: str | None = None) -> tuple[str, list[Row]]:
@@ -131,35 +133,63 @@ async def refuse(api: Api, token: str) -> None:
             assert answer.json()["error"]
 
 
-async def test_feed_and_faces_come_back_after_the_database_was_away(tmp_path: Path) -> None:
-    """While it is away: FHIR 503 with a reason, pages that say so, no feed that claims to live."""
+async def test_an_api_waits_for_its_database_and_comes_back_when_that_was_away(
+    tmp_path: Path,
+) -> None:
     server = EmbeddedPostgres(tmp_path / "postgres", durable=False, tcp_port=0)
     server.start()
     try:
         dsn = server.tcp_dsn
         await WARD.build(dsn)
-        async with serving(tmp_path / "api", dsn) as api:
-            ward = await open_ward(dsn, tmp_path)
-            await ward.store_event(One("spo2", recent(1), 91, device=CLIP))
-            await ward.store.close()
-            async with api.live(ward.token) as events:
-                await value_of(events, "91")
-                server.stop()
-                async with asyncio.timeout(WITHIN_S):
-                    async for _ in events:
-                        pass  # the feed ends instead of claiming to be alive
-            await while_away(api, ward.token)
+        server.stop()
+        async with serving(tmp_path / "api", dsn, is_awaited=False) as api:
+            await says_why_it_cannot_serve_yet(api)
             server.start()
-            await wait_until(lambda: is_up(api, ward.token), WITHIN_S, "FHIR answers again")
-            ward = replace(await open_ward(dsn, tmp_path), seqs=ward.seqs)
-            async with api.live(ward.token) as events:
-                await value_of(events, "91")
-                await ward.store_event(One("spo2", recent(2), 93, device=CLIP))
-                await value_of(events, "93")
-            await ward.store.close()
+            await serves_and_told_once_of_the_wait(api)
+            await comes_back_after_the_database_was_away(api, server, tmp_path)
             assert "Almeida" not in api.output()
     finally:
         server.stop()
+
+
+async def says_why_it_cannot_serve_yet(api: Api) -> None:
+    await wait_until(lambda: status_of(api, "/healthz", 200), 120, "it answers")
+    assert await status_of(api, "/readyz", 503)
+    assert await status_of(api, "/", 503)
+    assert await status_of(api, "/fhir/Patient", 503)
+
+
+async def serves_and_told_once_of_the_wait(api: Api) -> None:
+    """One line tells of the wait, one of its end."""
+    await wait_until(lambda: status_of(api, "/readyz", 200), 120, "it is ready")
+    assert await status_of(api, "/login", 200)
+    assert api.output().count("waiting for the database") == 1
+    assert api.output().count("the database is there") == 1
+    assert "Traceback" not in api.output()
+
+
+async def comes_back_after_the_database_was_away(
+    api: Api, server: EmbeddedPostgres, folder: Path
+) -> None:
+    """While it is away: FHIR 503 with a reason, pages that say so, no feed that claims to live."""
+    ward = await open_ward(server.tcp_dsn, folder)
+    await ward.store_event(One("spo2", recent(1), 91, device=CLIP))
+    await ward.store.close()
+    async with api.live(ward.token) as events:
+        await value_of(events, "91")
+        server.stop()
+        async with asyncio.timeout(WITHIN_S):
+            async for _ in events:
+                pass  # the feed ends instead of claiming to be alive
+    await while_away(api, ward.token)
+    server.start()
+    await wait_until(lambda: is_up(api, ward.token), WITHIN_S, "FHIR answers again")
+    ward = replace(await open_ward(server.tcp_dsn, folder), seqs=ward.seqs)
+    async with api.live(ward.token) as events:
+        await value_of(events, "91")
+        await ward.store_event(One("spo2", recent(2), 93, device=CLIP))
+        await value_of(events, "93")
+    await ward.store.close()
 
 
 async def while_away(api: Api, token: str) -> None:
@@ -185,29 +215,6 @@ async def is_up(api: Api, token: str) -> bool:
         live = client.stream("GET", f"{api.url}/api/v1/live", headers=headers)
         async with live as answer:
             return fhir.status_code == answer.status_code == 200
-
-
-async def test_an_api_that_starts_before_its_database_waits_for_it(tmp_path: Path) -> None:
-    """It answers and says why it cannot serve; one line tells of the wait, one of its end."""
-    server = EmbeddedPostgres(tmp_path / "postgres", durable=False, tcp_port=0)
-    server.start()
-    try:
-        dsn = server.tcp_dsn
-        await WARD.build(dsn)
-        server.stop()
-        async with serving(tmp_path / "api", dsn, is_awaited=False) as api:
-            await wait_until(lambda: status_of(api, "/healthz", 200), 120, "it answers")
-            assert await status_of(api, "/readyz", 503)
-            assert await status_of(api, "/", 503)
-            assert await status_of(api, "/fhir/Patient", 503)
-            server.start()
-            await wait_until(lambda: status_of(api, "/readyz", 200), 120, "it is ready")
-            assert await status_of(api, "/login", 200)
-            assert api.output().count("waiting for the database") == 1
-            assert api.output().count("the database is there") == 1
-            assert "Traceback" not in api.output()
-    finally:
-        server.stop()
 
 
 async def status_of(api: Api, path: str, expected: int) -> bool:
