@@ -11,10 +11,11 @@ import msgspec
 
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings
-from wardlight_edge.sessions.decoding import Told, needs_of
+from wardlight_edge.sessions.decoding import needs_of
 from wardlight_edge.sessions.device_clock import DeviceClockKeeper, LinkClock
 from wardlight_edge.sessions.events import Waited
 from wardlight_edge.sessions.gate import Gate, Identity
+from wardlight_edge.sessions.told import Told
 from wardlight_edge.sessions.waiting_room import CAPACITY, Vault, Waiting, WaitingRoom
 from wardlight_edge.transports.base import Octets
 from wardlight_shared.profile import Profile

@@ -17,14 +17,13 @@ import msgspec
 
 from wardlight_edge import devices
 from wardlight_edge.config import DeviceSettings
-from wardlight_edge.devices import AdvertReceiver, AdvertRefused, flag_implausible
+from wardlight_edge.devices import AdvertRefused, flag_implausible
 from wardlight_edge.outbox.base import NewRecord
-from wardlight_edge.sessions import bind_key
 from wardlight_edge.sessions.acceptance import Acceptance
 from wardlight_edge.sessions.advert_memory import Kept, beginning
 from wardlight_edge.sessions.advert_trust import Trust
+from wardlight_edge.sessions.advertising import receiver_of
 from wardlight_edge.sessions.board import DeviceEntry
-from wardlight_edge.sessions.decoding import OWN_OPTIONS, Told
 from wardlight_edge.sessions.device_clock import LinkClock
 from wardlight_edge.sessions.events import EventLog
 from wardlight_edge.sessions.gateway import Gateway
@@ -33,6 +32,7 @@ from wardlight_edge.sessions.limits import AlarmLimits
 from wardlight_edge.sessions.outgoing import Outgoing
 from wardlight_edge.sessions.records import check_numbers
 from wardlight_edge.sessions.report import Report
+from wardlight_edge.sessions.told import Told
 from wardlight_edge.transports.base import (
     Anew,
     Arrival,
@@ -41,45 +41,13 @@ from wardlight_edge.transports.base import (
     Octets,
     Transport,
 )
-from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import Reading
 from wardlight_shared.profile import Profile, TransportAdverts
 
 OUTBOX_FULL: Final = "outbox-full"
 _BATTERY: Final = "battery"
 _NAME_BYTES: Final = 16
-
-
-def is_advertising(device: DeviceSettings, profile: Profile) -> bool:
-    """Whether the device is listened to."""
-    return profile.transport.adverts is not None and device.identity.startswith("ble:")
-
-
-def check_adverts(device: DeviceSettings, profile: Profile) -> None:
-    """ConfigError: a profile that does not fit."""
-    if is_advertising(device, profile):
-        if profile.stream is not None:
-            raise ConfigError(f"device {device.identity}: what advertises has no [stream]")
-        _receiver(device, profile, None, b"")
-    elif device.bind_key_file is not None:
-        raise ConfigError(
-            f"device {device.identity}: its profile has no [transport.adverts]: leave out "
-            "bind_key_file"
-        )
-
-
-def _keyed_receiver(device: DeviceSettings, profile: Profile, memory: bytes) -> AdvertReceiver:
-    """PrivateFileError: its bind key cannot be used."""
-    key = None if device.bind_key_file is None else bind_key.read(device.bind_key_file)
-    return _receiver(device, profile, key, memory)
-
-
-def _receiver(
-    device: DeviceSettings, profile: Profile, key: bytes | None, memory: bytes
-) -> AdvertReceiver:
-    address = bytes.fromhex(device.identity.removeprefix("ble:"))
-    own = {name: value for name, value in profile.options.items() if name not in OWN_OPTIONS}
-    return devices.load_advert(profile.decoder).receiver(address, key, memory, own)
 
 
 class AdvertSession:
@@ -111,7 +79,7 @@ class AdvertSession:
         self._is_saved = before is not None
         self._saved = before or beginning()
         self._number = self._saved.number
-        self._receiver = _keyed_receiver(device, profile, self._saved.receiver)
+        self._receiver = receiver_of(device, profile, self._saved.receiver)
         self._trust = Trust()
         self._link = LinkChange(LinkState.WAITING, 0)
         self._ignored: set[str] = set()
@@ -165,7 +133,7 @@ class AdvertSession:
             case Octets():
                 self._take_advert(arrival)
             case Anew(is_renewed=True):
-                self._receiver = _keyed_receiver(self._device, self._profile, b"")
+                self._receiver = receiver_of(self._device, self._profile, b"")
             case Anew():
                 self._receiver.rested()
             case LinkChange():

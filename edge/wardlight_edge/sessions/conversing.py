@@ -8,42 +8,31 @@ One Conversing serves all links of a device or port. It raises TransportError wh
 
 import asyncio
 import logging
-from collections import OrderedDict
 from typing import Final
 
 from wardlight_edge.clock import Clock
 from wardlight_edge.devices import (
     Action,
     Conversation,
-    Event,
     HangUp,
     Now,
     Reject,
     Say,
-    Subject,
     Take,
     Tell,
-    flag_implausible,
 )
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.acceptance import Acceptance
 from wardlight_edge.sessions.board import DeviceEntry
-from wardlight_edge.sessions.device_clock import LinkClock
-from wardlight_edge.sessions.events import EventLog, Waited
 from wardlight_edge.sessions.gateway import Gateway
-from wardlight_edge.sessions.limits import AlarmLimits
-from wardlight_edge.sessions.records import check_numbers
 from wardlight_edge.sessions.report import Report
-from wardlight_edge.sessions.statuses import Statuses
-from wardlight_edge.sessions.subject_keys import SubjectKeys, source_identity
-from wardlight_edge.transports.base import Octets
+from wardlight_edge.sessions.sources import Sources
+from wardlight_edge.sessions.subject_keys import SubjectKeys
 from wardlight_edge.transports.links import Link
 from wardlight_shared.errors import DecodeError, TransportError
 from wardlight_shared.model import DeviceInfo
 from wardlight_shared.profile import Profile
 
-PATIENT: Final = "patient"
-MOST_SOURCES: Final = 1024
 MOST_IGNORED: Final = 256
 _logger = logging.getLogger(__name__)
 
@@ -67,16 +56,13 @@ class Conversing:
         keys: SubjectKeys | None = None,
     ) -> None:
         self._identity = identity
-        self._profile = profile
         self._gateway = gateway
         self._entry = entry
         self._idle_timeout_s = idle_timeout_s
         self._accept_timeout_s = accept_timeout_s
-        self._keys = keys
-        self._limits = AlarmLimits(profile)
         self._report = Report(identity, gateway, entry)
         self._acceptance = Acceptance(gateway, entry)
-        self._sources: OrderedDict[str, _Source] = OrderedDict()
+        self._sources = Sources(identity, profile, gateway, keys)
         self._ignored: set[str] = set()
 
     @property
@@ -103,7 +89,7 @@ class Conversing:
     async def take(self, take: Take, info: DeviceInfo) -> bytes:
         """Commit; returns what to answer."""
         self._note_ignored(take.ignored)
-        records = self._records(take.events, info)
+        records = self._sources.records(take.events, info)
         if not records:
             return take.answer
         if take.refusal is None:
@@ -139,50 +125,6 @@ class Conversing:
         """The gateway's clocks."""
         return _now(self._gateway.clock)
 
-    def count_damaged(self, damaged: int) -> None:
-        """Frames that were not whole."""
-        self._entry.count("decode_errors", damaged)
-
-    def _records(self, events: tuple[Event, ...], info: DeviceInfo) -> list[NewRecord]:
-        clock = self._gateway.clock
-        records: list[NewRecord] = []
-        for event in events:
-            check_numbers(event.readings)
-            source = self._source(event)
-            records += source.statuses.info(info, clock.mono_ms(), clock.wall_ms())
-            arrival = Octets("", event.raw, clock.mono_ms(), clock.wall_ms())
-            waited = Waited(event.token, is_of_earlier_boot=False) if event.token else None
-            readings = flag_implausible(event.readings, self._profile)
-            records.append(source.events.record(readings, arrival, LinkClock(), waited))
-        return records
-
-    def _tells_apart(self, subject: Subject) -> bool:
-        """A patient always; a monitor where many may speak: a line has one."""
-        return subject.kind == PATIENT or self._identity.startswith("lan:")
-
-    def _source(self, event: Event) -> "_Source":
-        """Where an event's readings belong; those not heard of for longest are forgotten."""
-        identity = self._identity
-        subject = event.subject
-        if self._keys is not None and subject is not None and self._tells_apart(subject):
-            identity = source_identity(identity, self._keys.key(subject))
-        source = self._sources.pop(identity, None)
-        if source is None:
-            log = EventLog(identity, self._profile, self._gateway, self._limits)
-            source = _Source(log, Statuses(identity))
-            if len(self._sources) >= MOST_SOURCES:
-                self._sources.popitem(last=False)
-        self._sources[identity] = source
-        return source
-
-
-class _Source:
-    """One identity that readings are stored under."""
-
-    def __init__(self, events: EventLog, statuses: Statuses) -> None:
-        self.events = events
-        self.statuses = statuses
-
 
 class _Talk:
     """One link while it lasts."""
@@ -210,7 +152,7 @@ class _Talk:
     async def do(self, actions: tuple[Action, ...]) -> bool:
         """Do actions in order; False after a HangUp."""
         damaged = self._conversation.counts.damaged
-        self._owner.count_damaged(damaged - self._damaged)
+        self._owner.report.damaged(damaged - self._damaged)
         self._damaged = damaged
         for action in actions:
             match action:

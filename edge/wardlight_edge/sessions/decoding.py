@@ -4,7 +4,7 @@ Errors  DecodeError from ``decode``: quarantine the octets; ConfigError when a d
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, cast
+from typing import Protocol
 
 import msgspec
 
@@ -17,19 +17,17 @@ from wardlight_edge.devices import (
     SegmentedDecoder,
     SitedDecoder,
     WaveformDecoder,
-    current_time,
     device_information,
 )
 from wardlight_edge.sessions.records import check_numbers
+from wardlight_edge.sessions.told import Told, told_by
 from wardlight_edge.transports.base import Octets
 from wardlight_shared.model import DeviceInfo, Reading
 from wardlight_shared.profile import Profile
-from wardlight_shared.timestamps import DeviceClock, device_seconds
 
 CAPTURED = "readings"
 """Channel of readings that a capture holds in decoded form."""
 
-SERIAL_NUMBER = "0x2A25"
 _CLOCKS = frozenset({"0x2A08", "0x2A2B"})
 
 OWN_OPTIONS = frozenset({"waveform", "trust_clock"})
@@ -46,22 +44,6 @@ class Values(msgspec.Struct, frozen=True):
     is_stream: bool
     samples: tuple[Samples, ...] = ()
     joined: bytes | None = None
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What a device says of itself; None = nothing about that.
-
-    is_clock          it has shown its clock; ``clock`` is None when that is not set
-    is_serial_number  it has shown its serial number; ``info`` lacks it when it is empty
-    is_site           it has shown where it measures
-    """
-
-    info: DeviceInfo | None = None
-    battery_percent: int | None = None
-    clock: DeviceClock | None = None
-    is_clock: bool = False
-    is_serial_number: bool = False
-    is_site: bool = False
 
 
 Meaning = Values | Told
@@ -88,6 +70,11 @@ def decoding_of(profile: Profile) -> Decoding:
     if profile.transport.serial is not None:
         return SerialDecoding(profile)
     return GattDecoding(profile)
+
+
+def options_of(profile: Profile) -> dict[str, str | int | float | bool]:
+    """The decoder's own options."""
+    return {name: value for name, value in profile.options.items() if name not in OWN_OPTIONS}
 
 
 def needs_of(profile: Profile) -> frozenset[str]:
@@ -168,7 +155,7 @@ class GattDecoding:
         if self._sited is not None and arrival.channel == self._sited.SITE_CHARACTERISTIC:
             self._site = self._sited.body_site(arrival.octets)
             return Told(is_site=True)
-        told = _told(devices.COMPANIONS[arrival.channel], arrival)
+        told = told_by(devices.COMPANIONS[arrival.channel], arrival)
         if told.info is not None:
             self._info = device_information.merge(self._info, told.info)
         return told
@@ -179,9 +166,7 @@ class SerialDecoding:
 
     def __init__(self, profile: Profile) -> None:
         self._decoder = devices.load_serial(profile.decoder)
-        self._options = {
-            name: value for name, value in profile.options.items() if name not in OWN_OPTIONS
-        }
+        self._options = options_of(profile)
         self._keeps_waveform = bool(profile.options.get("waveform", False))
         self._is_stream = profile.stream is not None
         self._framer = self._decoder.framer(self._options)
@@ -231,34 +216,3 @@ def _matched(profile: Profile) -> DeviceInfo:
     if info is None:
         return DeviceInfo()
     return DeviceInfo(manufacturer=info.manufacturer, model=info.model)
-
-
-def _told(companion: str, arrival: Octets) -> Told:
-    if companion == "current_time":
-        return Told(clock=_clock(arrival), is_clock=True)
-    module = devices.load(companion)
-    if companion == "device_information":
-        # The module's decode gives DeviceInfo, the one kind of decoder that gives no Readings.
-        info = cast(_InfoDecoder, module).decode(arrival.channel, arrival.octets)
-        return Told(info=info, is_serial_number=arrival.channel == SERIAL_NUMBER)
-    readings = cast(devices.GattDecoder, module).decode(arrival.channel, arrival.octets)
-    return Told(battery_percent=_percent(readings))
-
-
-class _InfoDecoder(Protocol):
-    def decode(self, characteristic: str, value: bytes) -> DeviceInfo: ...
-
-
-def _clock(arrival: Octets) -> DeviceClock | None:
-    shown = current_time.decode(arrival.channel, arrival.octets)
-    if shown.time is None or not shown.is_set:
-        return None
-    seconds = device_seconds(shown.time)
-    return None if seconds is None else DeviceClock(seconds, arrival.mono_ms)
-
-
-def _percent(readings: Sequence[Reading]) -> int | None:
-    for reading in readings:
-        if not isinstance(reading.value, str):
-            return int(reading.value)
-    return None

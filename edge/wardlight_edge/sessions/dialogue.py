@@ -35,7 +35,7 @@ from wardlight_edge.devices import (
 )
 from wardlight_edge.sessions.bookmarks import Shelf
 from wardlight_edge.sessions.consent_codes import consents_of
-from wardlight_edge.sessions.decoding import OWN_OPTIONS
+from wardlight_edge.sessions.decoding import options_of
 from wardlight_edge.transports.base import Octets, Refused, Request, Speaking, Transport, Written
 from wardlight_shared.profile import Profile
 
@@ -177,11 +177,6 @@ def dialogue_of(
         return None
     consents = () if isinstance(decoder, DialogueDecoder) else consents_of(device)
     return DeviceDialogue(device.identity, profile, decoder, shelf, transport, consents)
-
-
-def options_of(profile: Profile) -> dict[str, str | int | float | bool]:
-    """The decoder's own options."""
-    return {name: value for name, value in profile.options.items() if name not in OWN_OPTIONS}
 
 
 def _with_key(device: str, kept: Bookmarks, shelf: Shelf) -> Bookmarks:

@@ -6,7 +6,7 @@ Errors  ConfigError: what does not fit; PrivateFileError: its own file that cann
 from wardlight_edge import devices
 from wardlight_edge.config import DeviceSettings
 from wardlight_edge.sessions import bind_key
-from wardlight_edge.sessions.advert_session import check_adverts
+from wardlight_edge.sessions.advertising import check_adverts
 from wardlight_edge.sessions.consent_codes import check_users, consents_of
 from wardlight_edge.sessions.decoding import decoding_of
 from wardlight_shared.errors import ConfigError

@@ -7,11 +7,12 @@ octets -> decode -> values: measurements.py
 
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.admission import Admission
-from wardlight_edge.sessions.decoding import Told, Values, decoding_of
+from wardlight_edge.sessions.decoding import Values, decoding_of
 from wardlight_edge.sessions.device_clock import LinkClock
 from wardlight_edge.sessions.events import Waited
 from wardlight_edge.sessions.measurements import Measurements
 from wardlight_edge.sessions.report import Report
+from wardlight_edge.sessions.told import Told
 from wardlight_edge.transports.base import Octets
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.profile import Profile

@@ -13,7 +13,6 @@ from wardlight_edge.config import DeviceSettings
 from wardlight_edge.sessions.admission import NO_ROOM, OTHER, UNVERIFIED, Admission, Answer
 from wardlight_edge.sessions.asking import Asking
 from wardlight_edge.sessions.board import DeviceEntry
-from wardlight_edge.sessions.decoding import SERIAL_NUMBER
 from wardlight_edge.sessions.device_clock import DeviceClockKeeper, LinkClock
 from wardlight_edge.sessions.dialogue import DeviceDialogue
 from wardlight_edge.sessions.events import Waited
@@ -25,6 +24,7 @@ from wardlight_edge.sessions.measurements import Measurements
 from wardlight_edge.sessions.outgoing import Outgoing
 from wardlight_edge.sessions.report import Report
 from wardlight_edge.sessions.stream import RESTART
+from wardlight_edge.sessions.told import SERIAL_NUMBER
 from wardlight_edge.transports.base import (
     Arrival,
     LinkChange,

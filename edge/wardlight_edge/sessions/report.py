@@ -3,13 +3,13 @@
 from wardlight_edge.devices import device_information
 from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.board import DeviceEntry
-from wardlight_edge.sessions.decoding import Told
 from wardlight_edge.sessions.gate import Identity
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.inbox import Lost
 from wardlight_edge.sessions.records import Data, gap_record
 from wardlight_edge.sessions.statuses import Statuses
 from wardlight_edge.sessions.times import Receipt, skew_s
+from wardlight_edge.sessions.told import Told
 from wardlight_shared.model import DeviceInfo
 
 

@@ -15,7 +15,8 @@ from wardlight_edge import devices
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
 from wardlight_edge.outbox.base import NewRecord, Outbox
-from wardlight_edge.sessions.advert_session import AdvertSession, is_advertising
+from wardlight_edge.sessions.advert_session import AdvertSession
+from wardlight_edge.sessions.advertising import is_advertising
 from wardlight_edge.sessions.bluetooth import Bluetooth
 from wardlight_edge.sessions.board import DeviceBoard
 from wardlight_edge.sessions.device_clock import is_after_release

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings
 from wardlight_edge.sessions.advert_session import AdvertSession
-from wardlight_edge.sessions.decoding import SERIAL_NUMBER
 from wardlight_edge.sessions.session import Session
+from wardlight_edge.sessions.told import SERIAL_NUMBER
 from wardlight_edge.transports.base import Transport
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.profile import Profile

@@ -17,10 +17,10 @@ from support.manual_clock import ManualClock
 from support.session_bench import CUFF, IDENTITY
 from wardlight_edge.config import DeviceSettings
 from wardlight_edge.sessions.admission import Admission, Answer
-from wardlight_edge.sessions.decoding import Told
 from wardlight_edge.sessions.device_clock import DeviceClockKeeper
 from wardlight_edge.sessions.gate import HOLD_MS
 from wardlight_edge.sessions.sealing import Sealer
+from wardlight_edge.sessions.told import Told
 from wardlight_edge.sessions.waiting_room import CAPACITY, Vault
 from wardlight_edge.transports.base import Octets
 

@@ -17,7 +17,8 @@ from support.session_bench import Accepting
 from support.waiting import wait_until
 from wardlight_edge.config import DeviceSettings
 from wardlight_edge.sessions.advert_memory import AdvertMemories, Kept
-from wardlight_edge.sessions.advert_session import AdvertSession, check_adverts
+from wardlight_edge.sessions.advert_session import AdvertSession
+from wardlight_edge.sessions.advertising import check_adverts
 from wardlight_edge.sessions.board import DeviceEntry
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.open_streams import OpenStreams
