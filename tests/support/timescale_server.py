@@ -28,21 +28,31 @@ _READY: Final = b"listening"
 _START_S: Final = 90.0
 _SERVER: Final = Path("node_modules/@electric-sql/pglite-socket/dist/scripts/server.js")
 _EXTENSION: Final = "@electric-sql/pglite/timescaledb:timescaledb"
+# DELETE, as TRUNCATE makes new files for each table and index, which this server never cleans up:
+# each emptying would take longer than the one before. The days of a hypertable go with TRUNCATE.
 _EMPTY: Final = """
 DO $$
 DECLARE
-    names text;
+    name text;
 BEGIN
-    TRUNCATE rollup_1h;
-    TRUNCATE rollup_1m;
-    TRUNCATE reading;
-    SELECT string_agg(quote_ident(relname), ', ') INTO names
-    FROM pg_class
-    WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-        AND relname NOT IN ('reading', 'secret', 'schema_version', 'rollup_progress');
-    EXECUTE 'TRUNCATE ' || names || ' RESTART IDENTITY CASCADE';
+    IF EXISTS (SELECT FROM _timescaledb_catalog.chunk) THEN
+        TRUNCATE rollup_1h;
+        TRUNCATE rollup_1m;
+        TRUNCATE reading;
+    END IF;
+    PERFORM set_config('session_replication_role', 'replica', true);  -- in any order
+    FOR name IN
+        SELECT quote_ident(relname)
+        FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
+            AND relname NOT IN ('reading', 'secret', 'schema_version', 'rollup_progress')
+    LOOP
+        EXECUTE 'DELETE FROM ' || name;
+    END LOOP;
     UPDATE rollup_progress SET commit_seq = 0, series_id = 0, bucket = 'epoch';
-    PERFORM setval('commit_number', 1, false);
+    PERFORM setval(seqrelid::regclass, seqstart, false)
+    FROM pg_sequence JOIN pg_class ON pg_class.oid = seqrelid
+    WHERE relnamespace = 'public'::regnamespace;
 END $$
 """
 
