@@ -39,6 +39,7 @@ class Event(msgspec.Struct, frozen=True):
     raw      what was received of them, for the event id; the same when it is sent again
     token    names the event where neither device time nor record number does; b"" = nothing does
     subject  None = the device's own patient
+    age_ms   how long before it was received the device measured it, by its own counter
     """
 
     readings: tuple[Reading, ...]
@@ -46,6 +47,7 @@ class Event(msgspec.Struct, frozen=True):
     token: bytes = b""
     subject: Subject | None = None
     samples: tuple[Samples, ...] = ()
+    age_ms: int = 0
 
 
 class Say(msgspec.Struct, frozen=True):

@@ -26,6 +26,13 @@ _ALSO: Final[Mapping[str, tuple[int, str]]] = {
     "MDC_TTHOR_RESP_RATE": (151578, "respiratory_rate"),
     "MDC_AWAY_RESP_RATE": (151570, "respiratory_rate"),
     "MDC_CO2_RESP_RATE": (151594, "respiratory_rate"),
+    "MDC_TEMP_EAR": (188428, "body_temperature_tympanic"),
+}
+# What a thermometer names by its site and the table by the metric and the site.
+_SITES: Final[Mapping[int, str]] = {
+    188432: "finger",  # MDC_TEMP_FINGER
+    188448: "toe",
+    188456: "gastrointestinal-tract",  # MDC_TEMP_GIT
 }
 _HAS_VALUE: Final = frozenset(
     name for name, row in METRICS.items() if not row.structure.startswith("component x")
@@ -63,6 +70,12 @@ def _metrics_by_loinc() -> dict[str, str]:
 BY_CODE: Final[Mapping[int, str]] = _metrics_by_code()
 BY_REFID: Final[Mapping[str, str]] = _metrics_by_refid()
 BY_LOINC: Final[Mapping[str, str]] = _metrics_by_loinc()
+METRIC_AT_SITE: Final[Mapping[int, tuple[str, str | None]]] = {
+    **{code: (name, None) for code, name in BY_CODE.items()},
+    **{code: ("body_temperature", site) for code, site in _SITES.items()},
+}
+"""Metric and body site by code: for those who can keep the site, without which a finger's
+temperature would pass for the body's."""
 
 UNIT_BY_CODE: Final[Mapping[int, str]] = {
     262656: "1",  # MDC_DIM_DIMLESS

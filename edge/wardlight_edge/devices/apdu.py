@@ -6,6 +6,13 @@ Out     Events: readings of one person and time; fixed, variable and grouped sca
         when they are committed. The agent's EUI-64 names it, as a Subject
         ``decode_bytes`` takes APDUs of one association; without its configuration the standard one
         that fits alone is taken
+        Time: absolute time, base-offset time, and relative time as an age on the agent's counter
+        (without a bound once it is over a minute: the counter may have begun anew). Not promised:
+        a date for stamps of high-resolution relative time, which no report shows the counter of;
+        they are DEVICE_CLOCK_UNSET. What has no date has no event id: an agent that associates
+        anew and sends it again has it stored twice
+        Numbers without a metric, enumerations and samples are answered, counted and logged by
+        their MDC codes, and not stored
 Errors  DecodeError from ``decode_bytes``; a conversation answers with an abort instead
 Source  ISO/IEEE 11073-20601-2016; example APDUs of signove/antidote (tests/resources/apdu)
 Vectors tests/vectors/apdu.toml
@@ -16,7 +23,7 @@ from wardlight_edge.devices._apdu.configuration import STANDARD, Configuration, 
 from wardlight_edge.devices._apdu.conversation import ApduConversation
 from wardlight_edge.devices._apdu.events import EventReport, device_info_of, event_report_of
 from wardlight_edge.devices._apdu.frames import ApduFramer, Choice, Data, Message, data_of
-from wardlight_edge.devices._apdu.reports import CONFIG, REPORTS, observations
+from wardlight_edge.devices._apdu.reports import CONFIG, REPORTS, scan_of
 from wardlight_edge.devices._base import Options
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import DeviceInfo, Reading
@@ -72,11 +79,11 @@ def _decoded(report: EventReport, known: Configuration | None) -> list[Reading]:
     reason = DecodeError("scan report: no configuration came before it, and no standard one fits")
     for configuration in STANDARD.values() if known is None else (known,):
         try:
-            found = observations(report.kind, report.information, configuration, report.handle)
+            scan = scan_of(report, configuration)
         except DecodeError as error:
             reason = error if known is not None else reason
         else:
-            fits.append([reading for each in found for reading in each.readings])
+            fits.append([reading for each in scan.observed for reading in each.readings])
     if len(fits) != 1:
         raise reason
     return fits[0]

@@ -44,7 +44,7 @@ class Sources:
             check_numbers(event.readings)
             source = self._source(event)
             records += source.statuses.info(info, clock.mono_ms(), clock.wall_ms())
-            arrival = Octets("", event.raw, clock.mono_ms(), clock.wall_ms())
+            arrival = Octets("", event.raw, clock.mono_ms(), clock.wall_ms(), age_ms=event.age_ms)
             waited = Waited(event.token, is_of_earlier_boot=False) if event.token else None
             readings = flag_implausible(event.readings, self._profile)
             records.append(source.events.record(readings, arrival, LinkClock(), waited))

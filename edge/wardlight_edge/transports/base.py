@@ -58,7 +58,7 @@ class Octets(msgspec.Struct, frozen=True):
     channel   the characteristic ("0x2A35" or a full UUID in capitals); "" for a wire
     mono_ms   receipt on the monotonic clock; wall_ms the same moment on the wall clock
     is_read   True: the transport asked for them (battery, device information, clock)
-    age_ms    how long before their receipt they were recorded; only a replay is not 0
+    age_ms    how long before their receipt they were recorded, by a capture or a device that counts
     token     place in a capture, given back by ``Transport.accepted``
     """
 

@@ -16,6 +16,7 @@ from wardlight_edge.devices._apdu.mder import Reader
 from wardlight_shared.errors import DecodeError
 
 NUMERIC: Final = 6
+METRICS: Final = frozenset({5, NUMERIC, 9})  # enumeration, numeric, samples in real time
 SCANNERS: Final = frozenset({18, 19})  # episodic, periodic
 _TYPE: Final = 0x092F
 _UNIT: Final = 0x0996
@@ -29,22 +30,24 @@ Layout = tuple[tuple[int, int], ...]
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """A numeric object.
+    """An object that is reported; only of a numeric one are values read.
 
-    code     MDC code, ``partition << 16 | term``
-    parts    codes of a compound's values, in the order sent; () = one value
-    unit     MDC unit code, ``4 << 16 | dimension``; None = sent with each value
-    layout   of a fixed report
+    code        MDC code, ``partition << 16 | term``
+    parts       codes of a compound's values, in the order sent; () = one value
+    unit        MDC unit code, ``4 << 16 | dimension``; None = sent with each value
+    layout      of a fixed report
+    is_numeric  else an enumeration or samples
     """
 
     code: int
     parts: tuple[int, ...]
     unit: int | None
     layout: Layout
+    is_numeric: bool = True
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """Every object of an agent that is read here."""
+    """Every object of an agent that may be in a scan report."""
 
     number: int
     objects: dict[int, Measured]
@@ -61,15 +64,15 @@ def configuration_of(octets: bytes) -> Configuration:
         kind, handle, attributes = each.u16(), each.u16(), each.attributes()
         if len(objects) + len(scanners) >= _MAX_OBJECTS:
             raise DecodeError(f"ConfigReport: over {_MAX_OBJECTS} objects")
-        if kind == NUMERIC and _TYPE in attributes:
-            objects[handle] = _measured(attributes)
+        if kind in METRICS and _TYPE in attributes:
+            objects[handle] = _measured(attributes, is_numeric=kind == NUMERIC)
         elif kind in SCANNERS:
             scanners[handle] = _scan_map(attributes.get(_SCAN_MAP, b""))
     reader.end()
     return Configuration(number, objects, scanners)
 
 
-def _measured(attributes: Mapping[int, bytes]) -> Measured:
+def _measured(attributes: Mapping[int, bytes], *, is_numeric: bool) -> Measured:
     kind = Reader(attributes[_TYPE], "type")
     partition, term = kind.u16(), kind.u16()
     kind.end()
@@ -83,7 +86,7 @@ def _measured(attributes: Mapping[int, bytes]) -> Measured:
         _layout(Reader(attributes[_VALUE_MAP], "value map")) if _VALUE_MAP in attributes else ()
     )
     mdc_unit = None if unit is None else 4 << 16 | unit
-    return Measured(partition << 16 | term, tuple(parts), mdc_unit, layout)
+    return Measured(partition << 16 | term, tuple(parts), mdc_unit, layout, is_numeric)
 
 
 def _layout(reader: Reader) -> Layout:

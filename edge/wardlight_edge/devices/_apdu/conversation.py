@@ -31,7 +31,7 @@ from wardlight_edge.devices._apdu.events import (
     get_device,
 )
 from wardlight_edge.devices._apdu.frames import Apdu, ApduFramer, Choice, Data, Message, data_of
-from wardlight_edge.devices._apdu.reports import CONFIG, REPORTS, Observed, observations
+from wardlight_edge.devices._apdu.reports import CONFIG, REPORTS, Observed, scan_of
 from wardlight_edge.devices._base import FramerCounts
 from wardlight_edge.devices._conversation import (
     Action,
@@ -184,12 +184,12 @@ class ApduConversation:
             raise DecodeError("a report before the configuration")
         if report.kind not in REPORTS:
             return [Say(event_done(data, report))] if is_confirmed else []
-        found = observations(report.kind, report.information, self._configuration, report.handle)
-        events = tuple(map(self._as_event, found))
+        scan = scan_of(report, self._configuration)
+        events = tuple(map(self._as_event, scan.observed))
         answer = event_done(data, report) if is_confirmed else b""
         if is_confirmed:
             self._last = (data, answer)
-        return [Take(events, answer)]
+        return [Take(events, answer, ignored=scan.ignored)]
 
     def _configure(self, data: Data, report: EventReport) -> list[Action]:
         if self.state is not State.CONFIGURING:
@@ -199,4 +199,4 @@ class ApduConversation:
         return [Say(accepted), *self._operate()]
 
     def _as_event(self, observed: Observed) -> Event:
-        return Event(observed.readings, observed.raw, b"", self._subject)
+        return Event(observed.readings, observed.raw, subject=self._subject, age_ms=observed.age_ms)

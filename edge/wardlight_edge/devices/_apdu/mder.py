@@ -1,13 +1,14 @@
 """MDER: the octets of ISO/IEEE 11073-20601, big endian, read with bounds.
 
 Out     numbers, octet strings, lists of attributes; SFLOAT and FLOAT as Decimal or Absent; the
-        8 octets of AbsoluteTime (BCD) as DeviceTime
+        8 octets of AbsoluteTime (BCD) and of BaseOffsetTime as DeviceTime
 Errors  DecodeError: more asked for than is there, a digit that is none, octets left over
-Source  ISO/IEEE 11073-20601 annex F (MDER), annex A.2 (AttributeList, AbsoluteTime)
+Source  ISO/IEEE 11073-20601 annex F (MDER), annex A.2 (AttributeList, AbsoluteTime,
+        BaseOffsetTime); RFC 4330, 3 (eras of NTP)
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -17,6 +18,10 @@ from wardlight_shared.floats import float_from_word, sfloat_from_word
 from wardlight_shared.model import Absent, DeviceTime
 
 TIME_OCTETS: Final = 8
+_NTP_EPOCH: Final = datetime(1900, 1, 1)  # noqa: DTZ001 - UTC, as a device's wall clock
+_NTP_ERA_S: Final = 1 << 32
+_FIRST_ERA: Final = 1 << 31
+_MOST_OFFSET_MIN: Final = 14 * 60
 
 
 class Reader:
@@ -99,6 +104,26 @@ def absolute_time(octets: bytes) -> tuple[DeviceTime | None, int]:
     except ValueError:
         return None, CLOCK_UNSET
     return DeviceTime(year, month, day, hour, minute, second), 0
+
+
+def base_offset_time(octets: bytes) -> tuple[DeviceTime | None, int]:
+    """Return (device time, flags) of BaseOffsetTime: seconds as in NTP, fraction, minutes.
+
+    The time is local and states its offset from UTC; an offset that no zone has leaves it in UTC.
+    0 is no time. Seconds without their first bit are of the era that begins in 2036.
+    """
+    if len(octets) != TIME_OCTETS:
+        raise DecodeError(f"BaseOffsetTime: {len(octets)} bytes, has {TIME_OCTETS}")
+    seconds = int.from_bytes(octets[:4], "big")
+    if not seconds:
+        return None, CLOCK_UNSET
+    offset = int.from_bytes(octets[6:], "big", signed=True)
+    if abs(offset) > _MOST_OFFSET_MIN:
+        offset = 0
+    era_s = 0 if seconds & _FIRST_ERA else _NTP_ERA_S
+    moment = _NTP_EPOCH + timedelta(seconds=era_s + seconds, minutes=offset)
+    day, clock = (moment.year, moment.month, moment.day), (moment.hour, moment.minute)
+    return DeviceTime(*day, *clock, moment.second, offset), 0
 
 
 def item(octets: bytes) -> bytes:

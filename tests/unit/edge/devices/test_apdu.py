@@ -9,6 +9,7 @@ from support.vectors import Case, cases, expected, octets, seen
 from wardlight_edge.devices import HangUp, Now, Reject, Say, Subject, Take, Tell, apdu
 from wardlight_edge.devices._apdu.conversation import CONFIGURATION_MS, State
 from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_shared.model import Flag
 
 NOW = Now(0, 0)
 # All from signove/antidote, tests/resources/apdu.
@@ -20,6 +21,7 @@ AARQ_02BC = bytes.fromhex(
     "E2000032800000000001002A5079002680000000A0008000000040000000008000000008112233445566770702BC"
     "8480010100000000"
 )
+AARQ_0190 = AARQ_02BC[:44] + bytes.fromhex("0190") + AARQ_02BC[46:]
 AARE_KNOWN = bytes.fromhex(
     "E300002C00035079002680000000800080000000000000008000000000081122334455667788000000000000"
     "00000000"
@@ -110,6 +112,68 @@ def test_persons_and_times_are_events_of_their_own() -> None:
     (take,) = talk.received(PERSON_REPORT, NOW)
     assert isinstance(take, Take)
     assert [each.user for each in take.events[0].readings] == [66] * 4
+
+
+def test_what_has_no_metric_is_answered_and_named() -> None:
+    """A bit string of pulse quality and a number of 19444 beside a temperature."""
+    association, config, report = _hex("an enumeration and a number without a metric")
+    talk = apdu.conversation({})
+    talk.received(association + config, NOW)
+    (take,) = talk.received(report, NOW)
+    assert isinstance(take, Take)
+    assert take.ignored == ("150580", "150516")  # 2 << 16 | 19508, 2 << 16 | 19444
+    assert take.answer
+    assert [len(event.readings) for event in take.events] == [1]
+
+
+# A variable report of one SpO2 with Relative-Time-Stamp 0x11111111 by antidote's layout; the
+# report's own relative time stands at 12. One tick is 125 us (20601 A.2, RelativeTime).
+RELATIVE = (
+    "E700002E002C1238010100260000222222220D1E001CF00000000001001400010002000E0A4C0002"
+    "00620991000411111111"
+)
+
+
+def _relative(counter: int, stamp: int = 0x11111111) -> tuple[int, int]:
+    """Age in ms and flags of a reading with this stamp in a report at this count."""
+    report = bytes.fromhex(RELATIVE.replace("22222222", f"{counter:08X}"))
+    report = report.replace(bytes.fromhex("11111111"), stamp.to_bytes(4, "big"))
+    talk = apdu.conversation({})
+    talk.received(AARQ_0190, NOW)
+    (take,) = talk.received(report, NOW)
+    assert isinstance(take, Take)
+    (event,) = take.events
+    (reading,) = event.readings
+    assert reading.time is None
+    return event.age_ms, reading.flags
+
+
+@pytest.mark.parametrize(
+    ("counter", "stamp", "age_ms", "flags"),
+    [
+        (80_000, 80_000, 0, 0),
+        (80_000, 0, 10_000, 0),
+        (8 * 60_008, 0, 60_008, Flag.FROM_STORAGE),
+        (8000, 0xFFFFFFFE, 1000, 0),  # the counter has wrapped: 8002 ticks
+        (80_000, 80_800, 0, 0),  # read a moment before it was stamped
+        (0xFFFFFFFF, 80_000, 0, Flag.DEVICE_CLOCK_UNSET),  # the agent shows no counter
+        (80_000, 0xFFFFFFFF, 0, Flag.DEVICE_CLOCK_UNSET),
+    ],
+)
+def test_a_relative_stamp_is_an_age(counter: int, stamp: int, age_ms: int, flags: int) -> None:
+    assert _relative(counter, stamp) == (age_ms, flags)
+
+
+def test_a_high_resolution_stamp_dates_nothing() -> None:
+    report = bytes.fromhex(
+        "E7000032003012380101002A0000000022220D1E0020F0000000000100180001000200120A4C"
+        "0002006209E900080000000000001111"
+    )
+    talk = apdu.conversation({})
+    talk.received(AARQ_0190, NOW)
+    (take,) = talk.received(report, NOW)
+    assert isinstance(take, Take)
+    assert take.events[0].readings[0].flags == Flag.DEVICE_CLOCK_UNSET
 
 
 def test_scanners_are_told_to_report() -> None:
