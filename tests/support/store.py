@@ -99,7 +99,8 @@ async def _timescale_place(started: Callable[[], WebAssemblyServer]) -> AsyncIte
         server = started()
         await server.prepare()
         place = Place(server.dsn, takes_sessions=False)
-        yield place
+        with server.types_asked_once():
+            yield place
         await place.close()
         return
     async with _database_on(dsn) as own:

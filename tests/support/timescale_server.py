@@ -8,10 +8,12 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
+from unittest.mock import patch
 
 import asyncpg
 
@@ -72,6 +74,7 @@ class WebAssemblyServer:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._is_migrated = False
+        self._types: dict[frozenset[int], Any] = {}
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -113,6 +116,23 @@ class WebAssemblyServer:
             await connection.execute(_EMPTY)
         finally:
             connection.terminate()  # this server does not answer a goodbye
+
+    @contextmanager
+    def types_asked_once(self) -> Iterator[None]:
+        """Let the driver ask for the server's data types once, not with each connection.
+
+        The answer is the same for the life of the server, and half of the cost of a short test.
+        """
+        ask = asyncpg.Connection._introspect_types  # type: ignore[attr-defined]
+
+        async def known(connection: object, numbers: Iterable[int], wait_s: float | None) -> Any:
+            key = frozenset(numbers)
+            if key not in self._types:
+                self._types[key] = await ask(connection, numbers, wait_s)
+            return self._types[key]
+
+        with patch.object(asyncpg.Connection, "_introspect_types", known):
+            yield
 
 
 async def when_free(connect: Callable[[], Awaitable[T]]) -> T:
