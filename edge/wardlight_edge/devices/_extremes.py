@@ -42,6 +42,9 @@ def frame(
 
     A number without a value all second long is the last one that was sent.
     """
+    first, second = columns[0][0], columns[1][0]
+    if columns[0].count(first) == columns[1].count(second) == len(columns[0]):
+        return Frame(readings(first, second), samples)
     found = reduced(columns, none)
     first, second = (
         column[-1] if number is None else number
@@ -72,8 +75,6 @@ def reduced(columns: Columns, none: NoValues) -> Reduced:
 
 def _median(column: Sequence[int], none: Container[int]) -> int | None:
     """The lower median of what is a value."""
-    if column.count(column[0]) == len(column):
-        return None if column[0] in none else column[0]
     values = sorted(number for number in column if number not in none)
     return values[(len(values) - 1) // 2] if values else None
 

@@ -5,7 +5,7 @@ Source  Bluetooth GHSS 1.0, 3.2 (fields of an observation); ETS 1.0, 3.1 (time s
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date
 from functools import lru_cache
 from struct import Struct, unpack_from
 from typing import Final
@@ -16,13 +16,11 @@ from wardlight_shared.model import DeviceTime, Flag
 
 _IS_TICKS, _IS_UTC, _HAS_ZONE, _IS_CURRENT = 0b000001, 0b000010, 0b010000, 0b100000
 _MICROSECONDS: Final = (1_000_000, 100_000, 1000, 100)  # by flags b2-3
-_EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - UTC or the device's wall clock
+_EPOCH: Final = date(2000, 1, 1).toordinal()  # of UTC or of the device's wall clock
 _ZONES: Final = range(-48, 57)  # quarters of an hour; else not known
 _QUARTER_MIN: Final = 15
 _U16: Final = Struct("<H").unpack_from
 _U32: Final = Struct("<I").unpack_from
-_ELAPSED: Final = Struct("<BIHBb").unpack_from
-_ELAPSED_OCTETS: Final = 9
 
 # GHSS Measurement Status. Bit 6 (entered by hand) and 7 (a setting) are not flags of a reading.
 _STATUS: Final[Mapping[int, Flag]] = {
@@ -39,14 +37,14 @@ SETTING: Final = 1 << 7
 
 
 class Fields:
-    """The octets of one observation from ``start`` to ``end``, and how far they are read."""
+    """The octets of one observation from ``start`` to the end, and how far they are read."""
 
-    __slots__ = ("_at", "_end", "_octets", "_start", "where")
+    __slots__ = ("_at", "_end", "_octets", "where")
 
-    def __init__(self, octets: bytes, where: str, start: int = 0, end: int | None = None) -> None:
+    def __init__(self, octets: bytes, where: str, start: int) -> None:
         self._octets = octets
-        self._start = self._at = start
-        self._end = len(octets) if end is None else end
+        self._at = start
+        self._end = len(octets)
         self.where = where
 
     @property
@@ -54,10 +52,19 @@ class Fields:
         """Octets not read yet."""
         return self._end - self._at
 
-    def part(self, count: int) -> "Fields":
-        """Read ``count`` octets as fields of their own."""
-        at = self._skip(count)
-        return Fields(self._octets, self.where, at, at + count)
+    def enter(self, count: int) -> int:
+        """Go no further than the next ``count`` octets; return the end there was, for ``leave``."""
+        outer, end = self._end, self._at + count
+        if end > outer:
+            raise self._short(count)
+        self._end = end
+        return outer
+
+    def leave(self, outer: int) -> None:
+        """Raise DecodeError unless the part is read to its end; go on with what is around it."""
+        if self._at != self._end:
+            raise DecodeError(f"{self.where}: {self.left} bytes more than its fields")
+        self._end = outer
 
     def take(self, count: int) -> bytes:
         """Read ``count`` octets."""
@@ -78,6 +85,15 @@ class Fields:
         number: int = _U32(self._octets, self._skip(4))[0]
         return number
 
+    def read(self, layout: Struct) -> tuple[int, ...]:
+        """Read numbers that stand one behind the other."""
+        # Most of an observation is read here: without a call to _skip.
+        at, self._at = self._at, self._at + layout.size
+        if self._at > self._end:
+            self._at = at
+            raise self._short(layout.size)
+        return layout.unpack_from(self._octets, at)
+
     def codes(self) -> tuple[int, ...]:
         """Read a count and as many 32-bit codes."""
         count = self.u8()
@@ -90,45 +106,45 @@ class Fields:
             self._skip(4)
             self._skip(1 + self.u16())
 
-    def end(self) -> None:
-        """Raise DecodeError unless everything is read."""
-        if self._at != self._end:
-            raise DecodeError(f"{self.where}: {self.left} bytes more than its fields")
-
-    def time(self) -> tuple[DeviceTime | None, int]:
-        """Read an Elapsed Time: flags u8, count u48, source u8, zone s8; (device time, flags)."""
-        flags, low, high, _, zone = _ELAPSED(self._octets, self._skip(_ELAPSED_OCTETS))
-        return _elapsed(flags, high << 32 | low, zone)
-
     def _skip(self, count: int) -> int:
         """Go on by ``count`` octets; return where they begin."""
         at = self._at
         if at + count > self._end:
-            place = at - self._start
-            raise DecodeError(
-                f"{self.where}: {count} bytes wanted at {place}, there are {self.left}"
-            )
+            raise self._short(count)
         self._at = at + count
         return at
 
+    def _short(self, count: int) -> DecodeError:
+        return DecodeError(
+            f"{self.where}: {count} bytes wanted at {self._at}, there are {self.left}"
+        )
+
 
 @lru_cache(maxsize=4096)
-def _elapsed(flags: int, count: int, zone: int) -> tuple[DeviceTime | None, int]:
-    """A tick counter, a count of 0 and a time line that is no longer the device's own say no time
+def elapsed_time(
+    flags: int, low: int, high: int, source: int, zone: int
+) -> tuple[DeviceTime | None, int]:
+    """Return (device time, flags) of an Elapsed Time: flags u8, count u48, source u8, zone s8.
+
+    A tick counter, a count of 0 and a time line that is no longer the device's own say no time
     of day: DEVICE_CLOCK_UNSET.
     """
+    del source
+    count = high << 32 | low
     if flags & _IS_TICKS or not count or not flags & _IS_CURRENT:
         return None, CLOCK_UNSET
     offset = zone * _QUARTER_MIN if flags & _HAS_ZONE and zone in _ZONES else None
     if flags & _IS_UTC and offset is None:
         offset = 0
+    seconds = count * _MICROSECONDS[flags >> 2 & 0b11] // 1_000_000
+    days, second = divmod(seconds + (offset or 0) * 60 * bool(flags & _IS_UTC), 86_400)
     try:
-        elapsed = timedelta(microseconds=count * _MICROSECONDS[flags >> 2 & 0b11])
-        moment = _EPOCH + elapsed + timedelta(minutes=offset or 0) * bool(flags & _IS_UTC)
-    except OverflowError:
+        day = date.fromordinal(_EPOCH + days)
+    except (OverflowError, ValueError):
         return None, CLOCK_UNSET
-    day = (moment.year, moment.month, moment.day)
-    return DeviceTime(*day, moment.hour, moment.minute, moment.second, offset), 0
+    minutes, second = divmod(second, 60)
+    hour, minute = divmod(minutes, 60)
+    return DeviceTime(day.year, day.month, day.day, hour, minute, second, offset), 0
 
 
 @lru_cache(maxsize=256)

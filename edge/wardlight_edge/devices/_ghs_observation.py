@@ -10,18 +10,27 @@ In      class u8 | length u16 | flags u16 | [type u32 MDC] | [time 9] | [duratio
         255 bundle: count u8, observations that share the fields of the bundle
 Out     Readings; () for what is no number, is a setting of the device, or has no metric
 Errors  DecodeError: lengths that do not fit, a unit that does not fit the metric, class 4: the
-        samples of a waveform, whose scaling GHSS and its one public implementation tell differently
+        samples of a waveform. Implementations agree on its fields (unit u16; scale factor, offset,
+        period in s FLOAT-Type; samples a period u8; bytes a sample u8; count u32; the samples), not
+        on what a sample means: signed or not, and added to the offset or taken from it
 Source  Bluetooth GHSS 1.0, 3.2; ISO/IEEE 11073-10206 (observation classes)
 """
 
 from decimal import Decimal
 from functools import lru_cache
+from struct import Struct
 from typing import Final
 
 import msgspec
 
 from wardlight_edge.devices._gatt import user_index
-from wardlight_edge.devices._ghs_fields import MANUALLY_ENTERED, SETTING, Fields, status_flags
+from wardlight_edge.devices._ghs_fields import (
+    MANUALLY_ENTERED,
+    SETTING,
+    Fields,
+    elapsed_time,
+    status_flags,
+)
 from wardlight_edge.devices._mdc import BY_CODE, UNIT_BY_CODE, measured
 from wardlight_edge.devices._units import ConversionError
 from wardlight_shared.errors import DecodeError
@@ -30,6 +39,13 @@ from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
 
 _NUMERIC, _DISCRETE, _STRING, _SAMPLES, _EVENTS, _STATES, _COMPOUND, _VALUES = range(1, 9)
 _BUNDLE: Final = 255
+_HEAD: Final = Struct("<BHH")  # class, length, flags
+_FLAGS_OCTETS: Final = 2  # the length counts from them on
+_NUMBER: Final = Struct("<HI")  # unit, FLOAT-Type
+_TYPE, _TIME, _DURATION, _STATUS, _ID, _PATIENT = (1 << bit for bit in range(6))
+_CODES: Final = {_TYPE: "I", _TIME: "BIHBb", _DURATION: "I", _STATUS: "H", _ID: "I", _PATIENT: "B"}
+_FIXED: Final = sum(_CODES)
+_VARIABLE: Final = 0b1111 << 6
 _DIMENSIONS: Final = 4 << 16  # partition of units; the observation holds the term alone
 _MOST_SUPPLEMENTAL: Final = 16  # a context text has at most 256 letters
 _INVALID: Final = int(Flag.INVALID)
@@ -50,19 +66,21 @@ class _Shared(msgspec.Struct, frozen=True):
 _ALONE: Final = _Shared()
 
 
-def readings(octets: bytes, where: str, record: int | None) -> tuple[Reading, ...]:
-    """Decode one whole observation."""
-    fields, found = Fields(octets, where), list[Reading]()
+def readings(octets: bytes, start: int, where: str, record: int | None) -> tuple[Reading, ...]:
+    """Decode one whole observation, from ``start`` to the end."""
+    fields, found = Fields(octets, where, start), list[Reading]()
     _observation(fields, _ALONE, record, found)
-    fields.end()
+    fields.leave(len(octets))
     return tuple(found)
 
 
-def _observation(outer: Fields, shared: _Shared, record: int | None, found: list[Reading]) -> None:
+def _observation(fields: Fields, shared: _Shared, record: int | None, found: list[Reading]) -> None:
     """Add the readings of one observation; ``shared`` is not _ALONE in a bundle."""
-    kind, length = outer.u8(), outer.u16()
-    fields = outer.part(length)
-    own = _own(fields, shared)
+    kind, length, present = fields.read(_HEAD)
+    if length < _FLAGS_OCTETS:
+        raise DecodeError(f"{fields.where}: a length of {length}, its flags alone have 2")
+    outer = fields.enter(length - _FLAGS_OCTETS)
+    own = _own(fields, present, shared) if present else shared
     if kind == _BUNDLE:
         if shared is not _ALONE:
             raise DecodeError(f"{fields.where}: a bundle in a bundle")
@@ -75,35 +93,46 @@ def _observation(outer: Fields, shared: _Shared, record: int | None, found: list
             _value(fields, fields.u8(), part, record, found)
     else:
         _value(fields, kind, own, record, found)
-    fields.end()
+    fields.leave(outer)
 
 
-def _own(fields: Fields, shared: _Shared) -> _Shared:
-    """Read the optional fields; what is not there is the bundle's."""
-    present = fields.u16()
-    if not present:
-        return shared
+def _own(fields: Fields, present: int, shared: _Shared) -> _Shared:
+    """Read the optional fields that are ``present``; what is not there is the bundle's."""
     code, time, flags, user = shared.type, shared.time, shared.flags, shared.user
     is_setting, context = shared.is_setting, shared.context
-    if present & 1 << 0:
-        code = fields.u32()
-    if present & 1 << 1:
-        time, unset = fields.time()
-        flags |= unset
-    if present & 1 << 2:
-        duration = float_from_word(fields.u32())
+    numbers, at = fields.read(_fixed(present & _FIXED)), 0
+    if present & _TYPE:
+        code, at = numbers[0], 1
+    if present & _TIME:
+        time, unset = elapsed_time(*numbers[at : at + 5])
+        flags, at = flags | unset, at + 5
+    if present & _DURATION:
+        duration, at = float_from_word(numbers[at]), at + 1
         if isinstance(duration, Decimal):
             context += (("measurement-duration-s", f"{duration:f}"),)
-    if present & 1 << 3:
-        status = fields.u16()
+    if present & _STATUS:
+        status, at = numbers[at], at + 1
         flags |= status_flags(status)
         is_setting = is_setting or bool(status & SETTING)
         context += (("manually-entered", "yes"),) if status & MANUALLY_ENTERED else ()
-    if present & 1 << 4:
-        fields.take(4)
-    if present & 1 << 5:
-        user, unknown = user_index(fields.u8())
+    if present & _PATIENT:
+        user, unknown = user_index(numbers[-1])
         flags |= unknown
+    if present & _VARIABLE:
+        context = _variable(fields, present, context)
+    return _Shared(code, time, flags, user, is_setting, context)
+
+
+@lru_cache(maxsize=64)
+def _fixed(present: int) -> Struct:
+    """The fields of a fixed length that these flags tell of."""
+    return Struct("<" + "".join(code for flag, code in _CODES.items() if present & flag))
+
+
+def _variable(
+    fields: Fields, present: int, context: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """Read the fields of which each has a length of its own; return ``context`` with theirs."""
     if present & 1 << 6:
         context += _supplemental(fields.codes())
     for bit in (7, 8):
@@ -111,7 +140,7 @@ def _own(fields: Fields, shared: _Shared) -> _Shared:
             fields.codes()
     if present & 1 << 9:
         fields.skip_values_with_type()
-    return _Shared(code, time, flags, user, is_setting, context)
+    return context
 
 
 @lru_cache(maxsize=256)
@@ -123,10 +152,7 @@ def _value(
     fields: Fields, kind: int, shared: _Shared, record: int | None, found: list[Reading]
 ) -> None:
     if kind == _NUMERIC:
-        unit, word = fields.u16(), fields.u32()
-        metric = BY_CODE.get(shared.type or 0)
-        if metric is not None and not shared.is_setting:
-            found.append(_reading(fields.where, metric, word, unit, shared, record))
+        _numeric(fields, shared, record, found)
     elif kind == _DISCRETE:
         fields.take(4)
     elif kind == _STRING:
@@ -143,16 +169,21 @@ def _value(
         raise DecodeError(f"{fields.where}: observation class {kind} is reserved")
 
 
-def _reading(
-    where: str, metric: str, word: int, unit_term: int, shared: _Shared, record: int | None
-) -> Reading:
+def _numeric(fields: Fields, shared: _Shared, record: int | None, found: list[Reading]) -> None:
+    unit, word = fields.read(_NUMBER)
+    metric = BY_CODE.get(shared.type or 0)
+    if metric is None or shared.is_setting:
+        return
+    flags = shared.flags
     try:
-        number, raw, raw_unit, kept = _number(metric, word, unit_term, shared.flags & _WITHHELD)
+        number, raw, raw_unit, kept = _number(metric, word, unit, flags & _WITHHELD)
     except ConversionError as error:
-        raise DecodeError(f"{where}: unit {unit_term} does not fit {metric}") from error
-    return Reading(
-        metric, number, kept, raw, raw_unit, shared.time, shared.flags, shared.user,
-        record=record, context=shared.context,
+        raise DecodeError(f"{fields.where}: unit {unit} does not fit {metric}") from error
+    found.append(
+        Reading(
+            metric, number, kept, raw, raw_unit, shared.time, flags, shared.user,
+            None, record, shared.context,
+        )
     )  # fmt: skip
 
 

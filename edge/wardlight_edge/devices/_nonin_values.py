@@ -20,7 +20,7 @@ NO_VALUES: Final = (frozenset((0, *range(_SPO2_FULL + 1, 128))), frozenset((0, _
 
 
 @lru_cache(maxsize=4096)
-def readings(spo2: int, pulse: int, flags: int) -> tuple[Reading, ...]:
+def readings(flags: int, spo2: int, pulse: int) -> tuple[Reading, ...]:
     """Return spo2 in % and pulse_rate_oximeter in /min, with ``flags`` on both."""
     saturation, raw, raw_unit = _saturation(spo2)
     rate, rate_raw, rate_raw_unit = _pulse_rate(pulse)

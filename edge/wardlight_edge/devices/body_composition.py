@@ -20,9 +20,10 @@ Vectors tests/vectors/body_composition.toml
 """
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
+from operator import call
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from wardlight_edge.devices import weight_scale
 from wardlight_edge.devices._asking import check_no_options
@@ -47,9 +48,11 @@ from wardlight_shared.model import Absent, DeviceTime, Reading
 _HEAD: Final = Struct("<HH")
 _IS_IMPERIAL, _HAS_TIME, _HAS_USER = 0b001, 0b010, 0b100
 _IS_PART: Final = 1 << 12
+_SEVERAL_PACKETS: Final = (("several-packets", "yes"),)
 _FIRST_NUMBER: Final = 3  # bit of the first of nine u16 fields
 
-# The nine fields from b3 on. A mass is in the unit of b0; weight and height are metrics.
+# The nine fields from b3 on: seven of context, then weight and height, which are metrics. A mass is
+# in the unit of b0.
 _PLAIN: Final[Mapping[str, tuple[str, int]]] = {
     "metabolism": ("basal-metabolism-kj", 0),
     "muscle": ("muscle-percent", -1),
@@ -61,31 +64,49 @@ _MASSES: Final[Mapping[str, str]] = {
     "soft_lean": "soft-lean-mass",
     "water": "body-water-mass",
 }
-_FIELDS: Final = (
-    "metabolism", "muscle", "muscle_mass", "fat_free", "soft_lean", "water",
-    "impedance", "weight", "height",
+_CONTEXT: Final = (
+    "metabolism", "muscle", "muscle_mass", "fat_free", "soft_lean", "water", "impedance",
 )  # fmt: skip
+_HAS_WEIGHT, _HAS_HEIGHT = 1 << 10, 1 << 11
+
+
+_Statement = Callable[[int], tuple[str, str] | None]
+"""Name and text of a field by its word; None for one without a value."""
+
+
+class _Layout(NamedTuple):
+    """What the flags tell of a value.
+
+    octets   its length
+    at       where its u16 fields begin
+    words    how they are packed: those of context first
+    context  what gives the statement of each of these
+    weight   place of the weight among them, None without one
+    height   place of the height
+    """
+
+    octets: int
+    at: int
+    words: Struct
+    context: tuple[_Statement, ...]
+    weight: int | None
+    height: int | None
 
 
 def _measurement(value: bytes) -> tuple[Reading, ...]:
     check_at_least("0x2A9C", value, _HEAD.size)
     flags, fat = _HEAD.unpack_from(value)
-    named, numbers = _layout(flags)
-    at = _HEAD.size + DATE_TIME_LENGTH * bool(flags & _HAS_TIME) + bool(flags & _HAS_USER)
-    check_length("0x2A9C", value, at + numbers.size)
+    layout = _layout(flags)
+    check_length("0x2A9C", value, layout.octets)
     time, status = date_time(value, _HEAD.size) if flags & _HAS_TIME else (None, 0)
-    user, unknown = user_index(value[at - 1]) if flags & _HAS_USER else (None, 0)
-    words: dict[str, int] = dict(zip(named, numbers.unpack_from(value, at), strict=True))
+    user, unknown = user_index(value[layout.at - 1]) if flags & _HAS_USER else (None, 0)
+    status |= unknown
     if fat == UNSUCCESSFUL:
-        return (
-            Reading(
-                "body_fat", Absent.UNSUCCESSFUL, "%",
-                time=time, flags=status | unknown, user=user,
-            ),
-        )  # fmt: skip
-    if not fat and not any(word for name, word in words.items() if name != "height"):
+        return (Reading("body_fat", Absent.UNSUCCESSFUL, "%", time=time, flags=status, user=user),)
+    words = layout.words.unpack_from(value, layout.at)
+    if not fat and not any(words[: layout.height]):
         return ()
-    return _readings(flags, fat, words, time, status | unknown, user)
+    return _readings(flags, fat, layout, words, time, status, user)
 
 
 CONTROL_POINTS: Final = frozenset({CONTROL_POINT})
@@ -110,23 +131,27 @@ def consent_dialogue(options: Options, consents: tuple[Consent, ...]) -> Dialogu
 def _readings(
     flags: int,
     fat: int,
-    words: Mapping[str, int],
+    layout: _Layout,
+    words: tuple[int, ...],
     time: DeviceTime | None,
     status: int,
     user: int | None,
 ) -> tuple[Reading, ...]:
     imperial = flags & _IS_IMPERIAL
     number, raw, raw_unit = _fat(fat)
-    context = _context(flags, words)
+    # map and filter ask and leave out in one go: seven fields cost as much as the rest otherwise.
+    context = tuple(filter(None, map(call, layout.context, words)))
+    if flags & _IS_PART:
+        context = _SEVERAL_PACKETS + context
     readings = [
-        Reading("body_fat", number, "%", raw, raw_unit, time, status, user, context=context)
+        Reading("body_fat", number, "%", raw, raw_unit, time, status, user, None, None, context)
     ]
-    if "weight" in words:
-        number, raw, raw_unit = mass(words["weight"], imperial)
+    if layout.weight is not None:
+        number, raw, raw_unit = mass(words[layout.weight], imperial)
         unit = "[lb_av]" if imperial else "kg"
         readings.append(Reading("body_weight", number, unit, raw, raw_unit, time, status, user))
-    if "height" in words:
-        number, unit, raw, raw_unit = size(words["height"], imperial)
+    if layout.height is not None:
+        number, unit, raw, raw_unit = size(words[layout.height], imperial)
         readings.append(Reading("body_height", number, unit, raw, raw_unit, time, status, user))
     return tuple(readings)
 
@@ -137,31 +162,31 @@ def _fat(word: int) -> Number:
 
 
 @lru_cache(maxsize=1024)
-def _layout(flags: int) -> tuple[tuple[str, ...], Struct]:
-    """Names of the fields that the flags tell of, and how they are packed."""
-    named = tuple(name for bit, name in enumerate(_FIELDS, _FIRST_NUMBER) if flags >> bit & 1)
-    return named, Struct(f"<{len(named)}H")
+def _layout(flags: int) -> _Layout:
+    context = tuple(
+        _statement(field, flags & _IS_IMPERIAL)
+        for bit, field in enumerate(_CONTEXT, _FIRST_NUMBER)
+        if flags >> bit & 1
+    )
+    count = len(context)
+    weight = count if flags & _HAS_WEIGHT else None
+    count += bool(flags & _HAS_WEIGHT)
+    height = count if flags & _HAS_HEIGHT else None
+    words = Struct(f"<{count + bool(flags & _HAS_HEIGHT)}H")
+    at = _HEAD.size + DATE_TIME_LENGTH * bool(flags & _HAS_TIME) + bool(flags & _HAS_USER)
+    return _Layout(at + words.size, at, words, context, weight, height)
 
 
-def _context(flags: int, words: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
-    imperial = flags & _IS_IMPERIAL
-    pairs = [("several-packets", "yes")] if flags & _IS_PART else []
-    for field, word in words.items():
-        pair = _pair(field, word, imperial)
-        if pair is not None:
-            pairs.append(pair)
-    return tuple(pairs)
-
-
-@lru_cache(maxsize=4096)
-def _pair(field: str, word: int, imperial: int) -> tuple[str, str] | None:
-    """Name and text of a field that is no metric; None for one without a value."""
-    if not word or word == UNSUCCESSFUL:
-        return None
-    if field in _MASSES:
-        unit = "lb" if imperial else "kg"
-        return f"{_MASSES[field]}-{unit}", f"{scaled_mass(word, imperial):f}"
-    if field in _PLAIN:
+@cache
+def _statement(field: str, imperial: int) -> _Statement:
+    @lru_cache(maxsize=4096)
+    def statement(word: int) -> tuple[str, str] | None:
+        if not word or word == UNSUCCESSFUL:
+            return None
+        if field in _MASSES:
+            unit = "lb" if imperial else "kg"
+            return f"{_MASSES[field]}-{unit}", f"{scaled_mass(word, imperial):f}"
         name, exponent = _PLAIN[field]
         return name, f"{decimal_from_parts(word, exponent):f}"
-    return None
+
+    return statement

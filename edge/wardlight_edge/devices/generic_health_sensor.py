@@ -19,7 +19,6 @@ Vectors tests/vectors/generic_health_sensor.toml
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Final
 
 from wardlight_edge.devices import _racp
@@ -35,26 +34,36 @@ from wardlight_shared.model import Reading
 _LIVE: Final = "0x2B8B"
 _STORED: Final = "0x2BDD"
 _FIRST, _LAST = 0b01, 0b10
+_WHOLE: Final = _FIRST | _LAST
 _COUNTERS: Final = 64
 _RECORD_BYTES: Final = 4
 _MOST_RECORD: Final = (1 << 31) - 1  # what a record of the outbox can hold as a number
 _MOST_BYTES: Final = 0xFFFF + 8
 
 
-def _observation(name: str, value: bytes) -> tuple[Reading, ...]:
-    check_at_least(name, value, 1)
-    if value[0] & (_FIRST | _LAST) != _FIRST | _LAST:
-        raise DecodeError(f"{name}: one segment of an observation, it needs them all")
-    if name == _LIVE:
-        return readings(value[1:], name, None)
-    check_at_least(name, value, 1 + _RECORD_BYTES)
+def _live(value: bytes) -> tuple[Reading, ...]:
+    if not value or value[0] & _WHOLE != _WHOLE:
+        raise _not_whole(_LIVE, value)
+    return readings(value, 1, _LIVE, None)
+
+
+def _stored(value: bytes) -> tuple[Reading, ...]:
+    if not value or value[0] & _WHOLE != _WHOLE:
+        raise _not_whole(_STORED, value)
+    check_at_least(_STORED, value, 1 + _RECORD_BYTES)
     record = int.from_bytes(value[1 : 1 + _RECORD_BYTES], "little")
-    return readings(value[1 + _RECORD_BYTES :], name, record if record <= _MOST_RECORD else None)
+    known = record if record <= _MOST_RECORD else None
+    return readings(value, 1 + _RECORD_BYTES, _STORED, known)
+
+
+def _not_whole(name: str, value: bytes) -> DecodeError:
+    what = "one segment of an observation, it needs them all" if value else "no bytes"
+    return DecodeError(f"{name}: {what}")
 
 
 CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], tuple[Reading, ...]]]] = {
-    _LIVE: partial(_observation, _LIVE),
-    _STORED: partial(_observation, _STORED),
+    _LIVE: _live,
+    _STORED: _stored,
     CONTROL: answer_of_control,
     _racp.CHANNEL: _racp.no_readings,
 }
@@ -100,6 +109,6 @@ class ObservationAssembler:
         if len(body) > _MOST_BYTES:
             raise DecodeError(f"{characteristic}: over {_MOST_BYTES} bytes in segments")
         if segment[0] & _LAST:
-            return bytes((_FIRST | _LAST,)) + body
+            return bytes((_WHOLE,)) + body
         self._begun[characteristic] = counter, body
         return None

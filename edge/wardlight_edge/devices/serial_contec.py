@@ -93,9 +93,9 @@ class ContecFramer:
         samples = tuple(self._samples(second))
         if not spo2:
             reason = Absent.SENSOR_OFF if flags & _OFF else Absent.NOT_MEASURED
-            return Frame(_readings(0, 0, flags, reason), samples)
+            return Frame(_readings(flags, 0, 0, reason), samples)
         columns, none = (spo2, pulse), (_NO_SPO2, _NO_PULSE)
-        return frame(columns, none, partial(_readings, flags=flags), samples)
+        return frame(columns, none, partial(_readings, flags), samples)
 
     def _samples(self, second: Second) -> Iterator[Samples]:
         for first, run in second.runs:
@@ -169,7 +169,7 @@ def _v46(octets: bytes) -> _Columns:
 
 @lru_cache(maxsize=4096)
 def _readings(
-    spo2: int, pulse: int, flags: int, none: Absent = Absent.NOT_MEASURED
+    flags: int, spo2: int, pulse: int, none: Absent = Absent.NOT_MEASURED
 ) -> tuple[Reading, ...]:
     saturation = none if spo2 in _NO_SPO2 else Decimal(spo2)
     rate = none if pulse in _NO_PULSE else Decimal(pulse)

@@ -43,7 +43,6 @@ _LOOKAHEAD: Final = (_FRAME - 1) + _CHAIN * _FRAME
 _START: Final = 0x01
 _ALWAYS_SET: Final = 0x80
 _VALUE_AT: Final = 3
-_SPO2_AT: Final = 2 * _FRAME + _VALUE_AT  # the value of the third frame
 _PERFUSION: Final = 0b110
 _PERFUSION_RED: Final = 0b100
 _IS_FIRST: Final = bytes(status & 1 for status in range(256))  # table for bytes.translate
@@ -222,11 +221,13 @@ class NoninFramer:
 
     def _report(self, packets: list[bytes | None]) -> Frame:
         whole = [packet for packet in packets if packet is not None]
-        statuses = frozenset(b"".join(whole)[self._status_at :: _FRAME])
-        columns = [packet[_SPO2_AT] & 0x7F for packet in whole], [_pulse(each) for each in whole]
-        readings = partial(_nonin_values.readings, flags=_flags(statuses))
-        samples = tuple(self._samples(packets))
-        return frame(columns, _nonin_values.NO_VALUES, readings, samples)
+        octets = b"".join(whole)
+        flags = _flags(frozenset(octets[self._status_at :: _FRAME]))
+        spo2, pulse = zip(*map(_numbers, whole), strict=True)
+        is_whole = len(whole) == len(packets)
+        samples = (self._pleth(octets, 0),) if is_whole else tuple(self._samples(packets))
+        readings = partial(_nonin_values.readings, flags)
+        return frame((spo2, pulse), _nonin_values.NO_VALUES, readings, samples)
 
     def _samples(self, packets: list[bytes | None]) -> Iterator[Samples]:
         """Yield one Samples for each unbroken run of packets."""
@@ -250,9 +251,10 @@ class NoninFramer:
         return Samples("pleth_waveform", "1", _RATE_MHZ, first, origin, bytes(samples))
 
 
-def _pulse(packet: bytes) -> int:
-    """Pulse rate of a packet: bits 8 and 7 in its first frame, the others in its second."""
-    return (packet[_VALUE_AT] & 0b11) << 7 | packet[_VALUE_AT + _FRAME] & 0x7F
+def _numbers(packet: bytes) -> tuple[int, int]:
+    """SpO2 and pulse rate of a packet: in its third frame, and in its first and second."""
+    high, low, spo2 = packet[_VALUE_AT : 3 * _FRAME : _FRAME]
+    return spo2 & 0x7F, (high & 0b11) << 7 | low & 0x7F
 
 
 @lru_cache(maxsize=1024)

@@ -87,4 +87,4 @@ def _frame(octets: bytes) -> Frame:
     flags = int(Flag.BATTERY_LOW) * (second & 1)
     for mask, flag in _STATUS_FLAGS:
         flags |= int(flag) * bool(status & mask)
-    return Frame(_nonin_values.readings(spo2, (status & 0b11) << 7 | pulse_low, flags))
+    return Frame(_nonin_values.readings(flags, spo2, (status & 0b11) << 7 | pulse_low))

@@ -21,6 +21,7 @@ from wardlight_lab.devices import (
     omron_memory,
     pulse_oximeter,
     thermometer,
+    user_scale,
     weight_scale,
 )
 from wardlight_lab.devices.patient import PatientVitals
@@ -101,6 +102,13 @@ def _gatt_values() -> dict[str, Values]:
             for at in instants
         ],
         "weight_scale": [("0x2A9D", weight_scale.encode(vitals.weight(at), at)) for at in instants],
+        "body_composition": [
+            (
+                "0x2A9C",
+                user_scale.encode(Decimal(200 + place % 60) / 10, vitals.weight(at), at, 1)[0],
+            )
+            for place, at in enumerate(instants)
+        ],
         "generic_health_sensor": [
             ("0x2B8B", health_sensor.encode(health_sensor.SPO2, int(vitals.spo2(at)), at))
             for at in instants
