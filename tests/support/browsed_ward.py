@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import uvicorn
-from playwright.async_api import Browser, Page
+from playwright.async_api import Page
 
 from support.readings import One
 from support.served_ward import CLIP, LOGIN, PASSWORD, Ward
@@ -23,6 +23,7 @@ async def serving(ward: Ward, port: int = 0) -> AsyncIterator[str]:
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
+        listener.listen()  # who comes before the server is up waits for it
         app = create_app(ward.settings, ward.store)
         config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
@@ -34,10 +35,8 @@ async def serving(ward: Ward, port: int = 0) -> AsyncIterator[str]:
             await asyncio.wait_for(task, 30)
 
 
-async def sign_in(browser: Browser, url: str, path: str, **options: object) -> Page:
-    """Sign in as the ward's user and be at ``path``; ``options`` are the browser context's."""
-    context = await browser.new_context(timezone_id=ZONE, **options)  # type: ignore[arg-type]
-    page = await context.new_page()
+async def sign_in(page: Page, url: str, path: str) -> None:
+    """Sign in as the ward's user and be at ``path``."""
     await page.goto(f"{url}{path}")
     await page.fill("#login", LOGIN)
     await page.fill("#password", PASSWORD)
@@ -45,7 +44,12 @@ async def sign_in(browser: Browser, url: str, path: str, **options: object) -> P
     await page.wait_for_url(f"{url}{path}", timeout=PATIENCE_MS)
     # A page that is laid out anew loses this.
     await page.evaluate("globalThis.isTheFirst = true")
-    return page
+
+
+async def leave(page: Page) -> None:
+    """Go, and leave no session behind."""
+    await page.goto("about:blank")
+    await page.context.clear_cookies()
 
 
 async def is_the_first(page: Page) -> bool:

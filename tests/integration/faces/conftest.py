@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Page
 
+from support.browsed_ward import ZONE, leave
 from support.browser import open_browser
 from support.postgres import FreshDatabase
 from support.served_ward import WARD, Ward, open_ward, quick_hash
@@ -43,9 +44,31 @@ async def chromium() -> AsyncIterator[Browser]:
         yield opened
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def window(chromium: Browser) -> Page:
+    """One window for the tests of a file: opening one costs more than what a test does in it."""
+    return await (await chromium.new_context(timezone_id=ZONE)).new_page()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def plain_window(chromium: Browser) -> Page:
+    """The same without scripts."""
+    return await (await chromium.new_context(java_script_enabled=False)).new_page()
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def browser(chromium: Browser) -> AsyncIterator[Browser]:
-    """The browser of the file without a page; what a test opens is closed after it."""
-    yield chromium
-    for context in chromium.contexts:
-        await context.close()
+async def page(window: Page) -> AsyncIterator[Page]:
+    """The window as if nobody had used it: blank, without cookies, as wide and bright as any."""
+    size = window.viewport_size
+    assert size is not None
+    yield window
+    await leave(window)
+    await window.set_viewport_size(size)
+    await window.emulate_media(color_scheme="null")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def plain_page(plain_window: Page) -> AsyncIterator[Page]:
+    """The window without scripts as if nobody had used it."""
+    yield plain_window
+    await leave(plain_window)

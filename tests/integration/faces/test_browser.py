@@ -1,12 +1,26 @@
-"""The pages in a real browser: what an open page says when things break, how it fits and walks."""
+"""The pages in a real browser: new values appear and old ones are called so; what an open page says
+when things break; how it fits and is walked.
+"""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from uuid import UUID
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import Page, expect
 
-from support.browsed_ward import PATIENCE_MS, ZONE, is_the_first, measured, serving, sign_in
-from support.served_ward import BERT, LOGIN, PASSWORD, Ward, quick_hash
+from support.browsed_ward import (
+    PATIENCE_MS,
+    ZONE,
+    is_the_first,
+    measured,
+    serving,
+    sign_in,
+)
+from support.readings import One
+from support.served_ward import BERT, CLIP, LOGIN, PASSWORD, Ward, quick_hash
+from wardlight_cloud.dashboard.views import stale_after
+from wardlight_shared.model import Flag
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),  # one browser for the file
@@ -15,13 +29,79 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("path", ["/", f"/patients/{BERT}"])
-async def test_without_scripts_ages_are_shown_and_said_to_stand_still(
-    path: str, browsed_ward: Ward, browser: Browser
+async def test_a_value_becomes_old_before_one_s_eyes(
+    path: str, browsed_ward: Ward, page: Page
 ) -> None:
+    """No reload, no new reading: time alone makes it stale, in words; a new one makes it fresh."""
+    async with serving(browsed_ward) as url:
+        await sign_in(page, url, path)
+        await measured(browsed_ward, stale_after("spo2") - timedelta(seconds=15))
+        await page.reload()
+        await page.evaluate("globalThis.isTheFirst = true")
+        cell = page.locator(".reading").first
+        await expect(cell.locator(".value")).to_have_text("97", timeout=PATIENCE_MS)
+        await expect(cell.locator(".age")).to_contain_text("not current", timeout=PATIENCE_MS)
+        await measured(browsed_ward, timedelta(seconds=1), int(Flag.RELEASED))
+        await expect(cell.locator(".age")).not_to_contain_text("not current", timeout=PATIENCE_MS)
+        await expect(cell.locator(".marks")).to_have_text("released by a person")
+        assert await is_the_first(page)
+
+
+async def test_a_cell_keeps_the_rhythm_of_the_metric_it_shows(
+    browsed_ward: Ward, page: Page
+) -> None:
+    """The cuff's pulse of an hour ago is current; a streamed heart rate of 3 minutes ago is not."""
+    now = datetime.now(UTC)
+    await browsed_ward.store_event(
+        One("pulse_rate_nibp", now - timedelta(hours=1), 70, device=CLIP)
+    )
+    async with serving(browsed_ward) as url:
+        await sign_in(page, url, "/")
+        cell = page.locator(".reading").first
+        await expect(cell.locator(".age")).to_have_text("1 h 0 min ago", timeout=PATIENCE_MS)
+        await browsed_ward.store_event(
+            One("heart_rate", now - timedelta(minutes=3), 64, device=CLIP)
+        )
+        await expect(cell.locator(".value")).to_have_text("64", timeout=PATIENCE_MS)
+        await expect(cell.locator(".age")).to_contain_text("not current", timeout=PATIENCE_MS)
+        assert await is_the_first(page)
+
+
+@pytest.mark.parametrize("path", ["/", f"/patients/{BERT}"])
+async def test_a_first_value_comes_to_an_open_page(
+    path: str, browsed_ward: Ward, page: Page
+) -> None:
+    """Told once and never again, while the page is too young to be laid out anew."""
+    async with serving(browsed_ward) as url:
+        await sign_in(page, url, path)
+        await expect(page.locator(".reading")).to_have_count(0)
+        await measured(browsed_ward, timedelta(seconds=1))
+        await expect(page.locator(".reading .value")).to_have_text("97", timeout=PATIENCE_MS)
+
+
+async def test_a_patient_added_meanwhile_comes_to_the_open_list(
+    browsed_ward: Ward, page: Page
+) -> None:
+    async with serving(browsed_ward) as url:
+        await sign_in(page, url, "/")
+        new = UUID(int=77)
+        await browsed_ward.add_patient(new, "Novak", "Nina", "N-1")
+        since = datetime.now(UTC) - timedelta(days=1)
+        await browsed_ward.store.assign(
+            browsed_ward.devices[CLIP], new, user=None, valid_from=since
+        )
+        await measured(browsed_ward, timedelta(seconds=1))
+        line = page.locator(f'[data-patient="{new}"]')
+        await expect(line.locator(".value")).to_have_text("97", timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("path", ["/", f"/patients/{BERT}"])
+async def test_without_scripts_ages_are_shown_and_said_to_stand_still(
+    path: str, browsed_ward: Ward, plain_page: Page
+) -> None:
+    page = plain_page
     await measured(browsed_ward, timedelta(hours=2))
     async with serving(browsed_ward) as url:
-        context = await browser.new_context(java_script_enabled=False)
-        page = await context.new_page()
         await page.goto(f"{url}{path}")
         await page.fill("#login", LOGIN)
         await page.fill("#password", PASSWORD)
@@ -31,12 +111,10 @@ async def test_without_scripts_ages_are_shown_and_said_to_stand_still(
         await expect(page.locator("noscript p")).to_contain_text("stands still")
 
 
-async def test_times_are_those_of_the_reader_and_say_so(
-    browsed_ward: Ward, browser: Browser
-) -> None:
+async def test_times_are_those_of_the_reader_and_say_so(browsed_ward: Ward, page: Page) -> None:
     moment = await measured(browsed_ward, timedelta(minutes=3))
     async with serving(browsed_ward) as url:
-        page = await sign_in(browser, url, f"/patients/{BERT}")
+        await sign_in(page, url, f"/patients/{BERT}")
         await expect(page.locator("#zone")).to_contain_text(ZONE)
         local = moment + timedelta(hours=8, minutes=45)
         await expect(page.locator(".tile time").first).to_contain_text(f"{local:%M:%S}")
@@ -44,11 +122,11 @@ async def test_times_are_those_of_the_reader_and_say_so(
 
 
 async def test_a_session_that_ends_takes_the_patients_off_the_screen(
-    browsed_ward: Ward, browser: Browser
+    browsed_ward: Ward, page: Page
 ) -> None:
     await measured(browsed_ward, timedelta(seconds=1))
     async with serving(browsed_ward) as url:
-        page = await sign_in(browser, url, f"/patients/{BERT}")
+        await sign_in(page, url, f"/patients/{BERT}")
         await browsed_ward.store.put_user(LOGIN, quick_hash("another one"))
         await page.wait_for_url("**/login?ended=1*", timeout=2 * PATIENCE_MS)
         await expect(page.get_by_role("status")).to_contain_text("Your session has ended")
@@ -56,11 +134,11 @@ async def test_a_session_that_ends_takes_the_patients_off_the_screen(
 
 
 async def test_a_page_without_its_server_says_so_and_recovers(
-    browsed_ward: Ward, browser: Browser
+    browsed_ward: Ward, page: Page
 ) -> None:
     await measured(browsed_ward, timedelta(seconds=1))
     async with serving(browsed_ward) as url:
-        page = await sign_in(browser, url, "/")
+        await sign_in(page, url, "/")
         await expect(page.locator("#connection")).to_be_hidden()
     banner = page.locator("#connection")
     await expect(banner).to_contain_text("live connection was lost", timeout=PATIENCE_MS)
@@ -72,13 +150,14 @@ async def test_a_page_without_its_server_says_so_and_recovers(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_narrow_pages_fit_and_are_walked_by_keyboard(
-    scheme: str, browsed_ward: Ward, browser: Browser
+    scheme: Literal["light", "dark"], browsed_ward: Ward, page: Page
 ) -> None:
     await measured(browsed_ward, timedelta(seconds=1))
     await measured(browsed_ward, timedelta(days=-1))
-    narrow = {"viewport": {"width": 390, "height": 844}, "color_scheme": scheme}
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await page.emulate_media(color_scheme=scheme)
     async with serving(browsed_ward) as url:
-        page = await sign_in(browser, url, "/", **narrow)
+        await sign_in(page, url, "/")
         for path in ("/", f"/patients/{BERT}", "/operations"):
             await page.goto(f"{url}{path}")
             await page.wait_for_load_state()
