@@ -11,14 +11,24 @@ from wardlight_edge.sessions.device_clock import LinkClock
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.limits import AlarmLimits
 from wardlight_edge.sessions.records import event_record
-from wardlight_edge.sessions.times import Policy, Receipt, Timing, timing_of
+from wardlight_edge.sessions.times import Policy, Receipt, Timing, seconds_in_zone, timing_of
 from wardlight_edge.transports.base import Octets
-from wardlight_shared.model import Flag, Reading
+from wardlight_shared.model import DeviceTime, Flag, Reading
 from wardlight_shared.profile import Profile
 from wardlight_shared.records import Lane
-from wardlight_shared.timestamps import device_seconds
 
 _NAME_OCTETS: Final = 16
+
+
+def by_time(readings: tuple[Reading, ...]) -> list[tuple[Reading, ...]]:
+    """Readings that came together as events: those of one device time stay together."""
+    first = readings[0].time if readings else None
+    if all(each.time is first or each.time == first for each in readings):
+        return [readings]
+    found: dict[DeviceTime | None, list[Reading]] = {}
+    for each in readings:
+        found.setdefault(each.time, []).append(each)
+    return list(map(tuple, found.values()))
 
 
 class Waited(msgspec.Struct, frozen=True):
@@ -68,10 +78,12 @@ class EventLog:
         name    event id of what has none by its time or record number
         waited  given for a reading that waited on the disk
         """
+        receipt = self.receipt(arrival)
         time = next((each.time for each in readings if each.time is not None), None)
-        seconds = None if time is None else device_seconds(time)
+        # The clock was set, if it was, to the gateway's local time.
+        seconds = None if time is None else seconds_in_zone(time, receipt.offset_min)
         clock = link_clock.clock_for(seconds, arrival.mono_ms)
-        timing = timing_of(readings, self.receipt(arrival), clock, self._policy)
+        timing = timing_of(readings, receipt, clock, self._policy)
         name = event_id(self._device, readings, arrival.octets) or name
         if waited is not None:
             name = name or _name_of_waiting(self._device, waited.token, arrival.octets)

@@ -10,7 +10,7 @@ from wardlight_edge.outbox.base import NewRecord
 from wardlight_edge.sessions.board import DeviceEntry
 from wardlight_edge.sessions.decoding import Values
 from wardlight_edge.sessions.device_clock import LinkClock
-from wardlight_edge.sessions.events import EventLog, Waited
+from wardlight_edge.sessions.events import EventLog, Waited, by_time
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.limits import AlarmLimits
 from wardlight_edge.sessions.stream import StreamLog
@@ -52,7 +52,7 @@ class Measurements:
             return self._stream.add(msgspec.structs.replace(values, readings=readings), arrival)
         whole = arrival.octets if values.joined is None else values.joined
         named = msgspec.structs.replace(arrival, octets=whole)
-        return [self._events.record(readings, named, clock, waited)]
+        return [self._events.record(each, named, clock, waited) for each in by_time(readings)]
 
     def receipt(self, arrival: Octets) -> Receipt:
         """When octets reached the gateway."""

@@ -7,16 +7,24 @@
     a date      | yes, and the date is past      | DEVICE_CLOCK: age on the device's own clock
     a date      | yes, but the date is ahead     | receipt, no honest bound (the clock was set back)
     a date      | yes, but over a year ago       | DEVICE_CLOCK, no honest bound (it was set since)
+    in a zone   | yes, right in that zone or the | as above, with the date in the clock's zone
+                |   gateway's                    |
+    in a zone   | yes, but right in neither      | DEVICE_CLOCK, no honest bound (of which zone?)
     a date      | no; stored, or clock trusted   | DEVICE_ASSUMED: gateway's local time, no bound
     a date      | no, within 5 min of now        | receipt: a live reading
     a date      | no, past, within a year        | DEVICE_ASSUMED: rather old than falsely fresh
     a date      | no, else                       | receipt, no honest bound
 
+A device clock shows local time and not of which zone; a date that states its zone (UTC, as cuffs
+that send the enhanced measurement do) can be compared with it only when that is known. "Right" is
+within 7.5 minutes: zones are quarters of an hour apart.
+
 A reading without an honest bound is flagged TIME_UNCERTAIN. A device clock that is more than 24 h
 from the gateway's is flagged DEVICE_CLOCK_FAR. Nothing is dropped; device time travels as sent.
 
 Source  docs/architecture.md (time); Bluetooth HTS 1.0, 3.1.1.3 and BLS 1.1, 3.1.1.4 (a device
-        that stores measurements stamps them)
+        that stores measurements stamps them), BPS 1.1 (the enhanced time stamp is UTC), CTS 1.1
+        (Current Time is local time)
 """
 
 from collections.abc import Sequence
@@ -39,6 +47,7 @@ from wardlight_shared.timestamps import (
 LATE_MS = 5 * 60 * 1000
 LIVE_MS = 5 * 60 * 1000
 STORED_MS = 366 * 24 * 3600 * 1000  # no memory of a home device reaches further back
+_RIGHT_S = 450
 EPISODE_MS = 60_000  # a cuff advertises its last measurement for up to a minute
 STREAM_MS = 1000
 _EPOCH_MS = utc_ms_from_datetime(DEVICE_EPOCH.replace(tzinfo=UTC))
@@ -87,6 +96,20 @@ def local_device_s(wall_ms: int, offset_min: int) -> int:
     return (wall_ms + offset_min * 60_000 - _EPOCH_MS) // 1000
 
 
+def seconds_in_zone(time: DeviceTime, offset_min: int) -> int | None:
+    """Seconds since 2000 of a device time, as a clock in this zone shows it.
+
+    A time that states no zone is taken to be in it; None where the date is none.
+    """
+    seconds = device_seconds(time)
+    return None if seconds is None else seconds + _ahead_s(time, offset_min)
+
+
+def _ahead_s(time: DeviceTime, offset_min: int) -> int:
+    """How far a clock in a zone is ahead of the one a device time was read from."""
+    return 0 if time.offset_min is None else (offset_min - time.offset_min) * 60
+
+
 def skew_s(clock: DeviceClock, receipt: Receipt) -> int:
     """Gateway local time minus device clock, in seconds, at the moment the clock was read."""
     wall_ms = receipt.wall_ms - (receipt.mono_ms - clock.mono_ms)
@@ -125,14 +148,26 @@ def _without_date(time: DeviceTime | None, flags: int, receipt: Receipt) -> Timi
 def _by_device_clock(
     seconds: int, time: DeviceTime, receipt: Receipt, clock: DeviceClock
 ) -> Timing:
-    age_ms, error_ms = age_on_device_clock(seconds, clock, receipt.mono_ms)
     skew = skew_s(clock, receipt)
+    zone_min, is_known = _zone_of(time, skew, receipt)
+    shown_s = seconds + _ahead_s(time, zone_min)
+    age_ms, error_ms = age_on_device_clock(shown_s, clock, receipt.mono_ms)
     far = int(Flag.DEVICE_CLOCK_FAR) if abs(skew) * 1000 > FAR_LIMIT_MS else 0
     if age_ms < -error_ms:
         return _timing(receipt.age_ms, TimeMethod.RECEIPT, None, _sent(seconds, time), skew, far)
-    bound = error_ms if age_ms <= STORED_MS else None
+    bound = error_ms if is_known and age_ms <= STORED_MS else None
     age_ms = max(age_ms, 0) + receipt.age_ms
     return _timing(age_ms, TimeMethod.DEVICE_CLOCK, bound, _sent(seconds, time), skew, far)
+
+
+def _zone_of(time: DeviceTime, skew: int, receipt: Receipt) -> tuple[int, bool]:
+    """The zone of the clock that was read, and whether it is known as far as that matters."""
+    if time.offset_min is None:
+        return receipt.offset_min, True
+    for zone_min in (time.offset_min, receipt.offset_min):
+        if abs(skew + (zone_min - receipt.offset_min) * 60) <= _RIGHT_S:
+            return zone_min, True
+    return time.offset_min or receipt.offset_min, False
 
 
 def _assumed(seconds: int, time: DeviceTime, receipt: Receipt) -> Timing:

@@ -1,7 +1,9 @@
 """When was it measured: each row of the table in sessions/times.py."""
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from wardlight_edge.sessions.times import (
     Receipt,
     Timing,
     local_device_s,
+    seconds_in_zone,
     skew_s,
     timing_of,
 )
@@ -166,6 +169,61 @@ def test_a_stated_zone_is_used_and_travels_as_text() -> None:
     timing = _time(time, policy=Policy.TRUSTED)
     assert timing.device_time == "2026-08-01T12:00:00-03:30"
     assert timing.age_ms == -(120 + 210) * 60_000
+
+
+@pytest.mark.parametrize("offset_min", [-300, 0, 120, 345])
+def test_a_stamp_in_utc_is_compared_with_a_local_clock_in_its_zone(offset_min: int) -> None:
+    """BPS 1.1: the time stamp is UTC; CTS 1.1: Current Time is local time."""
+    receipt = Receipt(RECEIPT.mono_ms, RECEIPT.wall_ms, offset_min)
+    clock = DeviceClock(local_device_s(receipt.wall_ms, offset_min), receipt.mono_ms)
+    ten_minutes_ago = DeviceTime(2026, 8, 1, 9, 50, 0, offset_min=0)
+    timing = _time(ten_minutes_ago, clock=clock, receipt=receipt)
+    assert timing.method is TimeMethod.DEVICE_CLOCK
+    assert timing.age_ms == 600_000
+    assert timing.error_ms == 2000 + 60
+    assert timing.flags == Flag.LATE
+
+
+def test_a_stamp_in_utc_and_a_clock_that_shows_utc() -> None:
+    clock = DeviceClock(NOON_S - 2 * 3600 - 20, RECEIPT.mono_ms)
+    timing = _time(DeviceTime(2026, 8, 1, 9, 50, 0, offset_min=0), clock=clock)
+    assert (timing.age_ms, timing.error_ms) == (580_000, 2000 + 58)
+
+
+def test_a_stamp_from_before_daylight_saving_and_a_clock_that_followed_it() -> None:
+    """Stored at 01:30 in winter (+60), read at noon in summer (+120): nine and a half hours."""
+    clock = DeviceClock(NOON_S, RECEIPT.mono_ms)
+    timing = _time(DeviceTime(2026, 8, 1, 1, 30, 0, offset_min=60), clock=clock)
+    assert timing.age_ms == 9.5 * 3_600_000
+    assert timing.error_ms is not None
+
+
+def test_a_clock_in_another_zone_that_the_stamp_states() -> None:
+    clock = DeviceClock(NOON_S - 5 * 3600, RECEIPT.mono_ms)  # in UTC-3
+    timing = _time(DeviceTime(2026, 8, 1, 6, 50, 0, offset_min=-180), clock=clock)
+    assert (timing.age_ms, timing.error_ms) == (600_000, 2000 + 60)
+
+
+@pytest.mark.parametrize("wrong_s", [-3600, 1800, 451, -26 * 366 * 86_400])
+def test_a_stamp_in_utc_and_a_clock_whose_zone_nobody_can_tell_have_no_bound(
+    wrong_s: int,
+) -> None:
+    """Its clock is wrong, or its zone is another one: either would look like this."""
+    clock = DeviceClock(NOON_S + wrong_s, RECEIPT.mono_ms)
+    stamp = datetime(2026, 8, 1, 9, 50) + timedelta(seconds=wrong_s)  # noqa: DTZ001 - device
+    time = DeviceTime(*stamp.timetuple()[:6], offset_min=0)
+    timing = _time(time, clock=clock)
+    assert timing.method is TimeMethod.DEVICE_CLOCK
+    assert timing.age_ms == 600_000
+    assert timing.error_ms is None
+    assert timing.flags & Flag.TIME_UNCERTAIN
+
+
+def test_a_stamp_with_a_zone_as_a_clock_of_the_gateway_shows_it() -> None:
+    assert seconds_in_zone(NOON, 60) == NOON_S
+    assert seconds_in_zone(DeviceTime(2026, 8, 1, 10, 0, 0, offset_min=0), 120) == NOON_S
+    assert seconds_in_zone(DeviceTime(2026, 8, 1, 6, 30, 0, offset_min=-210), 120) == NOON_S
+    assert seconds_in_zone(DeviceTime(0, 8, 1, 6, 30, 0), 120) is None
 
 
 @given(
