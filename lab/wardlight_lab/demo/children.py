@@ -11,6 +11,7 @@ from typing import Any, Final
 from wardlight_edge.devices import Subject
 from wardlight_edge.outbox.key import read_or_make
 from wardlight_edge.sessions.subject_keys import SubjectKeys, source_identity
+from wardlight_lab.demo.advertising import SPECS
 from wardlight_lab.demo.folder import DemoFolder
 from wardlight_lab.demo.ward import DemoDevice, bluetooth
 from wardlight_lab.demo.ward import serial as serial_ward
@@ -60,8 +61,9 @@ def bluez(folder: DemoFolder, bus_dir: Path) -> Announcing:
     """The fake Bluetooth system; its socket lies in ``bus_dir`` because socket paths are short."""
     state, ledger = folder.devices / "bonds", folder.devices / "bluetooth.jsonl"
     command = _module(
-        "wardlight_lab.bluez", "--state-dir", state, "--bus-dir", bus_dir, "--ledger", ledger
-    )
+        "wardlight_lab.demo.bluetooth", "--state-dir", state, "--bus-dir", bus_dir,
+        "--ledger", ledger, "--bind-key-file", folder.bind_key,
+    )  # fmt: skip
     return _announcing(folder, "bluetooth", command)
 
 
@@ -95,12 +97,12 @@ def monitor_device(folder: DemoFolder) -> DemoDevice:
     return DemoDevice(identity, "generic-hl7-oru", MONITORED)
 
 
-def bluetooth_devices(ready_file: Path) -> list[DemoDevice]:
+def bluetooth_devices(folder: DemoFolder, ready_file: Path) -> list[DemoDevice]:
     """Devices of the running Bluetooth process."""
-    return bluetooth(_read(ready_file))
+    return bluetooth(_read(ready_file), folder.bind_key)
 
 
-def absent_bluetooth_devices() -> list[DemoDevice]:
+def absent_bluetooth_devices(folder: DemoFolder) -> list[DemoDevice]:
     """The Bluetooth devices that would be there with dbus-daemon."""
     scenario = read_scenario(WARD)
     with Ledger(None) as ledger:
@@ -109,7 +111,10 @@ def absent_bluetooth_devices() -> list[DemoDevice]:
         {"address": device.address, "kind": spec.kind, "patient": spec.patient}
         for spec, device in zip(scenario.device, devices, strict=True)
     ]
-    return bluetooth({"devices": shown})
+    shown += [
+        {"address": each.address, "kind": each.kind, "patient": each.patient} for each in SPECS
+    ]
+    return bluetooth({"devices": shown}, folder.bind_key)
 
 
 def glucose_devices(folder: DemoFolder, cache: Path) -> list[DemoDevice]:

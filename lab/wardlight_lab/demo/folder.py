@@ -1,6 +1,7 @@
 """The demo's data folder: where everything lies, and what stays from one start to the next."""
 
 import json
+import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ GATEWAY: Final = "gw-demo"
 COLLECTOR: Final = "collector-demo"
 USER: Final = "demo"
 CLIENT: Final = "demo-ehr"
+BIND_KEY_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,11 @@ class DemoFolder:
         return self.gateway / "data" / "patients.key"
 
     @property
+    def bind_key(self) -> Path:
+        """The key with which the emulated thermometer encrypts what it advertises."""
+        return self.gateway / "thermometer.key"
+
+    @property
     def cloud_toml(self) -> Path:
         """Settings of collector and API."""
         return self.root / "cloud.toml"
@@ -98,6 +105,12 @@ def keep(folder: DemoFolder, *, http_port: int | None) -> tuple[Kept, list[str]]
     )
     write_private(file, json.dumps({name: getattr(kept, name) for name in Kept.__slots__}))
     return kept, remarks
+
+
+def keep_bind_key(folder: DemoFolder) -> None:
+    """Make the thermometer's key, where an earlier start has not."""
+    if not folder.bind_key.exists():
+        write_private(folder.bind_key, secrets.token_hex(BIND_KEY_BYTES) + "\n")
 
 
 def _port(wanted: int | None, remarks: list[str]) -> int:

@@ -24,7 +24,15 @@ from wardlight_cloud.store.embedded import EmbeddedPostgres
 from wardlight_cloud.store.open import open_store
 from wardlight_lab.broker import NatsServer
 from wardlight_lab.demo import children, register, settings_files
-from wardlight_lab.demo.folder import COLLECTOR, GATEWAY, USER, DemoFolder, Kept, keep
+from wardlight_lab.demo.folder import (
+    COLLECTOR,
+    GATEWAY,
+    USER,
+    DemoFolder,
+    Kept,
+    keep,
+    keep_bind_key,
+)
 from wardlight_lab.demo.ward import DemoDevice
 from wardlight_lab.physiology.glucose import GlucoseUnavailableError
 from wardlight_lab.supervise import (
@@ -135,14 +143,15 @@ class Demo:
         await supervisor.start(serial.child)
         devices = children.serial_devices(serial.ready_file)
         devices += await self._glucose()
+        keep_bind_key(self._folder)
         if shutil.which("dbus-daemon") is None:
             _say("dbus-daemon is not installed: Bluetooth devices are absent (apt install dbus).")
             absent = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={short / 'no-bus'}"}
-            return devices + children.absent_bluetooth_devices(), absent
+            return devices + children.absent_bluetooth_devices(self._folder), absent
         bluez = children.bluez(self._folder, short)
         await supervisor.start(bluez.child)
         ready = json.loads(bluez.ready_file.read_text(encoding="utf-8"))
-        devices += children.bluetooth_devices(bluez.ready_file)
+        devices += children.bluetooth_devices(self._folder, bluez.ready_file)
         return devices, {"DBUS_SYSTEM_BUS_ADDRESS": ready["address"]}
 
     async def _glucose(self) -> list[DemoDevice]:

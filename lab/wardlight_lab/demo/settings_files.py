@@ -56,6 +56,8 @@ def gateway_settings(
         lines.append(f"profile = {_text(device.profile)}")
         if device.port is not None:
             lines.append(f"port = {_text(device.port)}")
+        if device.bind_key_file is not None:
+            lines.append(f"bind_key_file = {_text(device.bind_key_file)}")
         if device.file is not None:
             lines += [f"file = {_text(device.file)}", f"speed = {device.speed}"]
     return "\n".join(lines) + "\n"

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 
+from wardlight_lab.demo.advertising import SCALE, THERMOMETER
+
 _NAMESPACE: Final = UUID("6f3b1a54-2f0e-4d0b-9f39-6c1d0e6a7f10")
 MRN_SYSTEM: Final = "urn:wardlight:demo:mrn"
 
@@ -20,6 +22,8 @@ PROFILE_BY_KIND: Final = {
     "weight_scale": "generic-weight-scale",
     "heart_rate_strap": "generic-heart-rate",
     "thermometer": "generic-health-thermometer",
+    THERMOMETER: "generic-bthome",
+    SCALE: "xiaomi-mi-scale",
 }
 
 
@@ -58,15 +62,20 @@ class DemoDevice:
     port: str | None = None
     file: Path | None = None
     speed: float = 1.0
+    bind_key_file: Path | None = None
 
 
-def bluetooth(ready: dict[str, Any]) -> list[DemoDevice]:
-    """Devices of the fake Bluetooth process, from its ready line."""
+def bluetooth(ready: dict[str, Any], bind_key_file: Path | None = None) -> list[DemoDevice]:
+    """Devices of the fake Bluetooth process, from its ready line.
+
+    bind_key_file  the key of the thermometer that encrypts, where there is one
+    """
     return [
         DemoDevice(
             identity="ble:" + device["address"].replace(":", "").upper(),
             profile=PROFILE_BY_KIND[device["kind"]],
             label=device["patient"],
+            bind_key_file=bind_key_file if device["kind"] == THERMOMETER else None,
         )
         for device in ready["devices"]
     ]
