@@ -286,14 +286,14 @@ async def test_a_device_is_not_seen_by_what_its_gateway_says_of_it(store: Postgr
         assert (device.link, device.last_seen_at) == (state, NOW)
 
 
-@pytest.mark.parametrize("percent", [101, -1, "²", "७", "9" * 5000, "", None, "full"])
-async def test_what_is_no_percentage_is_no_charge(
-    store: PostgresStore, percent: str | int | None
-) -> None:
-    row = StatusRow(0, us(NOW), DEVICE, "battery", {"percent": percent})
-    await store.ingest([make(Rec(1), statuses=[row])])
-    (device,), _ = await store.devices()
-    assert device.battery_percent is None
+async def test_what_is_no_percentage_is_no_charge(store: PostgresStore) -> None:
+    percents = (101, -1, "²", "७", "9" * 5000, "", None, "full")
+    told = {f"ble:0000000000{n:02X}": percent for n, percent in enumerate(percents, 1)}
+    for seq, (device, percent) in enumerate(told.items(), 1):
+        row = StatusRow(0, us(NOW), device, "battery", {"percent": percent})
+        await store.ingest([make(Rec(seq), statuses=[row])])
+    devices, _ = await store.devices()
+    assert {one.identity: one.battery_percent for one in devices} == dict.fromkeys(told)
 
 
 async def test_details_stand_beside_their_reading(place: Place, store: PostgresStore) -> None:
