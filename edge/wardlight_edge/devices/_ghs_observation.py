@@ -31,7 +31,7 @@ from wardlight_edge.devices._ghs_fields import (
     elapsed_time,
     status_flags,
 )
-from wardlight_edge.devices._mdc import BY_CODE, UNIT_BY_CODE, measured
+from wardlight_edge.devices._mdc import METRIC_AT_SITE, UNIT_BY_CODE, measured
 from wardlight_edge.devices._units import ConversionError
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.floats import float_from_word
@@ -171,9 +171,10 @@ def _value(
 
 def _numeric(fields: Fields, shared: _Shared, record: int | None, found: list[Reading]) -> None:
     unit, word = fields.read(_NUMBER)
-    metric = BY_CODE.get(shared.type or 0)
-    if metric is None or shared.is_setting:
+    known = METRIC_AT_SITE.get(shared.type or 0)
+    if known is None or shared.is_setting:
         return
+    metric, site = known
     flags = shared.flags
     try:
         number, raw, raw_unit, kept = _number(metric, word, unit, flags & _WITHHELD)
@@ -182,7 +183,7 @@ def _numeric(fields: Fields, shared: _Shared, record: int | None, found: list[Re
     found.append(
         Reading(
             metric, number, kept, raw, raw_unit, shared.time, flags, shared.user,
-            None, record, shared.context,
+            site, record, shared.context,
         )
     )  # fmt: skip
 
