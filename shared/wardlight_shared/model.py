@@ -71,10 +71,15 @@ class Flag(IntFlag):
     USER_UNKNOWN = 1 << 30  # the device says user 255
     TIME_UNCERTAIN = 1 << 31  # no honest error bound could be given
     RELEASED = 1 << 32  # a person let it out of quarantine; only the cloud sets it
+    CORRECTED = 1 << 33  # its sender says: instead of what was told before; only the cloud sets it
+    WITHDRAWN = 1 << 34  # its sender took it back, there is no value; only the cloud sets it
 
 
 NOT_CLINICAL = Flag.DEMO | Flag.TEST | Flag.CALIBRATING
 """A reading with one of these flags is kept and shown to operators, never as a vital sign."""
+
+CLOUD_ONLY = Flag.RELEASED | Flag.CORRECTED | Flag.WITHDRAWN
+"""What no gateway may set."""
 
 
 class DeviceTime(msgspec.Struct, frozen=True, order=False):

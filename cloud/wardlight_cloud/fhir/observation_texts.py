@@ -43,6 +43,7 @@ _DAR_CODE: Final = {
 # Plain numbers: an operation on an enum takes longer than all the rest of a row.
 _INVALID: Final = int(Flag.INVALID)
 _EARLY: Final = int(Flag.EARLY)
+_AMENDED: Final = int(Flag.CORRECTED | Flag.WITHDRAWN)
 _BADLY_MEASURED: Final = (
     Flag.QUESTIONABLE
     | Flag.IMPLAUSIBLE
@@ -128,6 +129,8 @@ def status(kinds: Sequence[Kind], flags: int) -> bytes:
     # One bad side of a pressure is a dataAbsentReason there; the other side stands.
     if all(map(_is_invalid, kinds)):
         return b"entered-in-error"
+    if flags & _AMENDED:  # of a panel perhaps one side only
+        return b"corrected"
     return b"preliminary" if flags & _EARLY else b"final"
 
 
@@ -141,12 +144,18 @@ def interpretation(flags: int) -> bytes:
     return b',"interpretation":' + orjson.dumps(concepts)
 
 
+# A newer program may have stored what stands in neither table.
+_UNKNOWN: Final = "unknown"
+_METHODS: Final = {int(each): each.name.lower().replace("_", "-") for each in TimeMethod}
+_CLOCKS: Final = {int(each): each.name.lower() for each in ClockQuality}
+
+
 @lru_cache(maxsize=4096)
 def time_provenance(clock: int, error_ms: int) -> bytes:
     """How the time came to be, open at its end; begins with the end of the time itself."""
     parts: list[dict[str, Any]] = [
-        {"url": "method", "valueCode": TimeMethod(clock >> 4).name.lower().replace("_", "-")},
-        {"url": "clock", "valueCode": ClockQuality(clock & 15).name.lower()},
+        {"url": "method", "valueCode": _METHODS.get(clock >> 4, _UNKNOWN)},
+        {"url": "clock", "valueCode": _CLOCKS.get(clock & 15, _UNKNOWN)},
     ]
     if error_ms >= 0:
         parts.append({"url": "errorMilliseconds", "valueInteger": error_ms})

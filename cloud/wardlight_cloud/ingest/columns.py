@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from wardlight_cloud.ingest.blocks import BlockRows, Chunk
 from wardlight_cloud.ingest.events import FUTURE, EventRows
 from wardlight_cloud.store.batch import Quarantined, ReadingColumns
-from wardlight_shared.model import Flag
+from wardlight_shared.model import CLOUD_ONLY, CODE_BY_ABSENT, Absent, Flag
 
 
 def reading_columns(
@@ -19,20 +19,25 @@ def reading_columns(
 ) -> tuple[ReadingColumns, list[Quarantined]]:
     """One array per field, and what lies beyond ``future_ms`` (UTC), which stands aside."""
     if not blocks.chunks:
-        return _as_sent(_event_columns(events)), []
+        return _told(_event_columns(events), events), []
     columns = _block_columns(blocks)
     if events.series:
         columns = _joined(_event_columns(events), columns)
-    columns = _as_sent(columns)
+    columns = _told(columns, events)
     future = columns.time_us > future_ms * 1000
     if not future.any():
         return columns, []
     return _without(columns, future), _aside(columns, future)
 
 
-def _as_sent(columns: ReadingColumns) -> ReadingColumns:
-    """Without the flag that no gateway may set."""
-    np.bitwise_and(columns.flags, ~int(Flag.RELEASED), out=columns.flags)
+def _told(columns: ReadingColumns, events: EventRows) -> ReadingColumns:
+    """Without the flags that no gateway may set, and with those that contexts ask for."""
+    np.bitwise_and(columns.flags, ~int(CLOUD_ONLY), out=columns.flags)
+    for first, after, flag in events.statements:
+        columns.flags[first:after] |= flag
+        if flag & Flag.WITHDRAWN:
+            columns.mantissa[first:after] = 0
+            columns.absent[first:after] = CODE_BY_ABSENT[Absent.INVALID]
     return columns
 
 

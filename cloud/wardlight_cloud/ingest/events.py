@@ -12,7 +12,7 @@ from wardlight_cloud.ingest.dictionary import SeriesDictionary, has_nul
 from wardlight_cloud.ingest.moments import LATE_AFTER_MS, Moment, checked_ms, flags_of_bound
 from wardlight_cloud.store.batch import Detail, Quarantined
 from wardlight_shared.errors import EnvelopeError
-from wardlight_shared.model import ABSENT_BY_CODE, Flag
+from wardlight_shared.model import ABSENT_BY_CODE, CLOUD_ONLY, Flag
 from wardlight_shared.records import EventBody, TimeMethod
 from wardlight_shared.timestamps import DEVICE_EPOCH_MS, device_isoformat
 
@@ -21,6 +21,12 @@ _ORD_STEP: Final = 1 << 8  # records.event_ord leaves the low 8 bits to repeats 
 _LARGEST_ORD: Final = (1 << 31) - 1
 _LATE: Final = int(Flag.LATE)
 _LARGEST_SKEW_S: Final = (1 << 31) - 1  # 68 years
+_STATEMENTS: Final = {
+    "corrected": int(Flag.CORRECTED),
+    "deleted": int(Flag.WITHDRAWN),
+    "wrong": int(Flag.WITHDRAWN),
+}
+"""What ``status`` in the context of an event says of a reading that was sent before."""
 
 
 class EventRows:
@@ -52,6 +58,8 @@ class EventRows:
         self.record: list[int] = []
         self.details: list[Detail] = []
         self.quarantined: list[Quarantined] = []
+        # (first place, place after the last, flag) of events about readings sent before.
+        self.statements: list[tuple[int, int, int]] = []
 
     def __len__(self) -> int:
         return len(self.series)
@@ -69,12 +77,16 @@ class EventRows:
         # From here on nothing fails, so that an unfit event leaves nothing behind.
         series = [self._dictionary.place(number) for number in body.series]
         flags = [each | common for each in body.flags or [0] * len(series)]
+        statement = _statement(body) if body.context else 0
         if time_ms > self._future_ms:
+            flags = [each & ~int(CLOUD_ONLY) | statement for each in flags]
             columns = (series, ords, mantissas, body.scales, absents, flags)
             details: list[Any] = [*_details(body, device_time, 0)] or [None] * len(series)
             how = moment.how(body.method), bound
             self._keep_aside(record, time_ms * 1000, how, zip(*columns, details, strict=True))
             return
+        if statement:
+            self.statements.append((len(self), len(self) + len(series), statement))
         self.details += _details(body, device_time, len(self.series))
         self.series += series
         self.ord += ords
@@ -123,6 +135,12 @@ def _details(body: EventBody, device_time: str | None, first: int) -> list[Detai
         Detail(first + place, mantissa, scale, device_time, body.skew_s, context)
         for place, (mantissa, scale) in enumerate(raws)
     ]
+
+
+def _statement(body: EventBody) -> int:
+    return next(
+        (_STATEMENTS.get(value, 0) for name, value in body.context or () if name == "status"), 0
+    )
 
 
 def _check_lengths(body: EventBody) -> None:

@@ -62,6 +62,8 @@ FLAG_BITS = [
     "USER_UNKNOWN",
     "TIME_UNCERTAIN",
     "RELEASED",
+    "CORRECTED",
+    "WITHDRAWN",
 ]
 
 

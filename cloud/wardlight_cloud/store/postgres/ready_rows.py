@@ -21,12 +21,16 @@ class ReadyRows:
         vitals = clinical(rows)
         self._marks = _mark_columns(vitals) if len(vitals) else None
 
-    async def store(self, connection: Connection, commit_seq: int, stored_at: datetime) -> None:
-        """Write them under the commit lock."""
+    async def store(
+        self, connection: Connection, commit_seq: int, stored_at: datetime
+    ) -> list[int]:
+        """Write them under the commit lock; returns their series that have corrected places."""
         if self._load is not None:
             await self._load.send(connection, commit_seq)
-        if self._marks is not None:
-            await connection.execute(_SQL["mark_series"], commit_seq, stored_at, *self._marks)
+        if self._marks is None:
+            return []
+        rows = await connection.fetch(_SQL["mark_series"], commit_seq, stored_at, *self._marks)
+        return [row["series_id"] for row in rows]
 
 
 def _mark_columns(vitals: Rows) -> list[list[Any]]:

@@ -22,6 +22,8 @@ from wardlight_cloud.store.postgres.aside import Aside
 from wardlight_cloud.store.postgres.aside_events import RecordPlace, told_before, wholly_aside
 from wardlight_cloud.store.postgres.bulk_load import BulkLoad
 from wardlight_cloud.store.postgres.connections import Connection
+from wardlight_cloud.store.postgres.correcting import Corrections
+from wardlight_cloud.store.postgres.corrections import apart, told_of
 from wardlight_cloud.store.postgres.dictionary import Dictionary
 from wardlight_cloud.store.postgres.ledgers import LedgerKey, Range, inclusive, state
 from wardlight_cloud.store.postgres.ready_rows import ReadyRows
@@ -82,7 +84,8 @@ class IngestTransaction:
         await self._leave_out_events(records)
         settled = await self._settle(records)
         await self._write_before_lock(records)
-        rows = self._rows(records)
+        rows, said = apart(self._rows(records), records)
+        self._dropped |= _places(said)  # from what is stored as it came
         ready = ReadyRows(rows, self._bulk_load)
         commit = await self._connection.fetchrow(_SQL["take_commit"])
         assert commit is not None  # noqa: S101 - the function returns one row or raises
@@ -90,10 +93,14 @@ class IngestTransaction:
         if self._careful:
             rows = await self._without_taken_keys(rows, records)
             ready = ReadyRows(rows, self._bulk_load)
-        await ready.store(self._connection, commit_seq, stored_at)
+        corrected = await ready.store(self._connection, commit_seq, stored_at)
+        await self._write("add_details", self._details(records))
+        if corrected or len(said):
+            told = rows.take(np.isin(rows.series_id, corrected))
+            said = await self._correct(told, said, records, commit_seq)
         await self._write_under_lock(records, rows, commit_seq)
         states = await self._states(batches, settled)
-        stored = np.bincount(rows.batch, minlength=len(records))
+        stored = np.bincount(np.append(rows.batch, said.batch), minlength=len(records))
         return self._results(records, states, commit_seq, stored)
 
     # -- before the commit lock
@@ -147,7 +154,7 @@ class IngestTransaction:
         rows = self._drop(rows, records, repeated, repeats_differ(rows, repeated))
         if not len(rows):
             return rows
-        taken, differs = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
+        taken, same = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
         found = await self._connection.fetch(
             _SQL["existing_readings"],
             rows.series_id.tolist(), rows.time_us.tolist(), rows.ord.tolist(),
@@ -157,8 +164,8 @@ class IngestTransaction:
             place = row["place"] - 1
             stored = row["mantissa"], row["scale"], row["absent"]
             taken[place] = True
-            differs[place] = stored != (rows.mantissa[place], rows.scale[place], rows.absent[place])
-        return self._drop(rows, records, taken, differs)
+            same[place] |= stored == (rows.mantissa[place], rows.scale[place], rows.absent[place])
+        return self._drop(rows, records, taken, taken & ~same)
 
     def _drop(
         self, rows: Rows, records: Sequence[Records], taken: BoolMask, differs: BoolMask
@@ -183,11 +190,32 @@ class IngestTransaction:
         self._aside += aside.rows_aside(left_out, records, reason)
         self._dropped |= _places(left_out)
 
+    def _details(self, records: Sequence[Records]) -> aside.Columns | None:
+        return aside.details(records, self._dictionary, frozenset(self._dropped))
+
+    async def _correct(
+        self, stored: Rows, said: Rows, records: Sequence[Records], commit_seq: int
+    ) -> Rows:
+        """Link corrections and what they are about; returns the statements that are new."""
+        corrections = Corrections(self._connection, commit_seq)
+        await corrections.take(told_of(stored, records))
+        if not len(said):
+            return said
+        said = await self._without_taken_keys(said, records)
+        told = told_of(said, records)
+        taken, differs = np.zeros(len(said), np.bool_), np.zeros(len(said), np.bool_)
+        for place, value in (await corrections.known(told)).items():
+            taken[place] = True
+            differs[place] = value != told[place].value
+        said = self._drop(said, records, taken, differs)
+        told = told_of(said, records)
+        await corrections.apply(told)
+        self._known_records |= {each.record for each in told}
+        return said
+
     async def _write_under_lock(
         self, records: Sequence[Records], rows: Rows, commit_seq: int
     ) -> None:
-        details = aside.details(records, self._dictionary, frozenset(self._dropped))
-        await self._write("add_details", details)
         await self._store_waveforms(records, commit_seq)
         told = aside.told(records, self._dictionary)
         if told is not None:

@@ -131,17 +131,32 @@ SELECT commit_seq, stored_at FROM take_commit()
 SELECT coalesce((SELECT commit_seq FROM commit_log ORDER BY commit_seq DESC LIMIT 1), 0)
 
 -- name: existing_readings
--- Stored rows with these keys; $4 and $5 are the least and greatest time, for pruning.
-SELECT k.place, r.mantissa, r.scale, r.absent
-FROM unnest($1::int[], $2::bigint[], $3::int[]) WITH ORDINALITY AS k (series_id, time_us, ord, place)
-CROSS JOIN LATERAL (
-    SELECT mantissa, scale, absent
-    FROM reading
-    WHERE
-        series_id = k.series_id AND time = instant(k.time_us) AND ord = k.ord
-        AND time BETWEEN instant($4) AND instant($5)
-    LIMIT 1
-) AS r
+-- Stored rows with these keys; $4 and $5 are the least and greatest time, for pruning. Then the
+-- values that stood at keys that are taken, until others took their place.
+WITH sent AS (
+    SELECT *
+    FROM unnest($1::int[], $2::bigint[], $3::int[])
+        WITH ORDINALITY AS k (series_id, time_us, ord, place)
+),
+stored AS (
+    SELECT k.place, r.mantissa, r.scale, r.absent
+    FROM sent AS k
+    CROSS JOIN LATERAL (
+        SELECT mantissa, scale, absent
+        FROM reading
+        WHERE
+            series_id = k.series_id AND time = instant(k.time_us) AND ord = k.ord
+            AND time BETWEEN instant($4) AND instant($5)
+        LIMIT 1
+    ) AS r
+)
+SELECT * FROM stored
+UNION ALL
+SELECT k.place, s.mantissa, s.scale, s.absent
+FROM stored
+INNER JOIN sent AS k USING (place)
+INNER JOIN superseded AS s
+    ON s.series_id = k.series_id AND s.time = instant(k.time_us) AND s.ord = k.ord
 
 -- name: insert_readings
 -- For servers without COPY; the columns stand in the table's order.
@@ -209,7 +224,9 @@ SET
 WHERE excluded.time > t.time
 
 -- name: mark_series
--- Newest reading, days and hours of each series that this commit ($1, stored at $2) touched.
+-- Newest reading, days and hours of each series that this commit ($1, stored at $2) touched. A
+-- withdrawal (17179869184) is the newest only as long as there is nothing else. Returns the series
+-- of which readings were corrected before those came that the correction is about, perhaps.
 WITH newest AS (
     INSERT INTO latest AS l
         (series_id, time, stored_at, commit_seq, mantissa, flags, ord, error_ms, scale, absent)
@@ -229,15 +246,20 @@ WITH newest AS (
         error_ms = excluded.error_ms,
         scale = excluded.scale,
         absent = excluded.absent
-    WHERE (l.time, l.ord) < (excluded.time, excluded.ord)
+    WHERE (l.time, l.ord) < (excluded.time, excluded.ord) OR (l.flags & 17179869184) <> 0
 ),
 days AS (
     INSERT INTO series_day AS d (series_id, day, readings)
     SELECT series_id, date '1970-01-01' + day, readings
     FROM unnest($11::int[], $12::int[], $13::bigint[]) AS k (series_id, day, readings)
     ON CONFLICT (series_id, day) DO UPDATE SET readings = d.readings + excluded.readings
+),
+hours AS (
+    INSERT INTO series_commit (series_id, commit_seq, bucket, first_time, last_time, readings)
+    SELECT series_id, $1, instant(bucket_us), instant(first_us), instant(last_us), readings
+    FROM unnest($14::int[], $15::bigint[], $16::bigint[], $17::bigint[], $18::int[])
+        AS k (series_id, bucket_us, first_us, last_us, readings)
 )
-INSERT INTO series_commit (series_id, commit_seq, bucket, first_time, last_time, readings)
-SELECT series_id, $1, instant(bucket_us), instant(first_us), instant(last_us), readings
-FROM unnest($14::int[], $15::bigint[], $16::bigint[], $17::bigint[], $18::int[])
-    AS k (series_id, bucket_us, first_us, last_us, readings)
+SELECT k.series_id
+FROM unnest($3::int[]) AS k (series_id)
+WHERE EXISTS (SELECT FROM corrected_place AS p WHERE p.series_id = k.series_id)
