@@ -1,7 +1,7 @@
 """The ESPHome proxies of the settings as further radios of a scan.
 
-A proxy has one listener. Where no gateway runs, the scan is that; where one runs and uses its
-proxies, the scan asks it for what they hear.
+A proxy has one listener. Where a gateway runs and uses its proxies, that is the gateway: the scan
+takes nothing away from it, hears nothing, and says so.
 
 Errors  none: a proxy that does not hear says why in ``troubles``, and the scan goes on
 """
@@ -14,11 +14,14 @@ from typing import Final, Protocol
 from wardlight_edge.clock import SystemClock
 from wardlight_edge.config import ProxySettings
 from wardlight_edge.transports.ble import Sighting
-from wardlight_edge.transports.esphome_radio import SILENT, ProxyRadio, radio_name
-from wardlight_shared.errors import ConfigError
+from wardlight_edge.transports.esphome_radio import ProxyRadio
 
 SILENT_S: Final = 86_400.0  # whoever looks around may wait for a device as long as they like
 STOP_S: Final = 15.0
+_UNHEARD: Final = (
+    "has forwarded nothing: it has one listener, and the gateway that runs, or another program "
+    "(Home Assistant), may be that; stop it for the scan, or nobody is near the proxy"
+)
 Sighted = Callable[[Sighting, str], None]
 """Told each advertisement, and by which radio."""
 
@@ -69,12 +72,11 @@ class OwnProxies:
     def __init__(self, proxies: Sequence[ProxySettings]) -> None:
         self._proxies = proxies
         self._radios: list[ProxyRadio] = []
-        self._unusable: list[str] = []
 
     @asynccontextmanager
     async def listening(self, sighted: Sighted) -> AsyncIterator[None]:
         """Connect to each, and keep connected."""
-        self._radios = [made for each in self._proxies if (made := self._made(each)) is not None]
+        self._radios = [_radio(each) for each in self._proxies]
         for radio in self._radios:
             radio.sighted = _taker(sighted, radio.adapter)
         tasks = [asyncio.create_task(each.run(), name=each.adapter) for each in self._radios]
@@ -105,26 +107,22 @@ class OwnProxies:
 
     def troubles(self) -> tuple[str, ...]:
         """Why proxies do not serve; of one that has told nothing at all, what that may mean."""
-        return (*self._unusable, *(text for each in self._radios if (text := _trouble(each))))
+        return tuple(text for each in self._radios if (text := _trouble(each)))
 
-    def _made(self, proxy: ProxySettings) -> ProxyRadio | None:
-        from wardlight_edge.transports.esphome import ProxyOpener
 
-        try:
-            opener = ProxyOpener(proxy)
-        except ConfigError as error:
-            self._unusable.append(f"{radio_name(proxy.name)}: {error}")
-            return None
-        return ProxyRadio(
-            proxy,
-            opener,
-            SystemClock(),
-            (),
-            silent_s=SILENT_S,
-            is_bonded=lambda _, __: False,
-            heard=lambda _: None,
-            changed=lambda: None,
-        )
+def _radio(proxy: ProxySettings) -> ProxyRadio:
+    from wardlight_edge.transports.esphome import ProxyOpener
+
+    return ProxyRadio(
+        proxy,
+        ProxyOpener(proxy),
+        SystemClock(),
+        (),
+        silent_s=SILENT_S,
+        is_bonded=lambda _, __: False,
+        heard=lambda _: None,
+        changed=lambda: None,
+    )
 
 
 def _taker(sighted: Sighted, radio: str) -> Callable[[Sighting], None]:
@@ -135,4 +133,4 @@ def _trouble(radio: ProxyRadio) -> str | None:
     state = radio.state
     if state.reason is not None or state.last_advertisement_mono_ms is not None:
         return state.reason
-    return f"{radio.adapter} {SILENT if state.is_scanning else 'has not answered yet'}"
+    return f"{radio.adapter} {_UNHEARD if state.is_scanning else 'has not answered yet'}"

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.proxied_cuff import ProxiedCuff
+from support.running_gateway import running_gateway
 from support.tree import ROOT
-from wardlight_edge.config import ProxySettings
+from support.waiting import wait_until
+from wardlight_edge.config import BleSettings, DeviceSettings, ProxySettings
+from wardlight_edge.profiles import load
 from wardlight_lab.bluez import FakeBluez
 from wardlight_lab.devices.advertisers import Advertiser, BTHomeSensor
 
@@ -120,7 +123,7 @@ async def test_a_proxy_that_does_not_hear_says_why(
     config = write(tmp_path, [], good)
     code, out, err = await scan("--config", config, "--seconds", "3")
     assert (code, "nobody is heard" in out) == (0, True)
-    assert "proxy livingroom forwards nothing: it has one listener" in err
+    assert "proxy livingroom has forwarded nothing: it has one listener" in err
     await proxy.stop()
     code, out, err = await scan("--config", config, "--seconds", "30")
     assert (code, out) == (1, "")
@@ -132,3 +135,24 @@ async def test_a_proxy_that_does_not_hear_says_why(
     assert (code, "--proxy hall: not a proxy of the settings, which name livingroom" in err) == (
         2, True,
     )  # fmt: skip
+
+
+async def test_a_gateway_that_listens_keeps_its_proxy(
+    proxy: "FakeProxy", settings_for: Settings, tmp_path: Path
+) -> None:
+    scale = sensor()
+    proxy.peripherals = [scale]
+    settings = settings_for(proxy)
+    profiles = load(ROOT / "firmware-configs", ["generic-bthome"])
+    device = DeviceSettings(identity=scale.identity_text, profile="generic-bthome")
+    ble = BleSettings(adapters=(), proxies=(settings,))
+    async with running_gateway(tmp_path, profiles, device, ble=ble) as run:
+        await wait_until(lambda: run.outbox.events())
+        listener = proxy.listener
+        code, out, err = await scan("--config", write(tmp_path, [], settings), "--seconds", "3")
+        assert (code, "nobody is heard" in out) == (0, True)
+        assert "the gateway that runs" in err
+        assert proxy.listener is listener
+        count = len(run.outbox.events())
+        scale.weigh(Decimal("80.40"))
+        await wait_until(lambda: len(run.outbox.events()) > count)
