@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wardlight_cloud.store.batch import LedgerState
-from wardlight_shared.envelope import MAX_SEQ
+
+MAX_SEQ: Final = (1 << 63) - 2
+"""The largest number that a half-open range of bigint can hold; no outbox ever counts so far."""
 
 LedgerKey = tuple[int, int]
 Range = tuple[int, int]
