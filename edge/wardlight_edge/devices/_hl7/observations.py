@@ -1,18 +1,16 @@
 """An ORU^R01 message as events: one for each patient, moment and result status.
 
 Out     Events; readings of one event share patient, time and context
-        OBX-8: flags (DEMO, TEST, QUES, INV, NAV, CAL, EARLY; LL, HH, AA raise an alarm; < and >
-        are under and over range). OBX-11: P is EARLY, C a correction and D, W a withdrawal (named
-        in the context), X not measured; N, O, I say nothing
+        OBX-8 and OBX-11 say what a value is worth: see ``status``
         OBX-14, else OBR-7, else MSH-7 is the time. MSH-11 D and T: a TEST, not a patient's
         What has no metric here, and what only contains others (MDS, VMD, channel), is passed over
 Errors  Hl7Error: the first thing that is wrong; of such a message nothing is taken
-Source  HL7 v2.6, 7.3.1 ORU, 7.4.2 OBX, tables 0078 and 0085; IHE Devices Technical Framework,
-        volume 2, 3.1 (PCD-01) and appendix B
+Source  HL7 v2.6, 7.3.1 ORU, 7.4.2 OBX; IHE Devices Technical Framework, volume 2, 3.1
+        (PCD-01) and appendix B
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Final
 
@@ -23,6 +21,7 @@ from wardlight_edge.devices._gatt import Number
 from wardlight_edge.devices._hl7.coding import metric_of, unit_of
 from wardlight_edge.devices._hl7.errors import Hl7Error
 from wardlight_edge.devices._hl7.message import Message, Segment
+from wardlight_edge.devices._hl7.status import status_of
 from wardlight_edge.devices._hl7.subjects import bed, monitor, patient
 from wardlight_edge.devices._hl7.times import device_time, zone_of
 from wardlight_edge.devices._hl7.values import value_of
@@ -34,29 +33,7 @@ from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
 MAX_READINGS: Final = 256
 """In one event: what one record of the outbox takes."""
 
-_FLAGS: Final[Mapping[str, Flag]] = {
-    "DEMO": Flag.DEMO,
-    "TEST": Flag.TEST,
-    "QUES": Flag.QUESTIONABLE,
-    "EARLY": Flag.EARLY,
-    "CAL": Flag.CALIBRATING,
-    "CALO": Flag.CALIBRATING,
-    "INV": Flag.INVALID,
-    "NAV": Flag.UNAVAILABLE,
-    "LL": Flag.DEVICE_ALARM,
-    "HH": Flag.DEVICE_ALARM,
-    "AA": Flag.DEVICE_ALARM,
-}
-_WITHHELD: Final[Mapping[str, Absent]] = {
-    "INV": Absent.INVALID,
-    "NAV": Absent.NOT_MEASURED,
-    "<": Absent.UNDER_RANGE,
-    ">": Absent.OVER_RANGE,
-}
-_VALUE_STATUS: Final = frozenset({"", "F", "R", "P", "S", "C", "U", "A", "B", "V"})
-_CONTEXT: Final = {"C": "corrected", "D": "deleted", "W": "wrong"}
 _MOST_DIGITS: Final = 18  # what 63 bits hold
-_SILENT: Final = frozenset({"N", "O", "I"})
 _WAVEFORMS: Final = frozenset({"NA", "MA", "CD"})
 _NOT_CODE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _SITE: Final = re.compile(r"[\w .-]{1,64}\Z")
@@ -134,47 +111,30 @@ def _found(
     """The readings of one OBX: one for each repetition of its value."""
     metric = metric_of(message.parts(segment, 3))
     kind = message.part(segment, 2, 1)
-    status = message.part(segment, 11, 1)
-    if metric is None or status in _SILENT or kind in _WAVEFORMS:
+    if metric is None or kind in _WAVEFORMS:
         return
     if not kind and not segment.field(5):
         return  # a container of PCD-01
-    if status not in _VALUE_STATUS and status not in "XDW":
-        raise Hl7Error(103, segment.where(11), "a result status that is none")
+    status = status_of(message, segment)
+    if status is None:
+        return
     time, flags = _time(message, segment, place, zone)
-    words = [message.delimiters.text(each) for each in _repeated(message, segment, 8)]
-    for word in words:
-        flags |= int(_FLAGS.get(word, 0))
-    flags |= int(Flag.EARLY) * (status == "P") | int(Flag.TEST) * is_test
-    withheld = _withheld(status, words)
-    context = (("status", _CONTEXT[status]),) if status in _CONTEXT else ()
+    flags |= status.flags | int(Flag.TEST) * is_test
     site = message.part(segment, 20, 2) or message.part(segment, 20, 1)
     subject = place.subject or monitor(message, segment)
-    for number, unit in _numbers(message, segment, metric, kind, withheld):
+    for number, unit in _numbers(message, segment, metric, kind, status.withheld):
         reading = Reading(
             metric, number[0], unit, number[1], number[2], time, flags,
-            site=site if _SITE.match(site) else None, context=context,
+            site=site if _SITE.match(site) else None, context=status.context,
         )  # fmt: skip
-        yield _Found(subject, time, context, reading, segment.text)
-
-
-def _repeated(message: Message, segment: Segment, field: int) -> list[str]:
-    return message.delimiters.repetitions(segment.field(field))
-
-
-def _withheld(status: str, words: list[str]) -> Absent | None:
-    if status == "X":
-        return Absent.NOT_MEASURED
-    if status in ("D", "W"):
-        return Absent.INVALID
-    return next((_WITHHELD[word] for word in words if word in _WITHHELD), None)
+        yield _Found(subject, time, status.context, reading, segment.text)
 
 
 def _numbers(
     message: Message, segment: Segment, metric: str, kind: str, withheld: Absent | None
 ) -> Iterator[tuple[Number, str]]:
-    for repetition in _repeated(message, segment, 5):
-        delimiters = message.delimiters
+    delimiters = message.delimiters
+    for repetition in delimiters.repetitions(segment.field(5)):
         parts = [delimiters.text(part) for part in delimiters.components(repetition)]
         is_empty = withheld is not None and not any(parts)
         value, reason = (None, None) if is_empty else value_of(kind, parts, segment.where(5))
