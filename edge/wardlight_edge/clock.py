@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from wardlight_shared.timestamps import OFFSET_LIMIT_MIN
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -36,9 +38,10 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     def offset_min(self) -> int:
-        """Offset of the machine's time zone."""
+        """Offset of the machine's time zone; 0 for a zone that no place has, as TZ=X-20."""
         offset = datetime.now(UTC).astimezone().utcoffset()
-        return 0 if offset is None else int(offset.total_seconds() // 60)
+        minutes = 0 if offset is None else int(offset.total_seconds() // 60)
+        return minutes if abs(minutes) <= OFFSET_LIMIT_MIN else 0
 
     def boot_id(self) -> str:
         """The kernel's boot id."""

@@ -94,3 +94,9 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType(load())
 
 BY_WIRE: Final[Mapping[int, Metric]] = MappingProxyType({m.wire: m for m in METRICS.values()})
 """Wire number to row."""
+
+
+def name_of(wire: int) -> str:
+    """Name of a metric; ``metric-N`` for one that a newer program stored."""
+    metric = BY_WIRE.get(wire)
+    return f"metric-{wire}" if metric is None else metric.name

@@ -16,6 +16,7 @@ from wardlight_shared.errors import EnvelopeError, VersionError
 from wardlight_shared.records import (
     MALFORMED,
     Body,
+    Offset,
     Origin,
     Record,
     SeriesKey,
@@ -36,13 +37,16 @@ _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"  # RFC 8878 3.1.1; never the first byte
 _WORTH_COMPRESSING: Final = 128
 _SMALL: Final = 1024
 
+MAX_SEQ: Final = (1 << 63) - 2
+"""The largest number of a record: a ledger of half-open ranges of int64 holds no larger one."""
+
 _LARGEST_INT64: Final = (1 << 63) - 1
 
 _Int64 = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _UInt63 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 _GatewayId = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{2,31}\Z")]
 _EventId = Annotated[bytes, Meta(min_length=16, max_length=16)]
-_Origins = list[tuple[_UInt63, _UInt63] | None] | None
+_Origins = list[tuple[_UInt63, Annotated[int, Meta(ge=0, le=MAX_SEQ)]] | None] | None
 
 
 class Clock(msgspec.Struct, frozen=True, array_like=True):
@@ -65,7 +69,7 @@ class _Header(msgspec.Struct, frozen=True, array_like=True):
     epoch: _UInt63
     batch: _UInt63
     sent_at_ms: _UInt63
-    offset_min: Annotated[int, Meta(ge=-16 * 60, le=16 * 60)]
+    offset_min: Offset
     clocks: Annotated[list[Clock], Meta(min_length=1, max_length=256)]
     series: list[SeriesEntry]
     seqs: Annotated[list[_UInt63], Meta(min_length=1, max_length=MAX_RECORDS)]
@@ -241,7 +245,9 @@ def expand(message: bytes) -> bytes:
         if zstandard.frame_content_size(message) > MAX_OPEN_BYTES:
             raise EnvelopeError(f"content of more than {MAX_OPEN_BYTES} bytes")
         decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_OPEN_BYTES)
-        return decompressor.decompress(message, max_output_size=MAX_OPEN_BYTES)
+        return decompressor.decompress(
+            message, max_output_size=MAX_OPEN_BYTES, allow_extra_data=False
+        )
     except zstandard.ZstdError as error:
         raise EnvelopeError(f"zstd: {error}") from error
 
@@ -281,8 +287,8 @@ def _check(envelope: Envelope | _RawEnvelope, bodies: int) -> None:
             raise EnvelopeError(f"{name} has {length} places, seqs {len(envelope.seqs)}")
     if envelope.clock_of and max(envelope.clock_of) >= len(envelope.clocks):
         raise EnvelopeError("clock_of points past clocks", where="$[10]")
-    if not all(envelope.seqs[1:]) or sum(envelope.seqs) > _LARGEST_INT64:
-        raise EnvelopeError("a seq stands twice or does not fit 63 bits", where="$[8]")
+    if not all(envelope.seqs[1:]) or sum(envelope.seqs) > MAX_SEQ:
+        raise EnvelopeError(f"a seq stands twice or is above {MAX_SEQ}", where="$[8]")
     if not all(-_LARGEST_INT64 <= time <= _LARGEST_INT64 for time in sums(envelope.times_ms)):
         raise EnvelopeError("a time does not fit 63 bits", where="$[9]")
 

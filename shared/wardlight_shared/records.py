@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from wardlight_shared.errors import EnvelopeError
+from wardlight_shared.timestamps import OFFSET_LIMIT_MIN
 
 _Int64 = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 _Scale = Annotated[int, Meta(ge=-128, le=127)]
@@ -22,6 +23,8 @@ _Millis = Annotated[int, Meta(ge=0, lt=1 << 53)]
 _Number = Annotated[int, Meta(ge=0, lt=1 << 31)]
 _Flags = Annotated[int, Meta(ge=0, lt=1 << 62)]
 _Text = Annotated[str, Meta(max_length=256)]
+Offset = Annotated[int, Meta(ge=-OFFSET_LIMIT_MIN, le=OFFSET_LIMIT_MIN)]
+"""Of a place from UTC, in minutes."""
 
 
 class Lane(IntEnum):
@@ -103,7 +106,7 @@ class EventBody(msgspec.Struct, frozen=True, array_like=True, tag=int(Kind.EVENT
     flags: list[_Flags] | None = None
     raws: list[tuple[_Int64, _Scale] | None] | None = None
     context: list[tuple[_Text, _Text]] | None = None
-    offset_min: Annotated[int, Meta(ge=-16 * 60, le=16 * 60)] | None = None
+    offset_min: Offset | None = None
 
 
 class Column(msgspec.Struct, frozen=True, array_like=True):

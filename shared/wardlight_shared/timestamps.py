@@ -17,6 +17,7 @@ from wardlight_shared.model import DeviceTime
 DEVICE_EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - a device's wall clock has no zone
 DEVICE_EPOCH_MS: Final = 946_684_800_000  # the same as if its wall clock were UTC
 DRIFT_PPM: Final = 100  # crystal of a gateway or a device, IEEE 11073-20601 asks for no better
+OFFSET_LIMIT_MIN: Final = 14 * 60  # no place is further from UTC; FHIR R4 2.24.0.1, dateTime
 FUTURE_LIMIT_MS: Final = 5 * 60 * 1000
 FAR_LIMIT_MS: Final = 24 * 3600 * 1000
 DEVICE_RESOLUTION_MS: Final = 1000

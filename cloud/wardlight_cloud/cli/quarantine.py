@@ -9,7 +9,7 @@ from wardlight_cloud.cli.on_store import command, moment
 from wardlight_cloud.cli.tables import show
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.quarantine import QuarantineDecision, QuarantinedReading
-from wardlight_shared.codes import BY_WIRE
+from wardlight_shared.codes import name_of
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import ABSENT_BY_CODE
@@ -63,7 +63,7 @@ async def _list(store: Store, options: argparse.Namespace) -> int:
         [
             (
                 each.quarantine_id, each.gateway, each.seq, each.device, each.time,
-                BY_WIRE[each.metric].name, _value(each), each.reason,
+                name_of(each.metric), _value(each), each.reason,
                 "waits" if each.is_open else "decided",
             )
             for each in found
@@ -76,7 +76,7 @@ def _value(row: QuarantinedReading) -> str:
     if row.is_waveform:
         return "a block of samples"
     if row.absent:
-        return str(ABSENT_BY_CODE[row.absent])
+        return str(ABSENT_BY_CODE[row.absent]) if row.absent < len(ABSENT_BY_CODE) else "unknown"
     return f"{decimal_from_parts(row.mantissa, row.scale):f} {row.unit}"
 
 

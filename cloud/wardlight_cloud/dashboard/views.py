@@ -12,7 +12,7 @@ from uuid import UUID
 
 from wardlight_cloud.store.base import LatestRow, LedgerReport, Patient
 from wardlight_cloud.store.quarantine import QuarantinedReading
-from wardlight_shared.codes import BY_WIRE
+from wardlight_shared.codes import name_of
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import ABSENT_BY_CODE, Flag
 
@@ -173,7 +173,7 @@ def age_text(age: timedelta) -> str:
 
 def tile(row: LatestRow) -> Tile:
     """One latest row as a tile."""
-    metric = BY_WIRE[row.metric].name
+    metric = name_of(row.metric)
     marks = [text for mask, text in _MARKS if row.flags & mask]
     if row.error_ms < 0 or row.error_ms > _ROUGH_TIME_MS:
         marks.append(_UNCERTAIN)
@@ -194,7 +194,7 @@ def newest_by_metric(rows: Iterable[LatestRow]) -> dict[str, LatestRow]:
     """The newest row of each metric (a patient may own two devices of a kind)."""
     newest: dict[str, LatestRow] = {}
     for row in rows:
-        name = BY_WIRE[row.metric].name
+        name = name_of(row.metric)
         if name not in newest or row.time > newest[name].time:
             newest[name] = row
     return newest
@@ -262,7 +262,7 @@ class AsideLine:
 
 def aside_line(row: QuarantinedReading) -> AsideLine:
     """One line of the operations page."""
-    name = BY_WIRE[row.metric].name
+    name = name_of(row.metric)
     label = LABELS.get(name, name.replace("_", " ").capitalize())
     return AsideLine(
         row.quarantine_id, row.gateway, row.seq, row.device, label, row.time, row.reason

@@ -33,6 +33,7 @@ from wardlight_cloud.fhir.observation_texts import (
 )
 from wardlight_cloud.fhir.vocabulary import FRAGMENTS, is_amount
 from wardlight_cloud.store.observation_rows import Circumstances, Kind, ObservationRow
+from wardlight_shared.timestamps import OFFSET_LIMIT_MIN
 
 IDENTIFIER_SYSTEM: Final = "urn:wardlight:observation"
 _OBJECT: Final = b'{"resourceType":"Observation","id":"'
@@ -105,13 +106,15 @@ def observation(row: ObservationRow) -> bytes:
 def _frame(about: Circumstances) -> _Frame:
     """The kept texts with patient and device, of whom there are too many to keep theirs."""
     origin = about.origin
+    # Others were stored by versions that took them: the instant stands all the same.
+    offset_min = about.offset_min if abs(about.offset_min) <= OFFSET_LIMIT_MIN else 0
     head, identifier, subject, time, body, scales, end = _invariant(
-        origin.metric, about.kinds, about.gateway, about.offset_min, about.clock, about.error_ms,
+        origin.metric, about.kinds, about.gateway, offset_min, about.clock, about.error_ms,
         origin.site,
     )  # fmt: skip
     patient = b'%s%s"},"effectiveDateTime":"' % (subject, str(origin.patient_id).encode())
     device = b'%s%s"}}' % (end, str(origin.device_id).encode())
-    return head, identifier, patient, about.offset_min, time, body, scales, device
+    return head, identifier, patient, offset_min, time, body, scales, device
 
 
 @lru_cache(maxsize=4096)

@@ -144,12 +144,18 @@ def interpretation(flags: int) -> bytes:
     return b',"interpretation":' + orjson.dumps(concepts)
 
 
+# A newer program may have stored what stands in neither table.
+_UNKNOWN: Final = "unknown"
+_METHODS: Final = {int(each): each.name.lower().replace("_", "-") for each in TimeMethod}
+_CLOCKS: Final = {int(each): each.name.lower() for each in ClockQuality}
+
+
 @lru_cache(maxsize=4096)
 def time_provenance(clock: int, error_ms: int) -> bytes:
     """How the time came to be, open at its end; begins with the end of the time itself."""
     parts: list[dict[str, Any]] = [
-        {"url": "method", "valueCode": TimeMethod(clock >> 4).name.lower().replace("_", "-")},
-        {"url": "clock", "valueCode": ClockQuality(clock & 15).name.lower()},
+        {"url": "method", "valueCode": _METHODS.get(clock >> 4, _UNKNOWN)},
+        {"url": "clock", "valueCode": _CLOCKS.get(clock & 15, _UNKNOWN)},
     ]
     if error_ms >= 0:
         parts.append({"url": "errorMilliseconds", "valueInteger": error_ms})

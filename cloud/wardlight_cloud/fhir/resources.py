@@ -63,7 +63,7 @@ def _dashed(octets: str) -> str:
 def _identifiers(device: DeviceRow) -> list[dict[str, str]]:
     identifiers = [{"system": IDENTITY_SYSTEM, "value": device.identity}]
     kind, _, address = device.identity.partition(":")
-    if kind == "ble":
+    if kind == "ble" and address:
         identifiers.append({"system": BLUETOOTH_SYSTEM, "value": _dashed(address)})
     if system_id := device.info.get("system_id"):
         identifiers.append({"system": _EUI_64, "value": _dashed(system_id)})

@@ -108,6 +108,7 @@ class _BatchBuilder:
 
     def add(self, seq: int, event_id: bytes | None, body: Body, moment: Moment) -> None:
         try:
+            moment.check()
             self._takers[type(body)](len(self._seqs), body, moment)
         except EnvelopeError as error:
             self._rejected.append(rejected(seq, str(error), encode_body(body)))
@@ -161,12 +162,14 @@ class _BatchBuilder:
             texts += [name, value if isinstance(value, str) else None]
         if has_nul(*texts):
             raise EnvelopeError("text with a NUL character", where="data")
+        _check_names(device=body.device, name=body.name)
         time_us = checked_ms(moment.time_ms, "times_ms") * 1000
         self._statuses.append(StatusRow(record, time_us, body.device, body.name, body.data))
 
     def _gap(self, record: int, body: GapBody, moment: Moment) -> None:
         if has_nul(body.device, body.cause):
             raise EnvelopeError("text with a NUL character", where="cause")
+        _check_names(device=body.device, cause=body.cause)
         end_ms = checked_ms(moment.time_ms, "times_ms")
         start_ms = checked_ms(moment.time_ms - body.age_ms, "age_ms")
         seqs = tuple(body.seqs or ())
@@ -183,6 +186,12 @@ class _BatchBuilder:
                 seqs=seqs,
             )
         )
+
+
+def _check_names(**names: str | None) -> None:
+    for where, name in names.items():
+        if name == "":
+            raise EnvelopeError("an empty text names nothing", where=where)
 
 
 def _of(origins: Mapping[int, Origin], seqs: Sequence[int]) -> Mapping[int, Origin]:

@@ -198,7 +198,7 @@ def _device_time(body: EventBody) -> str | None:
     if isinstance(body.device_time, str):
         if has_nul(body.device_time):
             raise EnvelopeError("text with a NUL character", where="device_time")
-        return body.device_time
+        return body.device_time or None
     try:
         return device_isoformat(body.device_time)
     except OverflowError as error:

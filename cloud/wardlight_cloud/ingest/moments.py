@@ -6,6 +6,7 @@ from wardlight_shared.envelope import Clock
 from wardlight_shared.errors import EnvelopeError
 from wardlight_shared.model import Flag
 from wardlight_shared.records import TimeMethod
+from wardlight_shared.timestamps import ClockQuality
 
 EARLIEST_MS: Final = 0
 LATEST_MS: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z, the last a datetime can hold
@@ -13,6 +14,7 @@ LATE_AFTER_MS: Final = 5 * 60 * 1000  # measured this long before receipt: it wa
 _LARGEST_BOUND_MS: Final = (1 << 31) - 1  # error_ms is an int32; a longer bound says nothing
 NO_BOUND: Final = -1
 _TIME_UNCERTAIN: Final = int(Flag.TIME_UNCERTAIN)
+_BEST_QUALITY: Final = int(max(ClockQuality))
 
 
 class Moment(NamedTuple):
@@ -27,6 +29,11 @@ class Moment(NamedTuple):
         if own is None or error_ms is None or own + error_ms > _LARGEST_BOUND_MS:
             return NO_BOUND
         return own + error_ms
+
+    def check(self) -> None:
+        """EnvelopeError for a clock of which this version cannot say how good it is."""
+        if self.clock.quality > _BEST_QUALITY:
+            raise EnvelopeError(f"unknown quality {self.clock.quality}", where="clocks")
 
     def how(self, method: TimeMethod) -> int:
         """ClockQuality | TimeMethod << 4."""

@@ -30,7 +30,7 @@ from wardlight_cloud.live.event_stream import EventStream
 from wardlight_cloud.live.hub import LiveHub, TooManySubscribers
 from wardlight_cloud.live.spans import spans
 from wardlight_cloud.store.base import LatestRow, ReadStore, RegisterStore, TrendPoint
-from wardlight_shared.codes import BY_WIRE
+from wardlight_shared.codes import name_of
 from wardlight_shared.errors import StorageError
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import ABSENT_BY_CODE
@@ -63,7 +63,7 @@ def latest_json(row: LatestRow) -> dict[str, Any]:
         "patient": str(row.patient_id),
         "series": row.series_id,
         "device": str(row.device_id),
-        "metric": BY_WIRE[row.metric].name,
+        "metric": name_of(row.metric),
         "unit": row.unit,
         "time": row.time.isoformat(),
         "stored": row.stored_at.isoformat(),

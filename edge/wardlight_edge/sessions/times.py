@@ -38,6 +38,7 @@ from wardlight_shared.records import TimeMethod
 from wardlight_shared.timestamps import (
     DEVICE_EPOCH,
     FAR_LIMIT_MS,
+    OFFSET_LIMIT_MIN,
     DeviceClock,
     age_on_device_clock,
     device_seconds,
@@ -175,7 +176,9 @@ def _assumed(seconds: int, time: DeviceTime, receipt: Receipt) -> Timing:
     age_ms = receipt.wall_ms + offset_min * 60_000 - _EPOCH_MS - seconds * 1000
     sent = _sent(seconds, time)
     timing = _timing(age_ms, TimeMethod.DEVICE_ASSUMED, None, sent, None, 0)
-    return msgspec.structs.replace(timing, offset_min=offset_min)
+    # An offset that no place has stays in what the device sent; the collector refuses it here.
+    is_place = abs(offset_min) <= OFFSET_LIMIT_MIN
+    return msgspec.structs.replace(timing, offset_min=offset_min if is_place else None)
 
 
 def _doubted(seconds: int, time: DeviceTime, receipt: Receipt) -> Timing:

@@ -153,7 +153,8 @@ def test_small_and_random_messages_are_not_compressed() -> None:
         ({"epoch": 1 << 63}, "$[2]"),
         ({"batch": None}, "$[3]"),
         ({"sent_at_ms": 1.5}, "$[4]"),
-        ({"offset_min": 961}, "$[5]"),
+        ({"offset_min": 841}, "$[5]"),
+        ({"offset_min": -841}, "$[5]"),
         ({"clocks": []}, "$[6]"),
         ({"clocks": [[16, 0]]}, "$[6][0][0]"),
         ({"clocks": [[0, -1]]}, "$[6][0][1]"),
@@ -165,7 +166,8 @@ def test_small_and_random_messages_are_not_compressed() -> None:
         ({"seqs": []}, "$[8]"),
         ({"seqs": [5, -1]}, "$[8][1]"),
         ({"seqs": [5, 0]}, "$[8]: a seq stands twice"),
-        ({"seqs": [(1 << 63) - 1, 1]}, "$[8]: a seq stands twice or does not fit"),
+        ({"seqs": [(1 << 63) - 1, 1]}, "$[8]: a seq stands twice or is above 9223372036854775806"),
+        ({"seqs": [1, (1 << 63) - 2]}, "$[8]: a seq stands twice or is above"),
         ({"seqs": [1] * (MAX_RECORDS + 1)}, "$[8]"),
         ({"times_ms": [0]}, "times_ms has 1 places, seqs 2"),
         ({"times_ms": [(1 << 63) - 1, 1]}, "$[9]: a time"),
@@ -181,6 +183,7 @@ def test_small_and_random_messages_are_not_compressed() -> None:
         ({"origins": [None]}, "origins has 1 places"),
         ({"origins": [None, [6]]}, "$[13][1]"),
         ({"origins": [None, [6, -1]]}, "$[13][1][1]"),
+        ({"origins": [None, [6, (1 << 63) - 1]]}, "$[13][1][1]"),
         ({"origins": [None, [7, 1]]}, "$[13]: origins of the same"),
         ({"origins": [None, [0, 1]]}, "$[13]: origins of the same, of no"),
     ],
@@ -354,6 +357,15 @@ def test_a_broken_frame_is_refused(cut: int) -> None:
     packed = shrink(BY_HAND * 20)
     with pytest.raises(EnvelopeError, match="zstd"):
         expand(packed[:cut])
+
+
+@pytest.mark.parametrize("tail", [b"\x00", b"junk", zstandard.compress(b"another frame")])
+def test_bytes_behind_the_frame_are_refused(tail: bytes) -> None:
+    """docs/wire-format.md: an envelope may be one zstd frame, and nothing but that frame."""
+    packed = zstandard.compress(BY_HAND)
+    assert expand(packed) == BY_HAND
+    with pytest.raises(EnvelopeError, match="zstd"):
+        open_envelope(packed + tail)
 
 
 def test_content_of_unknown_size_is_read() -> None:

@@ -13,9 +13,9 @@ import numpy as np
 
 from wardlight_cloud.store.batch import Detail, WaveformRow
 from wardlight_cloud.store.postgres.dictionary import Dictionary
-from wardlight_cloud.store.postgres.ledgers import MAX_SEQ
 from wardlight_cloud.store.postgres.rows import Rows
 from wardlight_cloud.store.postgres.sources import Records
+from wardlight_shared.envelope import MAX_SEQ
 
 Columns = list[list[object]]
 

@@ -12,11 +12,12 @@ from wardlight_cloud.store.batch import IngestBatch, IngestResult, LedgerState
 from wardlight_cloud.store.postgres.bulk_load import BulkLoad, Copy, Unnest
 from wardlight_cloud.store.postgres.dictionary import Dictionary, gateway_ids
 from wardlight_cloud.store.postgres.errors import storage_call
-from wardlight_cloud.store.postgres.ledgers import MAX_SEQ, inclusive, state
+from wardlight_cloud.store.postgres.ledgers import inclusive, state
 from wardlight_cloud.store.postgres.part import Database, Part
 from wardlight_cloud.store.postgres.partitions import Partitions
 from wardlight_cloud.store.postgres.statements import statements
 from wardlight_cloud.store.postgres.transaction import IngestTransaction
+from wardlight_shared.envelope import MAX_SEQ
 
 _log = logging.getLogger(__name__)
 _SQL: Final = statements("gateways")

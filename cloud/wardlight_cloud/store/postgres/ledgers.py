@@ -6,15 +6,13 @@ A ledger is one (gateway id, epoch). Ranges are inclusive; the server's multiran
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wardlight_cloud.store.batch import LedgerState
-
-MAX_SEQ: Final = (1 << 63) - 2
-"""The largest number that a half-open range of bigint can hold; no outbox ever counts so far."""
+from wardlight_shared.envelope import MAX_SEQ
 
 LedgerKey = tuple[int, int]
 Range = tuple[int, int]

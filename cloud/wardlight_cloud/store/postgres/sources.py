@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from wardlight_cloud.store.batch import IngestBatch, Rejected
 from wardlight_cloud.store.postgres.dictionary import NO_LEDGER_EPOCH, Dictionary
 from wardlight_cloud.store.postgres.ledgers import (
-    MAX_SEQ,
     LedgerKey,
     Range,
     Settled,
@@ -25,6 +24,7 @@ from wardlight_cloud.store.postgres.ledgers import (
     within,
 )
 from wardlight_cloud.store.postgres.rows import BoolMask, Source
+from wardlight_shared.envelope import MAX_SEQ
 from wardlight_shared.records import Origin
 
 

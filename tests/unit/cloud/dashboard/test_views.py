@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from wardlight_cloud.dashboard import views
+from wardlight_cloud.live.routes import latest_json
 from wardlight_cloud.store.base import LatestRow, LedgerReport, Patient
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
@@ -37,6 +38,13 @@ def test_absent_shows_its_reason_and_no_number(absent: Absent) -> None:
     assert tile.is_absent
     assert tile.value == str(absent).replace("-", " ")
     assert views.tile(row("spo2", 0, absent=200)).value == "no value"
+
+
+def test_a_metric_that_a_later_version_stored_has_its_number_for_a_name() -> None:
+    later = replace(row("spo2", 97), metric=1 << 30)
+    assert views.tile(later).label == "Metric-1073741824"
+    assert views.newest_by_metric([later]) == {"metric-1073741824": later}
+    assert latest_json(later)["metric"] == "metric-1073741824"
 
 
 def test_streams_grow_stale_sooner_than_single_measurements() -> None:

@@ -153,6 +153,22 @@ def test_time_has_the_local_offset_and_its_provenance() -> None:
     }
 
 
+def test_what_a_later_version_stored_is_unknown() -> None:
+    """A clock quality and a method that no table of this version has break no page."""
+    about = replace(ROW.circumstances, clock=15 | 7 << 4)
+    (extension,) = parsed(replace(ROW, circumstances=about))["_effectiveDateTime"]["extension"]
+    told = {part["url"]: part.get("valueCode") for part in extension["extension"]}
+    assert (told["method"], told["clock"]) == ("unknown", "unknown")
+
+
+@pytest.mark.parametrize("offset_min", [841, -841, 960, -960])
+def test_a_stored_offset_that_r4_cannot_say_is_utc(offset_min: int) -> None:
+    """R4 2.24.0.1: the zone of a dateTime goes to 14:00."""
+    about = replace(ROW.circumstances, offset_min=offset_min)
+    shown = parsed(replace(ROW, circumstances=about))["effectiveDateTime"]
+    assert shown == "2026-01-31T23:30:00+00:00"
+
+
 def test_unknown_time_bound_is_left_out() -> None:
     about = replace(ROW.circumstances, error_ms=-1)
     resource = parsed(replace(ROW, circumstances=about, device_time=None))

@@ -82,6 +82,18 @@ class TestEvents:
         assert "flags: 1 places" in reason_of(replace(body, flags=[0]))
         assert "raws: 1 places" in reason_of(replace(body, raws=[None]))
 
+    def test_offsets_that_no_place_has(self) -> None:
+        """R4 2.24.0.1: the zone of a dateTime goes to 14:00."""
+        assert only_batch(replace(GOOD, offset_min=-840)).offsets == {0: -840}
+        records = [record(1, GOOD), record(2, replace(GOOD, offset_min=841))]
+        _, letters = open_message(GATEWAY, sealed(records), NOW_MS)
+        assert [(each.seq, "`$[14]`" in each.reason) for each in letters.rejected] == [(2, True)]
+
+    def test_an_empty_device_time_is_none(self) -> None:
+        assert only_batch(replace(GOOD, device_time="")).details == []
+        (detail,) = only_batch(replace(GOOD, device_time="", skew_s=3)).details
+        assert detail.device_time is None
+
     def test_no_reading_at_all(self) -> None:
         assert "without readings" in reason_of(event({}))
 
@@ -293,6 +305,13 @@ class TestOtherBodies:
         assert "NUL" in reason_of(StatusBody(None, "health", {"note": "a\0b"}))
         assert "NUL" in reason_of(StatusBody(None, "health", {"a\0b": 1}))
         assert "NUL" in reason_of(GapBody("a\0b", None, 0, 0))
+
+    def test_nothing_is_told_of_a_device_without_a_name(self) -> None:
+        """An R4 string that is there holds something: such a Device would be no valid resource."""
+        assert "device: an empty text" in reason_of(StatusBody("", "info", {}))
+        assert "name: an empty text" in reason_of(StatusBody(DEVICE, "", {}))
+        assert "device: an empty text" in reason_of(GapBody("corrupt", "", 0, 0))
+        assert "cause: an empty text" in reason_of(GapBody("", DEVICE, 0, 0))
         assert "ascend from 1" in reason_of(GapBody("thinned", None, 0, 0, [(9, 3)]))
         assert "ascend from 1" in reason_of(GapBody("thinned", None, 0, 0, [(0, 3)]))
 
@@ -317,6 +336,22 @@ class TestDictionary:
     def test_only_used_series_reach_the_store(self) -> None:
         batch = only_batch(event({9: "1"}), event({2: "120"}))
         assert [key.metric for key in batch.series] == [SYSTOLIC]
+
+
+class TestClocks:
+    @pytest.mark.parametrize("quality", [4, 15])
+    def test_a_quality_that_this_version_does_not_know(self, quality: int) -> None:
+        """docs/wire-format.md: 0 to 3. The records of the other clock are stored."""
+        bodies: list[Body] = [GOOD, GapBody("corrupt", None, 1, 0), GOOD]
+        parts = msgspec.msgpack.decode(expand(sealed([*map(record, (1, 2, 3), bodies)])))
+        parts[6], parts[10] = [[3, 20], [quality, 20]], [0, 1, 1]
+        (batch,) = open_message(GATEWAY, msgspec.msgpack.encode(parts), NOW_MS)
+        assert list(batch.seqs) == [1]
+        reason = f"clocks: unknown quality {quality}"
+        assert [(letter.seq, letter.reason) for letter in batch.rejected] == [
+            (2, reason),
+            (3, reason),
+        ]
 
 
 class TestHeaders:

@@ -171,6 +171,17 @@ def test_a_stated_zone_is_used_and_travels_as_text() -> None:
     assert timing.age_ms == -(120 + 210) * 60_000
 
 
+@pytest.mark.parametrize("offset_min", [16 * 60, -15 * 60])
+def test_a_stated_zone_that_no_place_has_counts_and_is_not_said_of_the_place(
+    offset_min: int,
+) -> None:
+    """GATT time zone and daylight saving add up to 16 h at most; R4 shows 14 h."""
+    timing = _time(DeviceTime(2026, 8, 1, 12, 0, 0, offset_min), policy=Policy.TRUSTED)
+    assert timing.age_ms == (offset_min - 120) * 60_000
+    assert timing.offset_min is None
+    assert str(timing.device_time).startswith("2026-08-01T12:00:00")
+
+
 @pytest.mark.parametrize("offset_min", [-300, 0, 120, 345])
 def test_a_stamp_in_utc_is_compared_with_a_local_clock_in_its_zone(offset_min: int) -> None:
     """BPS 1.1: the time stamp is UTC; CTS 1.1: Current Time is local time."""
