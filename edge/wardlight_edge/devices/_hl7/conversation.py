@@ -5,18 +5,20 @@ that the sender keeps it and sends it again. What cannot be read is quarantined 
 the other segments that name people.
 """
 
+import re
 from typing import Final
 
 from wardlight_edge.devices._base import FramerCounts
 from wardlight_edge.devices._conversation import Action, HangUp, Now, Reject, Say, Take, Tell
 from wardlight_edge.devices._hl7 import acknowledgement
 from wardlight_edge.devices._hl7.errors import Hl7Error
-from wardlight_edge.devices._hl7.message import Message, parse
+from wardlight_edge.devices._hl7.message import Message, header_of, parse
 from wardlight_edge.devices._hl7.mllp import MllpFramer, framed
 from wardlight_edge.devices._hl7.observations import events, ignored
 from wardlight_shared.model import DeviceInfo
 
-_KEPT: Final = ("MSH", "OBR", "OBX")
+# A line with another control character may be several segments, parted by what parts none.
+_KEPT: Final = re.compile(rb"(?:MSH|OBR|OBX)(?![A-Za-z0-9])[^\x00-\x08\x0a-\x1f]*\Z")
 _VERSIONS: Final = ("2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "2.9")
 _SLOW: Final = Hl7Error(207, "", "not stored yet: send it again")
 _EUI_64: Final = "EUI-64"
@@ -70,9 +72,10 @@ class Hl7Conversation:
 
     def _end(self, now: Now) -> list[Action]:
         """What ends the link: it brings nothing that could be of use."""
-        if self._framer.is_overrun:
+        if self._framer.overrun is not None:
             error = Hl7Error(102, "", "the message is longer than this gateway takes")
-            answer = framed(acknowledgement.refused(None, error, now.wall_ms))
+            said = header_of(self._framer.overrun)
+            answer = framed(acknowledgement.refused(said, error, now.wall_ms))
             return [Say(answer), Reject(b"", str(error)), HangUp(error.reason)]
         if self._framer.counts.skipped_octets > _MOST_NOISE:
             return [HangUp("what is sent is not MLLP")]
@@ -88,8 +91,9 @@ class Hl7Conversation:
             found = events(message)
         except Hl7Error as error:
             self._refused += 1
-            answer = framed(acknowledgement.refused(message, error, now.wall_ms))
-            return [Reject(without_identifiers(message), str(error)), Say(answer)]
+            said = message or header_of(frame)
+            answer = framed(acknowledgement.refused(said, error, now.wall_ms))
+            return [Reject(without_identifiers(frame), str(error)), Say(answer)]
         self._refused = 0
         accepted = framed(acknowledgement.accepted(message, now.wall_ms))
         slow = framed(acknowledgement.refused(message, _SLOW, now.wall_ms))
@@ -133,9 +137,7 @@ def sender(message: Message) -> DeviceInfo:
     )
 
 
-def without_identifiers(message: Message | None) -> bytes:
-    """What may be kept of a refused message: the segments that hold no patient."""
-    if message is None:
-        return b""
-    kept = [segment.text for segment in message.segments if segment.name in _KEPT]
-    return "\r".join(kept).encode()
+def without_identifiers(octets: bytes) -> bytes:
+    """What may be kept of a refused message: the lines of it that hold no patient, as sent."""
+    lines = octets.replace(b"\n", b"\r").split(b"\r")
+    return b"\r".join(line for line in lines if _KEPT.match(line))

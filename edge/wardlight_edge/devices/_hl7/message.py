@@ -17,7 +17,7 @@ from wardlight_edge.devices._hl7.errors import Hl7Error
 
 MAX_SEGMENTS: Final = 4096
 _CHARSETS: Final[Mapping[str, str]] = {
-    "": "utf-8",
+    "": "",  # not declared
     "ASCII": "ascii",
     "UNICODE UTF-8": "utf-8",
     "UNICODE": "utf-8",
@@ -142,6 +142,16 @@ def parse(octets: bytes) -> Message:
     return Message(delimiters, tuple(segments))
 
 
+def header_of(octets: bytes) -> Message | None:
+    """MSH alone of what ``parse`` refuses, for its answer; None = not even that can be read."""
+    try:
+        delimiters = _delimiters(octets)
+    except Hl7Error:
+        return None
+    line = _undeclared(octets.splitlines()[0])
+    return Message(delimiters, (Segment("MSH", 1, _fields(line, delimiters), line),))
+
+
 def _delimiters(octets: bytes) -> Delimiters:
     head = octets[:9].decode("latin-1")
     if head[:3] != "MSH" or len(head) < 5:
@@ -164,12 +174,20 @@ def _text(octets: bytes, delimiters: Delimiters) -> str:
     charset = _CHARSETS.get(declared.upper())
     if charset is None:
         raise Hl7Error(103, "MSH^1^18", "a character set this gateway does not read")
+    if not declared:
+        return _undeclared(octets)
     try:
         return octets.decode(charset)
     except UnicodeDecodeError as error:
-        if not declared:  # nothing was said: what every byte is a character of
-            return octets.decode("latin-1")
         raise Hl7Error(102, "MSH^1^18", f"byte {error.start} is not of the declared set") from error
+
+
+def _undeclared(octets: bytes) -> str:
+    """Text of a set nobody named: UTF-8, else what every byte is a character of."""
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
 
 
 def _fields(line: str, delimiters: Delimiters) -> tuple[str, ...]:

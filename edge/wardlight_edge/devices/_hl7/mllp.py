@@ -3,7 +3,7 @@
 In      0B | message | 1C 0D, any number; what stands between frames is skipped and counted
 Out     messages without their frame. The 0D after 1C is not waited for: a message is whole at 1C
         A 0B inside a message begins a new one: the one before was cut off, and is counted
-Errors  none; ``is_overrun`` when a message is longer than its bound: the link is of no use then
+Errors  none; ``overrun`` when a message is longer than its bound: the link is of no use then
 Source  HL7 v2 Transport Specification: MLLP, release 1, 2.1
 """
 
@@ -15,6 +15,7 @@ MAX_MESSAGE: Final = 1 << 20
 START: Final = b"\x0b"
 END: Final = b"\x1c"
 _BETWEEN: Final = b"\r\n"
+_HEAD: Final = 1024
 
 
 class MllpFramer:
@@ -28,7 +29,8 @@ class MllpFramer:
         self._frames = 0
         self._damaged = 0
         self._skipped = 0
-        self.is_overrun = False
+        self.overrun: bytes | None = None
+        """The first segment of a message that was too long; b"" = it does not end soon."""
 
     @property
     def counts(self) -> FramerCounts:
@@ -42,7 +44,7 @@ class MllpFramer:
 
     def feed(self, octets: bytes) -> tuple[bytes, ...]:
         """Take the next bytes; return the messages they complete."""
-        if self.is_overrun:
+        if self.overrun is not None:
             return ()
         self._kept += octets
         done: list[bytes] = []
@@ -63,7 +65,8 @@ class MllpFramer:
             self._searched = 0
             return True
         if max(end, len(self._kept) if end < 0 else 0) > self._max:
-            self.is_overrun = True
+            head, ended, _ = bytes(self._kept[:_HEAD]).partition(b"\r")
+            self.overrun = head if ended else b""
             self._damaged += 1
             self._kept.clear()
             return False

@@ -153,10 +153,53 @@ def test_a_message_sent_again_makes_the_same_events() -> None:
     assert [each.raw for each in other.events] == [each.raw for each in first.events]
 
 
+HEADER = b"MSH|^~\\&|a|b|||1||ORU^R01|4711|P|2.6"
+RESULT = b"OBX|1|NM|147842^MDC_ECG_HEART_RATE^MDC||72|/min^^UCUM|||||F"
+UNREADABLE = {
+    "a line that is no segment": (HEADER + b"\rPID|||X\r\x00\x00\r" + RESULT, "100"),
+    "a second MSH": (HEADER + b"\rPID|||X\r" + RESULT + b"\r" + HEADER, "100"),
+    "a character set that is not read": (HEADER + b"||||||ISO IR87\rPID|||X\r" + RESULT, "103"),
+    "a byte that is not of the set": (
+        HEADER + b"||||||UNICODE UTF-8\rPID|||X\xff\r" + RESULT,
+        "102",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_parsed_is_answered_by_its_id_and_kept_without_its_patient(
+    name: str,
+) -> None:
+    """MSA-2 is MSH-10 (HL7 v2.6, 2.14.1.2): without it no sender knows which message it was."""
+    octets, condition = UNREADABLE[name]
+    rejected, said = _received(_framed(octets))
+    assert isinstance(rejected, Reject)
+    assert isinstance(said, Say)
+    lines = _lines(said.octets)
+    assert lines[1] == ["MSA", "AE", "4711"]
+    assert lines[2][3].startswith(f"{condition}^")
+    assert rejected.octets.startswith(HEADER)
+    assert RESULT in rejected.octets.split(b"\r")
+    assert b"PID" not in rejected.octets
+
+
+def test_segments_that_nothing_parts_are_not_kept() -> None:
+    """A separator that is none joins a patient to a header: of such a line nothing may be kept."""
+    rejected, _ = _received(_framed(HEADER + b"\x1ePID|||SECRET\r\x00\r" + RESULT))
+    assert isinstance(rejected, Reject)
+    assert rejected.octets == RESULT
+
+
+def test_a_message_that_is_too_long_is_answered_by_its_id() -> None:
+    said, _, _ = _received(b"\x0b" + HEADER + b"\r" + b"x" * 3000, max_message_bytes=2048)
+    assert isinstance(said, Say)
+    assert _lines(said.octets)[1] == ["MSA", "AE", "4711"]
+
+
 def test_a_message_that_is_too_long_ends_the_link() -> None:
     said, rejected, ended = _received(b"\x0bMSH|" + b"x" * 3000, max_message_bytes=2048)
     assert isinstance(said, Say)
-    assert _lines(said.octets)[1][1] == "AR"
+    assert _lines(said.octets)[1][1:] == ["AR", ""]
     assert isinstance(rejected, Reject)
     assert rejected.octets == b""
     assert isinstance(ended, HangUp)
