@@ -233,12 +233,12 @@ def _of_vectors(
     can tell it from a second measurement.
     """
     found: dict[bytes, tuple[Value, Stored]] = {}
-    plain = {"name", "source", "characteristic", "hex", "expect", "samples", "whole_at"}
+    plain = {"name", "source", "characteristic", "hex", "expect", "after", "samples", "whole_at"}
     for case in vectors.cases(decoder):
         if case.get("characteristic") == channel and case.get("expect") and plain.issuperset(case):
             readings = Counter(
                 (each["metric"], each["absent"] if "absent" in each else each["value"])
-                for each in case["expect"]
+                for each in (*case["expect"], *case.get("after", ()))
             )
             octets = vectors.octets(case)
             found.setdefault(octets, ((channel, octets), readings))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.vectors import Case, cases, octets
+from support.vectors import Case, cases, expected, octets, seen
 from wardlight_edge import devices
 from wardlight_edge.devices import Samples, _viatom_frames, berry_bci, polar_ecg, viatom_o2
 from wardlight_edge.devices._seconds import Seconds, first_of
@@ -41,6 +41,8 @@ def test_samples_of_a_vector(name: str, case: Case) -> None:
     decoder = cast(devices.WaveformDecoder, devices.load_gatt(name))
     frame = decoder.decode_frame(case["characteristic"], octets(case))
     assert [_shown(each) for each in frame.samples] == case["samples"]
+    besides = [seen(each) for readings in (*frame.before, *frame.after) for each in readings]
+    assert besides == [expected(each) for each in case.get("after", ())]
 
 
 def test_a_value_without_a_waveform() -> None:
