@@ -24,6 +24,7 @@ from wardlight_cloud.dashboard.routes import DashboardRoutes
 from wardlight_cloud.fhir.router import PATH, FhirFace
 from wardlight_cloud.live.hub import LiveHub
 from wardlight_cloud.live.routes import LiveRoutes
+from wardlight_cloud.logs import configure
 from wardlight_cloud.security.headers import SecurityHeaders
 from wardlight_cloud.security.passwords import PasswordChecker
 from wardlight_cloud.security.sessions import Sessions
@@ -101,7 +102,9 @@ def from_environment() -> FastAPI:
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
     path = os.environ.get("WARDLIGHT_CONFIG_FILE")
-    return create_app(load(Path(path) if path else None))
+    settings = load(Path(path) if path else None)
+    configure(settings.log)  # workers are spawned: what their parent configured is not theirs
+    return create_app(settings)
 
 
 def _mount(app: FastAPI, settings: Settings, store: Store, hub: LiveHub) -> FhirFace:

@@ -52,10 +52,10 @@ async def _events(answer: httpx.Response) -> AsyncIterator[list[Row]]:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, dsn: str, *, port: int = 0, is_awaited: bool = True
+    folder: Path, dsn: str, *, port: int = 0, is_awaited: bool = True, workers: int = 1
 ) -> AsyncIterator[Api]:
     """An API process on a port of its own; it is stopped, and must stop, at the end."""
-    api = _start(folder, dsn, port or free_port())
+    api = _start(folder, dsn, port or free_port(), workers)
     process = api.process
     try:
         if is_awaited:
@@ -69,10 +69,11 @@ async def serving(
             process.kill()
 
 
-def _start(folder: Path, dsn: str, port: int) -> Api:
+def _start(folder: Path, dsn: str, port: int, workers: int) -> Api:
     folder.mkdir(parents=True, exist_ok=True)
     config, log = folder / "cloud.toml", folder / "api.log"
-    config.write_text(f'data_dir = "data"\n[http]\nport = {port}\n', encoding="utf-8")
+    text = f'data_dir = "data"\n[http]\nport = {port}\nworkers = {workers}\n'
+    config.write_text(text, encoding="utf-8")
     environment = {**os.environ, "WARDLIGHT_DATABASE__DSN": dsn}
     command = [sys.executable, "-m", "wardlight_cloud", "serve", "--config", str(config)]
     with log.open("ab") as out:

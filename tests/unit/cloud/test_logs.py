@@ -1,9 +1,15 @@
 """Log lines are for people or machines; both carry the extra fields."""
 
+import errno
 import json
 import logging
 
+import pytest
+
 from wardlight_cloud.logs import JsonFormatter, TextFormatter
+from wardlight_shared.errors import StorageError
+
+VALUE = "Anna Alm is 42"
 
 
 def line_of(formatter: logging.Formatter, error: Exception | None = None) -> str:
@@ -31,6 +37,32 @@ def test_json_is_one_object_a_line() -> None:
     }  # fmt: skip
 
 
-def test_an_exception_follows() -> None:
-    assert "ValueError: no" in line_of(TextFormatter(), ValueError("no"))
-    assert "ValueError: no" in json.loads(line_of(JsonFormatter(), ValueError("no")))["exception"]
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_an_exception_follows_without_what_it_says(formatter: logging.Formatter) -> None:
+    """Foreign exceptions quote values; ours are written to hold none."""
+    line = line_of(formatter, raised())
+    for told in ("read_row", "OverflowError", "StorageError: reads: no connection", "ENOSPC"):
+        assert told in line
+    assert "Anna" not in line
+
+
+def read_row() -> None:
+    raise OverflowError(VALUE)
+
+
+def raised() -> Exception:
+    """A group of a chain of ours over a foreign one, and of one of the system's."""
+    try:
+        try:
+            read_row()
+        except OverflowError as error:
+            raise StorageError("reads: no connection") from error
+    except StorageError as error:
+        return ExceptionGroup(VALUE, [error, OSError(errno.ENOSPC, VALUE)])
+    raise AssertionError
+
+
+def test_exceptions_that_point_at_each_other_end() -> None:
+    first, second = ValueError(), KeyError()
+    first.__cause__, second.__cause__ = second, first
+    assert "KeyError\nwhich led to\nValueError" in line_of(TextFormatter(), first)

@@ -1,0 +1,71 @@
+"""`wardlight-cloud serve` with two worker processes: they log as one does, and may be slow."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from support.api_process import Api, serving
+from support.postgres import FreshDatabase
+from support.served_ward import ANNA, TOKEN, WARD
+from support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(400)  # processes that start on a machine that is busy
+_BEFORE_PYTHON = "UPDATE patient SET updated_at = '4000-01-01 BC'"
+
+
+async def test_workers_log_as_one_process_does(
+    fresh_database: FreshDatabase, tmp_path: Path
+) -> None:
+    dsn = await fresh_database(WARD)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(_BEFORE_PYTHON)
+    await connection.close()
+    async with serving(tmp_path, dsn, workers=2) as api:
+        await wait_until(
+            lambda: (
+                api.output().count(" info wardlight_cloud.store.postgres.opening: store op") == 2
+            ),
+            120,
+            "both workers told that they opened the store",
+        )
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(timeout=60, headers=headers) as client:
+            answer = await client.get(f"{api.url}/fhir/Patient/{ANNA}")
+            assert answer.status_code == 500
+            page = await client.get(f"{api.url}/healthz")
+            assert page.status_code == 200
+        number = re.search(r"under ([0-9a-f]{16})", answer.text)
+        assert number
+        await wait_until(lambda: f"error_id={number[1]}" in api.output(), 30, "it is in the log")
+        assert "Traceback" not in api.output()
+        await a_worker_that_is_slow_is_not_killed(api)
+
+
+async def a_worker_that_is_slow_is_not_killed(api: Api) -> None:
+    """As one is that starts on a busy machine; the server's own limit is 5 s."""
+    before = _children(api)
+    slow = [int(pid) for pid in before if b"spawn_main" in _command(pid)]
+    assert len(slow) == 2
+    until = time.monotonic() + 8
+    os.kill(slow[0], signal.SIGSTOP)
+    try:
+        await wait_until(lambda: time.monotonic() > until, 60, "it was slow for 8 s")
+    finally:
+        os.kill(slow[0], signal.SIGCONT)
+    assert _children(api) == before
+    assert "died" not in api.output()
+
+
+def _children(api: Api) -> list[str]:
+    pid = api.process.pid
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+
+
+def _command(pid: str) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
