@@ -84,8 +84,11 @@ def _text(outcome: Outcome) -> str:
         f"overlapping {streams.overlapping}; kills {streams.kills}, "
         f"without gap {streams.kills_without_gap}",
         f"events    acknowledged to their device {verdict.events.acknowledged}, "
-        f"stored {verdict.events.stored}, lost {verdict.events.lost}, "
+        f"stored {verdict.events.stored}, in hand at a kill {verdict.events.in_hand}, "
+        f"lost {verdict.events.lost}, "
         f"double {verdict.events.double}",
-        "GOOD" if verdict.is_good else f"BAD: {verdict.first_lost} {streams.first_wrong}",
+        "GOOD"
+        if verdict.is_good
+        else f"BAD: {verdict.first_lost} {streams.first_wrong} {verdict.events.first_lost}",
     ]
     return "\n".join(lines) + "\n"

@@ -110,4 +110,4 @@ class BedsideGateway:
         if self._radio is None:
             return EventVerdict()
         thermometer = self._radio.devices()[1].identity
-        return self._radio.judge_thermometer(await tables.values(thermometer))
+        return self._radio.judge_thermometer(await tables.values(thermometer), self.kills_ms)

@@ -3,6 +3,10 @@
 An oximeter streams; a thermometer measures every few seconds and forgets a reading once it was
 acknowledged, so each acknowledged one must be stored exactly once. The account is the emulator's
 own ledger, a file that it writes through at once.
+
+One loss is nobody's fault here, and is counted by itself: bluetoothd acknowledges an indication
+when it arrives, before any program sees it. A gateway that is killed before it has committed that
+reading has not accepted it, and its device has forgotten it.
 """
 
 import json
@@ -32,6 +36,8 @@ _SCENARIO: Final = {
 }
 _METRIC: Final = "body_temperature"
 _TIME_MS: Final = 3000  # a device's clock shows whole seconds, twice
+_HAND_MS: Final = 1000  # from the acknowledgement to the COMMIT, on a busy machine
+_KILL_MS: Final = 300  # of the kill's own time
 
 
 def is_possible() -> bool:
@@ -65,14 +71,18 @@ class EventVerdict:
     """Readings that their device keeps until they are acknowledged.
 
     acknowledged  readings the device has forgotten
-    lost          of these, not stored
+    in_hand       of these, not stored: acknowledged in the moment of a kill; at most one a kill
+    lost          of these, not stored, and no kill says why
     double        stored more than once
+    first_lost    when one that is lost was sent, and how long after it the next kill came, in ms
     """
 
     acknowledged: int = 0
     stored: int = 0
+    in_hand: int = 0
     lost: int = 0
     double: int = 0
+    first_lost: tuple[str, float | None] | None = None
 
     @property
     def is_good(self) -> bool:
@@ -116,32 +126,43 @@ class Radio:
         """What the oximeter has sent so far."""
         return RadioOximeter([entry for entry in self._entries() if entry.kind == NOTIFY])
 
-    def judge_thermometer(self, stored: Sequence[tuple[float, Decimal]]) -> EventVerdict:
+    def judge_thermometer(
+        self, stored: Sequence[tuple[float, Decimal]], kills_ms: Sequence[float]
+    ) -> EventVerdict:
         """Compare what the thermometer was told to have arrived with the store."""
-        sent = [entry for entry in self._entries() if entry.kind == INDICATE]
-        forgotten = {
-            entry.payload: (_measured_ms(entry), Decimal(entry.values[_METRIC]))
-            for entry in sent
-            if entry.acknowledged
-        }
-        verdict = EventVerdict(acknowledged=len(forgotten), stored=len(stored))
-        left = list(stored)
-        for measured_ms, value in forgotten.values():
-            found = [
-                one for one in left if one[1] == value and abs(one[0] - measured_ms) <= _TIME_MS
-            ]
-            if found:
-                left.remove(found[0])
-            else:
-                verdict.lost += 1
-        # What is left may have been stored without its acknowledgement reaching the device; more
-        # of them than of readings that were sent and never acknowledged are doubles.
-        unconfirmed = {entry.payload for entry in sent} - forgotten.keys()
-        verdict.double = max(len(left) - len(unconfirmed), 0)
-        return verdict
+        return judge_events(self._entries(), stored, kills_ms)
 
     def _entries(self) -> list[Entry]:
         return read_ledger(self._ledger) if self._ledger.exists() else []
+
+
+def judge_events(
+    entries: Sequence[Entry], stored: Sequence[tuple[float, Decimal]], kills_ms: Sequence[float]
+) -> EventVerdict:
+    """Compare the account of the thermometer with stored moments (ms) and values."""
+    sent = [entry for entry in entries if entry.kind == INDICATE]
+    forgotten = {entry.payload: entry for entry in sent if entry.acknowledged}
+    verdict = EventVerdict(acknowledged=len(forgotten), stored=len(stored))
+    left, kills = list(stored), list(kills_ms)
+    for entry in forgotten.values():
+        measured_ms, value = _measured_ms(entry), Decimal(entry.values[_METRIC])
+        found = [one for one in left if one[1] == value and abs(one[0] - measured_ms) <= _TIME_MS]
+        sent_ms = entry.sent_at.timestamp() * 1000
+        kill = [each for each in kills if -_KILL_MS <= each - sent_ms <= _HAND_MS]
+        if found:
+            left.remove(found[0])
+        elif kill:
+            kills.remove(kill[0])
+            verdict.in_hand += 1
+        else:
+            verdict.lost += 1
+            after = min((each - sent_ms for each in kills_ms if each >= sent_ms), default=None)
+            verdict.first_lost = verdict.first_lost or (entry.sent_at.isoformat(), after)
+    # What is left may have been stored without its acknowledgement reaching the device; more
+    # of them than of readings that were sent and never acknowledged are doubles.
+    unconfirmed = {entry.payload for entry in sent} - forgotten.keys()
+    verdict.double = max(len(left) - len(unconfirmed), 0)
+    return verdict
 
 
 def _measured_ms(entry: Entry) -> float:
