@@ -22,13 +22,18 @@ def values_of(count: int, first: int = 0) -> list[tuple[int, int]]:
 
 
 class Wearing:
-    """Carries writes and replies; its time is the ring's too."""
+    """Carries writes and replies; its time is the ring's too.
+
+    late  so many replies come together with the one to the request after theirs
+    """
 
     def __init__(self, ring: RingFiles, bookmarks: Bookmarks | None = None) -> None:
         self.ring = ring
         self.dialogue = dialogue_of(bookmarks or {})
         self.now_ms = 0
+        self.late = 0
         self.told: list[Step] = []
+        self._held: list[bytes] = []
         self._waiting: list[Step] = []
         self._started = ring.shown
 
@@ -41,6 +46,7 @@ class Wearing:
         self.dialogue.link_lost()
         self.ring.disconnected()
         self._waiting.clear()
+        self._held.clear()
         self.commit()
 
     def run(self, seconds: float, most_writes: int | None = None) -> None:
@@ -88,8 +94,15 @@ class Wearing:
 
     def _written(self, octets: bytes) -> Steps:
         answer = self.ring.written(octets)
+        if answer is None:
+            return ()
+        self._held.append(answer)
+        if self.late > 0:
+            self.late -= 1
+            return ()
+        held, self._held = self._held, []
         steps: Steps = ()
-        for at in range(0, len(answer or b""), PIECE):
-            piece = (answer or b"")[at : at + PIECE]
-            steps += self.dialogue.value(REPLY, piece, self.now_ms)
+        for each in held:
+            for at in range(0, len(each), PIECE):
+                steps += self.dialogue.value(REPLY, each[at : at + PIECE], self.now_ms)
         return steps

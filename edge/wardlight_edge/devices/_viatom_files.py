@@ -2,12 +2,12 @@
 
 1. One request is out at a time, since a reply does not say what it answers. Live values go first:
    a file is read only while no finger is in the ring.
-2. A file is read block by block; after the end of a link the next one goes on with the block that
-   was due. Nothing is deleted, and nothing of the ring is set.
+2. A file is read block by block (_viatom_blocks.py); after the end of a link the next one goes on
+   with the block that was due. Nothing is deleted, and nothing of the ring is set.
 3. Each record of a file is an event of its own, named by the file, its place in it and its octets.
    A second that was measured live is left out (Coverage).
-4. A file counts as read when its last record is in the outbox. One that cannot be decoded is kept
-   aside once, with its size, and read again when it has another.
+4. A file counts as read when its last record is in the outbox. One that cannot be decoded is read
+   a second time, then kept aside once, with its size, and read again when it has another.
 
 Source  MackeyStingray/o2r, o2state.py (order of requests); the times and limits are ours
 """
@@ -15,8 +15,6 @@ Source  MackeyStingray/o2r, o2state.py (order of requests); the times and limits
 from collections import deque
 from enum import Enum, auto
 from typing import Final
-
-import msgspec
 
 from wardlight_edge.devices._conversation import Reject
 from wardlight_edge.devices._dialogue import (
@@ -31,6 +29,7 @@ from wardlight_edge.devices._dialogue import (
     Write,
 )
 from wardlight_edge.devices._stored_records import ONLY
+from wardlight_edge.devices._viatom_blocks import FileOnItsWay, Fit, Numbering
 from wardlight_edge.devices._viatom_coverage import Coverage
 from wardlight_edge.devices._viatom_frames import (
     LIVE_OCTETS,
@@ -59,6 +58,7 @@ MOST_TRIES: Final = 3
 EVENTS_A_COMMIT: Final = 60
 _LIVE: Final = "live"
 _FINGER_AT: Final = 11
+_SILENT: Final = "the ring does not answer while a file is read"
 
 
 class _Asked(Enum):
@@ -68,20 +68,6 @@ class _Asked(Enum):
     OPEN = auto()
     BLOCK = auto()
     CLOSE = auto()
-
-
-class _File(msgspec.Struct):
-    """A file on its way; ``step`` is the size of its blocks."""
-
-    name: str
-    size: int = 0
-    step: int = 0
-    octets: bytes = b""
-
-    @property
-    def block(self) -> int:
-        """The block that is due."""
-        return len(self.octets) // self.step if self.step else 0
 
 
 class RingFiles:
@@ -102,7 +88,9 @@ class RingFiles:
         self._is_worn = False
         self._wanted: list[str] = []
         self._unchanged: set[str] = set()
-        self._file: _File | None = None
+        self._file: FileOnItsWay | None = None
+        self._numbering = Numbering()
+        self._undecoded = ""
         self._events: deque[Fetched] = deque()
         self._ending: str | None = None
         self._records = 0
@@ -247,7 +235,7 @@ class RingFiles:
         if self._wanted:
             name = self._wanted[0]
             if self._file is None or self._file.name != name:
-                self._file = _File(name)
+                self._file = FileOnItsWay(name)
             return self._ask(_Asked.OPEN, open_file(name), now_ms)
         if self._is_told:
             return ()
@@ -264,9 +252,11 @@ class RingFiles:
     def _unanswered(self, now_ms: int) -> Steps:
         self._tries += 1
         if self._tries >= MOST_TRIES or self._file is None:
-            return self._give_up("the ring does not answer while a file is read", now_ms)
+            return self._give_up(_SILENT, now_ms)
         if self._asked is _Asked.OPEN:
             return self._ask(_Asked.OPEN, open_file(self._file.name), now_ms)
+        if self._numbering.is_there is False:
+            return self._give_up(_SILENT, now_ms)
         return self._ask(_Asked.BLOCK, read_block(self._file.block), now_ms)
 
     # -- a file
@@ -282,26 +272,26 @@ class RingFiles:
             self._unchanged.add(file.name)
             return self._close(now_ms)
         if file.size != size:
-            self._file = file = _File(file.name, size)
+            self._file = file = FileOnItsWay(file.name, size)
         return self._ask(_Asked.BLOCK, read_block(file.block), now_ms)
 
     def _block(self, reply: Reply, now_ms: int) -> Steps:
         file = self._file
         if file is None or reply.result or not reply.data:
             return self._give_up(f"the ring does not read a file (code {reply.result})", now_ms)
-        if reply.block not in {0, file.block}:
-            return ()  # a late answer to a request that was made twice
-        left = file.size - len(file.octets)
-        if file.step and len(reply.data) != file.step and len(reply.data) < left:
-            self._file = _File(file.name, file.size)  # the ring cuts blocks anew: from the start
+        fit = self._numbering.fit(file, reply)
+        if fit is Fit.LATE:
+            return ()
+        if fit is Fit.ANEW:
+            self._file = FileOnItsWay(file.name, file.size)
             return self._ask(_Asked.BLOCK, read_block(0), now_ms)
-        file.step = file.step or len(reply.data)
-        file.octets += reply.data[:left]
-        if len(file.octets) < file.size:
-            self._asked = _Asked.NOTHING
-            return self._ask(_Asked.BLOCK, read_block(file.block), now_ms)
-        self._file = None
-        return (*self._whole(file), *self._close(now_ms, file.name))
+        if file.is_whole:
+            self._file = None
+            return self._whole(file, now_ms)
+        if self._tries and self._numbering.is_there is False:  # the second answer may yet come
+            return self._give_up(_SILENT, now_ms)
+        self._asked = _Asked.NOTHING
+        return self._ask(_Asked.BLOCK, read_block(file.block), now_ms)
 
     def _close(self, now_ms: int, name: str = "") -> Steps:
         """Nothing more is to be read of this file now."""
@@ -314,12 +304,15 @@ class RingFiles:
         self._is_told = True
         return (Trouble(reason), Done(self._records, is_whole=False), *self._close(now_ms))
 
-    def _whole(self, file: _File) -> Steps:
+    def _whole(self, file: FileOnItsWay, now_ms: int) -> Steps:
         try:
             records = records_of(file.octets)
         except DecodeError as error:
+            if self._undecoded != file.name:  # blocks may have been mixed up on their way
+                self._undecoded = file.name
+                return self._ask(_Asked.CLOSE, close_file(), now_ms)
             self._read.append(f"{file.name}:{file.size}")
-            return (Reject(file.octets, str(error)),)
+            return (Reject(file.octets, str(error)), *self._close(now_ms, file.name))
         fresh = [
             Fetched(record.readings, f"{file.name}:{place}:".encode() + record.octets)
             for place, record in enumerate(records)
@@ -328,7 +321,7 @@ class RingFiles:
         self._events += fresh
         self._records += len(fresh)
         self._ending = file.name
-        return ()
+        return self._close(now_ms, file.name)
 
     def _is_covered(self, record: FileRecord) -> bool:
         time = record.readings[0].time

@@ -2,12 +2,12 @@
 
 In      a file of version 3: header of 40 octets (version u16 | year u16, month, day, hour, minute,
         second | size u32 | duration u16 s | ...) and records of 5: SpO2, pulse rate, invalid,
-        motion, vibration; one in 2 or 4 s
+        motion, vibration; one in 4 s, or each twice in 2 s and counted once in the size
 Out     FileRecord: spo2 in % and pulse_rate_oximeter in /min with their time and FROM_STORAGE; 255
         is NOT_MEASURED, SpO2 over 100 INVALID, a record that is marked invalid INVALID
-Errors  DecodeError: a file of another version, with half a record, or whose duration does not fit
-        the number of its records
-Source  MackeyStingray/o2r, o2file.py
+Errors  DecodeError: a file of another version, with half a record, or whose duration or size does
+        not fit the number of its records
+Source  MackeyStingray/o2r, o2file.py; OSCAR, viatom_loader.cpp (what the size counts)
 """
 
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ def records_of(value: bytes) -> tuple[FileRecord, ...]:
     check_at_least(FILE, value, _HEAD_BYTES)
     if len(value) > MOST_FILE:
         raise DecodeError(f"{FILE}: {len(value)} bytes, at most {MOST_FILE}")
-    version, _, duration_s = _HEAD.unpack_from(value)
+    version, size, duration_s = _HEAD.unpack_from(value)
     if version != _VERSION:
         raise DecodeError(f"{FILE}: version {version}, this program reads version {_VERSION}")
     count, rest = divmod(len(value) - _HEAD_BYTES, _RECORD.size)
@@ -53,6 +53,9 @@ def records_of(value: bytes) -> tuple[FileRecord, ...]:
     interval_s = next((each for each in _INTERVALS_S if each * count == duration_s), None)
     if interval_s is None:
         raise DecodeError(f"{FILE}: {count} records do not fit a duration of {duration_s} s")
+    counted = count // 2 if interval_s == _INTERVALS_S[0] else count
+    if size not in {len(value), _HEAD_BYTES + counted * _RECORD.size}:
+        raise DecodeError(f"{FILE}: {len(value)} bytes, its head says {size}")
     begun, flags = date_time(value, _TIME_AT)
     flags |= int(Flag.FROM_STORAGE)
     return tuple(

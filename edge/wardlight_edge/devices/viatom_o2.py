@@ -10,7 +10,7 @@ Out     spo2 in % and pulse_rate_oximeter in /min. Without a finger SENSOR_OFF; 
         time and FROM_STORAGE; a record that is marked invalid is INVALID
         (): a reply to another request
 Errors  DecodeError: no reply, a wrong CRC, the ring refused; a file of another version, with half
-        a record, or whose duration does not fit the number of its records
+        a record, or whose duration or size does not fit the number of its records
 Options files = true: its files are fetched too while no finger is in it; see _viatom_files
 Source  MackeyStingray/o2r (o2pkt.py, o2state.py, o2file.py): frames and recorded live data
 Vectors tests/vectors/viatom_o2.toml

@@ -24,6 +24,7 @@ class RingFiles:
     files      name to content
     block      octets of a file in one reply
     silent     that many requests stay without an answer
+    numbers    an answer names its block; else all are block 0
     requests   every command it was sent, in order
     """
 
@@ -32,6 +33,7 @@ class RingFiles:
     files: dict[str, bytes] = field(default_factory=dict)
     block: int = 512
     silent: int = 0
+    numbers: bool = True
     requests: list[int] = field(default_factory=list)
     _begun: bytes = b""
     _opened: bytes | None = None
@@ -73,7 +75,7 @@ class RingFiles:
             return reply(0, 0, len(self._opened).to_bytes(4, "little"))
         if command == READ and self._opened is not None:
             at = block * self.block
-            return reply(0, block, self._opened[at : at + self.block])
+            return reply(0, block if self.numbers else 0, self._opened[at : at + self.block])
         self._opened = None
         return reply(0, 0, b"")
 

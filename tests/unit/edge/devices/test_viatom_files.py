@@ -238,6 +238,51 @@ def test_a_ring_that_stays_silent_is_told_and_its_live_values_go_on() -> None:
     assert len(wearing.records()) == 300, "a minute later it is read on"
 
 
+@pytest.mark.parametrize("numbers", [True, False])
+@pytest.mark.parametrize("before", range(3, 9))
+@pytest.mark.parametrize("late", [1, 2])
+def test_an_answer_that_comes_twice_is_taken_once(before: int, late: int, *, numbers: bool) -> None:
+    """A slow ring: a request is made again, then both answers come, whichever request it was."""
+    ring = RingFiles(MORNING, numbers=numbers)
+    values = values_of(700)
+    ring.record(NIGHT, values)
+    wearing = Wearing(ring)
+    wearing.link()
+    wearing.run(1, most_writes=before)
+    wearing.late = late
+    wearing.run(200)
+    assert wearing.records() == texts(values)
+    assert not any(isinstance(step, Reject) for step in wearing.told)
+    assert wearing.dialogue.bookmarks[""].known == ("20261120221500",)
+
+
+def test_a_ring_that_does_not_number_its_answers_is_read() -> None:
+    ring = RingFiles(MORNING, numbers=False)
+    values = values_of(700)
+    ring.record(NIGHT, values)
+    wearing = Wearing(ring)
+    wearing.link()
+    wearing.run(30)
+    assert wearing.records() == texts(values)
+    assert not any(isinstance(step, Trouble) for step in wearing.told)
+
+
+def test_a_file_that_was_mixed_up_on_its_way_is_read_again() -> None:
+    ring = RingFiles(MORNING)
+    values = values_of(300)
+    ring.record(NIGHT, values)
+    whole = ring.files["20261120221500"]
+    ring.files["20261120221500"] = whole[:552] + whole[:512] + whole[1064:-5]  # a block twice
+    wearing = Wearing(ring)
+    wearing.link()
+    while CLOSE not in ring.requests:
+        wearing.run(0, most_writes=1)
+    ring.files["20261120221500"] = whole
+    wearing.run(30)
+    assert wearing.records() == texts(values)
+    assert not any(isinstance(step, Reject) for step in wearing.told)
+
+
 @pytest.mark.parametrize("code", [None, 0x05])
 def test_a_refused_write_is_told(code: int | None) -> None:
     wearing = Wearing(RingFiles(MORNING))
