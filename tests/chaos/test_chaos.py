@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -20,43 +19,34 @@ from wardlight_lab.chaos.radio import EventVerdict
 from wardlight_lab.chaos.streams import StreamVerdict
 from wardlight_lab.chaos.verdict import Named, Verdict, judge
 
-SEEDS = (310, 1419)
-"""Between them: every kill, a damaged outbox, a frozen collector, a stalled link."""
-ROUNDS = 5
-
-
-def campaign(folder: Path, seed: int) -> "subprocess.CompletedProcess[str]":
-    command = [
-        sys.executable, "-m", "wardlight_lab", "chaos", "--rounds", str(ROUNDS),
-        "--seed", str(seed), "--data-dir", str(folder), "--json",
-    ]  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+SEED = 18692
+"""Every kill, a damaged outbox, a frozen collector, a stalled link."""
+ROUNDS = 10
 
 
 @pytest.mark.timeout(400)
 def test_faults_of_every_kind_lose_and_double_nothing_and_every_gap_is_named(
     tmp_path: Path,
 ) -> None:
-    with ThreadPoolExecutor() as side_by_side:
-        folders = [tmp_path / str(seed) for seed in SEEDS]
-        results = list(side_by_side.map(campaign, folders, SEEDS))
-    for result in results:
-        assert result.stdout, result.stderr
-        outcome = json.loads(result.stdout)
-        verdict, streams = outcome["verdict"], outcome["verdict"]["streams"]
-        assert verdict["accepted"] > 500
-        assert (verdict["lost"], verdict["double"], verdict["missing_records"]) == (0, 0, 0), (
-            outcome
-        )
-        assert streams["samples"] > 10
-        assert (streams["unexplained"], streams["kills_without_gap"]) == (0, 0), outcome
-        assert outcome["good"], outcome
-        assert result.returncode == 0
-        assert f"{ROUNDS}/{ROUNDS}: " in result.stderr
+    command = [
+        sys.executable, "-m", "wardlight_lab", "chaos", "--rounds", str(ROUNDS),
+        "--seed", str(SEED), "--data-dir", str(tmp_path / "world"), "--json",
+    ]  # fmt: skip
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.stdout, result.stderr
+    outcome = json.loads(result.stdout)
+    verdict, streams = outcome["verdict"], outcome["verdict"]["streams"]
+    assert verdict["accepted"] > 500
+    assert (verdict["lost"], verdict["double"], verdict["missing_records"]) == (0, 0, 0), outcome
+    assert streams["samples"] > 10
+    assert (streams["unexplained"], streams["kills_without_gap"]) == (0, 0), outcome
+    assert outcome["good"], outcome
+    assert result.returncode == 0
+    assert f"{ROUNDS}/{ROUNDS}: " in result.stderr
 
 
-def test_the_seeds_of_the_short_form_kill_every_process() -> None:
-    cards = [(fault.kind, fault.target) for seed in SEEDS for fault in schedule(ROUNDS, seed)]
+def test_the_seed_of_the_short_form_kills_every_process() -> None:
+    cards = [(fault.kind, fault.target) for fault in schedule(ROUNDS, SEED)]
     assert cards.count(("kill", "daemon")) >= 2
     assert {card for card in DECK if card[0] == "kill"} <= set(cards)
     assert {"freeze", "stall", "damage"} <= {kind for kind, _ in cards}
