@@ -5,8 +5,10 @@ Out     Events, one for each patient, moment and result status. OBX-3 by MDC cod
         by MDC or UCUM, converted exactly where the table does not permit the unit sent.
         "No value" in any of its forms is Absent: empty, ---, -100, 32767, 8388607, status X,
         0 of what is never 0. Whose it is: PID-3, else bed or monitor, as a Subject to be hashed
-        Answers: AA once committed, AE or AR with ERR on what cannot be taken
-Errors  DecodeError from ``decode_bytes``; a conversation answers instead of raising
+        Answers: AA once committed, with ERR of severity W for each OBX that was left out because
+        its number or unit does not fit; AE or AR with ERR where nothing was taken
+Errors  DecodeError from ``decode_bytes``, for what would be left out too; a conversation answers
+        instead of raising
 Source  HL7 v2.6 chapters 2 and 7; MLLP release 1; IHE Devices Technical Framework, volume 2, PCD-01
 Vectors tests/vectors/hl7.toml
 """
@@ -17,7 +19,7 @@ from wardlight_edge.devices._base import Options
 from wardlight_edge.devices._hl7.conversation import Hl7Conversation, check_header, sender
 from wardlight_edge.devices._hl7.message import parse
 from wardlight_edge.devices._hl7.mllp import MAX_MESSAGE, unframed
-from wardlight_edge.devices._hl7.observations import events
+from wardlight_edge.devices._hl7.observations import observations
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.model import DeviceInfo, Reading
 
@@ -45,7 +47,10 @@ def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], 
     conversation(options)
     message = parse(unframed(octets))
     check_header(message)
-    readings = tuple(reading for event in events(message) for reading in event.readings)
+    found = observations(message)
+    if found.unfit:
+        raise found.unfit[0].error
+    readings = tuple(reading for event in found.events for reading in event.readings)
     return readings, sender(message)
 
 

@@ -97,7 +97,8 @@ async def test_the_identifier_is_nowhere(tmp_path: Path, caplog: pytest.LogCaptu
     caplog.set_level("DEBUG")
     async with open_port(tmp_path) as held:
         await _told(held, _message())
-        assert (await _told(held, _message(spo2="many")))[1] == "AE"
+        assert (await _told(held, _message(spo2="many")))[1] == "AA"  # all but that
+        assert (await _told(held, _message().replace("|R\r", "|Q\r")))[1] == "AE"
         assert (await _told(held, _message().replace("R01", "R99")))[1] == "AR"
         kept = b"".join(record.body for record in held.outbox.records)
         kept += _octets_below(tmp_path)
@@ -142,6 +143,23 @@ async def test_numbers_without_a_metric_are_told_of_once(
         assert (await _told(held, only))[1] == "AA"
     told = [each for each in caplog.records if "without a metric" in each.message]
     assert [each.__dict__["code"] for each in told] == ["160324-MDC_SPO2_SIGNAL_QUALITY_INDEX"]
+
+
+async def test_what_does_not_fit_is_told_and_quarantined_and_the_rest_is_stored(
+    tmp_path: Path,
+) -> None:
+    message = _message(control=5).replace("262688^MDC_DIM_PERCENT^MDC", "psi")
+    async with open_port(tmp_path) as held:
+        async with held.sender() as sender:
+            await sender.send(message)
+            _, answer, warning = await sender.answer()
+        (event,) = held.outbox.events()
+        stored = [held.outbox.key(number).metric for number in event.series]
+        (told,) = held.outbox.statuses("quarantine")
+    assert answer == ["MSA", "AA", "5"]
+    assert (warning[2], warning[4]) == ("OBX^1^6", "W")
+    assert stored == [METRICS["pulse_rate_oximeter"].wire]
+    assert "OBX^1^6" in str(told.data["reason"])
 
 
 async def test_two_patients_of_one_message_are_two_sources(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """ACK: what became of a message, in the sender's terms.
 
-Out     MSH | MSA | ERR (unless accepted), always with the delimiters |^~\\&, what is taken from the
-        message escaped and bounded. ERR-2 says where, ERR-3 why (table 0357), ERR-8 in words
-Source  HL7 v2.6, 2.9.2 (original acknowledgement), 2.14.1 MSA, 2.14.5 ERR, table 0008
+Out     MSH | MSA | ERR for each thing that is wrong, always with the delimiters |^~\\&, what is
+        quoted from the message escaped and bounded. ERR-2 says where, ERR-3 why (table 0357), ERR-4
+        how bad: W, the message is taken but for this, E, it is not; ERR-8 says it in words
+Source  HL7 v2.6, 2.9.2 (original acknowledgement), 2.14.1 MSA, 2.14.5 ERR, tables 0008 and 0516
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from wardlight_edge.devices._hl7.errors import CONDITIONS, Hl7Error
@@ -24,15 +26,15 @@ _ESCAPES: Final = str.maketrans(
 )  # fmt: skip
 
 
-def accepted(message: Message, wall_ms: int) -> bytes:
-    """The message is stored."""
-    return _acknowledgement(message, ACCEPT, None, wall_ms)
+def accepted(message: Message, left_out: Sequence[Hl7Error], wall_ms: int) -> bytes:
+    """The message is stored, but for what was ``left_out``."""
+    return _acknowledgement(message, ACCEPT, left_out, wall_ms)
 
 
 def refused(message: Message | None, error: Hl7Error, wall_ms: int) -> bytes:
     """The message was not taken; ``message`` is what could be read of it, None = not even MSH."""
     code = REJECT if error.is_reject or message is None else ERROR
-    return _acknowledgement(message, code, error, wall_ms)
+    return _acknowledgement(message, code, (error,), wall_ms)
 
 
 def wants_none(message: Message) -> bool:
@@ -42,7 +44,7 @@ def wants_none(message: Message) -> bool:
 
 
 def _acknowledgement(
-    message: Message | None, code: str, error: Hl7Error | None, wall_ms: int
+    message: Message | None, code: str, errors: Sequence[Hl7Error], wall_ms: int
 ) -> bytes:
     stamp = datetime_from_utc_ms(wall_ms)
     moment = stamp.strftime("%Y%m%d%H%M%S+0000")
@@ -58,11 +60,14 @@ def _acknowledgement(
         f"|{version}||||||UNICODE UTF-8",
         f"MSA|{code}|{control}",
     ]
-    if error is not None:
-        text = CONDITIONS[error.condition]
-        reason = _escaped(error.reason)
-        lines.append(f"ERR||{error.where}|{error.condition}^{text}^HL70357|E||||{reason}")
+    severity = "W" if code == ACCEPT else "E"
+    lines += [_error(each, severity) for each in errors]
     return "\r".join([*lines, ""]).encode()
+
+
+def _error(error: Hl7Error, severity: str) -> str:
+    text, reason = CONDITIONS[error.condition], _escaped(error.reason)
+    return f"ERR||{error.where}|{error.condition}^{text}^HL70357|{severity}||||{reason}"
 
 
 def _kept(message: Message | None, field: int) -> str:

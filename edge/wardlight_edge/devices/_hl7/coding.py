@@ -34,12 +34,19 @@ _DISPLAYED: Final[Mapping[str, str]] = {
     "beats/min": "/min",
     "breaths/min": "/min",
     "degF": "[degF]",
+    "°F": "[degF]",
+    "℉": "[degF]",
+    "F": "[degF]",
     "degC": "Cel",
+    "°C": "Cel",
+    "℃": "Cel",
+    "C": "Cel",
     "lb": "[lb_av]",
     "[lb_us]": "[lb_av]",
     "in": "[in_i]",
 }
-"""Units as monitors that know no coding write them; each can mean one thing only."""
+"""Units as monitors that know no coding write them; of what has a metric here each can mean one
+thing only: no charge (C) and no capacitance (F) is measured."""
 
 _UCUM: Final = frozenset(
     unit for row in METRICS.values() for unit in (row.unit, *row.units_also)

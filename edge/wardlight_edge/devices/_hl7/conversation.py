@@ -1,8 +1,12 @@
-"""One HL7 connection: each message is taken whole or refused whole, and answered in order.
+"""One HL7 connection: each message is taken or refused, and answered in order.
 
 A message is accepted (AA) when its events are committed; what commits too slowly is answered AE, so
 that the sender keeps it and sends it again. What cannot be read is quarantined without PID, PV1 and
 the other segments that name people.
+
+An OBX that does not fit (see ``observations``) is quarantined alone, and named in the AA by an ERR
+of severity W. AE would say that nothing was taken: the sender would repeat for ever, or give up
+what was good.
 """
 
 import re
@@ -14,7 +18,7 @@ from wardlight_edge.devices._hl7 import acknowledgement
 from wardlight_edge.devices._hl7.errors import Hl7Error
 from wardlight_edge.devices._hl7.message import Message, header_of, parse
 from wardlight_edge.devices._hl7.mllp import MllpFramer, framed
-from wardlight_edge.devices._hl7.observations import events, ignored
+from wardlight_edge.devices._hl7.observations import Unfit, ignored, observations
 from wardlight_shared.model import DeviceInfo
 
 # A line with another control character may be several segments, parted by what parts none.
@@ -88,18 +92,21 @@ class Hl7Conversation:
         try:
             message = parse(frame)
             check_header(message)
-            found = events(message)
+            found = observations(message)
         except Hl7Error as error:
             self._refused += 1
             said = message or header_of(frame)
             answer = framed(acknowledgement.refused(said, error, now.wall_ms))
             return [Reject(without_identifiers(frame), str(error)), Say(answer)]
         self._refused = 0
-        accepted = framed(acknowledgement.accepted(message, now.wall_ms))
+        warnings = [each.error for each in found.unfit]
+        accepted = framed(acknowledgement.accepted(message, warnings, now.wall_ms))
         slow = framed(acknowledgement.refused(message, _SLOW, now.wall_ms))
         if acknowledgement.wants_none(message):
             accepted = slow = b""
-        return [*self._told(message), Take(found, accepted, slow, ignored(message))]
+        left_out = [_left_out(message, each) for each in found.unfit]
+        take = Take(found.events, accepted, slow, ignored(message))
+        return [*self._told(message), *left_out, take]
 
     def _told(self, message: Message) -> list[Action]:
         info = sender(message)
@@ -135,6 +142,11 @@ def sender(message: Message) -> DeviceInfo:
         model=name[:80] or None,
         system_id=identifier.upper() if is_eui else None,
     )
+
+
+def _left_out(message: Message, unfit: Unfit) -> Reject:
+    kept = f"{message.header.text}\r{unfit.text}".encode()
+    return Reject(without_identifiers(kept), str(unfit.error))
 
 
 def without_identifiers(octets: bytes) -> bytes:

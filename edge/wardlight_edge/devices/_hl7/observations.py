@@ -4,7 +4,12 @@ Out     Events; readings of one event share patient, time and context
         OBX-8 and OBX-11 say what a value is worth: see ``status``
         OBX-14, else OBR-7, else MSH-7 is the time. MSH-11 D and T: a TEST, not a patient's
         What has no metric here, and what only contains others (MDS, VMD, channel), is passed over
-Errors  Hl7Error: the first thing that is wrong; of such a message nothing is taken
+Unfit   an OBX whose number or unit cannot be read or does not fit is left out alone: one parameter
+        that a monitor writes in its own way must not keep the others from a patient's chart
+Errors  Hl7Error: the first thing that is wrong otherwise; of such a message nothing is taken. So it
+        is where nothing in it fits, more than MOST_UNFIT do not, or what does not fit corrects or
+        withdraws a result (the wrong one would stay without a word), and where a patient, a time
+        or a result status cannot be read: it could be anybody's, of any day, or withdrawn
 Source  HL7 v2.6, 7.3.1 ORU, 7.4.2 OBX; IHE Devices Technical Framework, volume 2, 3.1
         (PCD-01) and appendix B
 """
@@ -33,11 +38,28 @@ from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
 MAX_READINGS: Final = 256
 """In one event: what one record of the outbox takes."""
 
+MOST_UNFIT: Final = 64
+"""In one message."""
+
 _MOST_DIGITS: Final = 18  # what 63 bits hold
 _WAVEFORMS: Final = frozenset({"NA", "MA", "CD"})
 _NOT_CODE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _SITE: Final = re.compile(r"[\w .-]{1,64}\Z")
 _SET_ID: Final = re.compile(r"^(OBX.)[^|]*")
+
+
+class Unfit(msgspec.Struct, frozen=True):
+    """An OBX that is left out, as sent, and why."""
+
+    text: str
+    error: Hl7Error
+
+
+class Observations(msgspec.Struct, frozen=True):
+    """What a message holds, and what was left out of it."""
+
+    events: tuple[Event, ...]
+    unfit: tuple[Unfit, ...]
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -58,16 +80,23 @@ class _Found(msgspec.Struct, frozen=True):
     text: str
 
 
-def events(message: Message) -> tuple[Event, ...]:
+def observations(message: Message) -> Observations:
     """Every event of a message whose header was checked."""
     zone = zone_of(message.part(message.header, 7, 1), message.header.where(7))
     is_test = message.part(message.header, 11, 1) in ("D", "T")
     grouped: dict[tuple[object, ...], list[_Found]] = {}
+    unfit: list[Unfit] = []
     for segment, place in _observations(message):
         for found in _found(message, segment, place, zone, is_test=is_test):
-            grouped.setdefault((found.subject, found.time, found.context), []).append(found)
+            if isinstance(found, Unfit):
+                unfit.append(found)
+            else:
+                grouped.setdefault((found.subject, found.time, found.context), []).append(found)
+    if unfit and (not grouped or len(unfit) > MOST_UNFIT):
+        raise unfit[0].error
     token = f"{message.part(message.header, 10, 1)} {message.header.field(7)}".encode()
-    return tuple(event for found in grouped.values() for event in _events(found, token))
+    events = tuple(event for found in grouped.values() for event in _events(found, token))
+    return Observations(events, tuple(unfit))
 
 
 def ignored(message: Message) -> tuple[str, ...]:
@@ -107,7 +136,7 @@ def _observations(message: Message) -> Iterator[tuple[Segment, _Place]]:
 
 def _found(
     message: Message, segment: Segment, place: _Place, zone: int | None, *, is_test: bool
-) -> Iterator[_Found]:
+) -> Iterator[_Found | Unfit]:
     """The readings of one OBX: one for each repetition of its value."""
     metric = metric_of(message.parts(segment, 3))
     kind = message.part(segment, 2, 1)
@@ -122,7 +151,14 @@ def _found(
     flags |= status.flags | int(Flag.TEST) * is_test
     site = message.part(segment, 20, 2) or message.part(segment, 20, 1)
     subject = place.subject or monitor(message, segment)
-    for number, unit in _numbers(message, segment, metric, kind, status.withheld):
+    try:
+        numbers = tuple(_numbers(message, segment, metric, kind, status.withheld))
+    except Hl7Error as error:
+        if status.context:
+            raise
+        yield Unfit(segment.text, error)
+        return
+    for number, unit in numbers:
         reading = Reading(
             metric, number[0], unit, number[1], number[2], time, flags,
             site=site if _SITE.match(site) else None, context=status.context,

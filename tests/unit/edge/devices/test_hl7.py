@@ -18,10 +18,13 @@ from wardlight_edge.devices import (
     hl7,
 )
 from wardlight_edge.devices._hl7.errors import Hl7Error
+from wardlight_edge.devices._hl7.observations import MOST_UNFIT
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.model import DeviceInfo
 
 NOW = Now(0, 1_767_614_400_000)  # 2026-01-05T12:00:00Z
+HEADER = b"MSH|^~\\&|a|b|||1||ORU^R01|4711|P|2.6"
+RESULT = b"OBX|1|NM|147842^MDC_ECG_HEART_RATE^MDC||72|/min^^UCUM|||||F"
 CASES = [pytest.param(case, id=case["name"]) for case in cases("hl7")]
 
 
@@ -50,11 +53,11 @@ def _as_stated(info: DeviceInfo) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_vector(case: Case) -> None:
-    if "error" in case:
+    for wrong in [case] if "error" in case else case.get("left_out", [])[:1]:
         with pytest.raises(Hl7Error) as raised:
             hl7.decode_bytes(_octets(case), {})
-        assert case["error"] in str(raised.value)
-        assert raised.value.condition == case["condition"]
+        assert wrong["error"] in str(raised.value)
+        assert raised.value.condition == wrong["condition"]
         return
     readings, info = hl7.decode_bytes(_octets(case), {})
     assert [seen(reading) for reading in readings] == [expected(each) for each in case["expect"]]
@@ -66,12 +69,16 @@ def test_vector(case: Case) -> None:
 def test_a_vector_is_answered(case: Case) -> None:
     actions = _received(_framed(_octets(case)))
     if "error" not in case:
-        told, taken = actions
+        told, *rejected_alone, taken = actions
         assert isinstance(told, Tell)
         assert isinstance(taken, Take)
-        assert sum(len(event.readings) for event in taken.events) == len(case["expect"])
-        assert _lines(taken.answer)[1][1] == "AA"
+        assert [seen(reading) for event in taken.events for reading in event.readings] == [
+            expected(each) for each in case["expect"]
+        ]
+        _, answer, *warnings = _lines(taken.answer)
+        assert answer[1] == "AA"
         assert _lines(taken.refusal or b"")[1][1] == "AE"
+        _are_left_out(case.get("left_out", []), rejected_alone, warnings)
         return
     rejected, said = actions
     assert isinstance(rejected, Reject)
@@ -81,6 +88,33 @@ def test_a_vector_is_answered(case: Case) -> None:
     assert lines[1][1] == code
     assert lines[2][0] == "ERR"
     assert lines[2][3].startswith(f"{case['condition']}^")
+
+
+def _are_left_out(
+    left_out: list[dict[str, Any]], rejected: list[Action], warnings: list[list[str]]
+) -> None:
+    """Each is quarantined with its reason, and the sender is told of each."""
+    assert len(rejected) == len(warnings) == len(left_out)
+    for wrong, reject, warning in zip(left_out, rejected, warnings, strict=True):
+        assert isinstance(reject, Reject)
+        assert wrong["error"] in reject.reason
+        place = wrong["error"].split(":")[0]
+        header, segment = reject.octets.split(b"\r")
+        assert header.startswith(b"MSH|")
+        assert segment.startswith(f"OBX|{place.split('^')[1]}|".encode())
+        assert (warning[0], warning[2], warning[4]) == ("ERR", place, "W")
+        assert warning[3].startswith(f"{wrong['condition']}^")
+        assert warning[8]
+
+
+def test_a_message_of_which_most_does_not_fit_is_refused() -> None:
+    """Answers and quarantine are bounded, whatever a message holds."""
+    wrong = b"OBX|1|NM|147842^MDC_ECG_HEART_RATE^MDC||72|psi|||||F"
+    message = b"\r".join([HEADER, b"PID|||X", RESULT, *[wrong] * (MOST_UNFIT + 1)])
+    rejected, said = _received(_framed(message))
+    assert isinstance(rejected, Reject)
+    assert isinstance(said, Say)
+    assert _lines(said.octets)[1] == ["MSA", "AE", "4711"]
 
 
 def test_the_acknowledgement_turns_sender_and_receiver_round() -> None:
@@ -153,8 +187,6 @@ def test_a_message_sent_again_makes_the_same_events() -> None:
     assert [each.raw for each in other.events] == [each.raw for each in first.events]
 
 
-HEADER = b"MSH|^~\\&|a|b|||1||ORU^R01|4711|P|2.6"
-RESULT = b"OBX|1|NM|147842^MDC_ECG_HEART_RATE^MDC||72|/min^^UCUM|||||F"
 UNREADABLE = {
     "a line that is no segment": (HEADER + b"\rPID|||X\r\x00\x00\r" + RESULT, "100"),
     "a second MSH": (HEADER + b"\rPID|||X\r" + RESULT + b"\r" + HEADER, "100"),
