@@ -78,8 +78,8 @@ class Flag(IntFlag):
 NOT_CLINICAL = Flag.DEMO | Flag.TEST | Flag.CALIBRATING
 """A reading with one of these flags is kept and shown to operators, never as a vital sign."""
 
-CLOUD_ONLY = Flag.RELEASED | Flag.CORRECTED | Flag.WITHDRAWN
-"""What no gateway may set."""
+CLOUD_ONLY = (1 << 62) - int(Flag.RELEASED)
+"""What no gateway may set: all bits from RELEASED on, those without a name too."""
 
 
 class DeviceTime(msgspec.Struct, frozen=True, order=False):

@@ -35,13 +35,13 @@ def add_commands(steps: Any, config: argparse.ArgumentParser) -> None:
 def _user(text: str) -> int:
     if text == _UNKNOWN:
         return UNKNOWN_USER
-    if not text.isdecimal() or int(text) >= UNKNOWN_USER:
+    if not (text.isascii() and text.isdecimal() and len(text) < 4 and int(text) < UNKNOWN_USER):
         raise argparse.ArgumentTypeError(f"a number of 0 to 254, or {_UNKNOWN}")
     return int(text)
 
 
 def _days(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 36_500:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= 36_500):
         raise argparse.ArgumentTypeError("a number of 1 to 36500")
     return int(text)
 

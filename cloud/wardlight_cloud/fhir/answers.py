@@ -3,7 +3,7 @@
 import logging
 import secrets
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any, Final, TypeVar
@@ -39,11 +39,6 @@ class Answer:
         """A page of resources."""
         link = bundle.links(self._base, self._kind, self._honoured, cursor)
         return resource_answer(bundle.searchset(link, self._base, self._kind, entries, total))
-
-    def of_all(self, found: Sequence[dict[str, Any]]) -> Response:
-        """Resources that fit on a page."""
-        is_counted = paging.bundle_asked_for(self._honoured) is paging.BundleKind.TOTAL
-        return self.of(bundle.NO_ENTRIES if is_counted else bundle.dumped(found), None, len(found))
 
     async def of_pages(
         self,

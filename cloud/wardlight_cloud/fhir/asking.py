@@ -4,7 +4,7 @@ Errors  FhirError 400, 406, 413 and 415
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
-from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token
+from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token, uuid
 from wardlight_cloud.fhir.remembered import remembered
 from wardlight_cloud.fhir.resources import BLUETOOTH_SYSTEM, IDENTITY_SYSTEM
 
@@ -29,7 +29,7 @@ async def parameters(request: Request) -> Parameters:
     """Of the URL, and of the form of a POST."""
     found = _query(request)
     if request.method == "POST":
-        if request.headers.get("content-type", "").partition(";")[0].strip() != _FORM:
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             raise FhirError(415, "not-supported", f"_search takes a body of type {_FORM}")
         found += parse_qsl(await _form(request), keep_blank_values=True)
     for name, value in found:
@@ -65,8 +65,8 @@ def single(given: Parameters, known: Sequence[str], *, strict: bool) -> dict[str
 
 
 def identity(text: str) -> str:
-    """Device identity of an identifier token; "" = none of ours."""
-    system, value = token(plain(text))
+    """Device identity of an identifier token without escapes; "" = none of ours."""
+    system, value = token(text)
     if system == BLUETOOTH_SYSTEM:
         return "ble:" + value.replace("-", "").upper()
     return value if system in (None, IDENTITY_SYSTEM) else ""
@@ -105,20 +105,13 @@ def host(request: Request) -> str:
     return named
 
 
-def ids(text: str | None) -> list[UUID] | None:
-    """Ids of a comma list; None = not given."""
-    if text is None:
-        return None
-    found = []
-    for value in split_values(text):
-        try:
-            found.append(UUID(value))
-        except ValueError:
-            continue  # not an id of ours: matches nothing
-    return found
+def ids(values: Iterable[str]) -> list[UUID]:
+    """Those of the texts that can be ids of ours; the others match nothing."""
+    found = [uuid(value) for value in values]
+    return [each for each in found if each is not None]
 
 
 def own_id(text: str) -> list[UUID]:
     """The id of a read: as this server writes it, or none."""
-    found = ids(text) or []
+    found = ids([text])
     return found if [str(each) for each in found] == [text] else []

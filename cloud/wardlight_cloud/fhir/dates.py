@@ -13,8 +13,11 @@ from wardlight_cloud.store.base import TimeBound
 _PATTERN: Final = re.compile(
     r"(eq|ne|lt|le|gt|ge|sa|eb|ap)?"
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?"
-    r"(Z|[+-]\d\d:\d\d)?)?)?)?"
+    r"(Z|[+-]\d\d:\d\d)?)?)?)?",
+    re.ASCII,
 )
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 _MINUTES_MAX: Final = 59
 
@@ -41,7 +44,7 @@ def bounds(text: str) -> tuple[TimeBound, ...]:
 
 
 def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:
-    """The half-open interval that the text covers."""
+    """The half-open interval in UTC that the text covers, within the calendar."""
     year, month, day, hour, minute, second, fraction, offset = match.groups()[1:]
     micros = int((fraction or "0")[:6].ljust(6, "0"))
     try:
@@ -50,9 +53,20 @@ def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:
             int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0),
             int(second or 0), micros, tzinfo=zone,
         )  # fmt: skip
-        return start, _end(start, month, day, hour, second, fraction)
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise ValueError(f"{match.group()[:40]!r} is not a date of the calendar") from error
+    try:
+        end = _end(start, month, day, hour, second, fraction)
+    except (ValueError, OverflowError):  # nothing is later
+        return _utc(start), _LAST
+    return _utc(start), _utc(end)
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return _FIRST if moment.year == _FIRST.year else _LAST
 
 
 def _zone(offset: str | None) -> timezone:

@@ -12,20 +12,22 @@ from typing import Final
 from uuid import UUID
 
 from wardlight_cloud.fhir.outcome import invalid
-from wardlight_cloud.fhir.paging import SUMMARY, Parameters
+from wardlight_cloud.fhir.paging import CURSOR, SUMMARY, TOTAL, Parameters
 
 _NO_SUMMARIES: Final = frozenset({"true", "text", "data"})
 _IGNORED: Final = frozenset({"_format", "_pretty"})
+_OF_THE_ANSWER: Final = frozenset({"_count", "_sort", CURSOR, SUMMARY, TOTAL})
 _SAME: Final = {"patient:Patient": "patient", "subject:Patient": "subject"}
 
 
 def honoured_parameters(
     parameters: Parameters, known: Iterable[str], *, strict: bool
 ) -> list[tuple[str, str]]:
-    """The parameters this server follows, those without a value left out.
+    """The parameters this server follows, those about the answer's form without a value left out.
 
     Unknown ones are ignored, or refused when ``strict``. A modifier or chain on a known one is
-    always refused: ignoring ``patient.identifier`` would answer with every patient's rows.
+    always refused, and so is one that narrows the search and has no value: R4 lets a server ignore
+    ``patient=``, but then it would answer with every patient's rows.
     """
     names = frozenset(known)
     plain = [(_SAME.get(name, name), text) for name, text in parameters]
@@ -39,7 +41,11 @@ def honoured_parameters(
             raise invalid(name, "modifiers and chains are not supported")
         if strict:
             raise invalid(name, "this server does not know the parameter")
-    return [(name, text) for name, text in plain if name in names and text]
+    honoured = [(name, text) for name, text in plain if name in names]
+    for name, text in honoured:
+        if name not in _OF_THE_ANSWER and not text.strip(","):
+            raise invalid(name, "has no value; leave it out, or say what to look for")
+    return [(name, text) for name, text in honoured if text]
 
 
 def split_values(text: str) -> list[str]:
@@ -69,7 +75,12 @@ def reference_id(parameter: str, text: str, kind: str) -> UUID | None:
     parts = text.split("/")
     if len(parts) > 1 and parts[-2] != kind:
         raise invalid(parameter, f"expected a reference to {kind}")
+    return uuid(parts[-1])
+
+
+def uuid(text: str) -> UUID | None:
+    """A UUID, None when the text is none; digits of other scripts make none."""
     try:
-        return UUID(parts[-1])
+        return UUID(text) if text.isascii() else None
     except ValueError:
         return None

@@ -7,6 +7,7 @@ application: responses are bytes made by templates, so there is nothing to seria
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 import orjson
 from starlette.requests import Request
@@ -27,18 +28,18 @@ from wardlight_cloud.fhir.capability import (
     PATIENT_PARAMETERS,
     capability_statement,
 )
+from wardlight_cloud.fhir.device_search import GATEWAY_ID, device_search
 from wardlight_cloud.fhir.observation import entries, observation
 from wardlight_cloud.fhir.outcome import FhirError
-from wardlight_cloud.fhir.parameters import reference_id, split_values, token
+from wardlight_cloud.fhir.parameters import split_values, token
 from wardlight_cloud.fhir.resources import (
-    GATEWAY_SYSTEM,
     device_resource,
     device_version,
     gateway_resource,
     patient_resource,
 )
 from wardlight_cloud.fhir.vocabulary import CLAIMED_PROFILES
-from wardlight_cloud.store.base import ReadStore
+from wardlight_cloud.store.base import DeviceRow, Gateway, ReadStore
 from wardlight_shared.errors import StorageError
 
 Authenticate = Callable[[Request], Awaitable[object]]
@@ -176,7 +177,7 @@ class FhirFace:
         identifier = values.get("identifier")
         find = partial(
             self._store.patients,
-            ids=asking.ids(values.get("_id")),
+            ids=asking.ids(split_values(values["_id"])) if "_id" in values else None,
             identifier=None if identifier is None else token(asking.plain(identifier)),
             family_prefix=asking.plain(values["family"]) if "family" in values else None,
         )
@@ -196,37 +197,14 @@ class FhirFace:
             parameters, (*DEVICE_PARAMETERS, *_PAGING), strict=asking.is_strict(request)
         )
         answer = Answer(self._base(request), "Device", list(values.items()))
-        owner = None
-        if "patient" in values:
-            owner = reference_id("patient", values["patient"], "Patient")
-            if owner is None:
-                return answer.of_all([])
-        else:
-            gateways = await self._gateways_of(values)
-            if gateways is not None:
-                return answer.of_all(gateways)
-        identity = None if "identifier" not in values else asking.identity(values["identifier"])
-        if identity == "":
-            return answer.of_all([])
-        find = partial(
-            self._store.devices, ids=asking.ids(values.get("_id")), patient=owner, identity=identity
-        )
-        shown = None if owner is None else str(owner)
-        return await answer.of_pages(find, lambda row: device_resource(row, shown))
-
-    async def _gateways_of(self, values: dict[str, str]) -> list[dict[str, Any]] | None:
-        """Gateways that a Device search asks for by id or identifier; None = it asks for none."""
-        system, name = token(asking.plain(values.get("identifier", "")))
-        ids = [i for i in split_values(values.get("_id", "")) if i.startswith(_GATEWAY)]
-        if system != GATEWAY_SYSTEM and not ids:
-            return None
-        names = {identity.removeprefix(_GATEWAY) for identity in ids} or {name}
-        return [gateway_resource(g) for g in await self._store.gateways() if g.gateway in names]
+        wanted = device_search(values)
+        find = partial(wanted.find, self._store)
+        return await answer.of_pages(find, partial(_device_or_gateway, wanted.patient))
 
     async def _read_device(self, request: Request) -> Response:
         identity = request.path_params["id"]
-        if identity.startswith(_GATEWAY):
-            name = identity.removeprefix(_GATEWAY)
+        if identity.startswith(GATEWAY_ID):
+            name = identity.removeprefix(GATEWAY_ID)
             for gateway in await self._store.gateways():
                 if gateway.gateway == name:
                     return resource_answer(orjson.dumps(gateway_resource(gateway)))
@@ -238,7 +216,10 @@ class FhirFace:
         return conditional(request, body, *device_version(rows[0]))
 
 
-_GATEWAY: Final = "gateway-"
+def _device_or_gateway(patient: UUID | None, row: DeviceRow | Gateway) -> dict[str, Any]:
+    if isinstance(row, Gateway):
+        return gateway_resource(row)
+    return device_resource(row, None if patient is None else str(patient))
 
 
 def _not_found(kind: str, request: Request) -> FhirError:

@@ -32,7 +32,7 @@ def reading_columns(
 
 def _told(columns: ReadingColumns, events: EventRows) -> ReadingColumns:
     """Without the flags that no gateway may set, and with those that contexts ask for."""
-    np.bitwise_and(columns.flags, ~int(CLOUD_ONLY), out=columns.flags)
+    np.bitwise_and(columns.flags, ~CLOUD_ONLY, out=columns.flags)
     for first, after, flag in events.statements:
         columns.flags[first:after] |= flag
         if flag & Flag.WITHDRAWN:

@@ -79,7 +79,7 @@ class EventRows:
         flags = [each | common for each in body.flags or [0] * len(series)]
         statement = _statement(body) if body.context else 0
         if time_ms > self._future_ms:
-            flags = [each & ~int(CLOUD_ONLY) | statement for each in flags]
+            flags = [each & ~CLOUD_ONLY | statement for each in flags]
             columns = (series, ords, mantissas, body.scales, absents, flags)
             details: list[Any] = [*_details(body, device_time, 0)] or [None] * len(series)
             how = moment.how(body.method), bound

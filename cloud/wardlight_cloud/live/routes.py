@@ -42,6 +42,7 @@ WATCH_S: Final = 60
 _START_S: Final = 2.0  # a worker that has just started needs a moment to listen
 _LONGEST_ID: Final = 19  # digits of a commit sequence
 _MAX_POINTS: Final = 5000
+_FIRST_YEAR, _LAST_YEAR = 1970, 9999  # of the store; a day more fits a datetime on both sides
 _MAX_SPAN: Final = timedelta(days=366)
 
 Authenticate = Callable[[Request], Awaitable[object]]
@@ -201,15 +202,17 @@ def _since(request: Request) -> int | None:
 
 def _uuid(text: str) -> UUID:
     try:
-        return UUID(text)
+        return UUID(text if text.isascii() else "")
     except ValueError as error:
         raise BadRequest("patient: not an id") from error
 
 
 def _whole(text: str | None, name: str, low: int, high: int) -> int:
-    if text is None or not (text.isascii() and text.isdigit()) or not low <= int(text) < high + 1:
+    is_whole = text is not None and text.isascii() and text.isdigit() and len(text) < _LONGEST_ID
+    number = int(text) if text is not None and is_whole else -1
+    if not low <= number <= high:
         raise BadRequest(f"{name}: expected a whole number from {low} to {high}")
-    return int(text)
+    return number
 
 
 def _instant(text: str | None, name: str) -> datetime | None:
@@ -221,4 +224,6 @@ def _instant(text: str | None, name: str) -> datetime | None:
         raise BadRequest(f"{name}: expected for instance 2026-01-31T08:00:00Z") from error
     if moment.tzinfo is None:
         raise BadRequest(f"{name}: the offset is missing, for instance ...Z")
+    if not _FIRST_YEAR <= moment.year < _LAST_YEAR:
+        raise BadRequest(f"{name}: not between {_FIRST_YEAR} and {_LAST_YEAR}")
     return moment

@@ -198,6 +198,12 @@ async def test_trend_is_the_patient_s_own(ward: Ward) -> None:
         assert other.status_code == 404
         for name, bad in (
             ("series", "-1"),
+            ("series", "1" * 5000),
+            ("series", "\u0661"),  # one, in Arabic-Indic digits
+            ("points", "9" * 5000),
+            ("end", "0001-01-01T00:00:00Z"),
+            ("start", "0001-01-01T00:00:00+14:00"),
+            ("end", "9999-12-31T23:59:59-14:00"),
             ("points", "9"),
             ("start", "2026-01-01"),
             ("patient", "x"),

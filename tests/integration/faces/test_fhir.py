@@ -32,6 +32,7 @@ from support.served_ward import (
 )
 from wardlight_cloud.fhir.capability import DEVICE_PARAMETERS, PATIENT_PARAMETERS
 from wardlight_cloud.fhir.observation_texts import FLAG_EXTENSION
+from wardlight_cloud.fhir.paging import cursor_text
 from wardlight_cloud.fhir.search import OBSERVATION_PARAMETERS
 from wardlight_cloud.store.batch import StatusRow
 from wardlight_shared.codes import METRICS
@@ -181,6 +182,86 @@ async def test_device_is_found_by_each_of_its_identifiers(ward: Ward) -> None:
             ("identifier", f"urn:wardlight:gateway|{GATEWAY}"),
         ):
             assert await search(client, "Device", query) == [f"gateway-{GATEWAY}"]
+
+
+async def test_gateways_and_sensors_are_searched_as_one(ward: Ward) -> None:
+    """R4 3.1.1.3: parameters are joined by and, the values of a comma list by or."""
+    cuff_id, gateway = str(ward.devices[CUFF]), f"gateway-{GATEWAY}"
+    other = "gateway-another"
+    await ward.store.put_gateway("another")
+    either = ("_id", f"{gateway},{cuff_id},{other},nobody")
+    async with ward.client() as client:
+        for pairs, found in (
+            ([either], [other, gateway, cuff_id]),
+            ([("identifier", GATEWAY)], [gateway]),
+            ([("_id", gateway), ("identifier", CUFF)], []),
+            ([("_id", gateway), ("identifier", GATEWAY)], [gateway]),
+            ([("_id", cuff_id), ("identifier", f"urn:wardlight:gateway|{GATEWAY}")], []),
+            ([("_id", cuff_id), ("identifier", CUFF)], [cuff_id]),
+            ([("identifier", f"urn:other|{GATEWAY}")], []),
+            ([either, ("patient", str(ANNA))], [cuff_id]),
+            ([either, ("patient", "nobody")], []),
+        ):
+            assert await search(client, "Device", *pairs) == found, pairs
+            for size in ("1", "2"):
+                url = str(httpx.URL("/fhir/Device", params=[*pairs, ("_count", size)]))
+                walked = [[each["id"] for each in page] async for page in pages(client, url)]
+                assert [each for page in walked for each in page] == found, (pairs, size)
+                assert all(len(page) <= int(size) for page in walked)
+            counted = await client.get("/fhir/Device", params=[*pairs, ("_summary", "count")])
+            assert counted.json()["total"] == len(found)
+
+
+@pytest.mark.parametrize("cursor", [b"\0\0\0", b"g", b"gx", b"d", b"dxyz"])
+async def test_a_cursor_of_no_device_search_is_refused(ward: Ward, cursor: bytes) -> None:
+    async with ward.client() as client:
+        for query in ("", "identifier=urn:other|x&", f"_id=gateway-{GATEWAY}&"):
+            answer = await client.get(f"/fhir/Device?{query}_cursor={cursor_text(cursor)}")
+            assert outcome(answer, 400)["expression"] == ["http._cursor"], query
+
+
+async def test_a_search_for_nothing_is_refused(ward: Ward) -> None:
+    """R4 lets a server ignore it; then `patient=` would answer with every patient's rows."""
+    await fill(ward)
+    async with ward.client() as client:
+        statement = (await client.get("/fhir/metadata")).json()
+        for entry in statement["rest"][0]["resource"]:
+            for name in [parameter["name"] for parameter in entry["searchParam"]]:
+                for empty in ("", ",", ",,"):
+                    path = f"/fhir/{entry['type']}"
+                    for answer in (
+                        await client.get(path, params={name: empty}),
+                        await client.post(f"{path}/_search", data={name: empty}),
+                    ):
+                        assert outcome(answer, 400)["expression"] == [f"http.{name}"]
+        for name in ("subject:Patient", "patient:Patient"):
+            assert outcome(await client.get(f"/fhir/Observation?{name}="), 400)
+        assert len(await search(client, "Observation", ("_sort", ""), ("_count", ""))) == 5
+
+
+async def test_a_form_is_a_form_in_any_case(ward: Ward) -> None:
+    """RFC 9110 8.3.1: type and subtype are case-insensitive."""
+    await fill(ward)
+    headers = {"Content-Type": "Application/X-WWW-Form-urlencoded; Charset=UTF-8"}
+    async with ward.client() as client:
+        body = f"patient={BERT}"
+        answer = await client.post("/fhir/Observation/_search", content=body, headers=headers)
+        assert len(resources(answer)) == 3
+
+
+async def test_the_ends_of_the_calendar(ward: Ward) -> None:
+    await fill(ward)
+    async with ward.client() as client:
+        for name in ("date", "_lastUpdated"):
+            for text, number in (
+                ("le9999-12-31", 5),
+                ("lt9999-12-31T23:59:59Z", 5),
+                ("le9999-12-31T23:59:59-14:00", 5),
+                ("9999", 0),
+                ("gt9999-12-31", 0),
+                ("ge0001-01-01T00:00:00+14:00", 5),
+            ):
+                assert len(await search(client, "Observation", (name, text))) == number, text
 
 
 async def tell(ward: Ward, minutes: int, name: str, **data: str | int | None) -> None:

@@ -12,6 +12,9 @@ def at(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
 
 
+LAST = datetime.max.replace(tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -25,6 +28,14 @@ def at(*parts: int) -> datetime:
         ("lt2026-01-31", [("lt", at(2026, 1, 31))]),
         ("sa2026-01-31", [("ge", at(2026, 2, 1))]),
         ("eb2026-01-31", [("lt", at(2026, 1, 31))]),
+        ("9999", [("ge", at(9999, 1, 1)), ("lt", LAST)]),
+        ("le9999-12", [("lt", LAST)]),
+        ("le9999-12-31", [("lt", LAST)]),
+        ("gt9999-12-31", [("ge", LAST)]),
+        ("lt9999-12-31T23:59:59Z", [("lt", at(9999, 12, 31, 23, 59, 59))]),
+        ("le9999-12-31T23:59:59.9Z", [("lt", LAST)]),
+        ("lt9999-12-31T23:59:59-14:00", [("lt", LAST)]),
+        ("ge0001-01-01T00:00:00+14:00", [("ge", at(1, 1, 1))]),
     ],
 )
 def test_prefix_and_precision(text: str, expected: list[tuple[str, datetime]]) -> None:
@@ -49,7 +60,9 @@ def test_fraction_covers_its_own_precision() -> None:
         ("yesterday", "is not a date"),
         ("2026-13", "calendar"),
         ("2026-02-30", "calendar"),
-        ("9999", "calendar"),
+        ("0000", "calendar"),
+        ("9999-12-32", "calendar"),
+        ("ge\u0662\u0660\u0662\u0666-01-01", "is not a date"),  # 2026 in Arabic-Indic digits
         ("ne2026", "ne is not supported"),
         ("ap2026", "ap is not supported"),
         ("2026-01-31T08", "is not a date"),

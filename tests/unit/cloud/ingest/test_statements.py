@@ -40,7 +40,7 @@ def test_a_withdrawal_has_no_value_whatever_it_brings(status: str) -> None:
 
 def test_another_status_says_nothing_of_it() -> None:
     readings = _batch(_about("final", event({0: "97"}))).readings
-    assert not readings.flags[0] & int(CLOUD_ONLY)
+    assert not readings.flags[0] & CLOUD_ONLY
 
 
 def test_no_gateway_sets_these_flags_itself() -> None:
