@@ -8,9 +8,9 @@ Errors  ConfigError: file, key and what to do
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -44,6 +44,26 @@ class BrokerSettings(_Section):
     cert_file: Path = Field(Path("pki/collector.pem"), description="client certificate")
     key_file: Path = Field(Path("pki/collector.key"), description="its key, mode 0600")
     keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep-alive")
+    kind: Literal["nats-server", "mosquitto"] = Field(
+        "nats-server", description="form of the permissions file"
+    )
+    permissions_file: Path | None = Field(
+        None, description="the file with the permissions; `gateway add` and `disable` write it"
+    )
+    pid_file: Path | None = Field(
+        None, description="names the broker's process, which is told to read its file again"
+    )
+    reload_command: tuple[str, ...] = Field((), description="told in its place, with arguments")
+    collectors: tuple[str, ...] = Field(
+        ("collector-1", "collector-2"), description="collectors that the permissions let in"
+    )
+    apis: tuple[str, ...] = Field(("api-1",), description="API processes that they let in")
+
+    @model_validator(mode="after")
+    def _is_told_once(self) -> Self:
+        if self.pid_file is not None and self.reload_command:
+            raise ValueError("give pid_file or reload_command, not both")
+        return self
 
 
 class CollectorSettings(_Section):
@@ -130,7 +150,8 @@ def _resolved(settings: Settings, folder: Path) -> Settings:
     broker = settings.broker.model_copy(
         update={
             name: folder / getattr(settings.broker, name)
-            for name in ("ca_file", "cert_file", "key_file")
+            for name in ("ca_file", "cert_file", "key_file", "permissions_file", "pid_file")
+            if getattr(settings.broker, name) is not None
         }
     )
     return settings.model_copy(update={"data_dir": folder / settings.data_dir, "broker": broker})

@@ -78,7 +78,22 @@ def test_container_finds_each_file_it_is_told_of() -> None:
     broker = (GATEWAY / "mosquitto.conf").read_text(encoding="utf-8")
     told = set(re.findall(r"^\w*file (\S+)$", broker, re.MULTILINE))
     assert told
-    assert told <= set(_targets("broker"))
+    mounted = set(_targets("broker"))
+    assert not [file for file in told if not {file, str(Path(file).parent)} & mounted]
+
+
+def test_operator_writes_the_permissions_that_the_broker_reads() -> None:
+    environment = OURS["operator"]["environment"]
+    file = environment["WARDLIGHT_BROKER__PERMISSIONS_FILE"]
+    broker = (GATEWAY / "mosquitto.conf").read_text(encoding="utf-8")
+    assert re.search(r"^acl_file (\S+)$", broker, re.MULTILINE)[1] == file  # type: ignore[index]
+    assert str(Path(file).parent) in _targets("operator")
+    assert Path(environment["WARDLIGHT_BROKER__PID_FILE"]).parent == Path(file).parent
+    assert OURS["operator"]["pid"] == "service:broker"
+    script = (ROOT / "scripts" / "prepare-compose").read_text(encoding="utf-8")
+    assert "echo 1 >deploy/broker/mosquitto.pid" in script
+    cloud = tomllib.loads((GATEWAY / "cloud.toml").read_text(encoding="utf-8"))["broker"]
+    assert (cloud["kind"], cloud["permissions_file"]) == ("mosquitto", file)
 
 
 def test_containers_reach_each_other_by_names_and_ports_that_exist() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from support.tree import ROOT
+from wardlight_cloud.config import BrokerSettings
+from wardlight_cloud.security.broker import MOSQUITTO_FIRST_LINE, BrokerPermissions
 
 SYSTEM_PATH = "/usr/bin:/bin"
 
@@ -166,7 +168,8 @@ def test_compose_is_prepared_once_and_again_with_more_names(tmp_path: Path) -> N
     (folder / "scripts").mkdir()
     for name in ("pki", "prepare-compose"):
         shutil.copy(ROOT / "scripts" / name, folder / "scripts")
-    shutil.copy(ROOT / "firmware-configs" / "gateway" / "edge.container.toml", settings)
+    for name in ("edge.container.toml", "mosquitto.acl"):
+        shutil.copy(ROOT / "firmware-configs" / "gateway" / name, settings)
 
     def prepared(*gateways: str, **environment: str) -> str:
         """The names in the broker's certificate."""
@@ -176,6 +179,12 @@ def test_compose_is_prepared_once_and_again_with_more_names(tmp_path: Path) -> N
         return _run(shown, folder).stdout
 
     assert "DNS:broker, DNS:localhost, IP Address:127.0.0.1\n" in prepared("ward-1")
+    permissions = BrokerPermissions(
+        collectors=BrokerSettings().collectors, apis=BrokerSettings().apis
+    ).mosquitto_acl()
+    given = (folder / "deploy" / "broker" / "mosquitto.acl").read_text()
+    first = given.index(MOSQUITTO_FIRST_LINE)
+    assert given[first:].strip() == permissions[permissions.index(MOSQUITTO_FIRST_LINE) :].strip()
     secrets = (folder / ".env").read_text()
     assert "WARDLIGHT_GATEWAY=ward-1" in secrets
     assert (folder / ".env").stat().st_mode & 0o777 == 0o600

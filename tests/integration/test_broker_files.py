@@ -20,13 +20,15 @@ from support.peers import missing, require_peer
 from support.ports import free_port, is_listening
 from support.tree import ROOT
 from support.waiting import wait_until_sync
-from wardlight_cloud.security.broker import BrokerPermissions
+from wardlight_cloud.config import BrokerSettings
+from wardlight_cloud.security.broker import MOSQUITTO_FIRST_LINE, BrokerPermissions
 from wardlight_shared import topics
 from wardlight_shared.records import Lane
 
 FILES = ROOT / "firmware-configs" / "gateway"
 OWN = "gateway-1"
 FOREIGN = "gateway-2"
+LET_IN = BrokerPermissions(gateways=[OWN, FOREIGN], collectors=["collector-1"])
 
 
 class Client:
@@ -104,7 +106,10 @@ def _running(command: list[str], log: Path, port: int) -> Iterator[None]:
 def _mosquitto(pki: Path, folder: Path, port: int) -> list[str]:
     program = require_peer("mosquitto")
     text = (FILES / "mosquitto.conf").read_text(encoding="utf-8")
-    text = text.replace("/etc/wardlight/pki", str(pki)).replace("/etc/wardlight", str(FILES))
+    text = text.replace("/etc/wardlight/pki", str(pki)).replace("/etc/wardlight", str(folder))
+    acl = folder / "broker" / "mosquitto.acl"
+    acl.parent.mkdir()
+    acl.write_text(LET_IN.mosquitto_acl())
     text = re.sub(r"^listener 8883$", f"listener {port} 127.0.0.1", text, flags=re.MULTILINE)
     text += "user root\n"  # as root it would change to an account that cannot read the test's keys
     (folder / "mosquitto.conf").write_text(text)
@@ -116,20 +121,12 @@ def _nats(pki: Path, folder: Path, port: int) -> list[str]:
     if not program.is_file():
         missing("nats-server", "make venv")
     text = (FILES / "nats-server.conf").read_text(encoding="utf-8")
-    text = text.replace("/etc/wardlight/pki", str(pki)).replace("/var/lib/wardlight-nats", "data")
+    text = text.replace("/etc/wardlight/pki", str(pki))
+    text = text.replace("/var/lib/wardlight-nats", str(folder))
     text = text.replace("8883", str(port)).replace("4222", "-1")
     text = re.sub(r"host: 0[.0]+", "host: 127.0.0.1", text)
-    text = text.replace('"data"', f'"{folder / "data"}"')
     (folder / "nats-server.conf").write_text(text)
-    # A second gateway, as an operator would add it: the first one's block with its name and shard.
-    permissions = (FILES / "nats-permissions.conf").read_text(encoding="utf-8")
-    first = re.search(
-        r" *\{ user: \"OU=gateway,CN=gateway-1\".*?\n +\} \}\n", permissions, re.DOTALL
-    )
-    assert first
-    place = f".{topics.shard_of(OWN)}.{OWN}", f".{topics.shard_of(FOREIGN)}.{FOREIGN}"
-    second = first[0].replace(*place).replace(OWN, FOREIGN)
-    (folder / "nats-permissions.conf").write_text(permissions.replace(first[0], first[0] + second))
+    (folder / "nats-permissions.conf").write_text(LET_IN.nats_authorization())
     return [str(program), "-c", str(folder / "nats-server.conf")]
 
 
@@ -193,9 +190,15 @@ def test_no_certificate_no_connection(pki: Path, port: int) -> None:
             client.__exit__()
 
 
-def test_example_permissions_are_what_the_product_writes() -> None:
+@pytest.mark.parametrize("name", ["nats-permissions.conf", "mosquitto.acl"])
+def test_example_permissions_are_what_the_product_writes(name: str) -> None:
     """An operator who starts from the example is not surprised when the cloud takes over."""
-    permissions = BrokerPermissions(gateways=[OWN], collectors=["collector-1"], apis=["api-1"])
-    written = permissions.nats_authorization()
-    example = (FILES / "nats-permissions.conf").read_text(encoding="utf-8")
-    assert example[example.index("authorization") :] == written[written.index("authorization") :]
+    defaults = BrokerSettings()
+    permissions = BrokerPermissions(
+        gateways=[OWN], collectors=defaults.collectors, apis=defaults.apis
+    )
+    is_nats = name.startswith("nats")
+    written = permissions.nats_authorization() if is_nats else permissions.mosquitto_acl()
+    example = (FILES / name).read_text(encoding="utf-8")
+    first = "authorization" if is_nats else MOSQUITTO_FIRST_LINE
+    assert example[example.index(first) :] == written[written.index(first) :]

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from wardlight_cloud.cli.access import add_commands as add_access
+from wardlight_cloud.cli.gateways import add_commands as add_gateways
 from wardlight_cloud.cli.processes import add_commands as add_processes
 from wardlight_cloud.cli.quarantine import add_commands as add_quarantine
 from wardlight_cloud.cli.register import add_commands as add_register
@@ -46,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     commands = parser.add_subparsers(required=True)
     add_processes(commands, config)
+    add_gateways(commands, config)
     add_register(commands, config)
+    add_access(commands, config)
     add_quarantine(commands, config)
     return parser

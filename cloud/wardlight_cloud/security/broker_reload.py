@@ -20,13 +20,14 @@ from pathlib import Path
 
 from wardlight_cloud.private_file import write_private
 from wardlight_cloud.security.broker import MOSQUITTO_FIRST_LINE
+from wardlight_shared.errors import WardlightError
 
 _ACL_LINE = re.compile(r"|#.*|user [a-z0-9-]{3,64}|topic (read|write) wl/1/[a-z0-9+/-]+(/#)?")
 _PROGRAMS = {"nats-server", "mosquitto"}
 _CHECK_TIMEOUT_S = 30.0
 
 
-class BrokerReloadError(Exception):
+class BrokerReloadError(WardlightError):
     """The broker was not told to reload, and runs with what it read before; the text says why."""
 
 
