@@ -143,6 +143,9 @@ class DeviceInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     system_id: str | None = None  # EUI-64, 16 hex capitals, no dashes
     pnp_id: str | None = None  # "source:vendor:product:version", hex
     udi: str | None = None
+    continua_version: str | None = None  # of the guidelines it is certified for, "1.5"
+    continua_classes: str | None = None  # certified device classes, "8008, 8007", hex
+    regulated: str | None = None  # "yes", "no", as its certification says
 
 
 class Device(msgspec.Struct, frozen=True):

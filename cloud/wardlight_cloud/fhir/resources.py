@@ -26,6 +26,7 @@ _VERSIONS: Final = (
     ("hardware_revision", "531974", "MDC_ID_PROD_SPEC_HW"),
     ("software_revision", "531975", "MDC_ID_PROD_SPEC_SW"),
     ("firmware_revision", "531976", "MDC_ID_PROD_SPEC_FW"),
+    ("continua_version", "532352", "MDC_REG_CERT_DATA_CONTINUA_VERSION"),
 )
 
 

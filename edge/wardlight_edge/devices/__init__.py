@@ -139,6 +139,7 @@ COMPANIONS: Final[Mapping[str, str]] = {
     "0x2A27": "device_information",
     "0x2A28": "device_information",
     "0x2A29": "device_information",
+    "0x2A2A": "device_information",
     "0x2A50": "device_information",
     "0x2BFF": "device_information",
 }

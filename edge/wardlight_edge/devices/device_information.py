@@ -7,9 +7,10 @@ In      one value of a characteristic of service 0x180A:
         0x2A50 PnP ID, 7 bytes: source u8, vendor, product, version u16
         0x2BFF UDI: flags u8, then as they say label, device identifier, issuer, authority, each
         ended by NUL
+        0x2A2A Regulatory Certification Data List: see _certification.py
 Out     DeviceInfo with the one field set (an empty string sets none); ``merge`` joins several
 Errors  DecodeError: another length, a string over 512 bytes (the longest attribute), a UDI whose
-        strings are not those of its flags
+        strings are not those of its flags, a certification list whose lengths do not fit
 Source  Bluetooth DIS 1.2, 3.1 to 3.10; GSS PnP ID, System ID, UDI for Medical Devices
 Vectors tests/vectors/device_information.toml
 """
@@ -21,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from wardlight_edge.devices import _certification
 from wardlight_edge.devices._gatt import check_at_least, check_length, decode_value
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import DeviceInfo
@@ -60,6 +62,15 @@ def _udi(value: bytes) -> DeviceInfo:
     return DeviceInfo(udi=named.get(_UDI_LABEL) or named.get(_UDI_DEVICE_IDENTIFIER) or None)
 
 
+def _certified(value: bytes) -> DeviceInfo:
+    found = _certification.certification_of(value)
+    return DeviceInfo(
+        continua_version=found.version,
+        continua_classes=found.classes,
+        regulated=found.regulated,
+    )
+
+
 CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], DeviceInfo]]] = {
     "0x2A23": _system_id,
     "0x2A24": partial(_text, "0x2A24", "model"),
@@ -68,6 +79,7 @@ CHARACTERISTICS: Final[Mapping[str, Callable[[bytes], DeviceInfo]]] = {
     "0x2A27": partial(_text, "0x2A27", "hardware_revision"),
     "0x2A28": partial(_text, "0x2A28", "software_revision"),
     "0x2A29": partial(_text, "0x2A29", "manufacturer"),
+    _certification.NAME: _certified,
     "0x2A50": _pnp_id,
     "0x2BFF": _udi,
 }
