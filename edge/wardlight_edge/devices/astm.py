@@ -14,8 +14,9 @@ Vectors tests/vectors/astm.toml
 from typing import Final
 
 from wardlight_edge.devices._astm.conversation import AstmConversation
+from wardlight_edge.devices._astm.delimiters import Delimiters
 from wardlight_edge.devices._astm.frames import STX, decode_frame
-from wardlight_edge.devices._astm.records import AstmRecords, Delimiters
+from wardlight_edge.devices._astm.records import AstmRecords
 from wardlight_edge.devices._base import Options
 from wardlight_shared.codes import METRICS
 from wardlight_shared.errors import ConfigError, DecodeError

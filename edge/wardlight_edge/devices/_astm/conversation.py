@@ -1,7 +1,8 @@
 """One ASTM link: every result is accepted before the frame that brought it is acknowledged.
 
 A record that cannot be read is quarantined and its frame acknowledged all the same: sent again, it
-would be no better, and the results behind it must come. A query is answered "no information".
+would be no better, and the results behind it must come. Of such records only results are kept: they
+name no patient. A query is answered "no information".
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,12 @@ from wardlight_edge.devices._astm.link import (
     Octets,
     Outcome,
 )
-from wardlight_edge.devices._astm.records import MAX_RECORD, AstmRecords, Result
+from wardlight_edge.devices._astm.records import (
+    MAX_RECORD,
+    AstmRecords,
+    Result,
+    without_identifiers,
+)
 from wardlight_edge.devices._base import FramerCounts
 from wardlight_edge.devices._conversation import Action, Event, Now, Reject, Say, Take, Tell
 from wardlight_shared.errors import DecodeError
@@ -94,7 +100,7 @@ class AstmConversation:
             try:
                 result = self._records.take(line) if line.strip() else None
             except DecodeError as error:
-                actions.append(Reject(b"", str(error)))
+                actions.append(Reject(without_identifiers(line), str(error)))
             else:
                 events += [] if result is None else [_event(result)]
         if self._records.info != self._info:

@@ -8,7 +8,8 @@
                           | 15 s without an answer: EOT
 
 The ACK of a frame is not sent by the link: it comes as FrameText and is answered by its taker. A
-frame that came before is acknowledged again and not given out twice.
+frame that came before is acknowledged again and not given out twice; the first of a transmission
+has number 1, whatever came in the one before.
 
 Source  ASTM E1381-02 (CLSI LIS01-A2): 6.2 establishment, 6.2.7 contention, 6.3 transfer, 6.4
         termination, 6.5 error recovery (times and retries)
@@ -101,7 +102,7 @@ class AstmLink:
     def __init__(self) -> None:
         self.phase = Phase.NEUTRAL
         self._kept = bytearray()
-        self._expected = 1
+        self._taken: int | None = None  # number of the newest frame of this transmission
         self._due_ms: int | None = None
         self._outgoing: tuple[Frame, ...] = ()
         self._at = 0
@@ -176,7 +177,7 @@ class AstmLink:
     def _begin(self, now_ms: int) -> list[Outcome]:
         """ENQ; in the middle of a transmission it begins a new one, the old is cut off."""
         cut = [Ended(is_whole=False)] if self.phase is Phase.RECEIVING else []
-        self.phase, self._expected = Phase.RECEIVING, 1
+        self.phase, self._taken = Phase.RECEIVING, None
         self._due_ms = now_ms + RECEIVE_MS
         return [*cut, Begun(), Octets(ACK_OCTET)]
 
@@ -205,11 +206,11 @@ class AstmLink:
             frame = decode_frame(octets)
         except DecodeError as error:
             return self._bad(len(octets), str(error))
-        if frame.number == self._expected:
+        if frame.number == ((self._taken or 0) + 1) % 8:
             self._frames += 1
-            self._expected = (self._expected + 1) % 8
+            self._taken = frame.number
             return [FrameText(frame.text, frame.is_last)]
-        if frame.number == (self._expected - 1) % 8:
+        if frame.number == self._taken:
             return [Octets(ACK_OCTET)]  # its ACK was lost; it was taken already
         return self._bad(len(octets), "ASTM frame: a number out of order")
 

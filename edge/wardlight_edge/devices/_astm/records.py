@@ -2,13 +2,14 @@ r"""ASTM E1394 records: H declares delimiters, P names a patient, O an order, R 
 
 In      one record a line: ``R|1|^^^Glucose|8.6|mmol/L^P||A||201608242306``
 Out     Result: a Reading and whose it is, for an R whose test is known; DeviceInfo of H-5
-        Value ``<20`` and flag ``<`` are UNDER_RANGE, ``>`` OVER_RANGE, empty NOT_MEASURED. Control
-        material (flag C, H-12 and O-12 Q) and training (H-12 T, D) are flagged TEST. R-9 P is
-        EARLY, C a correction, X not measured, I says nothing yet
+        Value ``<20``, LO and flag ``<`` are UNDER_RANGE, ``>``, HI OVER_RANGE, empty NOT_MEASURED.
+        Control material (flag C, H-12 and O-12 Q) and training (H-12 T, D) are flagged TEST. R-9 P
+        is EARLY, C a correction, X not measured, I says nothing yet
         Units: R-5, else ``U=`` of the header (Contour: 0 mg/dL, 1 mmol/L)
         Time: R-13, R-12, or R-9 where a meter puts it there
-Errors  DecodeError: a result before its header, text for a number, a unit that is missing, unknown
-        or does not fit, a time that is none
+Errors  DecodeError: a result before its header, or after a P that cannot be read (nobody knows
+        whose it is), text for a number, a unit that is missing, unknown or does not fit, a time
+        that is none
 Source  ASTM E1394-97 (CLSI LIS02-A2) 6 to 14; Contour records as in glucometerutils
         (tests/test_contour_driver.py) and Tidepool's driver
 """
@@ -16,21 +17,21 @@ Source  ASTM E1394-97 (CLSI LIS02-A2) 6 to 14; Contour records as in glucometeru
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Final
 
 import msgspec
 
+from wardlight_edge.devices._astm.delimiters import Delimiters
 from wardlight_edge.devices._conversation import Subject
 from wardlight_edge.devices._gatt import CLOCK_UNSET
 from wardlight_edge.devices._mdc import BY_LOINC, measured
+from wardlight_edge.devices._number_text import absent_of, decimal_of
 from wardlight_edge.devices._units import ConversionError, is_permitted
 from wardlight_shared.codes import METRICS
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import Absent, DeviceInfo, DeviceTime, Flag, Reading
 
 MAX_RECORD: Final = 64_000
-_NUMBER: Final = re.compile(r"([<>]?)\s*([+-]?\d{1,10}(?:\.\d{0,8})?)\Z")
 _TIME: Final = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?\Z")
 _NOT_CODE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _CONTOUR_UNIT: Final = {"0": "mg/dL", "1": "mmol/L"}
@@ -40,19 +41,6 @@ _ALARM: Final = frozenset({"LL", "HH", "AA"})
 _NOT_A_PATIENT: Final = frozenset({"T", "D", "Q"})
 _STATUS: Final = frozenset({"", "F", "P", "C", "X", "I", "R", "S", "M"})
 _MAX_ID: Final = 200
-
-
-class Delimiters(msgspec.Struct, frozen=True):
-    """What H declares."""
-
-    field: str = "|"
-    repeat: str = "\\"
-    component: str = "^"
-    escape: str = "&"
-
-    def components(self, field: str) -> list[str]:
-        """Components of a field's first repetition."""
-        return [part.strip() for part in field.split(self.repeat)[0].split(self.component)]
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -74,6 +62,7 @@ class AstmRecords:
         self._tests = tests
         self._delimiters = delimiters
         self._subject: Subject | None = None
+        self._is_anybodys = False
         self._is_test = False
         self._is_control = False
         self._unit: str | None = None
@@ -89,6 +78,7 @@ class AstmRecords:
     def take(self, line: bytes) -> Result | None:
         """Take one record; a result when it holds one that is known here."""
         if len(line) > MAX_RECORD:
+            self._is_anybodys = True  # it may have been a P
             raise DecodeError(f"ASTM record: {len(line)} bytes, at most {MAX_RECORD}")
         text = line.decode("latin-1").strip("\r\n")
         if text[:1] == "H":
@@ -99,7 +89,9 @@ class AstmRecords:
         fields = text.split(self._delimiters.field)
         match fields[0]:
             case "P":
-                self._subject, self._is_control = self._patient(fields), False
+                self._is_anybodys, self._is_control = True, False
+                self._subject = _patient(fields, self._delimiters)
+                self._is_anybodys = False
             case "O":
                 self._is_control = _field(fields, 12) == "Q"
             case "Q":
@@ -109,28 +101,18 @@ class AstmRecords:
         return None
 
     def _header(self, text: str) -> None:
-        declared = text[1:5]
+        declared, self._delimiters = text[1:5], None
         if len(declared) < 4 or len(set(declared)) < 4 or any(e.isalnum() for e in declared):
             raise DecodeError("ASTM header: delimiters that are none, or two the same")
-        field, component = declared[0], declared[2]
-        self._delimiters = Delimiters(field, declared[1], component, declared[3])
-        self._subject, self._is_control, self.has_query = None, False, False
-        fields = text.split(field)
+        self._delimiters = delimiters = Delimiters(*declared)
+        self._subject, self._is_anybodys = None, False
+        self._is_control, self.has_query = False, False
+        fields = text.split(delimiters.field)
         self._is_test = _field(fields, 12) in _NOT_A_PATIENT
-        self.info = _sender(_field(fields, 5).split(component))
-        settings = _field(fields, 6).split(component)
+        self.info = _sender(_field(fields, 5), delimiters)
+        settings = _field(fields, 6).split(delimiters.component)
         said = next((each[2:] for each in settings if each.startswith("U=")), None)
         self._unit = None if said is None else _CONTOUR_UNIT.get(said)
-
-    def _patient(self, fields: list[str]) -> Subject | None:
-        """P-3 is the practice's identifier, P-4 the laboratory's, P-5 another."""
-        for number in (3, 4, 5):
-            found = _field(fields, number)
-            if len(found) > _MAX_ID:
-                raise DecodeError(f"ASTM P-{number}: an identifier of over {_MAX_ID} characters")
-            if found:
-                return Subject("patient", "", found)
-        return None
 
     def _result(self, fields: list[str]) -> Result | None:
         delimiters = self._delimiters or Delimiters()
@@ -145,6 +127,8 @@ class AstmRecords:
             return None
         if status == "I":
             return None
+        if self._is_anybodys:
+            raise DecodeError("ASTM: a result after a patient record that cannot be read")
         if status not in _STATUS:
             raise DecodeError("ASTM R-9: a result status that is none")
         marks = re.split(r"[/\\~^]", _field(fields, 7))
@@ -154,7 +138,7 @@ class AstmRecords:
         flags |= int(Flag.DEVICE_ALARM) * (not _ALARM.isdisjoint(marks))
         withheld = next((_RANGE[mark] for mark in marks if mark in _RANGE), None)
         withheld = Absent.NOT_MEASURED if status == "X" else withheld
-        reading = self._reading(metric, _field(fields, 4), units[0], withheld)
+        reading = self._reading(metric, delimiters.text(_field(fields, 4)), units[0], withheld)
         context = (("status", "corrected"),) if status == "C" else ()
         reading = msgspec.structs.replace(reading, time=time, flags=flags, context=context)
         raw = delimiters.field.join(("R", "", *fields[2:]))
@@ -169,16 +153,17 @@ class AstmRecords:
         return self._tests.get(suffixed) or self._tests.get(name)
 
     def _reading(self, metric: str, text: str, unit: str, withheld: Absent | None) -> Reading:
-        if not text.strip("-*?. "):
-            return Reading(metric, withheld or Absent.NOT_MEASURED, METRICS[metric].unit)
-        found = _NUMBER.match(text.strip())
-        if found is None:
+        shown = absent_of(text)
+        if shown is not None:
+            return Reading(metric, withheld or shown, METRICS[metric].unit)
+        beyond = _RANGE.get(text[0])
+        value = decimal_of(text if beyond is None else text[1:].strip())
+        if value is None:
             raise DecodeError("ASTM R-4: not a number")
-        absent = withheld or _RANGE.get(found[1])
+        absent = withheld or beyond
         sent = _UNIT.get(unit, unit) or self._unit
         if not sent:
             raise DecodeError("ASTM R-5: a number without a unit")
-        value = Decimal(found[2])
         try:
             number, kept = measured(metric, value, sent)
         except ConversionError as error:
@@ -189,12 +174,30 @@ class AstmRecords:
         return Reading(metric, number[0], kept, number[1], number[2])
 
 
+def without_identifiers(line: bytes) -> bytes:
+    """What may be kept of a record that cannot be read: a result, no patient and no order."""
+    record = line.strip(b"\r\n")
+    return record if record[:1] == b"R" and not record[1:2].isalnum() else b""
+
+
 def _field(fields: list[str], number: int) -> str:
     """Field ``number``, counted from 1 as the standard does."""
     return fields[number - 1].strip() if number <= len(fields) else ""
 
 
-def _sender(parts: list[str]) -> DeviceInfo:
+def _patient(fields: list[str], delimiters: Delimiters) -> Subject | None:
+    """P-3 is the practice's identifier, P-4 the laboratory's, P-5 another."""
+    for number in (3, 4, 5):
+        found = delimiters.text(_field(fields, number))
+        if len(found) > _MAX_ID:
+            raise DecodeError(f"ASTM P-{number}: an identifier of over {_MAX_ID} characters")
+        if found:
+            return Subject("patient", "", found)
+    return None
+
+
+def _sender(field: str, delimiters: Delimiters) -> DeviceInfo:
+    parts = [delimiters.text(part) for part in field.split(delimiters.component)]
     model, version, serial = (*parts, "", "", "")[:3]
     return DeviceInfo(
         model=model[:80] or None,

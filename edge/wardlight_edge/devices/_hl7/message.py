@@ -2,6 +2,7 @@ r"""HL7 v2 in ER7 encoding: a message into segments, fields, repetitions, compon
 
 In      segments ended by CR (CR LF and LF are taken too); MSH-1 and MSH-2 declare the delimiters
 Out     texts as sent; ``Delimiters.text`` turns escapes (\F\ \S\ \T\ \R\ \E\ \Xhh\ \.br\) into text
+        and leaves as sent what it does not know
 Bounds  MAX_SEGMENTS; a message is bounded by its frame
 Errors  Hl7Error
 Source  HL7 v2.6, 2.5 to 2.8 (encoding rules, escape sequences), 2.14.9 MSH
@@ -13,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from wardlight_edge.devices._escapes import resolved
 from wardlight_edge.devices._hl7.errors import Hl7Error
 
 MAX_SEGMENTS: Final = 4096
@@ -46,17 +48,13 @@ class Delimiters(msgspec.Struct, frozen=True):
         return field.split(self.component)
 
     def text(self, part: str) -> str:
-        """A component as text, escapes resolved; an escape that says nothing here is left out."""
-        if not self.escape or self.escape not in part:
-            return part.strip()
-        pieces = part.split(self.escape)
-        resolved = [
-            piece if place % 2 == 0 else self._escaped(piece) for place, piece in enumerate(pieces)
-        ]
-        return "".join(resolved).strip()
+        """A component as text, escapes resolved."""
+        if self.escape and self.escape in part:
+            part = resolved(part, self.escape, self._meanings(), "utf-8")
+        return part.strip()
 
-    def _escaped(self, code: str) -> str:
-        simple = {
+    def _meanings(self) -> dict[str, str]:
+        return {
             "F": self.field,
             "S": self.component,
             "T": self.subcomponent,
@@ -64,16 +62,6 @@ class Delimiters(msgspec.Struct, frozen=True):
             "E": self.escape,
             ".br": "\n",
         }
-        if code[:1] == "X":
-            return _hex_text(code[1:])
-        return simple.get(code, "")
-
-
-def _hex_text(digits: str) -> str:
-    try:
-        return bytes.fromhex(digits).decode("utf-8", "replace")
-    except ValueError:
-        return ""
 
 
 class Segment(msgspec.Struct, frozen=True):

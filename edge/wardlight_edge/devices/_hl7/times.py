@@ -18,7 +18,8 @@ from wardlight_shared.model import DeviceTime
 
 _DTM: Final = re.compile(
     r"(?P<year>\d{4})(?:(?P<month>\d\d)(?:(?P<day>\d\d)(?:(?P<hour>\d\d)(?:(?P<minute>\d\d)"
-    r"(?:(?P<second>\d\d)(?:\.\d{1,6})?)?)?)?)?)?(?P<zone>[+-]\d{4})?\Z"
+    r"(?:(?P<second>\d\d)(?:\.\d{1,6})?)?)?)?)?)?(?P<zone>[+-]\d{4})?\Z",
+    re.ASCII,
 )
 _LONGEST: Final = 32
 

@@ -8,16 +8,15 @@ Source  HL7 v2.6, 2.A.47 NM, 2.A.70 SN; messages of Northern (-100), Creative (-
         Mindray monitors (8388607, 32767) in public repositories
 """
 
-import re
 from decimal import Decimal
 from typing import Final
 
 from wardlight_edge.devices._hl7.errors import Hl7Error
+from wardlight_edge.devices._number_text import absent_of, decimal_of, is_blank
 from wardlight_shared.model import Absent
 
 Value = tuple[Decimal | None, Absent | None]
 
-_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,10}(?:\.\d{0,8})?|\.\d{1,8})\Z")
 _NONE_BY_NUMBER: Final = frozenset(
     {
         Decimal("-99.9"),
@@ -26,13 +25,6 @@ _NONE_BY_NUMBER: Final = frozenset(
         *map(Decimal, (32767, 65535, 8388607, 8388608, 2147483647)),
     }
 )
-_WORDS: Final = {
-    "HI": Absent.OVER_RANGE,
-    "HIGH": Absent.OVER_RANGE,
-    "LO": Absent.UNDER_RANGE,
-    "LOW": Absent.UNDER_RANGE,
-    "NAN": Absent.NAN,
-}
 _COMPARATORS: Final = {
     "": None,
     "=": None,
@@ -54,10 +46,9 @@ def value_of(kind: str, parts: list[str], where: str) -> Value:
     text = parts[0] if parts else ""
     if any(parts[1:]):
         raise Hl7Error(102, where, "components where one number must be")
-    if not text.strip("-*?. "):
-        return None, Absent.NOT_MEASURED
-    if kind != "NM" and text.upper() in _WORDS:
-        return None, _WORDS[text.upper()]
+    absent = absent_of(text)
+    if absent is not None and (kind != "NM" or is_blank(text)):
+        return None, absent
     return _sentinel(_number(text, where))
 
 
@@ -74,9 +65,10 @@ def _structured(parts: list[str], where: str) -> Value:
 
 
 def _number(text: str, where: str) -> Decimal:
-    if not _NUMBER.match(text):
+    value = decimal_of(text)
+    if value is None:
         raise Hl7Error(102, where, "not a number")
-    return Decimal(text)
+    return value
 
 
 def _sentinel(value: Decimal) -> Value:

@@ -22,6 +22,7 @@ from wardlight_edge.devices._astm.link import (
     Phase,
     Sent,
 )
+from wardlight_edge.devices._astm.records import MAX_RECORD
 from wardlight_shared.errors import ConfigError, DecodeError
 
 ENQ, ACK, NAK, EOT = b"\x05", b"\x06", b"\x15", b"\x04"
@@ -103,6 +104,27 @@ def test_a_frame_out_of_order_is_refused() -> None:
     link = AstmLink()
     link.received(ENQ, 0)
     assert link.received(_frame(3, b"C|1"), 0)[1] == Octets(NAK)
+
+
+def test_the_first_frame_is_number_1() -> None:
+    """E1381-02, 6.3.2: numbering begins at 1 with each transmission; 0 repeats no frame of it."""
+    link = AstmLink()
+    for _ in range(2):
+        link.received(ENQ, 0)
+        bad, answer = link.received(_frame(0, b"C|1"), 0)
+        assert isinstance(bad, BadFrame)
+        assert answer == Octets(NAK)
+        assert link.received(_frame(1, b"C|1"), 0) == [FrameText(b"C|1", is_last=True)]
+        link.received(EOT, 0)
+
+
+def test_number_0_after_7_is_taken_and_acknowledged_again() -> None:
+    link = AstmLink()
+    link.received(ENQ, 0)
+    for number in range(1, 8):
+        link.received(_frame(number, b"C|1"), 0)
+    assert link.received(_frame(0, b"C|2"), 0) == [FrameText(b"C|2", is_last=True)]
+    assert link.received(_frame(0, b"C|2"), 0) == [Octets(ACK)]
 
 
 def test_silence_of_30_seconds_ends_the_transmission() -> None:
@@ -231,6 +253,55 @@ def test_a_record_that_cannot_be_read_holds_up_nothing() -> None:
     assert said == Say(ACK)
     (take,) = talk.received(_frame(3, RESULT), NOW)
     assert isinstance(take, Take)
+
+
+def test_a_result_that_cannot_be_read_is_kept_a_patient_is_not() -> None:
+    talk = astm.conversation({})
+    talk.received(ENQ + _frame(1, HEADER), NOW)
+    result = RESULT.replace(b"93", b"many")
+    for number, record, kept in ((2, result, result), (3, b"P|1|" + b"7" * 300, b"")):
+        rejected, _ = talk.received(_frame(number, record), NOW)
+        assert isinstance(rejected, Reject)
+        assert rejected.octets == kept
+
+
+@pytest.mark.parametrize(
+    ("header", "field", "identifier"),
+    [
+        (HEADER, b"A&F&B", "A|B"),
+        (HEADER, b"Parker &E& Sons", "Parker & Sons"),
+        (HEADER, b"A&S&B&R&C&X44&", "A^B\\CD"),
+        (HEADER, b"A&Z1&B", "A&Z1&B"),  # what only the maker knows stays: A&Z2&B is another
+        (HEADER, b"A&B", "A&B"),  # one that ends nowhere
+        (b"H|\\^%", b"A%F%B&F&", "A|B&F&"),
+    ],
+)
+def test_a_patient_is_known_by_the_text_that_was_meant(
+    header: bytes, field: bytes, identifier: str
+) -> None:
+    """E1394-97, 6.6: escapes by the delimiters of H; "Parker &E& Sons" is IRIS for Health's."""
+    talk = astm.conversation({})
+    talk.received(ENQ + _frame(1, header) + _frame(2, b"P|1||" + field), NOW)
+    (take,) = talk.received(_frame(3, RESULT), NOW)
+    assert isinstance(take, Take)
+    assert take.events[0].subject == Subject("patient", "", identifier)
+
+
+@pytest.mark.parametrize("unreadable", [b"P|2|" + b"7" * 300, b"P|2||" + b"x" * MAX_RECORD])
+def test_a_result_after_a_patient_who_cannot_be_read_is_nobodys(unreadable: bytes) -> None:
+    """Not the patient's before, nor the device's own; the next patient's are taken again."""
+    talk = astm.conversation({})
+    talk.received(ENQ + _frame(1, HEADER) + _frame(2, b"P|1||ONE"), NOW)
+    talk.received(_frame(3, unreadable[:40_000], is_last=False), NOW)
+    talk.received(_frame(4, unreadable[40_000:]), NOW)
+    rejected, said = talk.received(_frame(5, RESULT), NOW)
+    assert isinstance(rejected, Reject)
+    assert rejected.octets == RESULT
+    assert said == Say(ACK)
+    talk.received(_frame(6, b"P|3||THREE"), NOW)
+    (take,) = talk.received(_frame(7, RESULT), NOW)
+    assert isinstance(take, Take)
+    assert take.events[0].subject == Subject("patient", "", "THREE")
 
 
 def test_the_same_result_makes_the_same_event_and_the_patient_is_its_subject() -> None:

@@ -153,6 +153,10 @@ def _with_pid(field: str) -> bytes:
         ("", Subject("monitor", "", "ICU^2^7")),
         ("^^^CLINIC^MR", Subject("monitor", "", "ICU^2^7")),
         ('""', Subject("monitor", "", "ICU^2^7")),
+        ("A\\F\\B\\X43\\", Subject("patient", "", "A|BC")),
+        ("A\\Zx\\B", Subject("patient", "", "A\\Zx\\B")),  # unknown here: A\Zy\B is another
+        ("A\\B", Subject("patient", "", "A\\B")),  # one that ends nowhere
+        ("A\\H\\B\\N\\", Subject("patient", "", "AB")),  # highlighted
     ],
 )
 def test_whose_it_is(field: str, subject: Subject) -> None:
@@ -243,6 +247,14 @@ def test_a_message_cut_off_by_the_next_is_lost_alone() -> None:
     actions = conversation.received(b"\x0b" + whole[:40] + _framed(whole), NOW)
     assert sum(isinstance(each, Take) for each in actions) == 1
     assert (conversation.counts.frames, conversation.counts.damaged) == (1, 1)
+
+
+@pytest.mark.parametrize("written", [b"|72|", b"|20260105120000|"])
+def test_digits_are_those_of_ascii(written: bytes) -> None:
+    """NM and DTM hold digits 0 to 9 (HL7 v2.6, 2.A.47, 2.A.22), not those of every script."""
+    other = written.decode().translate({ord("0") + n: 0x0660 + n for n in range(10)})
+    with pytest.raises(Hl7Error):
+        hl7.decode_bytes(_with_pid("1").replace(written, other.encode()), {})
 
 
 def test_a_second_without_a_calendar_is_kept_without_time() -> None:
