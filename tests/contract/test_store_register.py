@@ -98,6 +98,9 @@ async def test_clients_are_known_by_the_hash_of_their_token(store: PostgresStore
     await store.put_client("ehr", b"b" * 32, [])
     assert await store.client_of_token(b"a" * 32) is None
     assert await store.client_of_token(b"b" * 32) == ("ehr", ())
+    assert await store.remove_client("ehr")
+    assert not await store.remove_client("ehr")
+    assert await store.client_of_token(b"b" * 32) is None
 
 
 async def test_an_unknown_letter_cannot_be_released(store: PostgresStore) -> None:

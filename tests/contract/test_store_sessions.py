@@ -34,6 +34,20 @@ async def test_a_new_password_ends_all_sessions_of_this_user_only(store: Postgre
     assert await store.session_login(THREE) == "doctor"
 
 
+async def test_a_user_who_is_removed_takes_sessions_and_password_along(
+    store: PostgresStore,
+) -> None:
+    for login, token in (("nurse", ONE), ("doctor", TWO)):
+        await store.put_user(login, "hash-1")
+        await _start(store, token, login, "hash-1")
+    assert await store.remove_user("nurse")
+    assert not await store.remove_user("nurse")
+    assert await store.session_login(ONE) is None
+    assert await store.password_hash("nurse") is None
+    assert not await _start(store, THREE, "nurse", "hash-1")
+    assert await store.session_login(TWO) == "doctor"
+
+
 async def test_a_sign_in_that_was_checked_before_the_change_starts_nothing(
     store: PostgresStore,
 ) -> None:

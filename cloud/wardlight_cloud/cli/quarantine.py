@@ -5,7 +5,7 @@ import os
 import pwd
 from typing import Any
 
-from wardlight_cloud.cli.on_store import command, moment
+from wardlight_cloud.cli.on_store import command, moment, row_id
 from wardlight_cloud.cli.tables import show
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.quarantine import QuarantineDecision, QuarantinedReading
@@ -28,7 +28,7 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
     waiting.add_argument("--all", action="store_true", help="those that were decided on, too")
     waiting.set_defaults(action=_list)
     one = command(steps, config, "show", "what was decided on a reading, by whom and why")
-    one.add_argument("number", type=int, help="as `quarantine list` shows it")
+    one.add_argument("number", type=row_id, help="as `quarantine list` shows it")
     one.set_defaults(action=_show)
     release = _decision(
         steps, config, "release", "store the record of this reading as an ordinary one, marked so"
@@ -48,7 +48,7 @@ def _decision(
     steps: Any, config: argparse.ArgumentParser, name: str, text: str
 ) -> argparse.ArgumentParser:
     parser = command(steps, config, name, text)
-    parser.add_argument("number", type=int, help="as `quarantine list` shows it")
+    parser.add_argument("number", type=row_id, help="as `quarantine list` shows it")
     parser.add_argument(
         "--reason", required=True, metavar="TEXT", help="why; kept for ever, so no patient's name"
     )

@@ -14,6 +14,9 @@ from starlette.requests import HTTPConnection
 
 from wardlight_cloud.store.base import RegisterStore
 
+READ_ALL: Final = "system/*.rs"
+"""The only scope that this version can keep a client to (SMART App Launch 2.0, system scopes)."""
+
 _CACHE_S: Final = 5.0  # a revoked token works this much longer at most
 _CACHE_MAX: Final = 1024
 _PREFIX: Final = "wl_"
@@ -55,6 +58,11 @@ class TokenAuthenticator:
         client = await self._lookup(token_hash(token.strip()))
         if client is None:
             raise PermissionError("The bearer token is not valid (any more).")
+        if READ_ALL not in client.scopes:
+            raise PermissionError(
+                f"The token is for other scopes than {READ_ALL}, the only one that this server "
+                "knows; ask its operator for a new one."
+            )
         return client
 
     async def _lookup(self, digest: bytes) -> Client | None:

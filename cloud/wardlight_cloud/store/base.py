@@ -336,6 +336,9 @@ class RegisterStore(Protocol):
     async def put_client(self, name: str, token_sha256: bytes, scopes: Sequence[str]) -> None:
         """Create or replace an API client with a bearer token (only its hash is stored)."""
 
+    async def remove_client(self, name: str) -> bool:
+        """End a client and its token; False when there is none of this name."""
+
     async def client_of_token(self, token_sha256: bytes) -> tuple[str, tuple[str, ...]] | None:
         """(name, scopes) of a valid token."""
 

@@ -12,6 +12,9 @@ class LoginStore(Protocol):
     async def put_user(self, login: str, password_hash: str) -> None:
         """Create a dashboard user, or give one a new password: its sessions end."""
 
+    async def remove_user(self, login: str) -> bool:
+        """End a dashboard user and its sessions; False when there is none of this login."""
+
     async def password_hash(self, login: str) -> str | None:
         """Stored hash, None = no such user."""
 

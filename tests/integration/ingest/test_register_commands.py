@@ -14,6 +14,7 @@ from support.collector_world import SCHEMA
 from support.postgres import FreshDatabase
 from support.readings import DEVICE, GATEWAY, BatchMaker, Rec, cuff
 from wardlight_cloud.cli import main
+from wardlight_cloud.security.tokens import token_hash
 from wardlight_cloud.store.postgres import open_postgres
 from wardlight_shared.model import Flag
 
@@ -146,6 +147,68 @@ def test_users_and_clients_get_fresh_secrets(operator: Operator) -> None:
     assert first != second
     assert first.startswith("password of nurse: ")
     assert operator.says("client", "ehr").startswith("bearer token of ehr (shown once): wl_")
+
+
+def test_a_client_is_revoked_and_a_user_disabled(operator: Operator, dsn: str) -> None:
+    """And come back with new secrets; whom nobody knows cannot be sent away."""
+    token = operator.says("client", "ehr").split()[-1]
+    operator.says("user", "nurse")
+    assert asyncio.run(_who_reads(dsn, token)) == ("ehr", True)
+    operator.says("client", "ehr", "--revoke")
+    operator.says("user", "nurse", "--disable")
+    assert asyncio.run(_who_reads(dsn, token)) == (None, False)
+    for command in (("client", "ehr", "--revoke"), ("user", "nurse", "--disable")):
+        assert operator.types(*command)[0] == 2
+        assert f"there is no {command[0]} '{command[1]}'" in operator.complaint
+    operator.says("user", "nurse")
+    token = operator.says("client", "ehr", "--scope", "system/*.rs").split()[-1]
+    assert asyncio.run(_who_reads(dsn, token)) == ("ehr", True)
+
+
+async def _who_reads(dsn: str, token: str) -> tuple[str | None, bool]:
+    """The client of a token, and whether nurse has a password."""
+    store = await open_postgres(dsn)
+    try:
+        client = await store.client_of_token(token_hash(token))
+        is_user = await store.password_hash("nurse") is not None
+        return None if client is None else client[0], is_user
+    finally:
+        await store.close()
+
+
+@pytest.mark.parametrize("scope", ["patient/Nothing.r", "system/Observation.rs", "", "*"])
+def test_a_scope_that_nobody_would_keep_is_refused(operator: Operator, scope: str) -> None:
+    code, said = operator.types("client", "ehr", "--scope", "system/*.rs", "--scope", scope)
+    assert (code, said) == (2, "")
+    assert "reads all patients" in operator.complaint
+
+
+@pytest.mark.parametrize("number", ["9" * 21, "-1", "x", "\u0661"])
+def test_a_number_that_no_row_has(operator: Operator, number: str) -> None:
+    for command in (
+        ("quarantine", "release", "--reason=x", "--", number),
+        ("quarantine", "discard", "--reason=x", "--", number),
+        ("quarantine", "show", "--", number),
+        ("ledger", f"--release={number}"),
+    ):
+        with pytest.raises(SystemExit) as caught:
+            operator.types(*command)
+        assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["mysql://root:hush@db/x", "hush", "postgresql://root:hush@db:abc/x", "db.example:5432/x"],
+)
+def test_an_address_of_another_server(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """It may hold a password, so nothing of it is said."""
+    monkeypatch.setenv("WARDLIGHT_DATABASE__DSN", address)
+    code, _ = operator.types("gateway", "list")
+    assert code == 2
+    assert "write it as postgresql://user:password@host:5432/database" in operator.complaint
+    assert "hush" not in operator.complaint
 
 
 def test_an_empty_ledger_and_a_current_schema(operator: Operator) -> None:

@@ -17,6 +17,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from wardlight_cloud.store.postgres.idle import Borrowed, IdleConnections
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_shared.errors import ConfigError
 
 # The driver's types take their parameter in stubs only, hence the quotes.
 Own: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -83,15 +84,23 @@ async def prepare(connection: Connection, *, readers: int) -> None:
 
 
 async def connect(dsn: str, *, command_timeout_s: float) -> Own:
-    """One connection outside any pool."""
-    return await asyncpg.connect(
-        dsn,
-        timeout=_CONNECT_TIMEOUT_S,
-        command_timeout=command_timeout_s,
-        statement_cache_size=_STATEMENTS,
-        max_cached_statement_lifetime=0,
-        server_settings=server_settings("wardlight"),
-    )
+    """One connection outside any pool; ConfigError for an address that the driver cannot read."""
+    try:
+        return await asyncpg.connect(
+            dsn,
+            timeout=_CONNECT_TIMEOUT_S,
+            command_timeout=command_timeout_s,
+            statement_cache_size=_STATEMENTS,
+            max_cached_statement_lifetime=0,
+            server_settings=server_settings("wardlight"),
+        )
+    except OSError:  # a certificate that does not fit is a ValueError, too
+        raise
+    except ValueError:  # its text may hold the password
+        raise ConfigError(
+            "database.dsn: not an address of a PostgreSQL server; write it as "
+            "postgresql://user:password@host:5432/database"
+        ) from None
 
 
 async def say_goodbye(connection: Own) -> None:

@@ -21,6 +21,12 @@ class LoginsPart(Part):
             await connection.execute(_SQL["end_sessions_of"], login)
 
     @storage_call
+    async def remove_user(self, login: str) -> bool:
+        """See LoginStore."""
+        async with self._connections.acquire() as connection:
+            return await connection.fetchval(_SQL["remove_user"], login) is not None
+
+    @storage_call
     async def password_hash(self, login: str) -> str | None:
         """See LoginStore."""
         async with self._connections.acquire() as connection:

@@ -135,6 +135,12 @@ class RegisterPart(Part):
             await connection.execute(_SQL["put_client"], name, token_sha256, list(scopes))
 
     @storage_call
+    async def remove_client(self, name: str) -> bool:
+        """See RegisterStore."""
+        async with self._connections.acquire() as connection:
+            return await connection.fetchval(_SQL["remove_client"], name) is not None
+
+    @storage_call
     async def client_of_token(self, token_sha256: bytes) -> tuple[str, tuple[str, ...]] | None:
         """See RegisterStore."""
         async with self._connections.acquire() as connection:

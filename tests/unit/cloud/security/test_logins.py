@@ -104,6 +104,16 @@ async def test_many_tries_at_once_are_many_tries() -> None:
     assert register.asked == 5
 
 
+@pytest.mark.parametrize("scopes", [(), ("patient/Nothing.r",), ("system/Observation.rs",)])
+async def test_a_token_for_less_than_everything_opens_nothing(scopes: tuple[str, ...]) -> None:
+    """No scope is kept to but the one for all; such a token must not read more than it is for."""
+    register, token = Register(), tokens.new_token()
+    register.clients[tokens.token_hash(token)] = ("ehr", scopes)
+    authenticate = tokens.TokenAuthenticator(cast(RegisterStore, register)).client
+    with pytest.raises(PermissionError, match="ask its operator"):
+        await authenticate(bearing(f"Bearer {token}"))
+
+
 async def test_a_token_opens_for_its_client_only() -> None:
     register, token = Register(), tokens.new_token()
     register.clients[tokens.token_hash(token)] = ("ehr", ("system/*.rs",))
@@ -120,7 +130,7 @@ async def test_a_token_opens_for_its_client_only() -> None:
 async def test_a_revoked_token_ends_within_five_seconds() -> None:
     clock, register, token = Clock(), Register(), tokens.new_token()
     digest = tokens.token_hash(token)
-    register.clients[digest] = ("ehr", ())
+    register.clients[digest] = ("ehr", ("system/*.rs",))
     authenticate = tokens.TokenAuthenticator(cast(RegisterStore, register), clock=clock).client
     await authenticate(bearing(f"Bearer {token}"))
     await authenticate(bearing(f"Bearer {token}"))

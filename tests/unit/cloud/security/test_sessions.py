@@ -32,6 +32,9 @@ class MemorySessions:
     async def put_user(self, login: str, password_hash: str) -> None:
         raise AssertionError
 
+    async def remove_user(self, login: str) -> bool:
+        raise AssertionError
+
     async def password_hash(self, login: str) -> str | None:
         raise AssertionError
 

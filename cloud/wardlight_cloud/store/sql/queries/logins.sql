@@ -4,6 +4,10 @@
 INSERT INTO app_user (login, password_hash) VALUES ($1, $2)
 ON CONFLICT (login) DO UPDATE SET password_hash = excluded.password_hash
 
+-- name: remove_user
+-- Its sessions go with it.
+DELETE FROM app_user WHERE login = $1 RETURNING login
+
 -- name: password_hash
 SELECT password_hash FROM app_user WHERE login = $1
 

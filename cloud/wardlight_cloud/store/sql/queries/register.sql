@@ -206,6 +206,9 @@ DELETE FROM assignment WHERE assignment_id = $1
 INSERT INTO api_client (name, token_sha256, scopes) VALUES ($1, $2, $3)
 ON CONFLICT (name) DO UPDATE SET token_sha256 = excluded.token_sha256, scopes = excluded.scopes
 
+-- name: remove_client
+DELETE FROM api_client WHERE name = $1 RETURNING name
+
 -- name: client_of_token
 SELECT name, scopes FROM api_client WHERE token_sha256 = $1
 
