@@ -24,10 +24,7 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
     ledger.add_argument("gateway", nargs="?", help="default: all")
     ledger.add_argument("--letters", action="store_true", help="list the dead letters too")
     ledger.add_argument(
-        "--release",
-        type=row_id,
-        metavar="LETTER",
-        help="a dead letter is dealt with: let it go",
+        "--release", type=row_id, metavar="LETTER", help="a dead letter is dealt with: let it go"
     )
     ledger.set_defaults(action=_ledger)
 
