@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.vectors import cases
-from wardlight_edge.devices import Action, Now, hl7
+from wardlight_edge.devices import Action, Now, Reject, Take, hl7
 from wardlight_edge.devices._hl7.mllp import MllpFramer
+from wardlight_edge.devices._hl7.observations import MOST_UNFIT
 from wardlight_shared.codes import METRICS
 from wardlight_shared.errors import DecodeError
 
@@ -39,6 +40,28 @@ def test_any_octets_are_readings_or_a_decode_error(octets: bytes) -> None:
         row = METRICS[reading.metric]
         assert reading.unit in (row.unit, *row.units_also)
         assert not isinstance(reading.value, Decimal) or reading.value > 0 or row.name == "battery"
+
+
+OBX = b"OBX|1|NM|147842^MDC_ECG_HEART_RATE^MDC||%d|%s|||||F"
+
+
+@given(fits=st.lists(st.booleans(), min_size=1, max_size=80))
+def test_of_each_message_what_fits_is_taken_and_what_does_not_is_told(fits: list[bool]) -> None:
+    """Every OBX is a reading, or an ERR and a Reject; or the message is refused as a whole."""
+    parts = [b"/min" if each else b"psi" for each in fits]
+    segments = [OBX % (at + 1, unit) for at, unit in enumerate(parts)]
+    octets = b"\r".join([b"MSH|^~\\&|M|F|||20260105120000||ORU^R01|1|P|2.6", *segments])
+    actions = hl7.conversation({}).received(b"\x0b" + octets + b"\x1c\r", NOW)
+    rejects = [each for each in actions if isinstance(each, Reject)]
+    takes = [each for each in actions if isinstance(each, Take)]
+    wrong = fits.count(False)
+    if wrong == len(fits) or wrong > MOST_UNFIT:
+        assert (len(rejects), takes) == (1, [])
+        return
+    (take,) = takes
+    values = [reading.value for event in take.events for reading in event.readings]
+    assert values == [at + 1 for at, is_fit in enumerate(fits) if is_fit]
+    assert len(rejects) == take.answer.count(b"\rERR|") == wrong
 
 
 @given(stream=st.lists(_messages(), max_size=4), places=st.lists(st.integers(0, 5000), max_size=20))
