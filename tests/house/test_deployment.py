@@ -209,6 +209,42 @@ def test_unit_starts_a_command_that_exists(unit: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
+def test_unit_s_options_exist(unit: Path) -> None:
+    (command,) = [value for _, key, value in _unit(unit) if key == "ExecStart"]
+    path, subcommand, *rest = command.split()
+    told = {each for each in rest if each.startswith("--")}
+    assert told <= options(Path(path).name, subcommand)
+
+
+@pytest.mark.parametrize("name", ["collect@", "serve"])
+def test_a_database_that_is_up_late_keeps_nothing_from_starting(name: str) -> None:
+    """A failed oneshot that is required fails who waits for it, and nothing starts them again."""
+    unit = _unit(GATEWAY / f"wardlight-cloud-{name}.service")
+    migrate = "wardlight-cloud-migrate.service"
+    wanted = [value for _, key, value in unit if key in {"Requires", "Requisite", "BindsTo"}]
+    assert migrate not in " ".join(wanted)
+    assert [key for _, key, value in unit if migrate in value.split()] == ["After", "Wants"]
+    step = {key: value for _, key, value in _unit(GATEWAY / migrate)}
+    assert (step["Restart"], step["StartLimitIntervalSec"]) == ("on-failure", "0")
+    assert re.search(r" --wait [1-9]\d* ", step["ExecStart"])
+
+
+def test_gateway_readme_types_commands_that_exist() -> None:
+    """With the settings and the secrets of the units, so that they reach the same database."""
+    readme = (GATEWAY / "README.md").read_text(encoding="utf-8")
+    typed = re.findall(r"^sudo /opt/wardlight/bin/(wardlight-cloud) (.+?)(?: +#.*)?$", readme, re.M)
+    assert {"gateway", "user"} <= {line.split()[0] for _, line in typed}
+    unit = {key: value for _, key, value in _unit(GATEWAY / "wardlight-cloud-serve.service")}
+    files = [unit["ExecStart"].split()[-1], unit["EnvironmentFile"].removeprefix("-")]
+    for program, line in typed:
+        words = line.split()
+        command = words[:2] if words[0] == "gateway" else words[:1]
+        assert words[0] in subcommands(program)
+        assert {each for each in words if each.startswith("--")} <= options(program, *command)
+        assert words[-4:] == ["--config", files[0], "--env-file", files[1]]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.name)
 def test_unit_reads_settings_that_are_shipped(unit: Path) -> None:
     (command,) = [value for _, key, value in _unit(unit) if key == "ExecStart"]
     file = Path(command.split()[-1])

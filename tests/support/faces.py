@@ -39,12 +39,12 @@ def subcommands(program: str) -> tuple[str, ...]:
 
 
 @cache
-def options(program: str, command: str) -> frozenset[str]:
-    """The long options that `program command --help` lists."""
+def options(program: str, *command: str) -> frozenset[str]:
+    """The long options that `program command --help` lists; a command may have two words."""
     module = PROGRAMS[program]
     code = f"from {module} import main; raise SystemExit(main())"
     result = subprocess.run(
-        [sys.executable, "-c", code, command, "--help"],
+        [sys.executable, "-c", code, *command, "--help"],
         capture_output=True,
         text=True,
         timeout=100,

@@ -14,6 +14,7 @@ from wardlight_cloud.cli.processes import add_commands as add_processes
 from wardlight_cloud.cli.quarantine import add_commands as add_quarantine
 from wardlight_cloud.cli.register import add_commands as add_register
 from wardlight_cloud.config import load
+from wardlight_cloud.environment_file import take_environment
 from wardlight_cloud.logs import configure
 from wardlight_shared import __version__
 from wardlight_shared.errors import ConfigError, WardlightError
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
+        if options.env_file is not None:
+            take_environment(options.env_file)
         settings = load(options.config)
         configure(settings.log)
         code: int = options.command(settings, options)
@@ -45,6 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument(
         "--config", type=Path, metavar="FILE",
         help="settings file; without it defaults and WARDLIGHT_* of the environment hold",
+    )  # fmt: skip
+    config.add_argument(
+        "--env-file", type=Path, metavar="FILE",
+        help="read WARDLIGHT_* from this file too, as systemd does: /etc/wardlight/cloud.env",
     )  # fmt: skip
     commands = parser.add_subparsers(required=True)
     add_processes(commands, config)

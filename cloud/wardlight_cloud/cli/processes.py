@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import os
 import sys
 from typing import Any, Final
@@ -31,6 +32,18 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
                 "--metrics-port", type=int, metavar="PORT",
                 help="serve Prometheus metrics of this collector on 127.0.0.1:PORT",
             )  # fmt: skip
+        if name == "migrate":
+            parser.add_argument(
+                "--wait", type=_seconds, default=0.0, metavar="S",
+                help="while the database is away, try again for S seconds (default: once)",
+            )  # fmt: skip
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError("0 or more seconds")
+    return seconds
 
 
 def _all(settings: Settings, options: argparse.Namespace) -> int:
@@ -70,6 +83,6 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 def _migrate(settings: Settings, options: argparse.Namespace) -> int:
     from wardlight_cloud.store.open import migrate_store
 
-    count = asyncio.run(migrate_store(settings))
+    count = asyncio.run(migrate_store(settings, wait_s=options.wait))
     sys.stdout.write(f"{count} migrations run\n" if count else "the schema is current\n")
     return 0

@@ -5,6 +5,7 @@ other process finds it by the note in its data folder.
 """
 
 import asyncio
+import logging
 from typing import Final
 
 from wardlight_cloud.config import Settings
@@ -13,7 +14,9 @@ from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.embedded import PostgresError, running_dsn
 from wardlight_shared.errors import StorageError
 
+_log = logging.getLogger(__name__)
 EMBEDDED_FOLDER: Final = "postgres"
+_PAUSE_S: Final = 1.0
 
 
 async def open_store(settings: Settings) -> Store:
@@ -33,11 +36,25 @@ async def open_store(settings: Settings) -> Store:
     )
 
 
-async def migrate_store(settings: Settings) -> int:
+async def migrate_store(settings: Settings, *, wait_s: float = 0.0) -> int:
     """Bring the database to this program's schema; returns how many steps that took.
 
-    Errors as ``open_store``.
+    Tries again for ``wait_s`` while the database is away. Errors as ``open_store``.
     """
+    give_up_at = asyncio.get_running_loop().time() + wait_s
+    while True:
+        try:
+            return await _migrate_once(settings)
+        except StorageError as error:
+            left_s = give_up_at - asyncio.get_running_loop().time()
+            if left_s <= 0:
+                raise
+            about = {"error": str(error), "for_s": round(left_s)}
+            _log.warning("waiting for the database", extra=about)
+            await asyncio.sleep(min(_PAUSE_S, left_s))
+
+
+async def _migrate_once(settings: Settings) -> int:
     return await postgres.migrate(await _dsn(settings), engine=settings.database.engine)
 
 
@@ -47,4 +64,8 @@ async def _dsn(settings: Settings) -> str:
     try:
         return await asyncio.to_thread(running_dsn, settings.data_dir / EMBEDDED_FOLDER)
     except PostgresError as error:
-        raise StorageError(f"{error} Or set database.dsn to a server of your own.") from error
+        raise StorageError(
+            f"{error} Or name a server of your own: database.dsn in the settings file, "
+            "WARDLIGHT_DATABASE__DSN in the environment, or, where the services get it from a "
+            "file, `sudo wardlight-cloud ... --env-file /etc/wardlight/cloud.env`."
+        ) from error

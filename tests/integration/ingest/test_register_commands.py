@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -211,9 +212,26 @@ def test_an_address_of_another_server(
     assert "hush" not in operator.complaint
 
 
+def test_secrets_come_from_the_file_of_the_services(
+    operator: Operator, dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it an operator is told how a command finds the database that the services use."""
+    monkeypatch.setattr(os, "environ", {**os.environ, "WARDLIGHT_DATA_DIR": str(tmp_path)})
+    os.environ.pop("WARDLIGHT_DATABASE__DSN")
+    secrets = tmp_path / "cloud.env"
+    secrets.write_text(f'WARDLIGHT_DATABASE__DSN="{dsn}"\n')
+    code, _ = operator.types("gateway", "list")
+    assert code == 1
+    for way in ("database.dsn", "WARDLIGHT_DATABASE__DSN", "--env-file"):
+        assert way in operator.complaint
+    assert operator.says("gateway", "list", "--env-file", str(secrets)) == "none\n"
+    code, _ = operator.types("gateway", "list", "--env-file", str(tmp_path / "not there"))
+    assert code == 2
+
+
 def test_an_empty_ledger_and_a_current_schema(operator: Operator) -> None:
     assert operator.says("ledger", "--letters") == "none\nnone\n"
-    assert operator.says("migrate") == "the schema is current\n"
+    assert operator.says("migrate", "--wait", "5") == "the schema is current\n"
 
 
 def test_a_terminal_gets_the_answer_alone(operator: Operator, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Opening a database: made, brought up to date, refused when it is newer or of another engine."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import SecretStr
 
 from support.postgres import FreshDatabase
 from support.store import SCHEMA
+from support.waiting import wait_until
 from wardlight_cloud.config import DatabaseSettings, Settings
 from wardlight_cloud.store.embedded import EmbeddedPostgres
 from wardlight_cloud.store.open import migrate_store, open_store
@@ -43,6 +45,27 @@ async def test_migrating_again_does_nothing(fresh_database: FreshDatabase) -> No
     settings = _settings(await fresh_database())
     assert await migrate_store(settings) == newest_version()
     assert await migrate_store(settings) == 0
+
+
+async def test_migrating_waits_for_a_database_that_is_not_up_yet(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = EmbeddedPostgres(tmp_path / "postgres", durable=False, tcp_port=0)
+    server.start()
+    try:
+        settings = _settings(server.tcp_dsn)
+        server.stop()
+        with pytest.raises(StorageError):
+            await migrate_store(settings)
+        with pytest.raises(StorageError):
+            await migrate_store(settings, wait_s=0.01)
+        caplog.clear()
+        waiting = asyncio.create_task(migrate_store(settings, wait_s=200))
+        await wait_until(lambda: "waiting for the database" in caplog.text, what="it says so")
+        server.start()
+        assert await asyncio.wait_for(waiting, 100) == newest_version()
+    finally:
+        server.stop()
 
 
 async def test_the_keys_of_a_store_stay(fresh_database: FreshDatabase) -> None:
