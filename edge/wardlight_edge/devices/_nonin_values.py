@@ -1,14 +1,14 @@
 """What the numbers of Nonin's serial formats mean; the same in #2, #7 and #8.
 
-SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID, the number stays as raw
+SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID; both are withheld for
+the reason given, where one is. The number stays as raw
 Source  Nonin OEM III and 3150 specifications, serial data formats #2, #7, #8
 """
 
-from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
-from wardlight_edge.devices._gatt import Number, nonzero, number
+from wardlight_edge.devices._oximetry import pulse_rate, saturation
 from wardlight_shared.model import Absent, Reading
 
 _PULSE_MISSING: Final = 511
@@ -20,25 +20,13 @@ NO_VALUES: Final = (frozenset((0, *range(_SPO2_FULL + 1, 128))), frozenset((0, _
 
 
 @lru_cache(maxsize=4096)
-def readings(flags: int, spo2: int, pulse: int) -> tuple[Reading, ...]:
+def readings(
+    flags: int, spo2: int, pulse: int, reason: Absent | None = None
+) -> tuple[Reading, ...]:
     """Return spo2 in % and pulse_rate_oximeter in /min, with ``flags`` on both."""
-    saturation, raw, raw_unit = _saturation(spo2)
-    rate, rate_raw, rate_raw_unit = _pulse_rate(pulse)
+    percent, raw, raw_unit = saturation(spo2, _SPO2_MISSING, reason)
+    rate, rate_raw, rate_raw_unit = pulse_rate(pulse, _PULSE_MISSING, reason)
     return (
-        Reading("spo2", saturation, "%", raw, raw_unit, flags=flags),
+        Reading("spo2", percent, "%", raw, raw_unit, flags=flags),
         Reading("pulse_rate_oximeter", rate, "/min", rate_raw, rate_raw_unit, flags=flags),
     )
-
-
-def _saturation(spo2: int) -> Number:
-    if spo2 == _SPO2_MISSING:
-        return Absent.NOT_MEASURED, None, None
-    if spo2 > _SPO2_FULL:
-        return number(Decimal(spo2), "%", Absent.INVALID)
-    return nonzero(Decimal(spo2), "%")
-
-
-def _pulse_rate(pulse: int) -> Number:
-    if pulse == _PULSE_MISSING:
-        return Absent.NOT_MEASURED, None, None
-    return nonzero(Decimal(pulse), "/min")

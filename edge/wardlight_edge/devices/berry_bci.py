@@ -5,11 +5,11 @@ In      49535343-1E4D-4BD9-BA61-23C647249616, frames of 5 octets, 100 a second, 
         1: b3-0 signal strength, b4 no signal, b5 probe unplugged, b6 beat; 2: pleth, 7 bit;
         3: b3-0 bar, b4 no finger, b5 searching, b6 pulse rate bit 7; 4: pulse rate bits 6-0;
         5: SpO2. The assembler joins whole seconds
-Out     median spo2 in % and pulse_rate_oximeter in /min of the frames of a value that see a finger,
-        what was shown lowest and highest where it differs (Frame.before, Frame.after; _extremes),
-        with the status of all its frames as flags; the pleth as Samples. SpO2 127 and pulse rate
-        255 are NOT_MEASURED, SpO2 over 100 is INVALID: neither counts. Without a finger all along
-        both are SENSOR_OFF
+Out     median spo2 in % and pulse_rate_oximeter in /min of the frames of a value that have a probe
+        and see a finger, what was shown lowest and highest where it differs (Frame.before,
+        Frame.after; _extremes), with the status of all its frames as flags; the pleth as Samples.
+        SpO2 127 and pulse rate 255 are NOT_MEASURED, SpO2 over 100 is INVALID: neither counts.
+        Without such a frame both are SENSOR_OFF or, without a probe, SENSOR_FAULT (_oximetry)
 Errors  DecodeError: no whole frames, an octet of another place in a frame
 Source  BCI Protocol V1.2 (zh2x/BCI_Protocol); adafruit/
         Adafruit_CircuitPython_BLE_BerryMed_Pulse_Oximeter
@@ -24,7 +24,7 @@ from typing import Final
 from wardlight_edge.devices._base import Frame, Samples
 from wardlight_edge.devices._extremes import frame
 from wardlight_edge.devices._gatt import decode_value
-from wardlight_edge.devices._oximetry import pulse_rate, saturation
+from wardlight_edge.devices._oximetry import off_patient, pulse_rate, saturation
 from wardlight_edge.devices._seconds import Seconds, first_of
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import Absent, Flag, Reading
@@ -33,6 +33,7 @@ _STREAM: Final = "49535343-1E4D-4BD9-BA61-23C647249616"
 _FRAME: Final = 5
 _RATE: Final = 100
 _SYNC: Final = 0x80
+_UNPLUGGED: Final = 0x20
 _NO_FINGER: Final = 0x10
 _PULSE_BIT_7: Final = 0x40
 _SPO2_MISSING: Final = 127
@@ -42,8 +43,8 @@ _NO_VALUES: Final = (bytes((0, *range(101, 128))), bytes((0, _PULSE_MISSING)))
 # (octet of the frame, bit, flag)
 _STATUS: Final = (
     (0, 0x10, Flag.SIGNAL_POOR),
-    (0, 0x20, Flag.SENSOR_FAULT),
-    (2, 0x10, Flag.SENSOR_OFF),
+    (0, _UNPLUGGED, Flag.SENSOR_FAULT),
+    (2, _NO_FINGER, Flag.SENSOR_OFF),
     (2, 0x20, Flag.OUT_OF_TRACK),
 )
 
@@ -55,13 +56,13 @@ def _frame(value: bytes) -> Frame:
         if any(octet & bit for octet in value[place::_FRAME]):
             flags |= int(flag)
     sent = [
-        (spo2, (bar & _PULSE_BIT_7) << 1 | low, bar & _NO_FINGER)
-        for _, _, bar, low, spo2 in iter_unpack("5B", value)
+        (spo2, (bar & _PULSE_BIT_7) << 1 | low, strength & _UNPLUGGED or bar & _NO_FINGER)
+        for strength, _, bar, low, spo2 in iter_unpack("5B", value)
     ]
     seen = [(spo2, pulse) for spo2, pulse, is_off in sent if not is_off]
     if not seen:
         spo2, pulse, _ = sent[-1]
-        return Frame(_numbers(spo2, pulse, flags, Absent.SENSOR_OFF), (_pleth(value),))
+        return Frame(_numbers(spo2, pulse, flags, off_patient(flags)), (_pleth(value),))
     columns = [spo2 for spo2, _ in seen], [pulse for _, pulse in seen]
 
     return frame(columns, _NO_VALUES, partial(_numbers, flags=flags), (_pleth(value),))

@@ -6,7 +6,8 @@ In      one value of 0AAD7EA0-0D60-11E2-8E3C-0002A5D5C51B, once a second, 10 byt
         status b1 weak signal, b2 SmartPoint passed, b3 searching for a pulse, b4 sensor on the
         finger, b5 battery low, b6 link encrypted; the others are ignored
 Out     spo2 in %, pulse_rate_oximeter in /min, perfusion_index in %. SpO2 127 and pulse rate 511
-        are NOT_MEASURED, SpO2 101 to 126 INVALID. Status bits are flags of every reading
+        are NOT_MEASURED, SpO2 101 to 126 INVALID. Status bits are flags of every reading; off the
+        finger all three are SENSOR_OFF (_oximetry), with the number kept in raw_value
 Errors  DecodeError: a length that is not what the first byte says, or below 10
 Source  Nonin 113142-000-02 rev. B (Bluetooth LE), as read by maurovm/swift-async_pulse_ox and
         andreasdri/nonin-3230-ble
@@ -17,8 +18,14 @@ from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Final
 
-from wardlight_edge.devices._gatt import check_at_least, check_length, decode_value, nonzero
-from wardlight_edge.devices._oximetry import pulse_rate, saturation
+from wardlight_edge.devices._gatt import (
+    check_at_least,
+    check_length,
+    decode_value,
+    nonzero,
+    number,
+)
+from wardlight_edge.devices._oximetry import off_patient, pulse_rate, saturation
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import Flag, Reading
 
@@ -41,10 +48,16 @@ def _measurement(value: bytes) -> tuple[Reading, ...]:
     check_length(_VALUE, value, length)
     flags = sum(int(flag) for bit, flag in _FLAGS.items() if status >> bit & 1)
     flags |= 0 if status & _ON_FINGER else int(Flag.SENSOR_OFF)
+    reason = off_patient(flags)
+    perfusion = decimal_from_parts(amplitude, -2)
     numbers = (
-        ("spo2", saturation(spo2, _SPO2_MISSING), "%"),
-        ("pulse_rate_oximeter", pulse_rate(pulse, _PULSE_MISSING), "/min"),
-        ("perfusion_index", nonzero(decimal_from_parts(amplitude, -2), "%"), "%"),
+        ("spo2", saturation(spo2, _SPO2_MISSING, reason), "%"),
+        ("pulse_rate_oximeter", pulse_rate(pulse, _PULSE_MISSING, reason), "/min"),
+        (
+            "perfusion_index",
+            number(perfusion, "%", reason) if reason else nonzero(perfusion, "%"),
+            "%",
+        ),
     )
     return tuple(
         Reading(metric, found, unit, raw, raw_unit, flags=flags)

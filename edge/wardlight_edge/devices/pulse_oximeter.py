@@ -10,9 +10,10 @@ In      spot, 5 to 19 bytes: flags u8 | SpO2, pulse rate SFLOAT-Type | [date tim
         0x2A52: see _racp.py
 Out     spo2 in %, pulse_rate_oximeter in /min and, where sent, perfusion_index in %; the fast and
         slow pairs are other averagings of the same two numbers and are left out.
-        Status bits are flags. "Measurement unavailable" makes every number NOT_MEASURED, "invalid
-        measurement" INVALID, both with the number kept in raw_value; 0 is NOT_MEASURED. A sensor
-        off the finger only flags: MightySat sends its spot check when the finger leaves.
+        Status bits are flags. "Invalid measurement" makes every number INVALID, a sensor that is
+        off, displaced, disconnected, unknown or broken SENSOR_OFF or SENSOR_FAULT (_oximetry),
+        "measurement unavailable" NOT_MEASURED, each with the number kept in raw_value; 0 is
+        NOT_MEASURED
         0x2A52 has no readings; ``dialogue`` asks for stored spot checks
 Errors  DecodeError: length that the flags do not account for
 Source  Bluetooth PLXS 1.0.1, 3.1 to 3.5; GSS PLX Spot-Check and Continuous Measurement
@@ -36,6 +37,7 @@ from wardlight_edge.devices._gatt import (
     decode_value,
     sfloat_number,
 )
+from wardlight_edge.devices._oximetry import off_patient
 from wardlight_edge.devices._spot_checks import SpotChecks
 from wardlight_edge.devices._stored_records import no_options
 from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
@@ -181,7 +183,7 @@ def _reason(status: int) -> Absent | None:
     """Why the numbers of a value are withheld, None when they are not."""
     if status & _INVALID:
         return Absent.INVALID
-    return Absent.NOT_MEASURED if status & _UNAVAILABLE else None
+    return off_patient(status) or (Absent.NOT_MEASURED if status & _UNAVAILABLE else None)
 
 
 @lru_cache(maxsize=1024)

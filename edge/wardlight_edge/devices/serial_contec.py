@@ -11,7 +11,8 @@ In      60 frames a second:
 Out     one Frame a second: median SpO2 in % and pulse rate in /min of the frames that are valid,
         what was shown lowest and highest where it differs (Frame.before, Frame.after; _extremes),
         the pleth as Samples (unit 1, 0 to 127). Without a valid frame SENSOR_OFF where the finger
-        is out, else NOT_MEASURED. SpO2 0, 127 and over 100, pulse rate 0 and 255 are no values
+        is out, SENSOR_FAULT after a probe error (_oximetry), else NOT_MEASURED. SpO2 0, 127 and
+        over 100, pulse rate 0 and 255 are no values
 Errors  none from bytes: damaged frames are counted; ConfigError: an option other than
         ``data_format`` "bci" or "v46"
 Source  handbook of atbrask/CMS50Dplus (layout of the first), captures in a public flow controller
@@ -27,6 +28,7 @@ from typing import Final
 
 from wardlight_edge.devices._base import Frame, FramerCounts, Options, Samples
 from wardlight_edge.devices._extremes import frame
+from wardlight_edge.devices._oximetry import off_patient
 from wardlight_edge.devices._sync_bit import HIGH, LOW, Second, Seconds, SyncBitFramer
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import Absent, DeviceInfo, Flag, Reading
@@ -92,7 +94,7 @@ class ContecFramer:
         spo2, pulse, flags = _bci(octets) if self._is_bci else _v46(octets)
         samples = tuple(self._samples(second))
         if not spo2:
-            reason = Absent.SENSOR_OFF if flags & _OFF else Absent.NOT_MEASURED
+            reason = off_patient(flags) or Absent.NOT_MEASURED
             return Frame(_readings(flags, 0, 0, reason), samples)
         columns, none = (spo2, pulse), (_NO_SPO2, _NO_PULSE)
         return frame(columns, none, partial(_readings, flags), samples)

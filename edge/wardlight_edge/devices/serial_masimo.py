@@ -7,7 +7,8 @@ Out     one Frame a line: spo2 in %, pulse_rate_oximeter in /min, perfusion_inde
         sent; --- is NOT_MEASURED. The device's time as sent
         EXC: 1 no sensor, 2 defective sensor, 4 low perfusion, 8 pulse search, 10 interference,
         20 sensor off, 40 ambient light, 80 unknown sensor, 400 low signal quality; with the sensor
-        off or missing the numbers are withheld as SENSOR_OFF. ALARM 1 to 8: a limit of the device
+        off or missing the numbers are withheld as SENSOR_OFF, with a defective or unknown one as
+        SENSOR_FAULT (_oximetry). ALARM 1 to 8: a limit of the device
 Errors  none from bytes: a line that lacks a character, or holds one too many, is counted as damaged
         (its fields have fixed widths); ConfigError for any option
 Source  lines of a Rad-8 in public repositories (chrishamm's and others' loggers), bit meanings as
@@ -23,6 +24,7 @@ from typing import Final
 
 from wardlight_edge.devices._base import Frame, FramerCounts, Options
 from wardlight_edge.devices._gatt import CLOCK_UNSET, nonzero, number
+from wardlight_edge.devices._oximetry import off_patient
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import Absent, DeviceInfo, DeviceTime, Flag, Reading
 
@@ -53,7 +55,6 @@ _EXCEPTIONS: Final = (
     (0x080, Flag.SENSOR_FAULT),
     (0x400, Flag.SIGNAL_POOR),
 )
-_OFF: Final = int(Flag.SENSOR_OFF)
 _NO_NUMBER: Final = b"-"
 _SPO2_FULL: Final = 100
 
@@ -176,12 +177,12 @@ def _vitals(
 
 
 def _vital(metric: str, text: bytes, unit: str, flags: int) -> _Vital:
+    reason = off_patient(flags)
     if text.startswith(_NO_NUMBER):
-        absent = Absent.SENSOR_OFF if flags & _OFF else Absent.NOT_MEASURED
-        return metric, absent, unit, None, None, flags
+        return metric, reason or Absent.NOT_MEASURED, unit, None, None, flags
     sent = Decimal(text.decode("ascii").rstrip("%"))
-    if flags & _OFF:
-        value, raw, raw_unit = number(sent, unit, Absent.SENSOR_OFF)
+    if reason is not None:
+        value, raw, raw_unit = number(sent, unit, reason)
     elif metric == "spo2" and sent > _SPO2_FULL:
         value, raw, raw_unit = number(sent, unit, Absent.INVALID)
     else:

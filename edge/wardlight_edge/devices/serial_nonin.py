@@ -10,7 +10,9 @@ In      the byte stream of a line, 9600 8N1, 75 frames of 5 bytes a second:
 Out     one Frame a second: median spo2 in % and pulse_rate_oximeter in /min of its whole packets,
         what was shown lowest and highest where it differs (Frame.before, Frame.after; _extremes),
         with the status of all frames of that second as flags, and the pleth as Samples.
-        SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID: neither counts
+        SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID: neither counts,
+        nor does a packet of which a frame says disconnected or sensor alarm. Without another both
+        are SENSOR_FAULT or SENSOR_OFF (_oximetry), with the number of the last kept in raw_value
         A packet with a damaged frame gives nothing; its time is a gap between the Samples
 Errors  none from bytes on a line: damaged frames are counted (FramerCounts); DecodeError from
         ``decode_bytes``; ConfigError for an option
@@ -28,6 +30,7 @@ from typing import Final
 from wardlight_edge.devices import _nonin_values, serial_nonin_df8
 from wardlight_edge.devices._base import Frame, FramerCounts, Options, Samples
 from wardlight_edge.devices._extremes import frame
+from wardlight_edge.devices._oximetry import off_patient
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import DeviceInfo, Flag, Reading
 
@@ -46,10 +49,12 @@ _VALUE_AT: Final = 3
 _PERFUSION: Final = 0b110
 _PERFUSION_RED: Final = 0b100
 _IS_FIRST: Final = bytes(status & 1 for status in range(256))  # table for bytes.translate
+_NOT_OFF: Final = bytes(status for status in range(256) if not status & 0b0100_1000)
 _SIGN_BIT_FLIPPED: Final = bytes(octet ^ 0x80 for octet in range(256))
 
-# Status bits. b6: no sensor, or a broken one; b3: a sensor whose signal cannot be used, as without
-# a finger. Red perfusion is low or no signal, yellow (both bits) marginal, green good.
+# Status bits. b6: no sensor, or a broken one; b3: a sensor whose signal cannot be used, set when
+# the finger is removed: the last numbers still stand then. Red perfusion is low or no signal,
+# yellow (both bits) marginal, green good.
 _STATUS_FLAGS: Final = (
     (0b0100_0000, 0b0100_0000, Flag.SENSOR_FAULT),
     (0b0010_0000, 0b0010_0000, Flag.ARTIFACT),
@@ -223,11 +228,18 @@ class NoninFramer:
         whole = [packet for packet in packets if packet is not None]
         octets = b"".join(whole)
         flags = _flags(frozenset(octets[self._status_at :: _FRAME]))
-        spo2, pulse = zip(*map(_numbers, whole), strict=True)
         is_whole = len(whole) == len(packets)
         samples = (self._pleth(octets, 0),) if is_whole else tuple(self._samples(packets))
+        reason = off_patient(flags)
+        counting = whole if reason is None else [each for each in whole if not self._is_off(each)]
+        if not counting:
+            return Frame(_nonin_values.readings(flags, *_numbers(whole[-1]), reason), samples)
+        spo2, pulse = zip(*map(_numbers, counting), strict=True)
         readings = partial(_nonin_values.readings, flags)
         return frame((spo2, pulse), _nonin_values.NO_VALUES, readings, samples)
+
+    def _is_off(self, packet: bytes) -> bool:
+        return bool(packet[self._status_at :: _FRAME].translate(None, _NOT_OFF))
 
     def _samples(self, packets: list[bytes | None]) -> Iterator[Samples]:
         """Yield one Samples for each unbroken run of packets."""

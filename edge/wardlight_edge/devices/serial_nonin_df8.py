@@ -3,9 +3,11 @@
 In      9600 8N1, 4 bytes a second: status | pulse rate bits 6-0 | SpO2 | second status
         status b7 always 1, b6 sensor disconnected, b5 out of track, b4 low and b3 marginal
         perfusion, b2 artefact, b1-0 pulse rate bits 8-7; b7 of the others is 0
-        second status b0 battery low
+        second status b5 SmartPoint passed, b3 sensor alarm (the finger is out), b0 battery low
 Out     one Frame a second: spo2 in %, pulse_rate_oximeter in /min with the status as flags.
-        SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID
+        SpO2 127 and pulse rate 511 are NOT_MEASURED; SpO2 101 to 126 is INVALID. With the sensor
+        disconnected both are SENSOR_FAULT, after a sensor alarm SENSOR_OFF (_oximetry), with the
+        number kept in raw_value
         There is no checksum: a frame counts when the next one begins right behind it
 Errors  none from bytes: damaged frames are counted; ConfigError for any option
 Source  Nonin 3150 and 4100 specifications, serial data format #8; the same fields in a public
@@ -20,6 +22,7 @@ from typing import Final
 
 from wardlight_edge.devices import _nonin_values
 from wardlight_edge.devices._base import Frame, FramerCounts, Options
+from wardlight_edge.devices._oximetry import off_patient
 from wardlight_edge.devices._sync_bit import HIGH, LOW, SyncBitFramer
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import DeviceInfo, Flag, Reading
@@ -34,6 +37,11 @@ _STATUS_FLAGS: Final = (
     (0b0001_0000, Flag.LOW_PERFUSION),
     (0b0000_1000, Flag.SIGNAL_POOR),
     (0b0000_0100, Flag.ARTIFACT),
+)
+_SECOND_FLAGS: Final = (
+    (0b0010_0000, Flag.VALIDATED),
+    (0b0000_1000, Flag.SENSOR_OFF),
+    (0b0000_0001, Flag.BATTERY_LOW),
 )
 
 
@@ -84,7 +92,9 @@ def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], 
 @lru_cache(maxsize=4096)
 def _frame(octets: bytes) -> Frame:
     status, pulse_low, spo2, second = octets
-    flags = int(Flag.BATTERY_LOW) * (second & 1)
-    for mask, flag in _STATUS_FLAGS:
-        flags |= int(flag) * bool(status & mask)
-    return Frame(_nonin_values.readings(flags, spo2, (status & 0b11) << 7 | pulse_low))
+    flags = 0
+    for octet, bits in ((status, _STATUS_FLAGS), (second, _SECOND_FLAGS)):
+        for mask, flag in bits:
+            flags |= int(flag) * bool(octet & mask)
+    pulse = (status & 0b11) << 7 | pulse_low
+    return Frame(_nonin_values.readings(flags, spo2, pulse, off_patient(flags)))

@@ -158,6 +158,28 @@ def test_frames_without_a_finger_are_no_extremes_but_flag_the_second() -> None:
     assert _values(frame) == [("sensor-off", "sensor-off")]
 
 
+def test_packets_without_a_sensor_are_no_extremes_but_flag_the_second() -> None:
+    on, alarm, unplugged = (_nonin_packet(97, 72, bits) for bits in (0, 0x08, 0x40))
+    (frame,) = serial_nonin.framer({}).feed(on + _nonin_packet(60, 40, 0x08) + on + on)
+    assert _values(frame) == [(97, 72)]
+    assert {each.flags for each in frame.readings} == {int(Flag.SENSOR_OFF)}
+    (frame,) = serial_nonin.framer({}).feed(unplugged + alarm + unplugged + on)
+    assert _values(frame) == [("sensor-off", "sensor-off")]
+    assert [each.raw_value for each in frame.readings] == [97, 72]
+    (frame,) = serial_nonin.framer({}).feed(unplugged * 3 + on)
+    assert _values(frame) == [("sensor-fault", "sensor-fault")]
+
+
+def test_a_packet_in_which_the_finger_leaves_does_not_count() -> None:
+    """Its numbers stand in its first frames; that the finger is out, in one of the last."""
+    leaving = bytearray(_nonin_packet(60, 40))
+    leaving[24 * 5 + 1] |= 0x08
+    leaving[24 * 5 + 4] += 0x08
+    packets = _nonin_packet(97, 72) + bytes(leaving) + _nonin_packet(97, 72, 0x08)
+    (frame,) = serial_nonin.framer({}).feed(packets + _nonin_packet(97, 72))
+    assert _values(frame) == [(97, 72)]
+
+
 @given(PAIRS)
 def test_lowest_and_highest_are_kept_and_nothing_is_invented(shown: Shown) -> None:
     columns = [spo2 for spo2, _ in shown], [pulse for _, pulse in shown]
