@@ -20,7 +20,7 @@ import msgspec
 from wardlight_edge.devices._base import Options
 from wardlight_edge.devices._conversation import Reject
 from wardlight_edge.devices._user_data import Consent
-from wardlight_shared.model import DeviceTime, Reading
+from wardlight_shared.model import DeviceInfo, DeviceTime, Reading
 
 
 class Bookmark(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -155,6 +155,15 @@ class Dialogue(Protocol):
 
     def link_lost(self) -> Steps:
         """The link is over."""
+        ...
+
+
+@runtime_checkable
+class InformedDialogue(Protocol):
+    """A Dialogue that reads some models otherwise than others, by quirks.toml."""
+
+    def known_as(self, info: DeviceInfo) -> None:
+        """What the device says of itself; told before ``begin``."""
         ...
 
 

@@ -5,7 +5,8 @@ In      flags u8 | sequence u16 | [extended flags u8] | [carbohydrate u8, SFLOAT
         | [medication u8, SFLOAT-Type] | [HbA1c SFLOAT-Type %]
         flags b0 carbohydrate, b1 meal, b2 tester and health, b3 exercise, b4 medication, b5
         medication in litres (else kg), b6 HbA1c, b7 extended flags
-Out     Context: the sequence number of its record, and pairs with the names of docs/glossary.md
+Out     Context: the sequence number of its record, and pairs with the names of docs/glossary.md;
+        ``meals``: numbers of a meal that the device's model gives a meaning (quirks.toml)
 Errors  DecodeError: length that the flags do not account for
 Source  Bluetooth GLS 1.0.1, 3.2; GSS Glucose Measurement Context
 """
@@ -13,6 +14,7 @@ Source  Bluetooth GLS 1.0.1, 3.2; GSS Glucose Measurement Context
 from collections.abc import Mapping
 from decimal import Decimal
 from struct import Struct
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -58,7 +60,6 @@ _MEALS: Final = {
     3: FASTING,
     4: "casual",
     5: "bedtime",
-    6: KETONE,  # reserved; CareSens meters mark their ketone records so
 }
 _TESTERS: Final = {1: "self", 2: "health-care-professional", 3: "laboratory"}
 _HEALTH: Final = {
@@ -84,7 +85,10 @@ class Context(msgspec.Struct, frozen=True):
     pairs: tuple[tuple[str, str], ...]
 
 
-def decode_context(value: bytes) -> Context:
+NO_MEALS: Final[Mapping[int, str]] = MappingProxyType({})
+
+
+def decode_context(value: bytes, meals: Mapping[int, str] = NO_MEALS) -> Context:
     """Decode one value of 0x2A34."""
     check_at_least("0x2A34", value, _HEAD.size)
     flags, sequence = _HEAD.unpack_from(value)
@@ -94,7 +98,10 @@ def decode_context(value: bytes) -> Context:
     pairs: list[tuple[str, str]] = []
     for bit, size in _SIZES:
         if flags & bit and bit != _EXTENDED:
-            pairs += _FIELDS[bit](value[at : at + size], bool(flags & _LITRES))
+            field = value[at : at + size]
+            pairs += _FIELDS[bit](field, bool(flags & _LITRES))
+            if bit == _MEAL:
+                pairs += _named(MEAL, meals, field[0])
             at += size
     return Context(sequence, tuple(pairs))
 

@@ -9,15 +9,16 @@ from typing import Final
 
 from wardlight_edge.devices._conversation import Reject
 from wardlight_edge.devices._dialogue import Bookmark, Bookmarks, Fetched, Steps
-from wardlight_edge.devices._glucose_context import Context, decode_context
+from wardlight_edge.devices._glucose_context import NO_MEALS, Context, decode_context
 from wardlight_edge.devices._glucose_measurement import (
     Measurement,
     decode_measurement,
     readings_of,
 )
+from wardlight_edge.devices._quirks import meanings
 from wardlight_edge.devices._stored_records import ONLY, StoredRecords, mark_of
 from wardlight_shared.errors import DecodeError
-from wardlight_shared.model import Flag
+from wardlight_shared.model import DeviceInfo, Flag
 
 _MEASUREMENT: Final = "0x2A18"
 _CONTEXT: Final = "0x2A34"
@@ -35,6 +36,11 @@ class GlucoseRecords(StoredRecords):
         super().__init__(bookmark, _CHANNELS, _CHANNELS, asks_all=asks_all)
         self._waiting: dict[int, tuple[Measurement, bytes]] = {}
         self._early: dict[int, Context] = {}
+        self._meals = NO_MEALS
+
+    def known_as(self, info: DeviceInfo) -> None:
+        """What the device says of itself: some models give reserved meals a meaning."""
+        self._meals = meanings(_CONTEXT, info)
 
     def take(self, channel: str, octets: bytes, now_ms: int) -> Steps:
         """A record or a context."""
@@ -70,7 +76,7 @@ class GlucoseRecords(StoredRecords):
 
     def _take_context(self, octets: bytes, now_ms: int) -> Steps:
         try:
-            context = decode_context(octets)
+            context = decode_context(octets, self._meals)
         except DecodeError as error:
             return (Reject(octets, str(error)),)
         waiting = self._waiting.pop(context.sequence, None)

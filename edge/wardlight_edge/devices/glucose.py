@@ -9,7 +9,8 @@ Out     one reading with record = sequence number and time = base time + offset:
         Venous and arterial samples are "undetermined" ones that name the sample in their context.
         Without a concentration the status says why: OVER_RANGE (HI), UNDER_RANGE (LO), else
         NOT_MEASURED. Withheld, the number kept: HI and LO, a fault of strip, sample, temperature
-        or device (INVALID), a ketone record (INVALID). Control solution has Flag.TEST.
+        or device (INVALID), a ketone record of a model that marks them (INVALID; quirks.toml).
+        Control solution has Flag.TEST.
         0x2A34 and 0x2A52 by themselves have no readings; ``dialogue`` joins context and record
 Errors  DecodeError: length that the flags do not account for
 Options racp_all = false: ask for everything as "from number 0" (Contour)

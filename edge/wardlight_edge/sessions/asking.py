@@ -61,7 +61,7 @@ class Asking:
     def begin(self, done: ReadsDone) -> None:
         """Ask for what the device keeps: the link is known to be the device's."""
         if self.dialogue is not None:
-            self._hear(self.dialogue.begin(done.link, done.mono_ms))
+            self._hear(self.dialogue.begin(done.link, self._interpretation.info, done.mono_ms))
 
     def value(self, arrival: Octets) -> None:
         """A value that it ``takes``."""

@@ -52,6 +52,10 @@ Meaning = Values | Told
 class Decoding(Protocol):
     """Decodes one device's octets, in order."""
 
+    @property
+    def info(self) -> DeviceInfo:
+        """What the device says of itself, as far as it is known."""
+
     def decode(self, arrival: Octets) -> Sequence[Meaning]:
         """Everything these octets complete; () when more must come or nothing is to be kept."""
 
@@ -100,7 +104,7 @@ class GattDecoding:
         self._sited = self._decoder if isinstance(self._decoder, SitedDecoder) else None
         self._waveform = self._decoder if isinstance(self._decoder, WaveformDecoder) else None
         self._site: str | None = None
-        self._info = _matched(profile)
+        self.info = _matched(profile)
         self._keeps_waveform = bool(profile.options.get("waveform", False))
         self._assembler = _assembler_of(self._decoder)
 
@@ -139,7 +143,7 @@ class GattDecoding:
         """The value in the form of its specification; None while more of it must come."""
         if arrival.channel == CAPTURED:
             return arrival.octets
-        octets = devices.repaired(arrival.channel, arrival.octets, self._info)
+        octets = devices.repaired(arrival.channel, arrival.octets, self.info)
         return octets if self._assembler is None else self._assembler.take(arrival.channel, octets)
 
     def _frame(self, channel: str, octets: bytes) -> Frame:
@@ -157,7 +161,7 @@ class GattDecoding:
             return Told(is_site=True)
         told = told_by(devices.COMPANIONS[arrival.channel], arrival)
         if told.info is not None:
-            self._info = device_information.merge(self._info, told.info)
+            self.info = device_information.merge(self.info, told.info)
         return told
 
 
@@ -171,6 +175,7 @@ class SerialDecoding:
         self._is_stream = profile.stream is not None
         self._framer = self._decoder.framer(self._options)
         self._damaged = 0
+        self.info = _matched(profile)
 
     def decode(self, arrival: Octets) -> Sequence[Meaning]:
         """Feed the framer."""

@@ -25,6 +25,7 @@ from wardlight_edge.devices import (
     DialogueDecoder,
     Done,
     Fetched,
+    InformedDialogue,
     KeyedDecoder,
     Passed,
     Read,
@@ -37,6 +38,7 @@ from wardlight_edge.sessions.bookmarks import Shelf
 from wardlight_edge.sessions.consent_codes import consents_of
 from wardlight_edge.sessions.decoding import options_of
 from wardlight_edge.transports.base import Octets, Refused, Request, Speaking, Transport, Written
+from wardlight_shared.model import DeviceInfo
 from wardlight_shared.profile import Profile
 
 REST_S: Final = 15.0
@@ -78,6 +80,7 @@ class DeviceDialogue:
             if isinstance(decoder, DialogueDecoder)
             else decoder.consent_dialogue(options, consents)
         )
+        self._info = DeviceInfo()
         self._link: int | None = None
         self._has_events = False
 
@@ -91,16 +94,19 @@ class DeviceDialogue:
         channels = self._dialogue.kept if self._link is None else self._dialogue.channels
         return channel in channels
 
-    def begin(self, link: int, now_ms: int) -> list[News]:
-        """The link is known to be the device's."""
-        self._link = link
+    def begin(self, link: int, info: DeviceInfo, now_ms: int) -> list[News]:
+        """The link is known to be the device's; ``info`` is what it says of itself."""
+        self._link, self._info = link, info
+        if isinstance(self._dialogue, InformedDialogue):
+            self._dialogue.known_as(info)
         return self._follow(self._dialogue.begin(now_ms))
 
     def value(self, arrival: Octets) -> list[News]:
         """A value that it ``takes``; before it has begun the device keeps it."""
         if self._link is None:
             return []
-        return self._follow(self._dialogue.value(arrival.channel, arrival.octets, arrival.mono_ms))
+        octets = devices.repaired(arrival.channel, arrival.octets, self._info)
+        return self._follow(self._dialogue.value(arrival.channel, octets, arrival.mono_ms))
 
     def answered(self, answer: Written | Refused) -> list[News]:
         """A request was done or failed."""

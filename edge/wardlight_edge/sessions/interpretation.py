@@ -15,6 +15,7 @@ from wardlight_edge.sessions.report import Report
 from wardlight_edge.sessions.told import Told
 from wardlight_edge.transports.base import Octets
 from wardlight_shared.errors import DecodeError
+from wardlight_shared.model import DeviceInfo
 from wardlight_shared.profile import Profile
 
 
@@ -28,6 +29,11 @@ class Interpretation:
         self._admission = admission
         self._measurements = measurements
         self._report = report
+
+    @property
+    def info(self) -> DeviceInfo:
+        """What the device says of itself, as far as it is known."""
+        return self._decoding.info
 
     def is_about_device(self, channel: str) -> bool:
         """Whether a channel tells of the device itself and not of a patient."""

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 import pytest
 
-from wardlight_edge.devices import Fetched, Reject, Steps, glucose
+from wardlight_edge.devices import Fetched, InformedDialogue, Reject, Steps, glucose
 from wardlight_edge.devices._dialogue import Bookmark, Dialogue, Done
 from wardlight_edge.devices._glucose_context import decode_context
 from wardlight_edge.devices._glucose_records import MOST_WAITING
 from wardlight_shared.errors import ConfigError
-from wardlight_shared.model import Absent, Flag
+from wardlight_shared.model import Absent, DeviceInfo, Flag
 
 COUNT_TWO = bytes([5, 0, 2, 0])
 SENT = bytes([6, 0, 1, 1])
@@ -25,9 +25,11 @@ def meal(sequence: int, number: int) -> bytes:
     return bytes([0x02]) + sequence.to_bytes(2, "little") + bytes([number])
 
 
-def begun(count: int = 2) -> Dialogue:
+def begun(count: int = 2, manufacturer: str = "Roche") -> Dialogue:
     """A conversation in the middle of its report."""
     dialogue = glucose.dialogue({}, {})
+    assert isinstance(dialogue, InformedDialogue)
+    dialogue.known_as(DeviceInfo(manufacturer=manufacturer))
     dialogue.begin(0)
     dialogue.value("0x2A52", bytes([5, 0, count, 0]), 0)
     return dialogue
@@ -60,11 +62,21 @@ def test_a_fasting_record_has_its_own_metric() -> None:
 
 def test_a_ketone_record_is_no_glucose() -> None:
     """CareSens meters give them in the same characteristic, with meal 6."""
-    dialogue = begun()
+    dialogue = begun(manufacturer="i-SENS")
     dialogue.value("0x2A18", record(7, context=True), 0)
     (event,) = fetched(dialogue.value("0x2A34", meal(7, 6), 0))
     assert event.readings[0].value is Absent.INVALID
     assert event.readings[0].context == (("meal", "ketone"),)
+
+
+@pytest.mark.parametrize("number", [0, 6, 255])
+def test_a_reserved_meal_says_nothing(number: int) -> None:
+    """GSS Glucose Measurement Context, Meal: 0 and 6 to 255 are reserved."""
+    dialogue = begun()
+    dialogue.value("0x2A18", record(7, context=True), 0)
+    (event,) = fetched(dialogue.value("0x2A34", meal(7, number), 0))
+    assert event.readings[0].value == 100
+    assert event.readings[0].context == ()
 
 
 def test_a_context_that_never_comes_keeps_no_record_back() -> None:

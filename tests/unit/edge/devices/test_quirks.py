@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from support.vectors import cases, octets
 from wardlight_edge.devices import _quirks, blood_pressure, repaired
+from wardlight_edge.devices._quirks import QUIRKS, meanings
 from wardlight_edge.devices._repairs import REPAIRS
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.model import Absent, DeviceInfo
@@ -64,8 +65,26 @@ def test_a_repair_takes_any_bytes(name: str, value: bytes) -> None:
 
 
 def test_every_quirk_names_its_source_and_every_repair_is_used() -> None:
-    assert all(quirk.source and quirk.models for quirk in _quirks.QUIRKS)
-    assert {quirk.repair for quirk in _quirks.QUIRKS} == set(REPAIRS)
+    habits = (*QUIRKS.quirk, *QUIRKS.meaning)
+    assert all(habit.source and habit.models for habit in habits)
+    assert {quirk.repair for quirk in QUIRKS.quirk} == set(REPAIRS)
+
+
+@pytest.mark.parametrize(
+    ("manufacturer", "model", "is_known"),
+    [
+        ("i-SENS", "CareSens Dual", True),
+        ("I-SENS, Inc.", None, True),
+        ("Roche", "CareSens", False),
+        (None, None, False),
+    ],
+)
+def test_a_reserved_meal_of_caresens(
+    manufacturer: str | None, model: str | None, is_known: bool
+) -> None:
+    info = DeviceInfo(manufacturer=manufacturer, model=model)
+    assert meanings("0x2A34", info) == ({6: "ketone"} if is_known else {})
+    assert meanings("0x2A18", info) == {}
 
 
 @pytest.mark.parametrize(

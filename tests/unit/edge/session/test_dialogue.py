@@ -131,6 +131,28 @@ async def test_a_bookmark_is_kept_after_the_commit_of_what_it_tells_of(tmp_path:
     assert meter.transport.left == [(1, REST_S)]
 
 
+async def test_its_device_information_tells_how_records_are_read(
+    tmp_path: Path,
+) -> None:
+    """Meal 6 of a CareSens is a ketone record; Device Information comes before the records."""
+    bench = SessionBench(tmp_path, METER)
+    meter = Meter(bench, CountingShelf(tmp_path / "bookmarks", bench.outbox))
+    async with meter.running():
+        now_ms = bench.clock.mono_ms()
+        meter.session.inbox.offer(LinkChange(LinkState.CONNECTED, now_ms))
+        meter.value("0x2A29", b"i-SENS")
+        meter.session.inbox.offer(ReadsDone(now_ms, link=1))
+        await meter.asked(1)
+        meter.value("0x2A52", bytes([5, 0, 1, 0]))
+        await meter.asked(2)
+        meter.value("0x2A18", bytes([0x12]) + record(1)[1:])
+        meter.value("0x2A34", bytes([0x02, 1, 0, 6]))
+        meter.value("0x2A52", SENT)
+        await wait_until(lambda: meter.transport.left)
+    (event,) = bench.outbox.events()
+    assert event.context == [("meal", "ketone")]
+
+
 async def test_a_kill_between_commit_and_bookmark_stores_nothing_twice(tmp_path: Path) -> None:
     bench = SessionBench(tmp_path, METER)
     first = Meter(bench, LostShelf(tmp_path / "bookmarks", bench.outbox))
