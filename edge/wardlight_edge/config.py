@@ -22,6 +22,7 @@ from wardlight_shared.topics import is_gateway_id
 _Port = Annotated[int, Meta(ge=0, le=65535)]
 _Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 _Bytes = Annotated[int, Meta(ge=0)]
+_Host = Annotated[str, Meta(pattern=r"\A\S+\Z")]
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,7 +32,7 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class UplinkSettings(_Strict, frozen=True, kw_only=True):
     """The way to the broker. TLS with a client certificate always; its CN is the gateway id."""
 
-    host: str
+    host: _Host
     port: _Port = 8883
     ca_file: Path
     cert_file: Path
@@ -63,7 +64,7 @@ class ProxySettings(_Strict, frozen=True, kw_only=True):
     """
 
     name: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,31}\Z")]
-    host: str
+    host: _Host
     port: Annotated[int, Meta(ge=1, le=65535)] = 6053
     noise_key_file: Path
     max_links: Annotated[int, Meta(ge=1, le=32)] = 3
@@ -133,7 +134,7 @@ class LanSettings(_Strict, frozen=True, kw_only=True):
     accept_timeout_s  a message that is not stored by then is refused, to be sent again
     """
 
-    host: str = "127.0.0.1"
+    host: _Host = "127.0.0.1"
     port: _Port
     profile: Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9-]*\Z")]
     peers: tuple[str, ...] = ()
@@ -290,7 +291,14 @@ def check_devices(devices: Sequence[DeviceSettings], source: str) -> None:
     twice = {identity for identity in identities if identities.count(identity) > 1}
     if twice:
         raise ConfigError(f"{source}: device {sorted(twice)[0]} is listed twice")
+    ports: dict[str, str] = {}
     for device in devices:
+        first = None if device.port is None else ports.setdefault(device.port, device.identity)
+        if first not in (None, device.identity):
+            raise ConfigError(
+                f"{source}: device {device.identity} has the port of {first}, {device.port}: "
+                "one device on a port"
+            )
         problem = _problem(device)
         if problem is not None:
             raise ConfigError(f"{source}: device {device.identity} {problem}")

@@ -25,6 +25,7 @@ from wardlight_edge.enrolment.service import Enrolment
 from wardlight_edge.health import Snapshot, health_body
 from wardlight_edge.outbox.base import NewRecord, Outbox
 from wardlight_edge.outbox.key import read_or_make
+from wardlight_edge.outbox.quota import check_reserve
 from wardlight_edge.outbox.sqlite import SqliteOutbox
 from wardlight_edge.sd_notify import SystemdNotifier
 from wardlight_edge.sessions.runner import DeviceRunner
@@ -114,7 +115,8 @@ def _make_folder(data_dir: Path) -> None:
 
 
 def open_outbox(settings: Settings, clock: Clock, key: bytes) -> SqliteOutbox:
-    """The outbox of these settings."""
+    """The outbox of these settings; ConfigError when its disk is too small for them."""
+    check_reserve(settings.outbox, settings.data_dir)
     return SqliteOutbox(
         settings.data_dir / "outbox.sqlite",
         key,

@@ -18,6 +18,7 @@ from wardlight_edge.config import Settings, UplinkSettings, profile_names
 from wardlight_edge.enrolment import register
 from wardlight_edge.findings import Finding
 from wardlight_edge.ntp import kernel_clock
+from wardlight_edge.outbox.quota import check_reserve
 from wardlight_edge.uplink import certificate, tls
 from wardlight_shared.errors import ConfigError
 
@@ -55,6 +56,10 @@ def _data_dir(settings: Settings) -> Finding:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(existing, os.W_OK):
         return Finding("data_dir", good=False, text=f"{existing} is not writable: chown it")
+    try:
+        check_reserve(settings.outbox, existing)
+    except ConfigError as error:
+        return Finding("data_dir", good=False, text=str(error))
     free = shutil.disk_usage(existing).free
     if free < settings.outbox.min_free_bytes:
         need = settings.outbox.min_free_bytes >> 20

@@ -35,7 +35,7 @@ from wardlight_edge.outbox.rows import Rows
 from wardlight_edge.outbox.salvage import Salvage, continue_salvages
 from wardlight_edge.outbox.trace import Trace
 from wardlight_edge.outbox.wreck import Wreck
-from wardlight_shared.errors import OutboxCorrupt, StorageError
+from wardlight_shared.errors import ConfigError, OutboxCorrupt, StorageError
 from wardlight_shared.timestamps import Anchor
 
 _log = logging.getLogger(__name__)
@@ -80,8 +80,9 @@ class Lifecycle:
     def open(self) -> OpenOutbox:
         """Open the file, or make it; a damaged one is replaced.
 
-        Raises ConfigError (wrong key, newer file) or StorageError.
+        Raises ConfigError (wrong key, newer file, no file at all) or StorageError.
         """
+        self._refuse_no_file()
         known = trace.read(self._path)
         if has_only_log(self._path):
             _log.error("outbox file gone: its log is salvaged")
@@ -116,6 +117,15 @@ class Lifecycle:
         kept = {found.epoch for one in aside.waiting(self._path) if (found := trace.read(one))}
         is_kept = known is None or known.epoch in kept
         return self._make({path.name: expected}, None if is_kept else known, known)
+
+    def _refuse_no_file(self) -> None:
+        """What no program of ours put there is for a person to look at: nothing is touched."""
+        for path in (self._path, self._log_path, trace.place(self._path)):
+            if path.exists() and not path.is_file():
+                raise ConfigError(
+                    f"{path}: is a folder or another thing that is no file; move it away, and "
+                    "start again"
+                )
 
     def _refuse_newer(self) -> None:
         """Before a file is set aside: its rows, and those of files set aside, could not be read."""

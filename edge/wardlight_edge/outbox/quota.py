@@ -15,6 +15,7 @@ import msgspec
 from wardlight_edge.config import OutboxSettings
 from wardlight_edge.outbox.base import Level
 from wardlight_edge.outbox.database import Database
+from wardlight_shared.errors import ConfigError
 
 _WARN: Final = 0.80
 _THIN: Final = 0.95
@@ -55,6 +56,18 @@ def measure(database: Database, settings: OutboxSettings) -> Measure:
     free = disk.f_bavail * disk.f_frsize
     room = min(settings.quota_bytes - used, free - settings.min_free_bytes + size - used)
     return Measure(size, used, free, room)
+
+
+def check_reserve(settings: OutboxSettings, folder: Path) -> None:
+    """ConfigError when the disk of ``folder`` could not hold the reserve if it were empty."""
+    disk = os.statvfs(folder)
+    total = disk.f_blocks * disk.f_frsize
+    needed = settings.reserve_bytes + settings.min_free_bytes
+    if needed > total:
+        raise ConfigError(
+            f"outbox.reserve_bytes and outbox.min_free_bytes are {needed} together, the disk of "
+            f"{folder} has {total}: nothing would ever be accepted; set them lower"
+        )
 
 
 class Reserve:

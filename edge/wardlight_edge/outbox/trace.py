@@ -65,7 +65,7 @@ class Witness:
     def __init__(self, path: Path) -> None:
         self._descriptor: int | None = None
         with contextlib.suppress(OSError):
-            self._descriptor = os.open(_trace_of(path), os.O_WRONLY | os.O_CLOEXEC)
+            self._descriptor = os.open(place(path), os.O_WRONLY | os.O_CLOEXEC)
 
     def note(self, newest: int, log_bytes: int) -> None:
         """After COMMIT, with synchronous=FULL."""
@@ -90,7 +90,7 @@ def one_after_another(*lineages: Iterable[int]) -> tuple[int, ...]:
 def read(path: Path) -> Trace | None:
     """The trace of the outbox at ``path``; None = there is none that can be read."""
     try:
-        text = _trace_of(path).read_text(encoding="ascii")
+        text = place(path).read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError):
         return None
     match = _WRITTEN.fullmatch(text)
@@ -106,7 +106,7 @@ def write(path: Path, trace: Trace) -> None:
     text = _FORM.format(epoch=trace.epoch, state="used" if trace.is_used else "shut")
     text += (_NEWEST % (trace.newest, trace.log_bytes)).decode("ascii")
     text += "".join(_BEFORE.format(epoch=epoch) for epoch in trace.before)
-    target = _trace_of(path)
+    target = place(path)
     try:
         if not target.exists():
             make_private(target)
@@ -119,5 +119,6 @@ def write(path: Path, trace: Trace) -> None:
         _log.warning("the trace of the outbox was not written", extra={"error": str(error)})
 
 
-def _trace_of(path: Path) -> Path:
+def place(path: Path) -> Path:
+    """The trace of the outbox at ``path``."""
     return path.with_name(path.name + SUFFIX)

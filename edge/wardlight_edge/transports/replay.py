@@ -89,9 +89,16 @@ class ReplayTransport:
                     number += 1
                     if number > skip:
                         played += await self._play_line(line, number, pace, receiver)
-        plural = f"{number} lines, {played} played now"
-        self._say(receiver, LinkState.ENDED, None if number else f"capture is empty ({plural})")
-        _logger.info("replay ended", extra={"device": self._identity, "lines": number})
+        # Of a capture that was played before, nothing is left to play.
+        nothing = None if played or skip else self._nothing(number)
+        self._say(receiver, LinkState.ENDED, nothing)
+        about = {"device": self._identity, "lines": number, "played": played}
+        _logger.log(logging.WARNING if nothing else logging.INFO, "replay ended", extra=about)
+
+    def _nothing(self, lines: int) -> str:
+        if not lines:
+            return f"capture {self._file} is empty"
+        return f"none of the {lines} lines of {self._file} is a reading for {self._identity}"
 
     async def _play_line(
         self, octets: bytes, number: int, pace: "_Pace", receiver: Receiver

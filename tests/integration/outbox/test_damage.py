@@ -323,6 +323,20 @@ async def test_a_wrong_key_is_said_and_touches_nothing(tmp_path: Path) -> None:
         assert numbers(await taken(outbox)) == [1]
 
 
+@pytest.mark.parametrize("end", ["", "-wal", ".trace"])
+async def test_a_folder_in_the_place_of_a_file_is_named_and_stays(tmp_path: Path, end: str) -> None:
+    clock, path = ManualClock(), tmp_path / "outbox.db"
+    place = tmp_path / f"outbox.db{end}"
+    place.mkdir()
+    with pytest.raises(ConfigError, match="no file; move it away"):
+        async with sqlite_outbox(path, clock):
+            pass
+    assert place.is_dir()
+    place.rmdir()
+    async with sqlite_outbox(path, clock) as outbox:
+        assert await outbox.append([record(clock, 1)])
+
+
 async def test_a_second_process_is_kept_out(tmp_path: Path) -> None:
     clock, path = ManualClock(), tmp_path / "outbox.db"
     async with sqlite_outbox(path, clock) as outbox:

@@ -223,6 +223,20 @@ async def test_a_capture_of_several_devices_plays_its_own(tmp_path: Path) -> Non
     assert receiver.values() == [b"\x00\x48", b"\x00\x4a"]
 
 
+async def test_a_capture_of_others_and_an_empty_one_are_named(tmp_path: Path) -> None:
+    other = {"t": 0, "device": "other", "characteristic": "0x2A37", "hex": "00 48"}
+    for lines, said in (([other, other], "none of the 2 lines"), ([], "is empty")):
+        file, receiver = _write(tmp_path / "it.jsonl", lines), KeepingReceiver()
+        for _ in range(2):  # it is said at each start
+            transport = ReplayTransport("replay:x", file, 0, tmp_path / "state", SystemClock())
+            await asyncio.wait_for(transport.run(receiver), 30)
+            assert receiver.last().state is LinkState.ENDED
+            reason = receiver.last().reason or ""
+            assert said in reason
+            assert "it.jsonl" in reason
+        assert not receiver.values()
+
+
 async def test_a_missing_capture_is_named(tmp_path: Path) -> None:
     receiver = KeepingReceiver()
     file = tmp_path / "none.jsonl"

@@ -40,6 +40,8 @@ def test_relative_paths_belong_to_the_file(tmp_path: Path) -> None:
         ('gateway = "gw-ward-1"', 'gateway = "GW 1"', "gateway"),
         ('host = "broker.example"', 'hots = "x"', "hots"),
         ('host = "broker.example"', "", "host"),
+        ('host = "broker.example"', 'host = ""', "uplink.host"),
+        ('host = "broker.example"', 'host = "my broker"', "uplink.host"),
         ('"ble:AABBCCDDEEFF"', '"ble:aabbccddeeff"', "device"),
         ('"ble:AABBCCDDEEFF"', '"serial:bed-3"', "twice"),
         ('port = "/dev/serial/by-id/usb-x"', "", "'port'"),
@@ -51,6 +53,12 @@ def test_mistakes_name_file_and_key(old: str, new: str, word: str, tmp_path: Pat
     with pytest.raises(ConfigError, match=r"edge\.toml") as caught:
         parse(GOOD.replace(old, new), source="edge.toml", folder=tmp_path)
     assert word in str(caught.value)
+
+
+def test_two_devices_on_one_serial_port(tmp_path: Path) -> None:
+    second = GOOD[GOOD.rindex("[[device]]") :].replace("bed-3", "bed-4")
+    with pytest.raises(ConfigError, match="serial:bed-4 has the port of serial:bed-3"):
+        parse(GOOD + second, source="edge.toml", folder=tmp_path)
 
 
 USERS = """
