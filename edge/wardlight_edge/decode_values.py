@@ -141,10 +141,11 @@ def _line(name: str, octets: bytes, options: Options) -> Decoded:
     framer = devices.load_serial(name).framer(options)
     frames = framer.feed(octets)
     whole, damaged = framer.counts.frames, framer.counts.damaged
-    if not frames:
+    if not frames or damaged:
+        at = framer.counts.damaged_at
+        what = "hold no reading" if at is None else f"are damaged at byte {at}"
         raise DecodeError(
-            f"{_spoken(name)}: {len(octets)} bytes hold no reading "
-            f"({whole} whole frames, {damaged} damaged)"
+            f"{_spoken(name)}: {len(octets)} bytes {what} ({whole} whole frames, {damaged} damaged)"
         )
     return Decoded(
         tuple(reading for frame in frames for reading in frame.readings),

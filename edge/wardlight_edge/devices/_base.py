@@ -96,11 +96,14 @@ class FramerCounts(msgspec.Struct, frozen=True):
     frames          frames of the line (not of ``feed``) that were whole
     damaged         frames that were not: wrong checksum, lost or added bytes
     skipped_octets  bytes thrown away to find the next whole frame
+    damaged_at      how many bytes were fed before the first that is damaged or missing, where the
+                    framer tells; None = none
     """
 
     frames: int
     damaged: int
     skipped_octets: int
+    damaged_at: int | None = None
 
 
 class Framer(Protocol):

@@ -40,11 +40,13 @@ class SyncBitFramer:
         self._damaged = 0
         self._skipped = 0
         self._skipped_in_row = 0
+        self._passed = 0
+        self._damaged_at: int | None = None
 
     @property
     def counts(self) -> FramerCounts:
         """What was received so far."""
-        return FramerCounts(self._frames, self._damaged, self._skipped)
+        return FramerCounts(self._frames, self._damaged, self._skipped, self._damaged_at)
 
     def feed(self, octets: bytes) -> list[bytes | int]:
         """Take the next bytes; return runs of whole frames, and between them frames lost."""
@@ -54,7 +56,7 @@ class SyncBitFramer:
         for run in self._pattern.finditer(held):
             start, end = run.span()
             if start > at:
-                self._skip(start - at, found)
+                self._skip(at, start - at, found)
             found.append(held[start:end])
             self._frames += (end - start) // self._size
             self._skipped_in_row = 0
@@ -62,11 +64,14 @@ class SyncBitFramer:
         last = held.translate(self._is_start).rfind(1, at)
         start = last if last >= 0 and len(held) - last < 2 * self._size else len(held)
         if start > at:
-            self._skip(start - at, found)
+            self._skip(at, start - at, found)
+        self._passed += start
         self._kept = held[start:]
         return found
 
-    def _skip(self, octets: int, found: list[bytes | int]) -> None:
+    def _skip(self, at: int, octets: int, found: list[bytes | int]) -> None:
+        if self._damaged_at is None:
+            self._damaged_at = self._passed + at
         before = -(-self._skipped_in_row // self._size)
         self._skipped_in_row += octets
         self._skipped += octets

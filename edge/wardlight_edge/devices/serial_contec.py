@@ -23,7 +23,8 @@ Vectors tests/vectors/serial_contec.toml
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import lru_cache, partial
-from struct import iter_unpack
+from itertools import compress
+from operator import and_, or_
 from typing import Final
 
 from wardlight_edge.devices._base import Frame, FramerCounts, Options, Samples
@@ -59,7 +60,14 @@ _NO_PROBE_ERROR: Final = _without(_PROBE_ERROR)
 _NO_SEARCHING: Final = _without(_SEARCHING)
 _NO_BIT_7: Final = _without(_PULSE_BIT_7)
 _VALID: Final = _without(0b11)
-_ALL_LOW: Final = _without(0b11111)
+_ALL_LOW: Final = _without(0b11000)
+# Tables for ``translate``: 1 for what is valid, and bit 7 of a number that stands in another octet.
+_HAS_FINGER: Final = bytes(not octet & _FINGER_OUT for octet in range(256))
+_HAS_PROBE: Final = bytes(not octet & _PROBE_ERROR for octet in range(256))
+_IS_VALID: Final = bytes(not octet & 0b11 for octet in range(256))
+_PULSE_IN_BAR: Final = bytes((octet & _PULSE_BIT_7) << 1 for octet in range(256))
+_PULSE_IN_HIGH: Final = bytes((octet & 0x08) << 4 for octet in range(256))
+_SPO2_IN_HIGH: Final = bytes((octet & 0x10) << 3 for octet in range(256))
 
 _Columns = tuple[bytes, bytes, int]
 """SpO2 and pulse rate of the valid frames of a second, and the flags of all of them."""
@@ -120,7 +128,10 @@ def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], 
     if not frames:
         raise DecodeError(f"Contec: {len(octets)} bytes hold no whole frame")
     if counts.damaged:
-        raise DecodeError(f"Contec: {counts.damaged} damaged frames, {counts.frames} whole")
+        raise DecodeError(
+            f"Contec: damaged at byte {counts.damaged_at}, {counts.damaged} damaged frames, "
+            f"{counts.frames} whole"
+        )
     readings = tuple(reading for frame in frames for reading in frame.readings)
     return readings, DeviceInfo(manufacturer="Contec")
 
@@ -139,34 +150,30 @@ def _format(options: Options) -> str | None:
 
 
 def _bci(octets: bytes) -> _Columns:
-    statuses, bars = octets[0::5], octets[2::5]
+    statuses, bars, pulse, spo2 = octets[0::5], octets[2::5], octets[3::5], octets[4::5]
     is_out = bool(statuses.translate(None, _NO_FINGER_OUT))
     is_faulty = bool(bars.translate(None, _NO_PROBE_ERROR))
     flags = int(Flag.SIGNAL_POOR) * bool(bars.translate(None, _NO_SEARCHING))
     flags |= _OFF * is_out | int(Flag.SENSOR_FAULT) * is_faulty
-    if not is_out and not is_faulty and not bars.translate(None, _NO_BIT_7):
-        return octets[4::5], octets[3::5], flags
-    valid = [
-        (spo2, (bar & _PULSE_BIT_7) << 1 | pulse)
-        for status, _, bar, pulse, spo2 in iter_unpack("5B", octets)
-        if not status & _FINGER_OUT and not bar & _PROBE_ERROR
-    ]
-    return bytes(spo2 for spo2, _ in valid), bytes(pulse for _, pulse in valid), flags
+    if bars.translate(None, _NO_BIT_7):
+        pulse = bytes(map(or_, pulse, bars.translate(_PULSE_IN_BAR)))
+    if not is_out and not is_faulty:
+        return spo2, pulse, flags
+    valid = bytes(map(and_, statuses.translate(_HAS_FINGER), bars.translate(_HAS_PROBE)))
+    return bytes(compress(spo2, valid)), bytes(compress(pulse, valid)), flags
 
 
 def _v46(octets: bytes) -> _Columns:
     """The second byte holds bit 7 of byte 2 (b0) to byte 8 (b6)."""
     highs = octets[1::9]
-    if not highs.translate(None, _ALL_LOW):
-        return octets[6::9].translate(_LOW_BITS), octets[5::9].translate(_LOW_BITS), 0
-    is_out = bool(highs.translate(None, _VALID))
-    valid = [
-        ((high & 0x10) << 3 | spo2 & 0x7F, (high & 0x08) << 4 | pulse & 0x7F)
-        for high, pulse, spo2 in zip(highs, octets[5::9], octets[6::9], strict=True)
-        if not high & 0b11
-    ]
-    flags = _OFF * is_out
-    return bytes(spo2 for spo2, _ in valid), bytes(pulse for _, pulse in valid), flags
+    pulse, spo2 = octets[5::9].translate(_LOW_BITS), octets[6::9].translate(_LOW_BITS)
+    if highs.translate(None, _ALL_LOW):
+        pulse = bytes(map(or_, pulse, highs.translate(_PULSE_IN_HIGH)))
+        spo2 = bytes(map(or_, spo2, highs.translate(_SPO2_IN_HIGH)))
+    if not highs.translate(None, _VALID):
+        return spo2, pulse, 0
+    valid = highs.translate(_IS_VALID)
+    return bytes(compress(spo2, valid)), bytes(compress(pulse, valid)), _OFF
 
 
 @lru_cache(maxsize=4096)

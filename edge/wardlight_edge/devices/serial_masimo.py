@@ -135,10 +135,18 @@ def framer(options: Options) -> MasimoFramer:
 
 def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], DeviceInfo]:
     """Decode lines; the last one needs no end."""
-    line = framer(options)
-    frames = line.feed(octets + b"\r\n")
-    if not frames or line.counts.damaged:
-        raise DecodeError(f"Masimo: {line.counts.damaged} damaged lines, {len(frames)} whole")
+    line, at, damaged_at = framer(options), 0, None
+    frames: list[Frame] = []
+    for sent in (octets + b"\r\n").splitlines(keepends=True):
+        frames += line.feed(sent)
+        if line.counts.damaged and damaged_at is None:
+            damaged_at = at
+        at += len(sent)
+    if not frames or damaged_at is not None:
+        where = "" if damaged_at is None else f"damaged at byte {damaged_at}, "
+        raise DecodeError(
+            f"Masimo: {where}{line.counts.damaged} damaged lines, {len(frames)} whole"
+        )
     readings = tuple(reading for frame in frames for reading in frame.readings)
     number_sent = _SERIAL_NUMBER.search(octets)
     serial_number = number_sent[1].decode("ascii") if number_sent else None

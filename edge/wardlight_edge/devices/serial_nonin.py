@@ -39,8 +39,8 @@ _PACKET: Final = 25 * _FRAME
 _PACKETS_A_SECOND: Final = 3
 _SAMPLES_A_PACKET: Final = 25
 _RATE_MHZ: Final = 75_000
-_BEHIND_2: Final = bytes.fromhex("0181000082") * 2
-_BEHIND_7: Final = bytes.fromhex("8100000081") * 2
+_BEHIND_2: Final = bytes.fromhex("0181000082") * 5
+_BEHIND_7: Final = bytes.fromhex("8100000081") * 5
 _CHAIN: Final = 3  # frames in a row that settle which of two overlapping readings is true
 _LOOKAHEAD: Final = (_FRAME - 1) + _CHAIN * _FRAME
 _START: Final = 0x01
@@ -82,19 +82,26 @@ def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], 
     framer(options)
     data_format = options.get("data_format")
     formats = (2, 7) if data_format is None else (data_format,)
-    frames = max((_packets(octets, is_format_7=each == 7) for each in formats), key=len)
+    fits = [_packets(octets, is_format_7=each == 7) for each in formats]
+    frames, counts = max(fits, key=lambda fit: len(fit[0]))
     if not frames and data_format is None and serial_nonin_df8.is_whole(octets):
         return serial_nonin_df8.decode_bytes(octets, {})
     if not frames:
         raise DecodeError(f"Nonin: {len(octets)} bytes hold no whole packet of 25 frames")
+    if counts.damaged_at is not None and counts.damaged_at < len(octets):
+        raise DecodeError(
+            f"Nonin: damaged at byte {counts.damaged_at}, {counts.damaged} damaged frames, "
+            f"{len(frames)} whole packets"
+        )
     readings = tuple(reading for frame in frames for reading in frame.readings)
     return readings, DeviceInfo(manufacturer="Nonin Medical")
 
 
-def _packets(octets: bytes, *, is_format_7: bool) -> tuple[Frame, ...]:
-    """A Frame for each packet; two frames behind settle where the last one ends."""
+def _packets(octets: bytes, *, is_format_7: bool) -> tuple[tuple[Frame, ...], FramerCounts]:
+    """A Frame for each packet; the frames behind settle where the last one ends."""
     line = NoninFramer(is_format_7=is_format_7, packets=1)
-    return line.feed(octets + (_BEHIND_7 if is_format_7 else _BEHIND_2))
+    frames = line.feed(octets + (_BEHIND_7 if is_format_7 else _BEHIND_2))
+    return frames, line.counts
 
 
 class NoninFramer:
@@ -116,11 +123,13 @@ class NoninFramer:
         self._damaged = 0
         self._skipped = 0
         self._skipped_in_row = 0
+        self._passed = 0
+        self._damaged_at: int | None = None
 
     @property
     def counts(self) -> FramerCounts:
         """What was received so far."""
-        return FramerCounts(self._frames, self._damaged, self._skipped)
+        return FramerCounts(self._frames, self._damaged, self._skipped, self._damaged_at)
 
     def feed(self, octets: bytes) -> tuple[Frame, ...]:
         """Take the next bytes of the line; return a Frame for each second they complete."""
@@ -135,11 +144,12 @@ class NoninFramer:
                 break
             else:
                 start, end = self._best_start(held, at)
-                self._skip(start - at)
+                self._skip(self._passed + at, start - at)
                 at = start
             if end > at:
-                self._take(held[at:end], done)
+                self._take(self._passed + at, held[at:end], done)
             at = end
+        self._passed += at
         self._kept = held[at:]
         return tuple(done)
 
@@ -177,21 +187,29 @@ class NoninFramer:
         start = at + chains.index(longest)
         return start, start + _FRAME
 
-    def _skip(self, octets: int) -> None:
+    def _skip(self, place: int, octets: int) -> None:
+        """Pass over octets; ``place`` is that of the first on the line."""
         if not octets:
             return
+        self._note_damage(place)
         before = -(-self._skipped_in_row // _FRAME)
         self._skipped_in_row += octets
         self._damaged += -(-self._skipped_in_row // _FRAME) - before
         self._skipped += octets
-        self._break_packet()
-
-    def _break_packet(self) -> None:
         if self._packet:
-            self._packet.clear()
-            self._second.append(None)
+            self._lose_packet(place)
 
-    def _take(self, run: bytes, done: list[Frame]) -> None:
+    def _note_damage(self, place: int) -> None:
+        if self._damaged_at is None:
+            self._damaged_at = place
+
+    def _lose_packet(self, place: int) -> None:
+        """What was begun stays without its end: a place of its second is empty."""
+        self._note_damage(place)
+        self._packet.clear()
+        self._second.append(None)
+
+    def _take(self, place: int, run: bytes, done: list[Frame]) -> None:
         """Sort an unbroken run of frames into packets; add a Frame for each full second."""
         self._frames += len(run) // _FRAME
         self._skipped_in_row = 0
@@ -206,8 +224,8 @@ class NoninFramer:
             stop = min(at + _PACKET - len(self._packet), end)
             early = firsts.find(1, at // _FRAME + (not self._packet), stop // _FRAME)
             if early >= 0:
-                self._break_packet()
                 at = early * _FRAME
+                self._lose_packet(place + at)
             else:
                 self._packet += run[at:stop]
                 at = stop

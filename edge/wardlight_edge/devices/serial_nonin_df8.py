@@ -82,9 +82,15 @@ def is_whole(octets: bytes) -> bool:
 
 def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], DeviceInfo]:
     """Decode a stretch of the line; its last frame needs nothing behind it."""
-    frames = framer(options).feed(octets + _NEXT)
+    line = framer(options)
+    frames = line.feed(octets + _NEXT)
     if not frames:
         raise DecodeError(f"Nonin format 8: {len(octets)} bytes hold no whole frame")
+    if line.counts.damaged:
+        raise DecodeError(
+            f"Nonin format 8: damaged at byte {line.counts.damaged_at}, "
+            f"{line.counts.damaged} damaged frames, {line.counts.frames} whole"
+        )
     readings = tuple(reading for frame in frames for reading in frame.readings)
     return readings, DeviceInfo(manufacturer="Nonin Medical")
 

@@ -166,6 +166,47 @@ def test_a_stretch_of_a_serial_line(run: Run) -> None:
     assert found == {"spo2": "97", "pulse_rate_oximeter": "72"}
 
 
+def nonin(count: int) -> bytes:
+    """Packets of format 2 by hand from the Nonin OEM III manual: 97 %, 72 beats."""
+    values = [0, 72, 97, *[0] * 22]
+    frames = [[1, 0x80 | (at == 0), 2, value] for at, value in enumerate(values)]
+    return b"".join(bytes([*frame, sum(frame) % 256]) for frame in frames) * count
+
+
+MASIMO = b"02/22/16 22:47:45 SN=1 SPO2=098% BPM=097 EXC=000800\r\n"
+CONTEC = bytes.fromhex("86 30 08 40 61")
+"""By hand from the handbook of atbrask/CMS50Dplus: 97 %, 64 beats."""
+
+
+@pytest.mark.parametrize(
+    ("line", "octets", "where"),
+    [
+        ("nonin", nonin(3)[:130] + nonin(3)[131:], "Nonin: damaged at byte 130"),
+        ("nonin", nonin(3)[:130] + nonin(3)[135:], "Nonin: damaged at byte 245"),
+        ("nonin", nonin(1) + bytes.fromhex("DEADBEEF") * 5, "Nonin: damaged at byte 125"),
+        ("nonin", nonin(2)[:-2], "Nonin: damaged at byte 245"),
+        ("nonin", b"\x01\x02" + nonin(2), "Nonin: damaged at byte 0"),
+        ("nonin_df8", bytes.fromhex("80 48 61 00 80 48 00 80 48 61 00"), "8: damaged at byte 4"),
+        ("contec", CONTEC * 3 + CONTEC[1:] + CONTEC, "Contec: damaged at byte 15"),
+        ("contec", CONTEC * 3 + CONTEC[:3], "Contec: damaged at byte 15"),
+        ("masimo", MASIMO + b"garbage\r\n" + MASIMO, f"Masimo: damaged at byte {len(MASIMO)}"),
+    ],
+)
+def test_damage_on_a_line_is_said_with_its_place(
+    run: Run, line: str, octets: bytes, where: str
+) -> None:
+    code, shown, error = run("--serial", line, octets.hex())
+    assert (code, shown) == (2, None)
+    assert where in error
+    assert error.count("\n") == 1
+
+
+def test_a_stretch_may_begin_and_end_within_a_packet(run: Run) -> None:
+    code, shown, _ = run("--serial", "nonin", nonin(3)[50:-50].hex())
+    assert code == 0
+    assert len(shown["readings"]) == 2
+
+
 def test_a_key_file_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
     advert = ("--advert", "service-data:FCD2", "--key-file")
     assert "cannot be read" in run(*advert, str(tmp_path / "none"), "40")[2]

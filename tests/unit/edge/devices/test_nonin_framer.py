@@ -52,6 +52,19 @@ def test_one_frame_a_second_with_the_median_of_its_packets(data_format: int) -> 
 
 
 @pytest.mark.parametrize("data_format", FORMATS)
+def test_a_packet_that_lacks_a_frame_leaves_its_place_empty_however_it_was_cut(
+    data_format: int,
+) -> None:
+    stream = _stream(data_format, 9)
+    stream = stream[: PACKET + 50] + stream[PACKET + 55 :]
+    whole, cut = _framer(data_format), _framer(data_format)
+    frames = whole.feed(stream)
+    assert frames == tuple(frame for octet in stream for frame in cut.feed(bytes([octet])))
+    assert _pulses(frames) == [Decimal(60), Decimal(64)]
+    assert whole.counts.damaged_at == cut.counts.damaged_at == 2 * PACKET - FRAME
+
+
+@pytest.mark.parametrize("data_format", FORMATS)
 def test_one_packet_is_decoded_in_the_format_that_fits(data_format: int) -> None:
     octets = _packet(data_format, 72, 97, random.Random(1))
     readings, info = serial_nonin.decode_bytes(octets, {})
