@@ -68,11 +68,36 @@ def run(options: argparse.Namespace) -> int:
     except DecodeError as error:
         sys.stderr.write(f"wardlight-edge: {' '.join(str(error).split())}\n")
         return 2
+    if not any(shown.values()):
+        sys.stderr.write("wardlight-edge: nothing in this is a reading to publish\n")
     sys.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
     return 0
 
 
+_OF_CHAR: Final = ("service", "manufacturer", "model")
+_OF_ADVERT: Final = ("address", "key_file")
+_OF_OTHERS: Final = ("option",)
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """An option that means nothing for what is decoded is a mistake, not to be passed over."""
+    is_number = any(getattr(options, name) for name in _FLOATS)
+    for names, is_meant, where in (
+        (_OF_CHAR, options.char is not None, "--char"),
+        (_OF_ADVERT, options.advert is not None, "--advert"),
+        (
+            _OF_OTHERS,
+            options.char is None and options.advert is None and not is_number,
+            "--serial, --hl7, --astm and --apdu",
+        ),
+    ):
+        given = [name for name in names if getattr(options, name)]
+        if given and not is_meant:
+            raise ConfigError(f"--{given[0].replace('_', '-')}: goes with {where} only")
+
+
 def _document(options: argparse.Namespace) -> dict[str, Any]:
+    _check_options(options)
     for name, (size, function) in _FLOATS.items():
         if getattr(options, name):
             return decode_json.number_document(_floats(_one(options), name, size, function))

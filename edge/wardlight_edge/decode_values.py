@@ -1,6 +1,7 @@
 """The decoder for what a person asks, found among the modules of ``devices``; no list to edit.
 
-GATT      a module whose CHARACTERISTICS holds the UUID
+GATT      a module whose CHARACTERISTICS holds the UUID; what has no reading is said of the device
+          where devices.FACTS knows it
 advert    a module whose ADVERTS holds the kind
 message   the module ``hl7``, ``astm``, ``apdu`` or ``serial_<name>``, by its function
           ``decode_bytes(octets, options)``, which returns the readings and a DeviceInfo; a serial
@@ -20,7 +21,7 @@ from wardlight_edge.decode_json import Decoded, time_text
 from wardlight_edge.devices import Options
 from wardlight_edge.devices.current_time import CurrentTime
 from wardlight_shared.errors import ConfigError, DecodeError
-from wardlight_shared.model import DeviceInfo, Reading
+from wardlight_shared.model import DeviceInfo, DeviceTime, Reading
 
 _BASE: Final = "-0000-1000-8000-00805F9B34FB"
 _SHORT: Final = re.compile(r"(?:0X)?(?:0000)?([0-9A-F]{4})")
@@ -58,13 +59,36 @@ def gatt(
     characteristic: str, service: str | None, info: DeviceInfo, values: Sequence[bytes]
 ) -> Decoded:
     """Decode values of one characteristic, in the order in which they came."""
-    decoder = devices.load(_module_for(characteristic, service))
+    _check_service(characteristic, service)
+    name = _module_for(characteristic, service)
+    decoder = None if name is None else devices.load(name)
     repaired = [devices.repaired(characteristic, value, info) for value in values]
     found = Decoded(device=_stated(info))
     for number, whole in _whole_values(decoder, characteristic, repaired):
         with _in_value(number, len(values)):
-            found = _joined(found, _value(decoder, characteristic, whole))
+            if decoder is not None:
+                found = _joined(found, _value(decoder, characteristic, whole))
+            found = _joined(found, _fact(characteristic, whole, info))
     return found
+
+
+def _fact(characteristic: str, value: bytes, info: DeviceInfo) -> Decoded:
+    fact = devices.facts_of(characteristic, value, info)
+    if fact is None:
+        return Decoded()
+    name, content = fact
+    return Decoded(
+        device={name: time_text(content) if isinstance(content, DeviceTime) else content}
+    )
+
+
+def _check_service(characteristic: str, service: str | None) -> None:
+    """A service of the SIG holds its own characteristics; a vendor's may hold any."""
+    holders = [name for name, held in devices.SERVICES.items() if characteristic in held]
+    if service in devices.SERVICES and holders and service not in holders:
+        raise ConfigError(
+            f"--service: {service} does not hold {characteristic}; it is of {', '.join(holders)}"
+        )
 
 
 def _whole_values(
@@ -74,6 +98,8 @@ def _whole_values(
 
     Less than a second of a waveform is no value for a session, but a person may have one frame.
     """
+    if characteristic == devices.BODY_COMPOSITION:
+        return _packets(values)
     if not isinstance(decoder, devices.SegmentedDecoder):
         return list(enumerate(values, 1))
     assembler, whole, joined = decoder.assembler(), None, []
@@ -83,10 +109,31 @@ def _whole_values(
         if whole is not None:
             joined.append((number, whole))
     if isinstance(decoder, devices.WaveformDecoder):
-        return joined or list(enumerate(values, 1))
+        return joined or _short_of_a_second(decoder, characteristic, values)
     if whole is None:
         raise DecodeError(f"{characteristic}: the value goes on in a further notification")
     return joined
+
+
+def _packets(values: Sequence[bytes]) -> Sequence[tuple[int, bytes]]:
+    """Body composition in two packets, as a session joins it."""
+    packets, joined = devices.BodyPackets(), []
+    for number, value in enumerate(values, 1):
+        with _in_value(number, len(values)):
+            joined += [(number, whole) for whole in packets.take(value)]
+    return [*joined, *((len(values), whole) for whole in packets.left())]
+
+
+def _short_of_a_second(
+    decoder: devices.WaveformDecoder, characteristic: str, values: Sequence[bytes]
+) -> Sequence[tuple[int, bytes]]:
+    """Frames in each of the values; where a frame is cut in two, in all of them as one."""
+    try:
+        for value in values:
+            decoder.decode_frame(characteristic, value)
+    except DecodeError:
+        return [(len(values), b"".join(values))]
+    return list(enumerate(values, 1))
 
 
 @contextmanager
@@ -153,10 +200,14 @@ def _line(name: str, octets: bytes, options: Options) -> Decoded:
     )
 
 
-def _module_for(characteristic: str, service: str | None) -> str:
+def _module_for(characteristic: str, service: str | None) -> str | None:
+    """The decoder; None for what has no reading and only says something of the device."""
     names = [name for name in devices.names() if characteristic in _characteristics(name)]
+    if not names and characteristic in devices.FACTS:
+        return None
     if not names:
-        known = sorted({each for name in devices.names() for each in _characteristics(name)})
+        decoded = {each for name in devices.names() for each in _characteristics(name)}
+        known = sorted(decoded | devices.FACTS.keys())
         raise ConfigError(
             f"--char: no decoder reads {characteristic}; known: "
             f"{', '.join(each for each in known if each.startswith('0x'))} and "

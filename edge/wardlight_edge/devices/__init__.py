@@ -28,6 +28,8 @@ from wardlight_edge.devices._base import (
     SitedDecoder,
     WaveformDecoder,
 )
+from wardlight_edge.devices._body_packets import NAME as BODY_COMPOSITION
+from wardlight_edge.devices._body_packets import BodyPackets
 from wardlight_edge.devices._conversation import (
     Action,
     Conversation,
@@ -61,6 +63,7 @@ from wardlight_edge.devices._dialogue import (
     Write,
 )
 from wardlight_edge.devices._event import event_id
+from wardlight_edge.devices._facts import FACTS, SERVICES, facts_of
 from wardlight_edge.devices._plausible import flag_implausible
 from wardlight_edge.devices._quirks import repaired
 from wardlight_edge.devices._units import ConversionError, convert
@@ -68,15 +71,19 @@ from wardlight_edge.devices._user_data import Consent
 from wardlight_shared.errors import ConfigError
 
 __all__ = [
+    "BODY_COMPOSITION",
     "COMPANIONS",
+    "FACTS",
     "KEY",
     "KEY_OCTETS",
     "NO_OPTIONS",
+    "SERVICES",
     "Action",
     "AdvertDecoder",
     "AdvertReceiver",
     "AdvertRefused",
     "Assembler",
+    "BodyPackets",
     "Bookmark",
     "Bookmarks",
     "ClockShown",
@@ -118,6 +125,7 @@ __all__ = [
     "Write",
     "convert",
     "event_id",
+    "facts_of",
     "flag_implausible",
     "is_conversing",
     "load",

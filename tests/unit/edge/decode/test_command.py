@@ -1,36 +1,18 @@
 """`wardlight-edge decode` as a person runs it: document, exit code, one line for what is wrong."""
 
-import io
-import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.decode_command import Run
 from wardlight_edge import devices
-from wardlight_edge.cli import main
 from wardlight_edge.devices import Samples
-
-Run = Callable[..., tuple[int, Any, str]]
 
 BOSO = "16 7C00 5600 6100 E807 06 0F 11 11 1B 3300 0000"
 """A capture in the tests of derdilla/blood-pressure-monitor-fl."""
 
 BM85 = "56 6A00 4700 0000 EA07 08 0B 12 1F 00 003F 00 0000"
 """Recorded from a Beurer BM85, in the same tests."""
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    def run(*arguments: str, stdin: str = "") -> tuple[int, Any, str]:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        code = main(["decode", *arguments])
-        said = capsys.readouterr()
-        return code, json.loads(said.out) if said.out else None, said.err
-
-    return run
 
 
 def test_every_key_is_there(run: Run) -> None:
