@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import FastAPI
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
@@ -25,6 +25,7 @@ from wardlight_cloud.fhir.router import PATH, FhirFace
 from wardlight_cloud.live.hub import LiveHub
 from wardlight_cloud.live.routes import LiveRoutes
 from wardlight_cloud.logs import configure
+from wardlight_cloud.request_metrics import Measured, exposition
 from wardlight_cloud.security.headers import SecurityHeaders
 from wardlight_cloud.security.passwords import PasswordChecker
 from wardlight_cloud.security.sessions import Sessions
@@ -68,6 +69,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
     app.add_middleware(_FhirFirst, serving=serving)
     app.add_middleware(Gate, is_open=lambda: serving.store is not None)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Measured, routes=lambda: app.router.routes)
     _operations(app, serving)
     return app
 
@@ -140,5 +142,5 @@ def _operations(app: FastAPI, serving: _Serving) -> None:
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        """Counters in the Prometheus text format; no ids of patients."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        """Counters of all workers in the Prometheus text format; no ids of patients."""
+        return Response(exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -64,19 +64,22 @@ def _collect(settings: Settings, options: argparse.Namespace) -> int:
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
     import uvicorn
 
+    from wardlight_cloud.worker_metrics import shared_among_workers
+
     if options.config is not None:
         os.environ["WARDLIGHT_CONFIG_FILE"] = str(options.config)
-    uvicorn.run(
-        "wardlight_cloud.app:from_environment",
-        factory=True,
-        host=settings.http.host,
-        port=settings.http.port,
-        workers=settings.http.workers,
-        log_config=None,  # ours stands
-        access_log=False,  # paths may name patients
-        timeout_worker_healthcheck=_WORKER_ANSWERS_WITHIN_S,
-        timeout_graceful_shutdown=3,  # an open live connection never ends by itself
-    )
+    with shared_among_workers(settings.http.workers):
+        uvicorn.run(
+            "wardlight_cloud.app:from_environment",
+            factory=True,
+            host=settings.http.host,
+            port=settings.http.port,
+            workers=settings.http.workers,
+            log_config=None,  # ours stands
+            access_log=False,  # paths may name patients
+            timeout_worker_healthcheck=_WORKER_ANSWERS_WITHIN_S,
+            timeout_graceful_shutdown=3,  # an open live connection never ends by itself
+        )
     return 0
 
 

@@ -44,7 +44,32 @@ async def test_workers_log_as_one_process_does(
         assert number
         await wait_until(lambda: f"error_id={number[1]}" in api.output(), 30, "it is in the log")
         assert "Traceback" not in api.output()
+        await all_workers_count_as_one(api)
         await a_worker_that_is_slow_is_not_killed(api)
+
+
+async def all_workers_count_as_one(api: Api) -> None:
+    """Each connection goes to any of them, and any of them answers for all."""
+
+    async def numbers() -> dict[str, float]:
+        async with httpx.AsyncClient(timeout=60) as client:
+            text = (await client.get(f"{api.url}/metrics")).text
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(number) for name, _, number in lines}
+
+    name = 'wardlight_http_requests_total{method="HEAD",route="/fhir/metadata",status="200"}'
+    headers = {"Connection": "close"}
+    for _ in range(40):
+        async with httpx.AsyncClient(timeout=60, headers=headers) as client:
+            await client.head(f"{api.url}/fhir/metadata")
+    told = await numbers()
+    assert told[name] == 40
+    assert told["wardlight_database_connections_max"] == 2 * 8
+    assert told["wardlight_live_streams"] == 0
+    assert "wardlight_database_connections_in_use" in told
+    async with api.live(TOKEN) as events:
+        await anext(events)
+        assert (await numbers())["wardlight_live_streams"] == 1
 
 
 async def a_worker_that_is_slow_is_not_killed(api: Api) -> None:

@@ -286,7 +286,17 @@ async def test_health_readiness_and_metrics_are_open_and_name_no_patient(ward: W
     async with ward.client(token=None) as client:
         assert (await client.get("/healthz")).json()["status"] == "ok"
         assert (await client.get("/readyz")).json() == {"ready": True}
+        for path in (f"/patients/{ANNA}", "/static/live.js", "/Almeida", f"/fhir/Patient/{ANNA}"):
+            await client.get(path)
         metrics = (await client.get("/metrics")).text
+    for route, status in (
+        ("/healthz", 200),
+        ("/patients/{patient:uuid}", 303),
+        ("/static", 200),
+        ("/fhir/Patient/{id}", 401),
+    ):
+        assert f'{{method="GET",route="{route}",status="{status}"}}' in metrics
+    assert "wardlight_database_connections_in_use 0.0" in metrics
     assert str(ANNA) not in metrics
     assert "Almeida" not in metrics
 

@@ -16,6 +16,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from wardlight_cloud.store.postgres.idle import Borrowed, IdleConnections
+from wardlight_cloud.store.postgres.metrics import MOST
 from wardlight_cloud.store.postgres.statements import statements
 from wardlight_shared.errors import ConfigError
 
@@ -134,6 +135,7 @@ class PooledConnections:
             max_cached_statement_lifetime=0,
             server_settings=server_settings("wardlight"),
         )
+        MOST.inc(self._size)
         self._idle = IdleConnections(self._pool, wait_s=self._command_timeout_s, idle_s=_IDLE_S)
 
     def acquire(self) -> AbstractAsyncContextManager[Connection]:
@@ -170,6 +172,7 @@ class PooledConnections:
         idle, self._idle = self._idle, None
         if pool is None or idle is None:
             return
+        MOST.dec(self._size)
         try:
             async with asyncio.timeout(self._command_timeout_s):
                 await idle.close()

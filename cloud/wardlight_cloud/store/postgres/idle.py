@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from wardlight_cloud.store.postgres.metrics import IN_USE, WAITING
+
 # The driver's types take their parameter in stubs only.
 if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
@@ -64,12 +66,14 @@ class IdleConnections:
     async def wait(self) -> Lent:
         """One of the pool: a new one, or the next that comes back."""
         self._waiting += 1
+        WAITING.inc()
         try:
             # The driver's own timeout makes a task for each call, which costs a turn of the loop.
             async with asyncio.timeout(self._wait_s):
                 return Lent(await self._pool.acquire())
         finally:
             self._waiting -= 1
+            WAITING.dec()
 
     def keep(self, lent: Lent) -> bool:
         """Keep one for the next call; False when the pool must have it back."""
@@ -133,6 +137,7 @@ class Borrowed:
 
     async def __aenter__(self) -> Pooled:
         self._lent = self._idle.ready() or await self._idle.wait()
+        IN_USE.inc()
         return self._lent.connection
 
     async def __aexit__(
@@ -141,5 +146,6 @@ class Borrowed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        IN_USE.dec()
         if kind is not None or not self._idle.keep(self._lent):
             await self._idle.give_back(self._lent)
