@@ -134,6 +134,7 @@ __all__ = [
     "load_gatt",
     "load_serial",
     "names",
+    "provisional",
     "repaired",
 ]
 
@@ -160,6 +161,12 @@ def names() -> tuple[str, ...]:
     """The names of all decoders of this program: the public modules of this package."""
     found = (module.name for module in iter_modules(__path__))
     return tuple(sorted(name for name in found if not name.startswith("_")))
+
+
+def provisional(name: str) -> frozenset[str]:
+    """Characteristics of the decoder ``name`` that show a measurement before it has settled."""
+    found: frozenset[str] = getattr(load(name), "PROVISIONAL", frozenset())
+    return found
 
 
 @lru_cache(maxsize=64)

@@ -105,6 +105,7 @@ class GattDecoding:
         self._waveform = self._decoder if isinstance(self._decoder, WaveformDecoder) else None
         self._site: str | None = None
         self.info = _matched(profile)
+        self._provisional = devices.provisional(profile.decoder)
         self._keeps_waveform = bool(profile.options.get("waveform", False))
         self._assembler = _assembler_of(self._decoder)
 
@@ -122,6 +123,8 @@ class GattDecoding:
         if octets is None:
             return ()
         frame = self._frame(arrival.channel, octets)
+        if arrival.channel in self._provisional:
+            return ()
         samples = frame.samples if self._keeps_waveform else ()
         if not frame.readings and not samples:
             return ()

@@ -19,6 +19,7 @@ def check_device(device: DeviceSettings, profile: Profile) -> None:
         devices.load_conversing(profile.decoder).conversation(profile.options)
     else:
         decoding_of(profile)
+    _check_settled(device, profile)
     check_users(device, profile)
     check_adverts(device, profile)
     kind = device.identity.partition(":")[0]
@@ -29,6 +30,18 @@ def check_device(device: DeviceSettings, profile: Profile) -> None:
     if needed[kind] is None:
         raise ConfigError(
             f"device {device.identity}: profile {device.profile!r} has no [transport.{kind}]"
+        )
+
+
+def _check_settled(device: DeviceSettings, profile: Profile) -> None:
+    """What a device shows before its measurement has settled is no result to subscribe."""
+    ble = profile.transport.ble
+    subscribed = () if ble is None else (*ble.indicate, *ble.notify)
+    early = sorted(devices.provisional(profile.decoder).intersection(subscribed))
+    if early:
+        raise ConfigError(
+            f"device {device.identity}: profile {device.profile!r} subscribes {early[0]}, which "
+            "shows a measurement before it has settled; take it out of [transport.ble]"
         )
 
 

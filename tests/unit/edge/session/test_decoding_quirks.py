@@ -36,3 +36,13 @@ def test_by_device_information() -> None:
     (values,) = decoding.decode(_arrival("0x2A35", BM85))
     assert isinstance(values, Values)
     assert values.readings[3].value == 63
+
+
+def test_what_has_not_settled_is_no_reading() -> None:
+    """A capture may hold it; HTS 1.0, 3.3, by hand: 36.5 degrees."""
+    decoding = decoding_of(_profile("generic-health-thermometer"))
+    value = bytes.fromhex("006D0100FF")
+    assert decoding.decode(_arrival("0x2A1E", value)) == ()
+    assert len(decoding.decode(_arrival("0x2A1C", value))) == 1
+    with pytest.raises(DecodeError):
+        decoding.decode(_arrival("0x2A1E", value[:3]))

@@ -66,6 +66,28 @@ def test_a_device_that_cannot_run_is_refused_at_the_start(
         _runner(tmp_path, device)
 
 
+@pytest.mark.parametrize("key", ["indicate", "notify"])
+def test_a_profile_that_subscribes_what_has_not_settled_is_refused(
+    tmp_path: Path, key: str
+) -> None:
+    """HTS 1.0, 3.3: Intermediate Temperature is shown while the measurement goes on."""
+    early = parse(
+        f"""
+schema = 1
+decoder = "health_thermometer"
+device = {{ manufacturer = "generic", model = "thermometer" }}
+transport = {{ ble = {{ {key} = ["0x2A1C", "0x2A1E"] }} }}
+[[metric]]
+name = "body_temperature"
+""",
+        source="early.toml",
+    )
+    device = DeviceSettings(identity="ble:E00000000001", profile="early")
+    settings = settings_for(tmp_path, device)
+    with pytest.raises(ConfigError, match="profile 'early' subscribes 0x2A1E, which"):
+        DeviceRunner(settings, {"early": early}, RecordingOutbox(), SystemClock(), lambda: None)
+
+
 def test_an_unknown_decoder_is_refused_at_the_start(tmp_path: Path) -> None:
     text = 'schema = 1\ndecoder = "nothing"\ndevice = {manufacturer = "m", model = "m"}\n'
     profile: Profile = parse(text + '[[metric]]\nname = "spo2"\n', source="x.toml")
