@@ -6,6 +6,7 @@ Source           Bluetooth CGMS 1.0.2, 3.1; GSS CGM Measurement
 
 from decimal import Decimal
 from functools import lru_cache
+from operator import lshift
 from struct import Struct
 from typing import Final
 
@@ -19,10 +20,19 @@ from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
 
 CHANNEL: Final = "0x2AA7"
 _HEAD: Final = Struct("<BBHH")
-_U16: Final = Struct("<H")
 _HAS_TREND, _HAS_QUALITY = 0b01, 0b10
 # Flag bit, and how far its octet is shifted in the status of 24 bits; in the order they come.
 _STATUS_OCTETS: Final = ((1 << 7, 0), (1 << 6, 8), (1 << 5, 16))
+
+
+def _layout(flags: int) -> tuple[Struct, tuple[int, ...]]:
+    """The fields of a record without its CRC, and how far its status octets are shifted."""
+    shifts = tuple(shift for bit, shift in _STATUS_OCTETS if flags & bit)
+    words = bool(flags & _HAS_TREND) + bool(flags & _HAS_QUALITY)
+    return Struct(f"{_HEAD.format}{len(shifts)}B{words}H"), shifts
+
+
+_LAYOUTS: Final = tuple(map(_layout, range(256)))
 
 # GSS CGM Measurement, Sensor Status Annunciation; what is not listed says nothing of the number.
 _STATUS_FLAGS: Final = {
@@ -80,21 +90,13 @@ def records_in(value: bytes) -> list[bytes]:
 
 def decode_record(value: bytes) -> CgmRecord:
     """Decode one record."""
-    _, flags, concentration, offset = _HEAD.unpack_from(value)
-    octets = [shift for bit, shift in _STATUS_OCTETS if flags & bit]
-    words = bool(flags & _HAS_TREND) + bool(flags & _HAS_QUALITY)
-    length = _HEAD.size + len(octets) + _U16.size * words
-    fields, has_crc = without_crc(CHANNEL, value, length)
-    at, status = _HEAD.size, 0
-    for shift in octets:
-        status |= fields[at] << shift
-        at += 1
-    trend = quality = None
-    if flags & _HAS_TREND:
-        (trend,) = _U16.unpack_from(fields, at)
-        at += _U16.size
-    if flags & _HAS_QUALITY:
-        (quality,) = _U16.unpack_from(fields, at)
+    flags = value[1]
+    layout, shifts = _LAYOUTS[flags]
+    fields, has_crc = without_crc(CHANNEL, value, layout.size)
+    _, _, concentration, offset, *more = layout.unpack(fields)
+    quality = more.pop() if flags & _HAS_QUALITY else None
+    trend = more.pop() if flags & _HAS_TREND else None
+    status = sum(map(lshift, more, shifts))
     return CgmRecord(offset, concentration, status, trend, quality, has_crc)
 
 
@@ -138,6 +140,7 @@ def _reason(status: int, flags: int) -> Absent | None:
     return Absent.UNDER_RANGE if status & _TOO_LOW else None
 
 
+@lru_cache(maxsize=4096)
 def _said(name: str, word: int | None) -> tuple[tuple[str, str], ...]:
     value = None if word is None else sfloat_from_word(word)
     return ((name, f"{value:f}"),) if isinstance(value, Decimal) else ()

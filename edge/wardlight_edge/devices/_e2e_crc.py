@@ -6,22 +6,21 @@ Errors  DecodeError: another length, a wrong CRC
 Source  Bluetooth CGMS 1.0.2, 3.11
 """
 
+from binascii import crc_hqx
 from typing import Final
 
 from wardlight_shared.errors import DecodeError
 
 CRC_LENGTH: Final = 2
-_REFLECTED: Final = 0x8408
+_INITIAL: Final = 0xFFFF
+_MIRRORED: Final = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
 
 
 def crc16(octets: bytes) -> int:
     """CRC-16/MCRF4XX of octets."""
-    crc = 0xFFFF
-    for octet in octets:
-        crc ^= octet
-        for _ in range(8):
-            crc = crc >> 1 ^ _REFLECTED if crc & 1 else crc >> 1
-    return crc
+    # The same polynomial, high bit first, of mirrored octets; and the result mirrored.
+    crc = crc_hqx(octets.translate(_MIRRORED), _INITIAL)
+    return _MIRRORED[crc & 0xFF] << 8 | _MIRRORED[crc >> 8]
 
 
 def with_crc(octets: bytes) -> bytes:

@@ -5,7 +5,7 @@ Source  Bluetooth GATT Specification Supplement (GSS), 2.2 conventions, 3.71 Dat
 """
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from struct import Struct
@@ -19,6 +19,7 @@ DATE_TIME_LENGTH: Final = 7
 CLOCK_UNSET: Final = int(Flag.DEVICE_CLOCK_UNSET)
 USER_UNKNOWN: Final = int(Flag.USER_UNKNOWN)
 _DATE_TIME: Final = Struct("<HBBBBB")
+_FIRST_DAYS: Final = {year: date(year, 1, 1).toordinal() for year in (1900, 2000)}
 _LEAP_YEAR: Final = 2000  # stands in for an unknown year: 29 February exists in some year
 _USER_UNKNOWN: Final = 255  # BLS 3.1.1.6, WSS 3.2.1.4
 
@@ -57,22 +58,17 @@ def date_time(value: bytes, offset: int) -> tuple[DeviceTime | None, int]:
     field that no calendar has (month 13, hour 24, 30 February) gives None and the same flag: a
     true measurement must not be lost because the clock beside it is broken.
     """
-    return _date_time(*_DATE_TIME.unpack_from(value, offset))
-
-
-@lru_cache(maxsize=4096)
-def _date_time(
-    year: int, month: int, day: int, hour: int, minute: int, second: int
-) -> tuple[DeviceTime | None, int]:
-    if not _is_possible(year, month, day, hour, minute, second):
+    year, month, day, hour, minute, second = _DATE_TIME.unpack_from(value, offset)
+    if hour > 23 or minute > 59 or second > 59 or not _is_day(year, month, day):
         return None, CLOCK_UNSET
     time = DeviceTime(year, month, day, hour, minute, second)
     return time, 0 if year and month and day else CLOCK_UNSET
 
 
-def _is_possible(year: int, month: int, day: int, hour: int, minute: int, second: int) -> bool:
-    # GSS 3.71: year 1582 to 9999, second to 59; 0 in a date field means not known.
-    if hour > 23 or minute > 59 or second > 59 or year > 9999 or 0 < year < 1582:
+@lru_cache(maxsize=1024)
+def _is_day(year: int, month: int, day: int) -> bool:
+    # GSS 3.71: year 1582 to 9999; 0 in a field means not known.
+    if year > 9999 or 0 < year < 1582:
         return False
     try:
         date(year or _LEAP_YEAR, month or 1, day or 1)
@@ -81,7 +77,16 @@ def _is_possible(year: int, month: int, day: int, hour: int, minute: int, second
     return True
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
+def day_of(ordinal: int) -> tuple[int, int, int] | None:
+    """Year, month and day of a proleptic Gregorian ordinal, None where no calendar has it."""
+    try:
+        day = date.fromordinal(ordinal)
+    except (OverflowError, ValueError):
+        return None
+    return day.year, day.month, day.day
+
+
 def seconds_time(
     stamp: int | None, shown: int | None, epoch_year: int
 ) -> tuple[DeviceTime | None, int]:
@@ -96,9 +101,13 @@ def seconds_time(
     if not seconds:
         return None, CLOCK_UNSET
     offset = 0 if not shown else _zone_offset(shown - stamp) if stamp else None
-    moment = datetime(epoch_year, 1, 1) + timedelta(seconds=seconds)  # noqa: DTZ001 - wall clock
-    day = (moment.year, moment.month, moment.day)
-    return DeviceTime(*day, moment.hour, moment.minute, moment.second, offset), 0
+    days, second = divmod(seconds, 86_400)
+    day = day_of(_FIRST_DAYS[epoch_year] + days)
+    if day is None:
+        return None, CLOCK_UNSET
+    minutes, second = divmod(second, 60)
+    hour, minute = divmod(minutes, 60)
+    return DeviceTime(*day, hour, minute, second, offset), 0
 
 
 def _zone_offset(seconds: int) -> int | None:

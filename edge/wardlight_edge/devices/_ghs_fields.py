@@ -10,7 +10,7 @@ from functools import lru_cache
 from struct import Struct, unpack_from
 from typing import Final
 
-from wardlight_edge.devices._gatt import CLOCK_UNSET
+from wardlight_edge.devices._gatt import CLOCK_UNSET, day_of
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import DeviceTime, Flag
 
@@ -120,7 +120,6 @@ class Fields:
         )
 
 
-@lru_cache(maxsize=4096)
 def elapsed_time(
     flags: int, low: int, high: int, source: int, zone: int
 ) -> tuple[DeviceTime | None, int]:
@@ -138,13 +137,12 @@ def elapsed_time(
         offset = 0
     seconds = count * _MICROSECONDS[flags >> 2 & 0b11] // 1_000_000
     days, second = divmod(seconds + (offset or 0) * 60 * bool(flags & _IS_UTC), 86_400)
-    try:
-        day = date.fromordinal(_EPOCH + days)
-    except (OverflowError, ValueError):
+    day = day_of(_EPOCH + days)
+    if day is None:
         return None, CLOCK_UNSET
     minutes, second = divmod(second, 60)
     hour, minute = divmod(minutes, 60)
-    return DeviceTime(day.year, day.month, day.day, hour, minute, second, offset), 0
+    return DeviceTime(*day, hour, minute, second, offset), 0
 
 
 @lru_cache(maxsize=256)

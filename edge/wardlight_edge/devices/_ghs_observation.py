@@ -41,6 +41,7 @@ _NUMERIC, _DISCRETE, _STRING, _SAMPLES, _EVENTS, _STATES, _COMPOUND, _VALUES = r
 _BUNDLE: Final = 255
 _HEAD: Final = Struct("<BHH")  # class, length, flags
 _FLAGS_OCTETS: Final = 2  # the length counts from them on
+_PART: Final = Struct("<IB")  # type, class
 _NUMBER: Final = Struct("<HI")  # unit, FLOAT-Type
 _TYPE, _TIME, _DURATION, _STATUS, _ID, _PATIENT = (1 << bit for bit in range(6))
 _CODES: Final = {_TYPE: "I", _TIME: "BIHBb", _DURATION: "I", _STATUS: "H", _ID: "I", _PATIENT: "B"}
@@ -89,10 +90,10 @@ def _observation(fields: Fields, shared: _Shared, record: int | None, found: lis
             _observation(fields, own, record, found)
     elif kind == _COMPOUND:
         for _ in range(fields.u8()):
-            part = msgspec.structs.replace(own, type=fields.u32())
-            _value(fields, fields.u8(), part, record, found)
+            code, kind = fields.read(_PART)
+            _value(fields, kind, code, own, record, found)
     else:
-        _value(fields, kind, own, record, found)
+        _value(fields, kind, own.type, own, record, found)
     fields.leave(outer)
 
 
@@ -149,10 +150,15 @@ def _supplemental(codes: tuple[int, ...]) -> tuple[tuple[str, str]]:
 
 
 def _value(
-    fields: Fields, kind: int, shared: _Shared, record: int | None, found: list[Reading]
+    fields: Fields,
+    kind: int,
+    code: int | None,
+    shared: _Shared,
+    record: int | None,
+    found: list[Reading],
 ) -> None:
     if kind == _NUMERIC:
-        _numeric(fields, shared, record, found)
+        _numeric(fields, code, shared, record, found)
     elif kind == _DISCRETE:
         fields.take(4)
     elif kind == _STRING:
@@ -169,9 +175,11 @@ def _value(
         raise DecodeError(f"{fields.where}: observation class {kind} is reserved")
 
 
-def _numeric(fields: Fields, shared: _Shared, record: int | None, found: list[Reading]) -> None:
+def _numeric(
+    fields: Fields, code: int | None, shared: _Shared, record: int | None, found: list[Reading]
+) -> None:
     unit, word = fields.read(_NUMBER)
-    known = METRIC_AT_SITE.get(shared.type or 0)
+    known = METRIC_AT_SITE.get(code or 0)
     if known is None or shared.is_setting:
         return
     metric, site = known

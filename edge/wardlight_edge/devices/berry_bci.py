@@ -59,12 +59,13 @@ def _frame(value: bytes) -> Frame:
         (spo2, (bar & _PULSE_BIT_7) << 1 | low, strength & _UNPLUGGED or bar & _NO_FINGER)
         for strength, _, bar, low, spo2 in iter_unpack("5B", value)
     ]
-    seen = [(spo2, pulse) for spo2, pulse, is_off in sent if not is_off]
-    if not seen:
+    columns = (
+        bytes(spo2 for spo2, _, is_off in sent if not is_off),
+        bytes(pulse for _, pulse, is_off in sent if not is_off),
+    )
+    if not columns[0]:
         spo2, pulse, _ = sent[-1]
         return Frame(_numbers(spo2, pulse, flags, off_patient(flags)), (_pleth(value),))
-    columns = [spo2 for spo2, _ in seen], [pulse for _, pulse in seen]
-
     return frame(columns, _NO_VALUES, partial(_numbers, flags=flags), (_pleth(value),))
 
 

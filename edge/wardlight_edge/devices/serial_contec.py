@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from decimal import Decimal
 from functools import lru_cache, partial
 from itertools import compress
-from operator import and_, or_
 from typing import Final
 
 from wardlight_edge.devices._base import Frame, FramerCounts, Options, Samples
@@ -62,8 +61,9 @@ _NO_BIT_7: Final = _without(_PULSE_BIT_7)
 _VALID: Final = _without(0b11)
 _ALL_LOW: Final = _without(0b11000)
 # Tables for ``translate``: 1 for what is valid, and bit 7 of a number that stands in another octet.
-_HAS_FINGER: Final = bytes(not octet & _FINGER_OUT for octet in range(256))
-_HAS_PROBE: Final = bytes(not octet & _PROBE_ERROR for octet in range(256))
+_NEITHER_OUT_NOR_ERROR: Final = bytes(
+    not octet & (_FINGER_OUT | _PROBE_ERROR) for octet in range(256)
+)
 _IS_VALID: Final = bytes(not octet & 0b11 for octet in range(256))
 _PULSE_IN_BAR: Final = bytes((octet & _PULSE_BIT_7) << 1 for octet in range(256))
 _PULSE_IN_HIGH: Final = bytes((octet & 0x08) << 4 for octet in range(256))
@@ -156,11 +156,16 @@ def _bci(octets: bytes) -> _Columns:
     flags = int(Flag.SIGNAL_POOR) * bool(bars.translate(None, _NO_SEARCHING))
     flags |= _OFF * is_out | int(Flag.SENSOR_FAULT) * is_faulty
     if bars.translate(None, _NO_BIT_7):
-        pulse = bytes(map(or_, pulse, bars.translate(_PULSE_IN_BAR)))
+        pulse = _or(pulse, bars.translate(_PULSE_IN_BAR))
     if not is_out and not is_faulty:
         return spo2, pulse, flags
-    valid = bytes(map(and_, statuses.translate(_HAS_FINGER), bars.translate(_HAS_PROBE)))
+    valid = _or(statuses, bars).translate(_NEITHER_OUT_NOR_ERROR)  # it is one bit in both
     return bytes(compress(spo2, valid)), bytes(compress(pulse, valid)), flags
+
+
+def _or(column: bytes, other: bytes) -> bytes:
+    """The bits of both columns, all octets at once."""
+    return (int.from_bytes(column) | int.from_bytes(other)).to_bytes(len(column))
 
 
 def _v46(octets: bytes) -> _Columns:
@@ -168,8 +173,8 @@ def _v46(octets: bytes) -> _Columns:
     highs = octets[1::9]
     pulse, spo2 = octets[5::9].translate(_LOW_BITS), octets[6::9].translate(_LOW_BITS)
     if highs.translate(None, _ALL_LOW):
-        pulse = bytes(map(or_, pulse, highs.translate(_PULSE_IN_HIGH)))
-        spo2 = bytes(map(or_, spo2, highs.translate(_SPO2_IN_HIGH)))
+        pulse = _or(pulse, highs.translate(_PULSE_IN_HIGH))
+        spo2 = _or(spo2, highs.translate(_SPO2_IN_HIGH))
     if not highs.translate(None, _VALID):
         return spo2, pulse, 0
     valid = highs.translate(_IS_VALID)

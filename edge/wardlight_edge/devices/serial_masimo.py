@@ -23,7 +23,7 @@ from functools import lru_cache
 from typing import Final
 
 from wardlight_edge.devices._base import Frame, FramerCounts, Options
-from wardlight_edge.devices._gatt import CLOCK_UNSET, nonzero, number
+from wardlight_edge.devices._gatt import CLOCK_UNSET, Number, nonzero, number
 from wardlight_edge.devices._oximetry import off_patient
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import Absent, DeviceInfo, DeviceTime, Flag, Reading
@@ -34,13 +34,15 @@ _BEGIN: Final = re.compile(_DATE + b" ")
 _FIELDS_AT: Final = len("mm/dd/yy hh:mm:ss")
 _LINE: Final = re.compile(_DATE + rb"(?: [A-Z][A-Z0-9]{1,7}=[!-~]{1,12})+ *\Z")
 _FIELD: Final = re.compile(rb" ([A-Z][A-Z0-9]{1,7})=([!-~]{1,12})")
-_WIDTHS: Final = {
-    b"SPO2": re.compile(rb"(?:\d{3}|---)%\Z"),
-    b"BPM": re.compile(rb"(?:\d{3}|---)\Z"),
-    b"PI": re.compile(rb"(?:\d\d\.\d\d|--\.--|---)%?\Z"),
-    b"ALARM": re.compile(rb"[0-9A-Fa-f]{3,8}\Z"),
-    b"EXC": re.compile(rb"[0-9A-Fa-f]{3,8}\Z"),
+_SPO2: Final = b"SPO2"
+_ALWAYS: Final = {_SPO2, b"BPM"}
+# Metric, unit, and the widths that its text may have.
+_VITALS: Final = {
+    _SPO2: ("spo2", "%", re.compile(rb"(?:\d{3}|---)%\Z")),
+    b"BPM": ("pulse_rate_oximeter", "/min", re.compile(rb"(?:\d{3}|---)\Z")),
+    b"PI": ("perfusion_index", "%", re.compile(rb"(?:\d\d\.\d\d|--\.--|---)%?\Z")),
 }
+_MASK: Final = re.compile(rb"[0-9A-Fa-f]{3,8}\Z")
 _SERIAL_NUMBER: Final = re.compile(rb" SN=(\w{1,16}) ")
 _CENTURY: Final = 2000
 _LIMITS: Final = 0x0F
@@ -115,14 +117,19 @@ def _frame(line: bytes) -> Frame | None:
     values = dict(fields)
     if len(values) != len(fields):
         return None
-    vitals = _vitals(*map(values.get, _WIDTHS))
-    if vitals is None:
+    flags = _flags(values.get(b"ALARM"), values.get(b"EXC"))
+    if flags is None or not values.keys() >= _ALWAYS:
         return None
+    reason = off_patient(flags)
     time, unset = _time(line)
-    readings = [
-        Reading(metric, value, unit, raw, raw_unit, time, flags | unset)
-        for metric, value, unit, raw, raw_unit, flags in vitals
-    ]
+    readings = []
+    for key, (metric, unit, _) in _VITALS.items():
+        if key in values:
+            vital = _vital(key, values[key], reason)
+            if vital is None:
+                return None
+            value, raw, raw_unit = vital
+            readings.append(Reading(metric, value, unit, raw, raw_unit, time, flags | unset))
     return Frame(tuple(readings))
 
 
@@ -153,49 +160,30 @@ def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], 
     return readings, DeviceInfo(manufacturer="Masimo", serial_number=serial_number)
 
 
-_Vital = tuple[str, Decimal | Absent, str, Decimal | None, str | None, int]
-
-
 @lru_cache(maxsize=1024)
-def _vitals(
-    spo2: bytes | None,
-    bpm: bytes | None,
-    pi: bytes | None,
-    alarm: bytes | None,
-    exc: bytes | None,
-) -> tuple[_Vital, ...] | None:
-    """The readings without their time; None when a field is missing or has a wrong width."""
-    sent = (spo2, bpm, pi, alarm, exc)
-    widths = zip(sent, _WIDTHS.values(), strict=True)
-    if spo2 is None or bpm is None or exc is None:
-        return None
-    if any(text is not None and not width.match(text) for text, width in widths):
+def _flags(alarm: bytes | None, exc: bytes | None) -> int | None:
+    """The status as flags; None without EXC or where one has no such width."""
+    if exc is None or not _MASK.match(exc) or not (alarm is None or _MASK.match(alarm)):
         return None
     exceptions = int(exc, 16)
     flags = int(Flag.DEVICE_ALARM) * bool(int(alarm or b"0", 16) & _LIMITS)
     for mask, flag in _EXCEPTIONS:
         flags |= int(flag) * bool(exceptions & mask)
-    made = [
-        _vital("spo2", spo2, "%", flags),
-        _vital("pulse_rate_oximeter", bpm, "/min", flags),
-    ]
-    if pi is not None:
-        made.append(_vital("perfusion_index", pi, "%", flags))
-    return tuple(made)
+    return flags
 
 
-def _vital(metric: str, text: bytes, unit: str, flags: int) -> _Vital:
-    reason = off_patient(flags)
+@lru_cache(maxsize=4096)
+def _vital(key: bytes, text: bytes, reason: Absent | None) -> Number | None:
+    """What a field of the line says, withheld for ``reason``; None where its width is wrong."""
+    _, unit, width = _VITALS[key]
+    if not width.match(text):
+        return None
     if text.startswith(_NO_NUMBER):
-        return metric, reason or Absent.NOT_MEASURED, unit, None, None, flags
+        return reason or Absent.NOT_MEASURED, None, None
     sent = Decimal(text.decode("ascii").rstrip("%"))
-    if reason is not None:
-        value, raw, raw_unit = number(sent, unit, reason)
-    elif metric == "spo2" and sent > _SPO2_FULL:
-        value, raw, raw_unit = number(sent, unit, Absent.INVALID)
-    else:
-        value, raw, raw_unit = nonzero(sent, unit)
-    return metric, value, unit, raw, raw_unit, flags
+    if key == _SPO2 and sent > _SPO2_FULL:
+        reason = reason or Absent.INVALID
+    return nonzero(sent, unit) if reason is None else number(sent, unit, reason)
 
 
 def _time(line: bytes) -> tuple[DeviceTime | None, int]:

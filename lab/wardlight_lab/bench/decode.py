@@ -2,12 +2,18 @@
 
 The aims: 100,000 GATT vitals and 5 MB of a serial line a second on one core. A stream
 brings one GATT value a second, a Nonin line 375 bytes a second.
+
+The patient varies and no moment comes twice, so nothing is decoded from memory: every GATT value
+of a round differs from those before it, a number of a serial line changes within its second, and
+the pulse rate crosses 127, where its highest bit goes into another byte. What was seen in earlier
+rounds is more than any table of a decoder holds.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Final
 
 from wardlight_edge.devices import Framer, Options, load_gatt, load_serial
@@ -16,6 +22,8 @@ from wardlight_lab.bench.rounds import in_turn
 from wardlight_lab.bench.setting import Setting, Unsound
 from wardlight_lab.devices import (
     blood_pressure_cuff,
+    cgm_sensor,
+    glucose_meter,
     health_sensor,
     heart_rate_strap,
     omron_memory,
@@ -24,7 +32,7 @@ from wardlight_lab.devices import (
     user_scale,
     weight_scale,
 )
-from wardlight_lab.devices.patient import PatientVitals
+from wardlight_lab.devices.patient import Baseline, PatientVitals
 from wardlight_lab.serialport import contec, masimo
 from wardlight_lab.serialport.nonin import (
     FRAMES_A_PACKET,
@@ -37,7 +45,7 @@ NAME: Final = "decode"
 _ROUNDS: Final = 5
 _CHUNK: Final = 64  # what a serial read brings: 64 bytes of a USB adapter's buffer
 _MORNING: Final = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
-_DIFFERENT: Final = 500
+_FAST: Final = Baseline(pulse=127.0)  # a child's
 
 Values = Sequence[tuple[str, bytes]]
 """(characteristic, octets) of one decoder."""
@@ -48,14 +56,10 @@ Timed = Callable[[], float]
 def measure(setting: Setting) -> Iterator[Row]:
     """The rows of this measurement."""
     rounds = setting.size(_ROUNDS, 1)
-    repeats = setting.size(40, 1)
-    kinds = _gatt_values()
-    found = in_turn(
-        rounds,
-        {name: _timed_gatt(name, values, repeats) for name, values in kinds.items()},
-    )
+    kinds = _gatt_values(setting.size(20_000, 500))
+    found = in_turn(rounds, {name: _timed_gatt(*kind) for name, kind in kinds.items()})
     for name, rates in found.items():
-        yield Row(NAME, f"GATT values, {name.replace('_', ' ')}", "/s", rates)
+        yield Row(NAME, f"GATT values, {name}", "/s", rates)
     seconds = setting.size(2000, 20)
     found = in_turn(
         rounds,
@@ -79,56 +83,104 @@ def _serial_lines(seconds: int) -> dict[str, tuple[str, Options, bytes]]:
     }  # fmt: skip
 
 
-def _gatt_values() -> dict[str, Values]:
-    """By decoder module; values as the emulated devices send them."""
-    vitals = PatientVitals("bench")
-    instants = [_MORNING + timedelta(minutes=place) for place in range(_DIFFERENT)]
-    beats = [800 + place % 120 for place in range(_DIFFERENT)]
+def _gatt_values(count: int) -> dict[str, tuple[str, Values]]:
+    """By name: decoder module, and so many values as the emulated devices send them."""
+    vitals, draw = PatientVitals("bench", _FAST), Random(1)
+    instants = [_MORNING + timedelta(seconds=61 * place) for place in range(count)]
+    beats = [450 + draw.randrange(600) for _ in instants]
+    sugars = [Decimal(60 + draw.randrange(240)) for _ in instants]
     return {
-        "pulse_oximeter": [
-            ("0x2A5F", pulse_oximeter.encode_continuous(vitals.spo2(at), vitals.pulse(at)))
-            for at in instants
-        ],
-        "heart_rate": [
-            ("0x2A37", heart_rate_strap.encode(second))
-            for second in heart_rate_strap.measurements(beats)
-        ],
-        "blood_pressure": [
-            ("0x2A35", blood_pressure_cuff.encode(vitals.blood_pressure(at), at, user=1))
-            for at in instants
-        ],
-        "health_thermometer": [
-            ("0x2A1C", thermometer.encode(vitals.temperature(at), at, thermometer.Site.EAR))
-            for at in instants
-        ],
-        "weight_scale": [("0x2A9D", weight_scale.encode(vitals.weight(at), at)) for at in instants],
-        "body_composition": [
-            (
-                "0x2A9C",
-                user_scale.encode(Decimal(200 + place % 60) / 10, vitals.weight(at), at, 1)[0],
-            )
-            for place, at in enumerate(instants)
-        ],
-        "generic_health_sensor": [
-            ("0x2B8B", health_sensor.encode(health_sensor.SPO2, int(vitals.spo2(at)), at))
-            for at in instants
-        ],
-        "omron_memory": [
-            ("HEM-7322T", omron_memory.record(14, 110 + place % 60, 80, 60 + place % 40, at))
-            for place, at in enumerate(instants)
-        ],
+        "pulse oximeter": (
+            "pulse_oximeter",
+            [
+                ("0x2A5F", pulse_oximeter.encode_continuous(vitals.spo2(at), vitals.pulse(at)))
+                for at in instants
+            ],
+        ),
+        "spot check": (
+            "pulse_oximeter",
+            [
+                ("0x2A5E", pulse_oximeter.encode_spot(vitals.spo2(at), vitals.pulse(at), at))
+                for at in instants
+            ],
+        ),
+        "heart rate": (
+            "heart_rate",
+            [
+                ("0x2A37", heart_rate_strap.encode(second))
+                for second in heart_rate_strap.measurements(beats)
+            ],
+        ),
+        "blood pressure": (
+            "blood_pressure",
+            [
+                ("0x2A35", blood_pressure_cuff.encode(vitals.blood_pressure(at), at, user=1))
+                for at in instants
+            ],
+        ),
+        "health thermometer": (
+            "health_thermometer",
+            [
+                ("0x2A1C", thermometer.encode(vitals.temperature(at), at, thermometer.Site.EAR))
+                for at in instants
+            ],
+        ),
+        "weight scale": (
+            "weight_scale",
+            [("0x2A9D", weight_scale.encode(vitals.weight(at), at)) for at in instants],
+        ),
+        "body composition": (
+            "body_composition",
+            [
+                (
+                    "0x2A9C",
+                    user_scale.encode(Decimal(draw.randrange(100, 400)) / 10, weight, at, 1)[0],
+                )
+                for at, weight in ((at, vitals.weight(at)) for at in instants)
+            ],
+        ),
+        "glucose": (
+            "glucose",
+            [
+                ("0x2A18", glucose_meter.encode(place, sugar, at, offset_min=place % 600))
+                for place, (sugar, at) in enumerate(zip(sugars, instants, strict=True))
+            ],
+        ),
+        "glucose sensor with CRC": (
+            "cgm",
+            [
+                ("0x2AA7", cgm_sensor.encode(place, sugar, checked=True))
+                for place, sugar in enumerate(sugars)
+            ],
+        ),
+        "health sensor": (
+            "generic_health_sensor",
+            [
+                ("0x2B8B", health_sensor.encode(health_sensor.SPO2, int(vitals.spo2(at)), at))
+                for at in instants
+            ],
+        ),
+        "Omron memory": (
+            "omron_memory",
+            [
+                (
+                    "HEM-7322T",
+                    omron_memory.record(14, 110 + draw.randrange(60), 80, 60 + place % 40, at),
+                )
+                for place, at in enumerate(instants)
+            ],
+        ),
     }
 
 
-def _timed_gatt(name: str, values: Values, repeats: int) -> Timed:
-    decode = load_gatt(name).decode
+def _timed_gatt(decoder: str, values: Values) -> Timed:
+    decode = load_gatt(decoder).decode
 
     def rate() -> float:
         started = time.perf_counter()
-        for _ in range(repeats):
-            for characteristic, octets in values:
-                decode(characteristic, octets)
-        return repeats * len(values) / (time.perf_counter() - started)
+        for characteristic, octets in values:
+            decode(characteristic, octets)
+        return len(values) / (time.perf_counter() - started)
 
     return rate
 
@@ -150,38 +202,53 @@ def _timed_serial(decoder: str, options: Options, line: bytes, seconds: int) -> 
 
 def _shown(seconds: int) -> Iterator[tuple[datetime, int, int]]:
     """Moment, SpO2 and pulse rate of each second."""
-    vitals = PatientVitals("bench")
+    vitals = PatientVitals("bench", _FAST)
     for second in range(seconds):
         at = _MORNING + timedelta(seconds=second)
         yield at, int(vitals.spo2(at)), int(vitals.pulse(at))
 
 
+def _parts(seconds: int, parts: int) -> Iterator[tuple[int, int, int]]:
+    """Place of a part of all seconds, and the SpO2 and pulse rate that are shown in it.
+
+    Each number changes within its second, at a place of its own: to what the next one begins with.
+    """
+    draw, shown = Random(2), [(spo2, pulse) for _, spo2, pulse in _shown(seconds)]
+    for second, (now, after) in enumerate(zip(shown, [*shown[1:], shown[0]], strict=True)):
+        changes = [draw.randrange(1, parts) for _ in now]
+        for part in range(parts):
+            spo2, pulse = (
+                pair[part >= change]
+                for pair, change in zip(zip(now, after, strict=True), changes, strict=True)
+            )
+            yield parts * second + part, spo2, pulse
+
+
 def _nonin(format_: Format, seconds: int) -> bytes:
     octets = bytearray()
-    for second, (_, spo2, pulse) in enumerate(_shown(seconds)):
-        values = Oximetry(spo2, pulse)
-        for third in range(3):
-            pleth = [(1000 * place + 77 * third) % 65_536 for place in range(FRAMES_A_PACKET)]
-            octets += packet(format_, values, pleth, timer=(3 * second + third) % (1 << 14))
+    for place, spo2, pulse in _parts(seconds, 3):
+        pleth = [(1000 * each + 77 * place) % 65_536 for each in range(FRAMES_A_PACKET)]
+        octets += packet(format_, Oximetry(spo2, pulse), pleth, timer=place % (1 << 14))
     return bytes(octets)
 
 
 def _nonin_df8(seconds: int) -> bytes:
-    """Format 8 sends 4 bytes a second: an hour for every second of the others."""
-    frames = [
-        bytes((0x80 | pulse >> 7, pulse & 0x7F, spo2, 0)) for _, spo2, pulse in _shown(seconds)
-    ]
-    return b"".join(frames) * 50
+    """Format 8 sends 4 bytes a second: twenty seconds for every second of the others."""
+    return b"".join(
+        bytes((0x80 | pulse >> 7, pulse & 0x7F, spo2, 0)) for _, spo2, pulse in _shown(20 * seconds)
+    )
 
 
 def _contec(encode: Callable[[int, int, int], bytes], seconds: int) -> bytes:
     return b"".join(
-        encode(spo2, pulse, place * 2)
-        for _, spo2, pulse in _shown(seconds)
-        for place in range(contec.FRAMES_A_SECOND)
+        encode(spo2, pulse, 2 * place)
+        for place, spo2, pulse in _parts(seconds, contec.FRAMES_A_SECOND)
     )
 
 
 def _masimo(seconds: int) -> bytes:
-    perfusion = Decimal("3.60")
-    return b"".join(masimo.line(spo2, pulse, perfusion, at) for at, spo2, pulse in _shown(seconds))
+    draw = Random(3)
+    return b"".join(
+        masimo.line(spo2, pulse, Decimal(draw.randrange(2, 2000)) / 100, at)
+        for at, spo2, pulse in _shown(seconds)
+    )

@@ -158,6 +158,17 @@ def test_frames_without_a_finger_are_no_extremes_but_flag_the_second() -> None:
     assert _values(frame) == [("sensor-off", "sensor-off")]
 
 
+def test_frames_of_a_contec_without_finger_or_probe_are_no_extremes() -> None:
+    on = bytes((0x85, 30, 0x45, 172 & 0x7F, 97))
+    out, error = bytes((0x95, 30, 0x05, 40, 60)), bytes((0x85, 30, 0x15, 127, 100))
+    both = bytes((0x95, 30, 0x55, 100, 99))
+    (frame,) = serial_contec.framer({}).feed((on + out + error + both) * 15 + on)
+    assert _values(frame) == [(97, 172)]
+    assert {each.flags for each in frame.readings} == {int(Flag.SENSOR_OFF | Flag.SENSOR_FAULT)}
+    (frame,) = serial_contec.framer({}).feed(error * 61)
+    assert _values(frame) == [("sensor-fault", "sensor-fault")]
+
+
 def test_packets_without_a_sensor_are_no_extremes_but_flag_the_second() -> None:
     on, alarm, unplugged = (_nonin_packet(97, 72, bits) for bits in (0, 0x08, 0x40))
     (frame,) = serial_nonin.framer({}).feed(on + _nonin_packet(60, 40, 0x08) + on + on)
@@ -184,6 +195,8 @@ def test_a_packet_in_which_the_finger_leaves_does_not_count() -> None:
 def test_lowest_and_highest_are_kept_and_nothing_is_invented(shown: Shown) -> None:
     columns = [spo2 for spo2, _ in shown], [pulse for _, pulse in shown]
     found = reduced(columns, NONE)
+    as_bytes = bytes(columns[0]), bytes(columns[1])
+    assert reduced(as_bytes, (NONE[0], bytes(NONE[1]))) == found
     kept = [shown[at] for at in (*found.before, *found.after)]
     for place, (column, none) in enumerate(zip(columns, NONE, strict=True)):
         values = sorted(number for number in column if number not in none)
