@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from wardlight_edge.devices import Samples
+from wardlight_edge.devices import Samples, flag_implausible
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import NOT_CLINICAL, Absent, DeviceTime, Flag, Reading
 
@@ -34,9 +34,13 @@ class Decoded(msgspec.Struct, frozen=True):
 
 
 def document(decoded: Decoded) -> dict[str, Any]:
-    """Return the whole document; readings that must not be published are left out."""
+    """Return the whole document; readings that must not be published are left out.
+
+    What is implausible is flagged, and what is impossible withheld, as a gateway does it.
+    """
+    checked = flag_implausible(decoded.readings)
     shown: dict[str, Any] = {
-        "readings": [_reading(each) for each in decoded.readings if is_publishable(each)],
+        "readings": [_reading(each) for each in checked if is_publishable(each)],
         "device": decoded.device,
     }
     if decoded.samples:

@@ -137,6 +137,21 @@ def test_what_is_no_result_is_not_in_the_list(run: Run) -> None:
     assert len(run("--char", "2A5F", "04 6100 4800 2000")[1]["readings"]) == 2  # ongoing
 
 
+def test_it_flags_and_withholds_as_a_gateway_does(run: Run) -> None:
+    _, shown, _ = run("--char", "2A37", "01 FFFF")
+    assert (shown["readings"][0]["value"], shown["readings"][0]["flags"]) == (
+        "65535",
+        ["implausible"],
+    )
+    _, shown, _ = run("--char", "2A5E", "00 8200 4800")  # by hand: 130 %, 72 beats
+    assert [(each["value"], each["absent"]) for each in shown["readings"]] == [
+        (None, "invalid"),
+        ("72", None),
+    ]
+    _, shown, _ = run("--char", "2A35", "00 FBFF 5600 6100")  # by hand: -0.5 mmHg
+    assert shown["readings"][0]["absent"] == "invalid"
+
+
 def test_a_stretch_of_a_serial_line(run: Run) -> None:
     # By hand from the Nonin OEM III manual: SpO2 97, pulse 72; format #7, four times a packet.
     values = [0, 72, 97, *[0] * 22]

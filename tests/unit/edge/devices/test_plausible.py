@@ -65,3 +65,40 @@ def test_a_metric_without_a_range_is_left_alone() -> None:
 
 def test_a_unit_that_cannot_be_compared_is_left_alone() -> None:
     assert _flags(Reading("spo2", Decimal(10**6), "kPa"), TABLE_RANGES) == 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "unit"),
+    [
+        ("spo2", "100.1", "%"),
+        ("spo2", "-0.1", "%"),
+        ("systolic_bp", "-0.5", "mm[Hg]"),
+        ("pulse_rate_oximeter", "-1", "/min"),
+        ("body_weight", "-0.005", "kg"),
+    ],
+)
+def test_what_no_body_can_have_is_withheld(metric: str, value: str, unit: str) -> None:
+    (checked,) = flag_implausible((Reading(metric, Decimal(value), unit),))
+    assert checked.value is Absent.INVALID
+    assert (checked.raw_value, checked.raw_unit) == (Decimal(value), unit)
+    assert checked.flags & IMPLAUSIBLE
+
+
+def test_what_was_sent_stays_the_raw_number() -> None:
+    sent = Reading("systolic_bp", Decimal("-7.5"), "mm[Hg]", Decimal("-1.0"), "kPa")
+    (checked,) = flag_implausible((sent,))
+    assert (checked.value, checked.raw_value, checked.raw_unit) == ("invalid", Decimal(-1), "kPa")
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "unit"),
+    [
+        ("body_temperature", "-1", "Cel"),
+        ("heart_rate", "65535", "/min"),
+        ("bmi", "6553.5", "kg/m2"),
+    ],
+)
+def test_what_is_only_improbable_goes_on_with_its_flag(metric: str, value: str, unit: str) -> None:
+    (checked,) = flag_implausible((Reading(metric, Decimal(value), unit),))
+    assert checked.value == Decimal(value)
+    assert checked.flags & IMPLAUSIBLE
