@@ -33,6 +33,7 @@ from wardlight_cloud.security.tokens import TokenAuthenticator
 from wardlight_cloud.starting import Gate, opened_when_there
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.open import open_store
+from wardlight_cloud.worker_life import end_with_parent
 from wardlight_shared import __version__
 from wardlight_shared.errors import StorageError
 
@@ -103,6 +104,7 @@ def from_environment() -> FastAPI:
     # end with it: looking through both as often as small programs do costs 5 % of such a page.
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS)
+    end_with_parent()
     path = os.environ.get("WARDLIGHT_CONFIG_FILE")
     settings = load(Path(path) if path else None)
     configure(settings.log)  # workers are spawned: what their parent configured is not theirs

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from support.api_process import Api, serving
+from support.demo import is_alive
 from support.postgres import FreshDatabase
 from support.served_ward import ANNA, TOKEN, WARD
 from support.waiting import wait_until
@@ -46,6 +47,7 @@ async def test_workers_log_as_one_process_does(
         assert "Traceback" not in api.output()
         await all_workers_count_as_one(api)
         await a_worker_that_is_slow_is_not_killed(api)
+        await workers_end_with_their_parent(api)
 
 
 async def all_workers_count_as_one(api: Api) -> None:
@@ -85,6 +87,13 @@ async def a_worker_that_is_slow_is_not_killed(api: Api) -> None:
         os.kill(slow[0], signal.SIGCONT)
     assert _children(api) == before
     assert "died" not in api.output()
+
+
+async def workers_end_with_their_parent(api: Api) -> None:
+    """Also with one that is killed: else they would keep the port."""
+    workers = _children(api)
+    api.process.kill()
+    await wait_until(lambda: not any(is_alive(int(pid)) for pid in workers), 60, "all have ended")
 
 
 def _children(api: Api) -> list[str]:
