@@ -63,15 +63,21 @@ class MemoryCollector:
         if ranges and ranges[0][0] == 1:
             upto, ranges = ranges[0][1], ranges[1:]
         named = set(self.rejects) & self.stored(epoch)
-        ack = Ack(
-            control.VERSION,
-            epoch,
-            upto,
-            ranges[: control.MAX_RANGES],
-            [(seq, self.rejects[seq]) for seq in sorted(named)],
-            SERVER_TIME_MS,
-            echo,
-            hello_wanted,
-            self.reads,
-        )
-        self._broker.send_down(topics.down(self._gateway, topics.Down.ACK), control.encode(ack))
+        rejected = [(seq, self.rejects[seq]) for seq in sorted(named)]
+        # All of them, in several acks: a gateway that is told the first ones only sends the others
+        # for ever.
+        for first in range(0, max(len(ranges), 1), control.MAX_RANGES):
+            part = ranges[first : first + control.MAX_RANGES]
+            ack = Ack(
+                control.VERSION,
+                epoch,
+                upto,
+                part,
+                rejected,
+                SERVER_TIME_MS,
+                echo,
+                hello_wanted,
+                self.reads,
+            )
+            topic = topics.down(self._gateway, topics.Down.ACK)
+            self._broker.send_down(topic, control.encode(ack))
