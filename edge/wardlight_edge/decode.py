@@ -1,7 +1,7 @@
 """``wardlight-edge decode``: what a hex string of a device means, as JSON.
 
-A tool for people: it needs no settings, no radio and no gateway. decode_values finds the decoder,
-decode_json describes what is printed.
+A tool for people: it needs no settings, no radio and no gateway. decode_gatt and decode_values
+find the decoder, decode_json describes what is printed.
 
 Exit codes  0 decoded; 2 malformed bytes or a wrong question, with one line that says what and where
 """
@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from wardlight_edge import decode_input, decode_json, decode_values
+from wardlight_edge import decode_gatt, decode_input, decode_json, decode_values
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.floats import float_type, sfloat
 from wardlight_shared.model import Absent, DeviceInfo
@@ -112,7 +112,7 @@ def _decoded(options: argparse.Namespace) -> decode_json.Decoded:
         )
         info = DeviceInfo(manufacturer=options.manufacturer, model=options.model)
         characteristic = decode_values.uuid(options.char, "--char")
-        return decode_values.gatt(characteristic, service, info, _several(options))
+        return decode_gatt.gatt(characteristic, service, info, _several(options))
     if options.advert is not None:
         address, key = _address(options.address), _key(options.key_file)
         return decode_values.advert(options.advert, address, key, _several(options))

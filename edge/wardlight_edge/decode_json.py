@@ -19,8 +19,9 @@ from typing import Any, Final
 import msgspec
 
 from wardlight_edge.devices import Samples, flag_implausible
+from wardlight_edge.devices.current_time import CurrentTime
 from wardlight_shared.codes import METRICS
-from wardlight_shared.model import NOT_CLINICAL, Absent, DeviceTime, Flag, Reading
+from wardlight_shared.model import NOT_CLINICAL, Absent, DeviceInfo, DeviceTime, Flag, Reading
 
 _NOT_CLINICAL: Final = int(NOT_CLINICAL)
 
@@ -108,3 +109,18 @@ def _samples(samples: Samples) -> dict[str, Any]:
         "scale": samples.scale,
         "values": memoryview(samples.samples).cast("h").tolist(),
     }
+
+
+def stated(told: object) -> dict[str, Any]:
+    """What a device says of itself or of its clock, without what it does not say."""
+    if isinstance(told, DeviceInfo):
+        return {name: text for name, text in msgspec.structs.asdict(told).items() if text}
+    if isinstance(told, CurrentTime):
+        shown = {
+            name: each for name, each in msgspec.structs.asdict(told).items() if each is not None
+        }
+        if told.time is not None:
+            shown["time"] = time_text(told.time)
+        return {"clock": shown}
+    built: object = msgspec.to_builtins(told)
+    return {type(told).__name__.lower(): built}
