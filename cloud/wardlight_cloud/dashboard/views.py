@@ -72,6 +72,8 @@ _MARKS: Final = (
     (Flag.BODY_MOVEMENT | Flag.CUFF_LOOSE | Flag.IMPROPER_POSITION, "measured badly"),
     (Flag.LATE, "sent late"),
     (Flag.TIME_UNCERTAIN, _UNCERTAIN),
+    (Flag.CORRECTED, "corrected"),
+    (Flag.WITHDRAWN, "taken back"),
     (Flag.RELEASED, "released by a person"),
 )
 

@@ -83,6 +83,8 @@ def test_an_old_value_says_so_before_any_script_runs() -> None:
         (0, -1, ("time uncertain",)),
         (int(Flag.TIME_UNCERTAIN), 120_000, ("time uncertain",)),
         (int(Flag.IMPLAUSIBLE | Flag.LATE), 0, ("questionable", "sent late")),
+        (int(Flag.CORRECTED), 0, ("corrected",)),
+        (int(Flag.WITHDRAWN), 0, ("taken back",)),
     ],
 )
 def test_marks(flags: int, error_ms: int, marks: tuple[str, ...]) -> None:
@@ -92,7 +94,7 @@ def test_marks(flags: int, error_ms: int, marks: tuple[str, ...]) -> None:
 def test_the_browser_gets_the_same_rules() -> None:
     assert [text for _, text in views.LIVE_RULES["marks"]] == [  # type: ignore[attr-defined]
         "questionable", "irregular pulse", "poor signal", "measured badly", "sent late",
-        "time uncertain", "released by a person",
+        "time uncertain", "corrected", "taken back", "released by a person",
     ]  # fmt: skip
     ages: dict[str, int] = views.LIVE_RULES["stale_after_s"]  # type: ignore[assignment]
     for metric in METRICS:
