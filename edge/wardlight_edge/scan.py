@@ -103,7 +103,7 @@ def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *second)))
 
 
-def run(
+async def run(
     adapters: Sequence[str],
     proxies: Ear,
     seconds: float,
@@ -112,19 +112,7 @@ def run(
     *,
     is_json: bool,
 ) -> None:
-    """Scan for some seconds (0 = until Ctrl-C), then leave the result on ``output``."""
-    asyncio.run(_run(adapters, proxies, seconds, survey, output, is_json=is_json))
-
-
-async def _run(
-    adapters: Sequence[str],
-    proxies: Ear,
-    seconds: float,
-    survey: Survey,
-    output: TextIO,
-    *,
-    is_json: bool,
-) -> None:
+    """Scan for some seconds (0 = until told to stop), then leave the result on ``output``."""
     live = scan_view.LiveTable(output) if output.isatty() and not is_json else None
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()

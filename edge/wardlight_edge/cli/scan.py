@@ -44,6 +44,8 @@ def add(commands: Commands) -> None:
 
 
 def _scan(options: argparse.Namespace) -> int:
+    import asyncio
+
     from wardlight_edge import profiles, scan
 
     settings = _settings(options.config)
@@ -55,7 +57,8 @@ def _scan(options: argparse.Namespace) -> int:
         raise ConfigError("the settings name no adapter and no proxy: give --adapter hciX")
     # What the libraries report would stand in the table; what a person must know is said after it.
     logging.getLogger().addHandler(logging.NullHandler())
-    scan.run(adapters, _ear(proxies), options.seconds, survey, sys.stdout, is_json=options.json)
+    ear = _ear(proxies)
+    asyncio.run(scan.run(adapters, ear, options.seconds, survey, sys.stdout, is_json=options.json))
     return 0
 
 

@@ -11,15 +11,12 @@ import argparse
 import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack
 from pathlib import Path
 
-from wardlight_lab.bluez import DBusDaemonMissingError, EmulationError, FakeBluez
+from wardlight_lab.bluez import DBusDaemonMissingError, EmulationError
 from wardlight_lab.devices.child_process import announce, until_told_to_stop
-from wardlight_lab.devices.control import PATH, Control
-from wardlight_lab.devices.emulated import EmulatedDevice
-from wardlight_lab.devices.ledger import Ledger
-from wardlight_lab.devices.scenario import WARD, Scenario, build, read_scenario
+from wardlight_lab.devices.on_air import on_air
+from wardlight_lab.devices.scenario import WARD, read_scenario
 
 
 def main() -> int:
@@ -35,30 +32,11 @@ def main() -> int:
 
 async def _run(options: argparse.Namespace) -> None:
     scenario = read_scenario(options.scenario)
-    async with AsyncExitStack() as stack:
-        ledger = stack.enter_context(Ledger(options.ledger))
-        bluez = await stack.enter_async_context(
-            FakeBluez(
-                scenario.adapters,
-                state_dir=options.state_dir,
-                bus_dir=options.bus_dir,
-                timing=scenario.durations,
-            )
-        )
-        devices = build(scenario, ledger)
-        for device in devices:
-            bluez.add(device)
-        bluez.export(PATH, Control(bluez, devices).interface())
-        announce(_ready(bluez.address, scenario, devices), options.ready_file)
+    folders = {"state_dir": options.state_dir, "bus_dir": options.bus_dir}
+    async with on_air(scenario, **folders, ledger=options.ledger) as air:
+        ready = {"pid": os.getpid(), "address": air.bluez.address, "devices": air.shown}
+        announce(ready, options.ready_file)
         await until_told_to_stop()
-
-
-def _ready(address: str, scenario: Scenario, devices: list[EmulatedDevice]) -> dict[str, object]:
-    shown = [
-        {"address": device.address, "kind": spec.kind, "name": device.name, "patient": spec.patient}
-        for spec, device in zip(scenario.device, devices, strict=True)
-    ]
-    return {"pid": os.getpid(), "address": address, "devices": shown}
 
 
 def _parser() -> argparse.ArgumentParser:

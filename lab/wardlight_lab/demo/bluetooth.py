@@ -8,15 +8,12 @@ import argparse
 import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack
 from pathlib import Path
 
-from wardlight_lab.bluez import FakeBluez
-from wardlight_lab.demo.advertising import advertising
+from wardlight_lab.demo.advertising import Advertising, advertising
 from wardlight_lab.devices.child_process import announce, until_told_to_stop
-from wardlight_lab.devices.control import PATH, Control
-from wardlight_lab.devices.ledger import Ledger
-from wardlight_lab.devices.scenario import WARD, build, read_scenario
+from wardlight_lab.devices.on_air import on_air
+from wardlight_lab.devices.scenario import WARD, read_scenario
 
 
 def main() -> int:
@@ -26,37 +23,23 @@ def main() -> int:
 
 
 async def _run(options: argparse.Namespace) -> None:
-    scenario = read_scenario(WARD)
-    async with AsyncExitStack() as stack:
-        ledger = stack.enter_context(Ledger(options.ledger))
-        bluez = await stack.enter_async_context(
-            FakeBluez(
-                scenario.adapters,
-                state_dir=options.state_dir,
-                bus_dir=options.bus_dir,
-                timing=scenario.durations,
-            )
-        )
-        devices = build(scenario, ledger)
-        shown = [
-            {"address": device.address, "kind": spec.kind, "patient": spec.patient}
-            for spec, device in zip(scenario.device, devices, strict=True)
-        ]
-        advertisers = advertising(_key(options.bind_key_file), ledger)
-        shown += [
-            {"address": each.spec.address, "kind": each.spec.kind, "patient": each.spec.patient}
-            for each in advertisers
-        ]
-        for device in (*devices, *(each.device for each in advertisers)):
-            bluez.add(device)
-        bluez.export(PATH, Control(bluez, devices).interface())
+    folders = {"state_dir": options.state_dir, "bus_dir": options.bus_dir}
+    async with on_air(read_scenario(WARD), **folders, ledger=options.ledger) as air:
+        advertisers = advertising(_key(options.bind_key_file), air.ledger)
+        for each in advertisers:
+            air.bluez.add(each.device)
         tasks = [asyncio.create_task(each.run(), name=each.spec.kind) for each in advertisers]
-        ready = {"pid": os.getpid(), "address": bluez.address, "devices": shown}
+        shown = [*air.shown, *(_shown(each) for each in advertisers)]
+        ready = {"pid": os.getpid(), "address": air.bluez.address, "devices": shown}
         announce(ready, options.ready_file)
         await until_told_to_stop()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+def _shown(each: Advertising) -> dict[str, str]:
+    return {"address": each.spec.address, "kind": each.spec.kind, "patient": each.spec.patient}
 
 
 def _key(file: Path) -> bytes:
