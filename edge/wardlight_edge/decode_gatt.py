@@ -2,7 +2,7 @@
 
 1. The decoder is the module whose CHARACTERISTICS holds the UUID; no list to edit.
 2. What came in several notifications is joined as in a session.
-3. What has no reading is said of the device where devices.FACTS knows it.
+3. What has no reading is said of the device where _facts.FACTS knows it.
 
 Errors  DecodeError: the bytes; ConfigError: nothing decodes what was asked for
 """
@@ -14,6 +14,7 @@ from typing import Final, cast
 from wardlight_edge import devices
 from wardlight_edge.decode_json import Decoded, stated, time_text
 from wardlight_edge.decode_values import listed
+from wardlight_edge.devices import _facts
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import DeviceInfo, DeviceTime, Reading
 
@@ -38,7 +39,7 @@ def gatt(
 
 
 def _fact(characteristic: str, value: bytes, info: DeviceInfo) -> Decoded:
-    fact = devices.facts_of(characteristic, value, info)
+    fact = _facts.facts_of(characteristic, value, info)
     if fact is None:
         return Decoded()
     name, content = fact
@@ -49,8 +50,8 @@ def _fact(characteristic: str, value: bytes, info: DeviceInfo) -> Decoded:
 
 def _check_service(characteristic: str, service: str | None) -> None:
     """A service of the SIG holds its own characteristics; a vendor's may hold any."""
-    holders = [name for name, held in devices.SERVICES.items() if characteristic in held]
-    if service in devices.SERVICES and holders and service not in holders:
+    holders = [name for name, held in _facts.SERVICES.items() if characteristic in held]
+    if service in _facts.SERVICES and holders and service not in holders:
         raise ConfigError(
             f"--service: {service} does not hold {characteristic}; it is of {', '.join(holders)}"
         )
@@ -115,11 +116,11 @@ def _in_value(number: int, count: int) -> Iterator[None]:
 def _module_for(characteristic: str, service: str | None) -> str | None:
     """The decoder; None for what has no reading and only says something of the device."""
     names = [name for name in devices.names() if characteristic in _characteristics(name)]
-    if not names and characteristic in devices.FACTS:
+    if not names and characteristic in _facts.FACTS:
         return None
     if not names:
         decoded = {each for name in devices.names() for each in _characteristics(name)}
-        known = sorted(decoded | devices.FACTS.keys())
+        known = sorted(decoded | _facts.FACTS.keys())
         raise ConfigError(
             f"--char: no decoder reads {characteristic}; known: "
             f"{', '.join(each for each in known if each.startswith('0x'))} and "

@@ -21,7 +21,8 @@ def add(commands: Commands) -> None:
 
 def _patient_key(options: argparse.Namespace) -> int:
     from wardlight_edge.devices import Subject
-    from wardlight_edge.sessions.lan import ports_of, subject_keys
+    from wardlight_edge.sessions.lan import subject_keys
+    from wardlight_edge.sessions.lan_ports import ports_of
     from wardlight_edge.sessions.subject_keys import source_identity
 
     settings = load(options.config)

@@ -63,7 +63,6 @@ from wardlight_edge.devices._dialogue import (
     Write,
 )
 from wardlight_edge.devices._event import event_id
-from wardlight_edge.devices._facts import FACTS, SERVICES, facts_of
 from wardlight_edge.devices._plausible import flag_implausible
 from wardlight_edge.devices._quirks import repaired
 from wardlight_edge.devices._units import ConversionError, convert
@@ -73,11 +72,9 @@ from wardlight_shared.errors import ConfigError
 __all__ = [
     "BODY_COMPOSITION",
     "COMPANIONS",
-    "FACTS",
     "KEY",
     "KEY_OCTETS",
     "NO_OPTIONS",
-    "SERVICES",
     "Action",
     "AdvertDecoder",
     "AdvertReceiver",
@@ -125,7 +122,6 @@ __all__ = [
     "Write",
     "convert",
     "event_id",
-    "facts_of",
     "flag_implausible",
     "is_conversing",
     "load",

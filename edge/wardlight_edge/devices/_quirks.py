@@ -6,7 +6,7 @@ Errors  ConfigError: quirks.toml is not of its form (a mistake of this program's
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
@@ -69,7 +69,7 @@ def parse(text: str) -> Quirks:
 
 
 def _load() -> Quirks:
-    return parse(files(__package__).joinpath("quirks.toml").read_text(encoding="utf-8"))
+    return parse(Path(__file__).with_name("quirks.toml").read_text(encoding="utf-8"))
 
 
 QUIRKS: Final = _load()

@@ -14,7 +14,6 @@ import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,7 +89,7 @@ class Database:
 
     def create_schema(self) -> None:
         """Make all tables in an empty file (inside a transaction)."""
-        script = files("wardlight_edge.outbox").joinpath("schema.sql").read_text(encoding="utf-8")
+        script = Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
         for statement in _statements(script):
             self.execute(statement)
 

@@ -1,35 +1,19 @@
-"""The gateway's LAN ports: one listener each, and one Conversing behind it."""
+"""A LAN port of the gateway: its listener, and one Conversing behind it."""
 
 from pathlib import Path
-from typing import Final
 
 from wardlight_edge import devices
-from wardlight_edge.config import Hl7Settings, LanSettings, Settings
+from wardlight_edge.config import Hl7Settings, LanSettings
 from wardlight_edge.outbox.key import read_or_make
 from wardlight_edge.sessions.board import DeviceEntry
 from wardlight_edge.sessions.conversing import Conversing
 from wardlight_edge.sessions.gateway import Gateway
+from wardlight_edge.sessions.lan_ports import PREFIX, check_port
 from wardlight_edge.sessions.subject_keys import SubjectKeys
 from wardlight_edge.transports.base import LinkState
 from wardlight_edge.transports.lan import LanListener
 from wardlight_edge.transports.links import Link
-from wardlight_shared.errors import ConfigError
 from wardlight_shared.profile import Profile, TransportLan
-
-PREFIX: Final = "lan:"
-
-
-def ports_of(settings: Settings) -> dict[str, LanSettings]:
-    """The ports of the settings by identity: ``lan:hl7``."""
-    named: dict[str, LanSettings | None] = {"hl7": settings.lan.hl7, "apdu": settings.lan.apdu}
-    return {f"{PREFIX}{name}": port for name, port in named.items() if port is not None}
-
-
-def check_port(identity: str, profile: Profile) -> None:
-    """Raise ConfigError unless the profile is one of devices that connect."""
-    if profile.transport.lan is None:
-        raise ConfigError(f"{identity}: its profile has no [transport.lan]")
-    devices.load_conversing(profile.decoder).conversation(profile.options)
 
 
 class LanPort:

@@ -15,14 +15,13 @@ from wardlight_edge import devices
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
 from wardlight_edge.outbox.base import NewRecord, Outbox
-from wardlight_edge.sessions.advert_session import AdvertSession
 from wardlight_edge.sessions.advertising import is_advertising
 from wardlight_edge.sessions.bluetooth import Bluetooth
 from wardlight_edge.sessions.board import DeviceBoard
 from wardlight_edge.sessions.device_clock import is_after_release
 from wardlight_edge.sessions.fitting import check_device, check_files
 from wardlight_edge.sessions.gateway import gateway_of
-from wardlight_edge.sessions.lan import LanPort, check_port, ports_of
+from wardlight_edge.sessions.lan_ports import check_port, ports_of
 from wardlight_edge.sessions.radio_news import RadioNews
 from wardlight_edge.sessions.removal import give_up
 from wardlight_edge.sessions.session import Session
@@ -35,6 +34,7 @@ from wardlight_shared.errors import ConfigError
 from wardlight_shared.profile import Profile
 
 if TYPE_CHECKING:
+    from wardlight_edge.sessions.advert_session import AdvertSession
     from wardlight_edge.transports.ble_agent import Operator
 
 STOP_S = 20.0  # BlueZ takes 3 s for a disconnect, a busy disk its time for the last block
@@ -201,10 +201,7 @@ class DeviceRunner:
             await line.run()
             return
         self._supervision.has_all(identity)
-        kind = AdvertSession if is_advertising(device, profile) else Session
-        entry, left = self.board.entry(identity), self._left.get(identity, ())
-        session = kind(device, profile, self._gateway, entry, left)
-        transport = self._transport(device, profile, session)
+        session, transport = self._begin(device, profile)
         self._transports[device.identity] = transport
         name = device.identity
         consumer = asyncio.create_task(session.run(transport), name=f"session {name}")
@@ -225,6 +222,8 @@ class DeviceRunner:
 
     async def listen(self, identity: str) -> None:
         """One LAN port until cancelled."""
+        from wardlight_edge.sessions.lan import LanPort
+
         port, data_dir = self._ports[identity], self._settings.data_dir
         profile, entry = self._profiles[port.profile], self.board.entry(identity)
         listener = LanPort(identity, port, profile, self._gateway, entry, data_dir)
@@ -262,17 +261,24 @@ class DeviceRunner:
             raise ConfigError(f"device {identity}: profile {name!r} is not loaded")
         return profile
 
-    def _transport(
-        self, device: DeviceSettings, profile: Profile, session: Session | AdvertSession
-    ) -> Transport:
-        identity, stack, data_dir = device.identity, self._bluetooth.stack, self._settings.data_dir
+    def _begin(
+        self, device: DeviceSettings, profile: Profile
+    ) -> tuple["Session | AdvertSession", Transport]:
+        identity, stack = device.identity, self._bluetooth.stack
+        entry, left = self.board.entry(identity), self._left.get(identity, ())
+        if is_advertising(device, profile):
+            from wardlight_edge.sessions.advert_session import AdvertSession
+
+            listener = AdvertSession(device, profile, self._gateway, entry, left)
+            if stack is None:
+                return listener, SwitchedOff(self._clock)
+            return listener, advertised(identity, listener, stack, self._clock)
+        session = Session(device, profile, self._gateway, entry, left)
         if not identity.startswith("ble:"):
-            return wired(device, profile, self._clock, data_dir)
+            return session, wired(device, profile, self._clock, self._settings.data_dir)
         if stack is None:
-            return SwitchedOff(self._clock)
-        if isinstance(session, AdvertSession):
-            return advertised(identity, session, stack, self._clock)
-        return connected(
+            return session, SwitchedOff(self._clock)
+        return session, connected(
             device, profile, session, stack, self._clock,
             is_unknown=lambda: self._devices[identity].bind == "first-use",
         )  # fmt: skip

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings
-from wardlight_edge.sessions.advert_session import AdvertSession
 from wardlight_edge.sessions.session import Session
 from wardlight_edge.sessions.told import SERIAL_NUMBER
 from wardlight_edge.transports.base import Transport
@@ -17,6 +16,7 @@ from wardlight_shared.errors import ConfigError
 from wardlight_shared.profile import Profile
 
 if TYPE_CHECKING:
+    from wardlight_edge.sessions.advert_session import AdvertSession
     from wardlight_edge.transports.ble_stack import BleStack
 
 
@@ -35,7 +35,9 @@ def wired(device: DeviceSettings, profile: Profile, clock: Clock, data_dir: Path
     return SerialTransport(identity, device.port, profile, clock)
 
 
-def advertised(identity: str, session: AdvertSession, stack: "BleStack", clock: Clock) -> Transport:
+def advertised(
+    identity: str, session: "AdvertSession", stack: "BleStack", clock: Clock
+) -> Transport:
     """To a Bluetooth device that is only listened to."""
     from wardlight_edge.transports.ble_adverts import AdvertTransport
 
