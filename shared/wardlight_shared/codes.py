@@ -7,7 +7,7 @@ code. ``wire`` is the metric's number in envelopes: append only, never reused.
 import csv
 from collections.abc import Mapping
 from decimal import Decimal
-from pathlib import Path
+from pkgutil import get_data
 from types import MappingProxyType
 from typing import Final
 
@@ -84,7 +84,7 @@ def _metric(row: Mapping[str, str], names_by_loinc: Mapping[str, str]) -> Metric
 def load() -> dict[str, Metric]:
     """Read the table; keys are metric names in file order."""
     # Not importlib.resources: it brings zipfile, which a small gateway has no other use for.
-    text = Path(__file__).with_name("vitals_codes.csv").read_text(encoding="utf-8")
+    text = (get_data(__package__, "vitals_codes.csv") or b"").decode("utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     names_by_loinc = {row["loinc"]: row["metric"] for row in rows if row["loinc"]}
     return {row["metric"]: _metric(row, names_by_loinc) for row in rows}

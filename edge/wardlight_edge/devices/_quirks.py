@@ -6,7 +6,7 @@ Errors  ConfigError: quirks.toml is not of its form (a mistake of this program's
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
+from pkgutil import get_data
 from typing import Final, TypeVar
 
 import msgspec
@@ -69,7 +69,7 @@ def parse(text: str) -> Quirks:
 
 
 def _load() -> Quirks:
-    return parse(Path(__file__).with_name("quirks.toml").read_text(encoding="utf-8"))
+    return parse((get_data(__package__, "quirks.toml") or b"").decode("utf-8"))
 
 
 QUIRKS: Final = _load()
