@@ -16,6 +16,8 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from wardlight_edge import imaging_settings
+from wardlight_edge.imaging_settings import DicomSettings
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.topics import is_gateway_id
 
@@ -30,7 +32,12 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class UplinkSettings(_Strict, frozen=True, kw_only=True):
-    """The way to the broker. TLS with a client certificate always; its CN is the gateway id."""
+    """The way to the broker. TLS with a client certificate always; its CN is the gateway id.
+
+    images          how images go up: over the broker, or over HTTPS where a site lets that out
+    images_url      https: address of the cloud, as https://wardlight.example
+    images_ca_file  https: CA that signed its certificate; ``ca_file`` when not given
+    """
 
     host: _Host
     port: _Port = 8883
@@ -44,6 +51,9 @@ class UplinkSettings(_Strict, frozen=True, kw_only=True):
     window: Annotated[int, Meta(ge=1, le=16)] = 16
     live_age_s: _Seconds = 60.0
     backfill_floor: Annotated[float, Meta(ge=0.1, le=1.0)] = 0.1
+    images: Literal["mqtt", "https"] = "mqtt"
+    images_url: Annotated[str, Meta(pattern=r"\Ahttps://[^\s/]+(/\S*)?\Z")] | None = None
+    images_ca_file: Path | None = None
 
 
 class OutboxSettings(_Strict, frozen=True, kw_only=True):
@@ -205,6 +215,7 @@ class Settings(_Strict, frozen=True, kw_only=True, rename={"devices": "device"})
     outbox: OutboxSettings = OutboxSettings()
     ble: BleSettings = BleSettings()
     lan: LanSection = LanSection()
+    dicom: DicomSettings = DicomSettings()
     status: StatusSettings = StatusSettings()
     log: LogSettings = LogSettings()
     devices: tuple[DeviceSettings, ...] = ()
@@ -279,7 +290,10 @@ def _check(settings: Settings, source: str) -> None:
     if not is_gateway_id(settings.gateway):
         raise ConfigError(f"{source}: gateway: 3 to 32 of a-z, 0-9 and '-' are allowed")
     check_devices(settings.devices, source)
+    if settings.uplink.images == "https" and settings.uplink.images_url is None:
+        raise ConfigError(f'{source}: uplink.images = "https" needs uplink.images_url')
     _check_peers(settings, source)
+    imaging_settings.check(settings.dicom, source)
     proxies = [proxy.name for proxy in settings.ble.proxies]
     if len(set(proxies)) < len(proxies):
         raise ConfigError(f"{source}: two of ble.proxy have one name")

@@ -9,8 +9,9 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -35,6 +36,9 @@ from wardlight_edge.uplink.uplink import Uplink
 from wardlight_shared.errors import ConfigError, StorageError
 from wardlight_shared.records import Lane, encode_body
 
+if TYPE_CHECKING:
+    from wardlight_edge.spool.base import SendingSpool
+
 _log = logging.getLogger(__name__)
 _TICK_S: Final = 1.0
 DEVICES_STOP_S: Final = 25.0
@@ -57,7 +61,8 @@ async def serve(settings: Settings, clock: Clock) -> None:
         settings = msgspec.structs.replace(settings, devices=known.devices)
         found = profiles.load(settings.profiles_dir, profile_names(settings))
         outbox = await stack.enter_async_context(open_outbox(settings, clock, key))
-        uplink = Uplink(settings.uplink, settings.gateway, outbox, clock)
+        spool = partial(open_spool, settings.data_dir, key)
+        uplink = Uplink(settings.uplink, settings.gateway, outbox, clock, open_spool=spool)
         await stack.enter_async_context(uplink)
         desk = PairingDesk(clock)
         devices = DeviceRunner(
@@ -69,7 +74,7 @@ async def serve(settings: Settings, clock: Clock) -> None:
         source = SnapshotSource(
             settings, clock, outbox, uplink, devices.board, _enrolled(known, devices)
         )
-        commands = commands_of(enrolment, desk)
+        commands = commands_of(enrolment, desk, devices.overheard)
         await stack.enter_async_context(
             StatusServer(settings.status, settings.data_dir, source.snapshot, commands)
         )
@@ -124,6 +129,16 @@ def open_outbox(settings: Settings, clock: Clock, key: bytes) -> SqliteOutbox:
         clock,
         live_age_ms=int(settings.uplink.live_age_s * 1000),
     )
+
+
+def open_spool(data_dir: Path, key: bytes) -> "SendingSpool | None":
+    """The spool that the imaging process has made; None while there is none."""
+    if not (data_dir / "dicom" / "spool.sqlite").exists():
+        return None
+    # Late: a gateway without imaging pays nothing for it.
+    from wardlight_edge.spool.opening import open_sending
+
+    return open_sending(data_dir, key)
 
 
 def _stop_event() -> asyncio.Event:

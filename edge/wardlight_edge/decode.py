@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--serial", metavar="NAME",
-        help=f"bytes of a serial line: {', '.join(decode_values.serial_names())}",
+        help=f"bytes of a serial line, masimo also text: {', '.join(decode_values.serial_names())}",
     )  # fmt: skip
     what.add_argument("--hl7", action="store_true", help="HL7 v2 message, hex or text")
     what.add_argument("--astm", action="store_true", help="ASTM E1394 records, hex or text")
@@ -68,10 +68,15 @@ def run(options: argparse.Namespace) -> int:
     except DecodeError as error:
         sys.stderr.write(f"wardlight-edge: {' '.join(str(error).split())}\n")
         return 2
-    if not any(shown.values()):
+    if _is_empty(shown, is_message=options.char is None and options.advert is None):
         sys.stderr.write("wardlight-edge: nothing in this is a reading to publish\n")
     sys.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
     return 0
+
+
+def _is_empty(shown: Mapping[str, Any], *, is_message: bool) -> bool:
+    """Whether nothing was found: a message is asked for its readings, not for its sender."""
+    return not any(shown[name] for name in shown if name != "device" or not is_message)
 
 
 _OF_CHAR: Final = ("service", "manufacturer", "model")
@@ -87,8 +92,8 @@ def _check_options(options: argparse.Namespace) -> None:
         (_OF_ADVERT, options.advert is not None, "--advert"),
         (
             _OF_OTHERS,
-            options.char is None and options.advert is None and not is_number,
-            "--serial, --hl7, --astm and --apdu",
+            options.advert is None and not is_number,
+            "--serial, --hl7, --astm, --apdu and waveforms of --char",
         ),
     ):
         given = [name for name in names if getattr(options, name)]
@@ -112,12 +117,12 @@ def _decoded(options: argparse.Namespace) -> decode_json.Decoded:
         )
         info = DeviceInfo(manufacturer=options.manufacturer, model=options.model)
         characteristic = decode_values.uuid(options.char, "--char")
-        return decode_gatt.gatt(characteristic, service, info, _several(options))
+        return decode_gatt.gatt(characteristic, service, info, _several(options), settings)
     if options.advert is not None:
         address, key = _address(options.address), _key(options.key_file)
         return decode_values.advert(options.advert, address, key, _several(options))
     if options.serial is not None:
-        return decode_values.message(f"serial_{options.serial}", _one(options), settings)
+        return decode_values.serial(options.serial, _line(options), settings)
     name = next(each for each in ("hl7", "astm", "apdu") if getattr(options, each))
     return decode_values.message(name, _message(options), settings)
 
@@ -134,9 +139,17 @@ def _one(options: argparse.Namespace) -> bytes:
     return decode_input.octets(" ".join(options.hex))
 
 
+def _line(options: argparse.Namespace) -> bytes:
+    if options.hex == ["-"]:
+        return decode_input.line(_standard_input(), "standard input", decode_input.STANDARD_INPUT)
+    return decode_input.line(" ".join(options.hex))
+
+
 def _message(options: argparse.Namespace) -> bytes:
     if options.hex == ["-"]:
-        return decode_input.message(_standard_input(), "standard input")
+        return decode_input.message(
+            _standard_input(), "standard input", decode_input.STANDARD_INPUT
+        )
     return decode_input.message(" ".join(options.hex))
 
 
@@ -144,7 +157,7 @@ def _standard_input() -> str:
     octets = sys.stdin.buffer.read(decode_input.MAX_CHARACTERS + 1)
     if len(octets) > decode_input.MAX_CHARACTERS:
         raise DecodeError(f"standard input: more than {decode_input.MAX_CHARACTERS} bytes")
-    return octets.decode("latin-1")
+    return octets.decode(decode_input.STANDARD_INPUT)
 
 
 def _floats(

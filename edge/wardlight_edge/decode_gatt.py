@@ -2,7 +2,8 @@
 
 1. The decoder is the module whose CHARACTERISTICS holds the UUID; no list to edit.
 2. What came in several notifications is joined as in a session.
-3. What has no reading is said of the device where _facts.FACTS knows it.
+3. What a value says of the device, beside its readings or without any, is told as
+   _facts.facts_of has it.
 
 Errors  DecodeError: the bytes; ConfigError: nothing decodes what was asked for
 """
@@ -14,26 +15,32 @@ from typing import Final, cast
 from wardlight_edge import devices
 from wardlight_edge.decode_json import Decoded, stated, time_text
 from wardlight_edge.decode_values import listed
-from wardlight_edge.devices import _facts
+from wardlight_edge.devices import NO_OPTIONS, Frame, Options, _facts
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import DeviceInfo, DeviceTime, Reading
 
+_DecodeFrame = Callable[[str, bytes], Frame]
 _UUID_STARTS: Final = frozenset("0123456789ABCDEF")  # no capture's "readings", no advert's kind
 
 
 def gatt(
-    characteristic: str, service: str | None, info: DeviceInfo, values: Sequence[bytes]
+    characteristic: str,
+    service: str | None,
+    info: DeviceInfo,
+    values: Sequence[bytes],
+    options: Options = NO_OPTIONS,
 ) -> Decoded:
     """Decode values of one characteristic, in the order in which they came."""
     _check_service(characteristic, service)
     name = _module_for(characteristic, service)
     decoder = None if name is None else devices.load(name)
+    decode_frame = _frame_decoder(decoder, options)
     repaired = [devices.repaired(characteristic, value, info) for value in values]
     found = Decoded(device=stated(info))
     for number, whole in _whole_values(decoder, characteristic, repaired):
         with _in_value(number, len(values)):
             if decoder is not None:
-                found = _joined(found, _value(decoder, characteristic, whole))
+                found = _joined(found, _value(decoder, decode_frame, characteristic, whole))
             found = _joined(found, _fact(characteristic, whole, info))
     return found
 
@@ -140,9 +147,22 @@ def _characteristics(name: str) -> Mapping[str, Callable[[bytes], object]]:
     return {key: function for key, function in found.items() if key[:1] in _UUID_STARTS}
 
 
-def _value(decoder: object, characteristic: str, value: bytes) -> Decoded:
-    if isinstance(decoder, devices.WaveformDecoder):
-        frame = decoder.decode_frame(characteristic, value)
+def _frame_decoder(decoder: object, options: Options) -> _DecodeFrame | None:
+    """What gives samples too; None for a decoder without. Few of them have options."""
+    if isinstance(decoder, devices.TunedWaveformDecoder) and options:
+        return decoder.frame_decoder(options)
+    if options:
+        raise ConfigError(
+            "--option: goes with --serial, --hl7, --astm, --apdu and waveforms of --char only"
+        )
+    return decoder.decode_frame if isinstance(decoder, devices.WaveformDecoder) else None
+
+
+def _value(
+    decoder: object, decode_frame: _DecodeFrame | None, characteristic: str, value: bytes
+) -> Decoded:
+    if decode_frame is not None:
+        frame = decode_frame(characteristic, value)
         return Decoded(_final(decoder, characteristic, frame.readings), samples=frame.samples)
     decoded: object = cast(devices.GattDecoder, decoder).decode(characteristic, value)
     if isinstance(decoded, tuple):

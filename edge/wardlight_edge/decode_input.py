@@ -14,7 +14,15 @@ MAX_CHARACTERS: Final = 4 * 1024 * 1024
 _SEPARATORS: Final = " \t\r\n\f\v:,-"
 _GROUP: Final = re.compile(r"[^ \t\r\n\f\v:,\-]+")
 _NO_DIGIT: Final = re.compile(r"[^0-9A-Fa-f]")
-_TEXT_STARTS: Final = ("MSH|", "\x0bMSH|", "\x05", "\x02", "H|", "H\\")
+_MASIMO_START: Final = re.compile(r"\s*\d\d/\d\d/\d\d ")
+_TEXT_START: Final = re.compile(r"MSH[^0-9A-Za-z\s]|[HPOQRCMSL][|\\^&~!@]")
+_BEFORE_TEXT: Final = re.compile(r"(?:\ufeff|\xef\xbb\xbf)?\s*")  # a byte order mark, blank lines
+_CAPTURE_STARTS: Final = ("\x0bMSH|", "\x05", "\x02")
+ARGUMENT: Final = "utf-8"
+"""How the text of an argument becomes bytes."""
+
+STANDARD_INPUT: Final = "latin-1"
+"""How the text of standard input becomes the bytes that were read."""
 
 
 def octets(text: str, where: str = "HEX") -> bytes:
@@ -41,14 +49,28 @@ def lines(text: str) -> Sequence[bytes]:
     return values
 
 
-def message(text: str, where: str = "HEX") -> bytes:
+def message(text: str, where: str = "HEX", encoding: str = ARGUMENT) -> bytes:
     """Return the bytes of a message: as hex, or as its own text (HL7 or ASTM from a file).
 
-    Lines of a text that was saved with line feeds get the carriage returns of the protocol.
+    Lines of a text that was saved with line feeds get the carriage returns of the protocol; what
+    has the frames of the protocol was captured, and is left as it is.
     """
-    if not text.startswith(_TEXT_STARTS):
+    if text.startswith(_CAPTURE_STARTS):
+        return _encoded(text, encoding)
+    found = _BEFORE_TEXT.match(text)
+    text = text[found.end() :] if found and _TEXT_START.match(text, found.end()) else text
+    if not _TEXT_START.match(text):
         return octets(text, where)
-    return text.replace("\r\n", "\r").replace("\n", "\r").encode()
+    return _encoded(text.replace("\r\n", "\r").replace("\n", "\r"), encoding)
+
+
+def line(text: str, where: str = "HEX", encoding: str = ARGUMENT) -> bytes:
+    """Return the bytes of a stretch of a serial line: as hex, or as the text that Masimo sends."""
+    return _encoded(text, encoding) if _MASIMO_START.match(text) else octets(text, where)
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    return text.encode(encoding, "surrogateescape")  # an argument may be no UTF-8
 
 
 def _group(group: str, at: int, where: str) -> bytes:

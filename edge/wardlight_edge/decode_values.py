@@ -13,7 +13,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from wardlight_edge import devices
 from wardlight_edge.decode_json import Decoded, stated
-from wardlight_edge.devices import Options
+from wardlight_edge.devices import AdvertReceiver, Options
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import DeviceInfo, Reading
 
@@ -55,7 +55,18 @@ def advert(kind: str, address: bytes, key: bytes | None, payloads: Sequence[byte
     if not names:
         raise ConfigError(f"--advert: no decoder reads {kind}; known: {', '.join(_adverts())}")
     receiver = devices.load_advert(names[0]).receiver(address, key)
-    return Decoded(tuple(each for payload in payloads for each in receiver.take(kind, payload)))
+    return Decoded(tuple(each for payload in payloads for each in _taken(receiver, kind, payload)))
+
+
+def _taken(receiver: AdvertReceiver, kind: str, payload: bytes) -> tuple[Reading, ...]:
+    """What one says. Sniffers show the UUID before its data: taken off where it is no data."""
+    before = bytes.fromhex(kind[-4:])[::-1]
+    try:
+        return receiver.take(kind, payload)
+    except DecodeError:
+        if not payload.startswith(before):
+            raise
+    return receiver.take(kind, payload.removeprefix(before))
 
 
 def advert_kind(text: str) -> str:
@@ -66,6 +77,13 @@ def advert_kind(text: str) -> str:
     if what == "manufacturer" and re.fullmatch(r"(0[xX])?[0-9A-Fa-f]{1,4}", number):
         return f"manufacturer:0x{int(number, 16):04X}"
     raise ConfigError("--advert: write service-data:UUID or manufacturer:ID (ID in hex)")
+
+
+def serial(name: str, octets: bytes, options: Options) -> Decoded:
+    """Decode a stretch of the serial line ``name``."""
+    if name not in serial_names():
+        raise ConfigError(f"--serial: no decoder reads {name}; known: {', '.join(serial_names())}")
+    return message(f"serial_{name}", octets, options)
 
 
 def message(name: str, octets: bytes, options: Options) -> Decoded:

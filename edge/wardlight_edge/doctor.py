@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from wardlight_edge import doctor_keys, doctor_radios, profiles, secret_file
+from wardlight_edge import doctor_imaging, doctor_keys, doctor_radios, profiles, secret_file
 from wardlight_edge.config import Settings, UplinkSettings, profile_names
 from wardlight_edge.enrolment import register
 from wardlight_edge.findings import Finding
@@ -38,6 +38,7 @@ def examine(settings: Settings) -> list[Finding]:
         _broker(settings.uplink, settings.gateway),
         *_devices(settings, listed),
         _clock(),
+        *doctor_imaging.imaging(settings),
     ]
 
 

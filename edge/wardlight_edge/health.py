@@ -4,13 +4,15 @@ Everything here is counts, ages and ids; no measured value and no name.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 import msgspec
 
+from wardlight_edge import imaging_health
 from wardlight_edge.enrolment.calibration import Calibration
+from wardlight_edge.imaging_status import ImagingStatus
 from wardlight_edge.outbox.base import Level, OutboxStatus
 from wardlight_shared.records import StatusBody
 
@@ -69,6 +71,7 @@ class UplinkSnapshot(msgspec.Struct, frozen=True):
 
     unacked_age_s  for how long something is on its way without any answer, None = nothing is
     withheld       records that wait for a collector of a newer version
+    images         why images do not go up, None = they do, or there are none
     """
 
     connected: bool
@@ -79,6 +82,7 @@ class UplinkSnapshot(msgspec.Struct, frozen=True):
     reason: str | None
     unacked_age_s: float | None = None
     withheld: int = 0
+    images: str | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -96,6 +100,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     devices: tuple[DeviceSnapshot, ...]
     trouble: tuple[str, ...]
     radios: tuple[RadioSnapshot, ...] = ()
+    imaging: ImagingStatus | None = None
 
 
 def memory_bytes() -> int:
@@ -109,7 +114,10 @@ def open_files() -> int:
 
 
 def trouble_of(
-    outbox: OutboxStatus, uplink: UplinkSnapshot, devices: tuple[DeviceSnapshot, ...]
+    outbox: OutboxStatus,
+    uplink: UplinkSnapshot,
+    devices: tuple[DeviceSnapshot, ...],
+    imaging: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Sentences that say what is wrong and what to do; empty when all is well."""
     found = [
@@ -119,6 +127,8 @@ def trouble_of(
         else None,
         "A damaged outbox was set aside and is being salvaged." if outbox.salvaging else None,
         _uplink_trouble(uplink, outbox),
+        f"Images do not go up: {uplink.images}." if uplink.images else None,
+        *imaging,
         *(_device_trouble(device) for device in devices),
         *(_calibration_trouble(device) for device in devices),
     ]
@@ -194,5 +204,6 @@ def health_body(snapshot: Snapshot) -> StatusBody:
         "calibration_overdue": sum(
             device.calibration is Calibration.OVERDUE for device in snapshot.devices
         ),
+        **imaging_health.health(snapshot.imaging),
     }
     return StatusBody(device=None, name="health", data=dict(data))

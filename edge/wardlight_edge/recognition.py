@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from wardlight_edge import devices
-from wardlight_edge.transports.ble import Sighting
+from wardlight_edge.transports.adverts import Sighting
 from wardlight_shared.profile import MatchBle, Profile
 
 _SERVICE_DATA: Final = "service-data:"

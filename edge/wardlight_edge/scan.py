@@ -18,7 +18,8 @@ from wardlight_edge import scan_view
 from wardlight_edge.recognition import matching, services_of
 from wardlight_edge.scan_proxies import Ear
 from wardlight_edge.scan_view import Reception, Row
-from wardlight_edge.transports.ble import Sighting, overhearing
+from wardlight_edge.transports.adverts import Sighting
+from wardlight_edge.transports.ble import overhearing
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_shared.errors import TransportError
 from wardlight_shared.profile import Profile

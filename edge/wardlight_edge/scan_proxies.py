@@ -1,26 +1,26 @@
 """The ESPHome proxies of the settings as further radios of a scan.
 
-A proxy has one listener. Where a gateway runs and uses its proxies, that is the gateway: the scan
-takes nothing away from it, hears nothing, and says so.
+A proxy has one listener. Where a gateway runs and uses its proxies, that is the gateway, and the
+scan asks it (scan_gateway). What another program holds is not heard, and the scan says so.
 
 Errors  none: a proxy that does not hear says why in ``troubles``, and the scan goes on
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final, Protocol
 
 from wardlight_edge.clock import SystemClock
 from wardlight_edge.config import ProxySettings
-from wardlight_edge.transports.ble import Sighting
+from wardlight_edge.transports.adverts import Sighting
 from wardlight_edge.transports.esphome_radio import ProxyRadio
 
 SILENT_S: Final = 86_400.0  # whoever looks around may wait for a device as long as they like
 STOP_S: Final = 15.0
 _UNHEARD: Final = (
-    "has forwarded nothing: it has one listener, and the gateway that runs, or another program "
-    "(Home Assistant), may be that; stop it for the scan, or nobody is near the proxy"
+    "has forwarded nothing: it has one listener, and another program (Home Assistant, or a gateway "
+    "with other settings) may be that; stop it for the scan, or nobody is near the proxy"
 )
 Sighted = Callable[[Sighting, str], None]
 """Told each advertisement, and by which radio."""
@@ -64,6 +64,40 @@ class NoProxies:
     def troubles(self) -> tuple[str, ...]:
         """Nobody has any."""
         return ()
+
+
+class SeveralEars:
+    """Those of several, as one."""
+
+    def __init__(self, ears: Sequence[Ear]) -> None:
+        self._ears = ears
+
+    @asynccontextmanager
+    async def listening(self, sighted: Sighted) -> AsyncIterator[None]:
+        """Listen with all."""
+        async with AsyncExitStack() as stack:
+            for ear in self._ears:
+                await stack.enter_async_context(ear.listening(sighted))
+            yield
+
+    @property
+    def radios(self) -> tuple[str, ...]:
+        """Those that hear now."""
+        return tuple(radio for ear in self._ears for radio in ear.radios)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether each hears, or has said why not."""
+        return all(ear.is_settled for ear in self._ears)
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether each has said why it does not hear."""
+        return all(ear.is_deaf for ear in self._ears)
+
+    def troubles(self) -> tuple[str, ...]:
+        """A sentence for each that does not hear."""
+        return tuple(text for ear in self._ears for text in ear.troubles())
 
 
 class OwnProxies:

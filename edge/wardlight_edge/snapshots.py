@@ -5,6 +5,7 @@ from datetime import date, timedelta, timezone
 
 import msgspec
 
+from wardlight_edge import imaging_status
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import Settings
 from wardlight_edge.enrolment.calibration import calibration_of
@@ -17,6 +18,7 @@ from wardlight_edge.health import (
     open_files,
     trouble_of,
 )
+from wardlight_edge.imaging_health import trouble
 from wardlight_edge.outbox.base import Outbox
 from wardlight_edge.sessions.board import DeviceBoard, DeviceStatus
 from wardlight_edge.sessions.device_clock import is_after_release
@@ -67,6 +69,8 @@ class SnapshotSource:
             _device(device, self._enrolled(device.identity), now_ms, today)
             for device in self._board.devices()
         )
+        imaging = imaging_status.read(self._settings.data_dir)
+        imaging_trouble = [] if imaging is None else trouble(imaging, self._clock.wall_ms())
         now = resolve(self._outbox.boot, now_ms, self._outbox.anchors())
         return Snapshot(
             gateway=self._settings.gateway,
@@ -79,8 +83,9 @@ class SnapshotSource:
             uplink=uplink,
             outbox=outbox,
             devices=devices,
-            trouble=trouble_of(outbox, uplink, devices),
+            trouble=trouble_of(outbox, uplink, devices, imaging_trouble),
             radios=tuple(_radio(radio, now_ms) for radio in self._board.radios()),
+            imaging=imaging,
         )
 
     def _today(self) -> date | None:
@@ -101,6 +106,7 @@ class SnapshotSource:
             reason=status.reason,
             unacked_age_s=_age_s(status.unacked_mono_ms, now_ms),
             withheld=status.withheld,
+            images=status.images.reason,
         )
 
 

@@ -1,6 +1,6 @@
 """The MQTT topic grammar; nothing else writes or reads a topic string.
 
-    wl/1/{shard}/{gateway}/up/{hello|alarm|live|backfill|bulk}
+    wl/1/{shard}/{gateway}/up/{hello|blob|alarm|live|backfill|bulk}
     wl/1/{shard}/{gateway}/down/{ack|config|worklist|receipt}
     wl/1/{shard}/{gateway}/state            retained, with will
 
@@ -33,13 +33,14 @@ class Down(StrEnum):
 
 
 class Topic(msgspec.Struct, frozen=True):
-    """A parsed topic: exactly one of lane, down, is_hello, is_state is set."""
+    """A parsed topic: exactly one of lane, down, is_hello, is_blob, is_state is set."""
 
     shard: int
     gateway: str
     lane: Lane | None = None
     down: Down | None = None
     is_hello: bool = False
+    is_blob: bool = False
     is_state: bool = False
 
 
@@ -66,6 +67,11 @@ def up(gateway: str, lane: Lane) -> str:
 def hello(gateway: str) -> str:
     """Topic of the hello."""
     return f"{base(gateway)}/up/hello"
+
+
+def blob(gateway: str) -> str:
+    """Topic of offers and chunks of blobs."""
+    return f"{base(gateway)}/up/blob"
 
 
 def down(gateway: str, flow: Down) -> str:
@@ -101,6 +107,8 @@ def parse(topic: str) -> Topic:
             return Topic(shard, gateway, is_state=True)
         case ["up", "hello"]:
             return Topic(shard, gateway, is_hello=True)
+        case ["up", "blob"]:
+            return Topic(shard, gateway, is_blob=True)
         case ["up", lane] if lane in _LANE_NAMES:
             return Topic(shard, gateway, lane=_LANE_NAMES[lane])
         case ["down", flow] if flow in set(Down):

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from wardlight_edge.cli import devices, gateway, patient_key, scan
+from wardlight_edge.cli import devices, gateway, imaging, patient_key, scan
 from wardlight_shared import __version__
 from wardlight_shared.errors import ConfigError, StorageError, TransportError
 
@@ -37,9 +37,10 @@ def _parser(*, is_decode: bool) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(
-        metavar="{run,status,doctor,devices,scan,repair,patient-key,decode}", required=True
+        metavar="{run,dicom,status,doctor,devices,scan,repair,patient-key,decode}", required=True
     )
     gateway.add(commands)
+    imaging.add(commands)
     devices.add(commands)
     scan.add(commands)
     patient_key.add(commands)

@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
     )  # fmt: skip
     add_command(
         commands, "doctor", _doctor,
-        "check settings, keys, broker, Bluetooth, proxies, ports, clock and disk",
+        "check settings, keys, broker, Bluetooth, proxies, ports, clock, disk and DICOM services",
     )  # fmt: skip
 
 

@@ -4,15 +4,16 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from wardlight_edge.cli.arguments import DEFAULT_CONFIG, Commands
 from wardlight_edge.config import BleSettings, ProxySettings, Settings, load
-from wardlight_shared.errors import ConfigError
+from wardlight_shared.errors import ConfigError, TransportError
 
 if TYPE_CHECKING:
+    from wardlight_edge.scan_gateway import Ask
     from wardlight_edge.scan_proxies import Ear
 
 SECONDS: Final = 15.0
@@ -57,7 +58,7 @@ def _scan(options: argparse.Namespace) -> int:
         raise ConfigError("the settings name no adapter and no proxy: give --adapter hciX")
     # What the libraries report would stand in the table; what a person must know is said after it.
     logging.getLogger().addHandler(logging.NullHandler())
-    ear = _ear(proxies)
+    ear = _ear(proxies, settings)
     asyncio.run(scan.run(adapters, ear, options.seconds, survey, sys.stdout, is_json=options.json))
     return 0
 
@@ -97,10 +98,66 @@ def _check_extra(proxies: Sequence[ProxySettings]) -> None:
         check_installed()
 
 
-def _ear(proxies: Sequence[ProxySettings]) -> "Ear":
-    from wardlight_edge.scan_proxies import NoProxies, OwnProxies
+def _ear(proxies: Sequence[ProxySettings], settings: Settings | None) -> "Ear":
+    """Proxies that the running gateway holds through the gateway, the others directly."""
+    from wardlight_edge.scan_proxies import NoProxies, OwnProxies, SeveralEars
 
-    return OwnProxies(proxies) if proxies else NoProxies()
+    if not proxies or settings is None:
+        return NoProxies()
+    held = _held(proxies, settings)
+    if held is None:
+        return OwnProxies(proxies)
+    ear, names = held
+    own = [each for each in proxies if each.name not in names]
+    return SeveralEars([ear, OwnProxies(own)]) if own else ear
+
+
+def _held(
+    proxies: Sequence[ProxySettings], settings: Settings
+) -> "tuple[Ear, Collection[str]] | None":
+    """What hears through the running gateway, and the proxies it holds; None = it holds none."""
+    from wardlight_edge.scan_gateway import GatewayProxies, HeldProxies
+    from wardlight_edge.transports.esphome_radio import radio_name
+
+    names = {radio_name(each.name): each.name for each in proxies}
+    used = names.keys() & _radios_in_use(settings)
+    if not used:
+        return None
+    held = frozenset(names[radio] for radio in used)
+    try:
+        ask = _asker(settings)
+        first = ask(None)
+    except (TransportError, ConfigError) as error:
+        listed = ", ".join(sorted(used))
+        return HeldProxies(f"{listed}: the gateway that runs listens, not the scan; {error}"), held
+    return GatewayProxies(ask, sorted(used), first), held
+
+
+def _radios_in_use(settings: Settings) -> frozenset[str]:
+    """The radios of the gateway that runs with these settings; its page is open to everybody."""
+    from wardlight_edge.cli.local_page import port_of
+    from wardlight_edge.status import client
+
+    try:
+        snapshot = client.parse(client.fetch(port_of(settings), settings.status.host))
+    except TransportError as error:
+        if isinstance(error.__cause__, PermissionError):
+            sys.stderr.write(f"wardlight-edge: whether the gateway runs is not known: {error}\n")
+        return frozenset()
+    return frozenset(radio.name for radio in snapshot.radios)
+
+
+def _asker(settings: Settings) -> "Ask":
+    from wardlight_edge.cli.operator import RunningGateway
+    from wardlight_edge.enrolment.messages import Overhear
+    from wardlight_edge.transports.overheard import Overheard
+
+    gateway = RunningGateway(settings)
+
+    def ask(since: int | None) -> Overheard:
+        return gateway.ask("hear", Overhear(since), Overheard)
+
+    return ask
 
 
 def _settings(file: Path | None) -> Settings | None:

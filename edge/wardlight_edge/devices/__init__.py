@@ -26,6 +26,7 @@ from wardlight_edge.devices._base import (
     SegmentedDecoder,
     SerialDecoder,
     SitedDecoder,
+    TunedWaveformDecoder,
     WaveformDecoder,
 )
 from wardlight_edge.devices._body_packets import NAME as BODY_COMPOSITION
@@ -118,6 +119,7 @@ __all__ = [
     "Take",
     "Tell",
     "Trouble",
+    "TunedWaveformDecoder",
     "WaveformDecoder",
     "Write",
     "convert",

@@ -7,8 +7,7 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Final
 
-from wardlight_edge.devices._base import Options
-from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_shared.errors import DecodeError
 
 _DIGEST_BYTES: Final = 8
 
@@ -37,10 +36,3 @@ def digest(*parts: bytes) -> bytes:
         hashed.update(len(part).to_bytes(4, "big"))
         hashed.update(part)
     return hashed.digest()
-
-
-def check_options(decoder: str, options: Options, known: frozenset[str]) -> None:
-    """Raise ConfigError for an option the decoder does not have."""
-    strange = sorted(options.keys() - known)
-    if strange:
-        raise ConfigError(f"{decoder}: no option {strange[0]!r}")

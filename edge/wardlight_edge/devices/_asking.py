@@ -9,9 +9,8 @@ Source  the decoders that use it name theirs
 from collections.abc import Callable
 from typing import Final
 
-from wardlight_edge.devices._base import Options
 from wardlight_edge.devices._dialogue import Bookmarks, Steps, Trouble, Write
-from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_shared.errors import DecodeError
 
 Reply = Callable[[bytes], None]
 """Checks an answer of the control point; DecodeError when the device will not do it."""
@@ -95,9 +94,3 @@ class Asking:
         """Ask no more."""
         self._due_ms = None
         return ()
-
-
-def check_no_options(decoder: str, options: Options) -> None:
-    """Raise ConfigError for any option: these decoders have none."""
-    if options:
-        raise ConfigError(f"[options] {min(options)}: {decoder} has no such option")

@@ -154,6 +154,15 @@ class WaveformDecoder(Protocol):
         ...
 
 
+@runtime_checkable
+class TunedWaveformDecoder(Protocol):
+    """A WaveformDecoder whose samples mean what the options of a profile say."""
+
+    def frame_decoder(self, options: Options) -> Callable[[str, bytes], Frame]:
+        """Make the ``decode_frame`` of a profile; ConfigError for an option it does not know."""
+        ...
+
+
 class AdvertReceiver(Protocol):
     """What was heard of one device: adverts repeat, and a stranger may replay them."""
 

@@ -6,13 +6,13 @@ In      the characteristics of FACTS; low bytes first
 Out     name and content of one fact, as JSON has it
 Errors  DecodeError: another length, and those of the modules that decode the rest
 Source  Bluetooth GSS and BLS 1.1 3.3, GLS 3.3, PLXS 3.4, WSS 3.1, BCS 3.1, HTS 3.2 and 3.4,
-        HRS 3.2, CTS 3.3, CGMS 3.2 to 3.5
+        HRS 3.2, CTS 3.3, CGMS 3.2 to 3.5, UDS 1.1 3.2 to 3.5
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from wardlight_edge.devices import _cgm_session, _racp
+from wardlight_edge.devices import _cgm_session, _racp, _user_data
 from wardlight_edge.devices._gatt import check_length
 from wardlight_edge.devices._glucose_context import decode_context
 from wardlight_edge.devices._quirks import meanings
@@ -148,6 +148,26 @@ def _record_access(value: bytes, info: DeviceInfo) -> Fact:
     }
 
 
+def _user_control(value: bytes, info: DeviceInfo) -> Fact:
+    del info
+    answer = _user_data.response(value)
+    request, result = (
+        each.name.lower().replace("_", "-") for each in (answer.request, answer.result)
+    )
+    said: dict[str, Any] = {"request": request, "response": result}
+    return "user_control", said if answer.user is None else said | {"user": answer.user}
+
+
+def _user_index(value: bytes, info: DeviceInfo) -> Fact:
+    del info
+    return "user_index", _user_data.user_index(value)
+
+
+def _change_increment(value: bytes, info: DeviceInfo) -> Fact:
+    del info
+    return "database_change_increment", _user_data.change_increment(value)
+
+
 def _cgm_feature(value: bytes, info: DeviceInfo) -> Fact:
     del info
     return "cgm_has_crc", _cgm_session.decode_feature(value)
@@ -183,8 +203,11 @@ FACTS: Final[Mapping[str, _Say]] = {
     "0x2A51": _features("0x2A51", 2, _GLUCOSE),
     _racp.CHANNEL: _record_access,
     _PLX: _oximeter,
+    _user_data.CHANGE_INCREMENT: _change_increment,
+    _user_data.USER_INDEX: _user_index,
     "0x2A9B": _scale("0x2A9B", _BODY_COMPOSITION),
     "0x2A9E": _scale("0x2A9E", _WEIGHT),
+    _user_data.CONTROL_POINT: _user_control,
     _cgm_session.FEATURE: _cgm_feature,
     _cgm_session.STATUS: _cgm_status,
     _cgm_session.START: _cgm_start,

@@ -16,7 +16,8 @@ from wardlight_shared.codes import METRICS
 from wardlight_shared.model import Absent
 
 # Terms that monitors send for a metric of the table: cuff pressures of the bedside partition,
-# patient temperature of no stated site, respiration by its way of measuring.
+# patient temperature of no stated site, respiration by its way of measuring; waveforms by both of
+# their names.
 _ALSO: Final[Mapping[str, tuple[int, str]]] = {
     "MDC_PRESS_CUFF_SYS": (150301, "systolic_bp"),
     "MDC_PRESS_CUFF_DIA": (150302, "diastolic_bp"),
@@ -27,6 +28,8 @@ _ALSO: Final[Mapping[str, tuple[int, str]]] = {
     "MDC_AWAY_RESP_RATE": (151570, "respiratory_rate"),
     "MDC_CO2_RESP_RATE": (151594, "respiratory_rate"),
     "MDC_TEMP_EAR": (188428, "body_temperature_tympanic"),
+    "MDC_RESP": (151552, "respiration_waveform"),
+    "MDC_CONC_AWAY_CO2": (151700, "co2_waveform"),
 }
 # What a thermometer names by its site and the table by the metric and the site.
 _SITES: Final[Mapping[int, str]] = {
@@ -77,6 +80,14 @@ METRIC_AT_SITE: Final[Mapping[int, tuple[str, str | None]]] = {
 """Metric and body site by code: for those who can keep the site, without which a finger's
 temperature would pass for the body's."""
 
+WAVEFORM_BY_CODE: Final[Mapping[int, str]] = {
+    code: name for code, name in BY_CODE.items() if METRICS[name].structure == "valueSampledData"
+}
+"""Metrics whose values are samples of a waveform."""
+
+DIMENSIONS: Final = 4 << 16
+"""Partition of units; what is sent is often the term alone."""
+
 UNIT_BY_CODE: Final[Mapping[int, str]] = {
     262656: "1",  # MDC_DIM_DIMLESS
     262688: "%",
@@ -99,6 +110,7 @@ UNIT_BY_CODE: Final[Mapping[int, str]] = {
     266016: "mm[Hg]",
     266418: "mV",
     266419: "uV",
+    266432: "Ohm",
     266560: "[degF]",  # MDC_DIM_FAHR
     266866: "mmol/L",
     268192: "Cel",
@@ -127,6 +139,7 @@ UNIT_BY_REFID: Final[Mapping[str, str]] = {
     "MDC_DIM_MMHG": "mm[Hg]",
     "MDC_DIM_MILLI_VOLT": "mV",
     "MDC_DIM_MICRO_VOLT": "uV",
+    "MDC_DIM_X_OHM": "Ohm",
     "MDC_DIM_FAHR": "[degF]",
     "MDC_DIM_MILLI_MOLE_PER_L": "mmol/L",
     "MDC_DIM_DEGC": "Cel",

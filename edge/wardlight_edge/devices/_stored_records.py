@@ -10,9 +10,10 @@ from typing import Final
 from wardlight_edge.devices._base import Options
 from wardlight_edge.devices._conversation import Reject
 from wardlight_edge.devices._dialogue import Bookmark, Bookmarks, Steps
+from wardlight_edge.devices._options import check_options, flag
 from wardlight_edge.devices._racp import CHANNEL, answer
 from wardlight_edge.devices._transfer import Transfer
-from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_shared.errors import DecodeError
 
 ONLY: Final = ""
 """Name of the memory of a device that has one."""
@@ -26,19 +27,10 @@ def mark_of(octets: bytes) -> str:
     return blake2b(octets, digest_size=_MARK_OCTETS, person=b"wardlight-mark").hexdigest()
 
 
-def asks_all(options: Options) -> bool:
+def asks_all(decoder: str, options: Options) -> bool:
     """The option ``racp_all``; ConfigError for another one, or another type."""
-    no_options({name: value for name, value in options.items() if name != _ASKS_ALL})
-    asks = options.get(_ASKS_ALL, True)
-    if not isinstance(asks, bool):
-        raise ConfigError(f"[options] {_ASKS_ALL}: must be true or false")
-    return asks
-
-
-def no_options(options: Options) -> None:
-    """ConfigError for any option."""
-    if options:
-        raise ConfigError(f"[options] {min(options)}: not an option of this decoder")
+    check_options(decoder, options, frozenset({_ASKS_ALL}))
+    return flag(options, _ASKS_ALL, default=True)
 
 
 class StoredRecords:

@@ -41,6 +41,10 @@ _CONVERSIONS: Final[Mapping[tuple[str, str], tuple[int, int, int]]] = {
 }
 
 
+_CONVERTED: Final = frozenset({("etco2", "kPa")})
+"""Units that a device may send and the table knows, but asks to have converted (its notes)."""
+
+
 class ConversionError(Exception):
     """No conversion between two units is known."""
 
@@ -51,7 +55,7 @@ class ConversionError(Exception):
 def is_permitted(metric: str, unit: str) -> bool:
     """Whether the code table takes this unit for the metric as it is."""
     row = METRICS[metric]
-    return unit == row.unit or unit in row.units_also
+    return unit == row.unit or (unit in row.units_also and (metric, unit) not in _CONVERTED)
 
 
 def convert(value: Decimal, unit: str, to: str) -> Decimal:

@@ -21,18 +21,23 @@ Vectors tests/vectors/apdu.toml
 from wardlight_edge.devices._apdu.association import request_of
 from wardlight_edge.devices._apdu.configuration import STANDARD, Configuration, configuration_of
 from wardlight_edge.devices._apdu.conversation import ApduConversation
-from wardlight_edge.devices._apdu.events import EventReport, device_info_of, event_report_of
+from wardlight_edge.devices._apdu.events import (
+    EventReport,
+    device_attributes_of,
+    device_info_of,
+    event_report_of,
+)
 from wardlight_edge.devices._apdu.frames import ApduFramer, Choice, Data, Message, data_of
 from wardlight_edge.devices._apdu.reports import CONFIG, REPORTS, scan_of
 from wardlight_edge.devices._base import Options
-from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_edge.devices._options import check_options
+from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import DeviceInfo, Reading
 
 
 def conversation(options: Options) -> ApduConversation:
     """Begin one link."""
-    if set(options) - {"max_message_bytes", "message_timeout_ms"}:
-        raise ConfigError("apdu: there are no options")
+    check_options("apdu", options, frozenset({"max_message_bytes", "message_timeout_ms"}))
     return ApduConversation()
 
 
@@ -53,7 +58,8 @@ def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], 
             info = DeviceInfo(system_id=request.system_id.hex().upper()) if request else info
         elif apdu.choice is Choice.PRST:
             data = data_of(apdu)
-            info = device_info_of(data.body) if data.message is Message.GOT else info
+            if data.message is Message.GOT:
+                info = device_info_of(device_attributes_of(data.body))
             report = _report(data)
             if report is not None and report.kind == CONFIG:
                 known = configuration_of(report.information)

@@ -15,15 +15,18 @@ from typing import Final
 
 from wardlight_edge.devices._astm.conversation import AstmConversation
 from wardlight_edge.devices._astm.delimiters import Delimiters
-from wardlight_edge.devices._astm.frames import STX, decode_frame
+from wardlight_edge.devices._astm.frames import STX, Frame, decode_frame
 from wardlight_edge.devices._astm.records import AstmRecords
 from wardlight_edge.devices._base import Options
 from wardlight_shared.codes import METRICS
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.model import DeviceInfo, Reading
 
-_TESTS: Final = "Glucose^P=glucose_capillary_plasma, Glucose^B=glucose_capillary_whole_blood"
-"""What a meter without a profile of its own is read as: Contour's names."""
+_TESTS: Final = (
+    "Glucose^P=glucose_capillary_plasma, Glucose^B=glucose_capillary_whole_blood, "
+    "Glucose=glucose_undetermined_whole_blood"
+)
+"""What is read without a profile: Contour's names, and glucose of which no sample is told."""
 
 
 def conversation(options: Options) -> AstmConversation:
@@ -59,16 +62,18 @@ def decode(channel: str, octets: bytes) -> tuple[Reading, ...]:
 
 
 def _text(octets: bytes) -> bytes:
-    """The texts of all frames, one after the other."""
+    """The texts of all frames, one after the other; one that was sent again counts once."""
     parts: list[bytes] = []
+    before: Frame | None = None
     at = octets.find(STX)
     while at >= 0:
         end = octets.find(b"\r\n", at)
         if end < 0:
             raise DecodeError("ASTM: the last frame is cut off")
         frame = decode_frame(octets[at : end + 2])
-        parts.append(frame.text + (b"\r" if frame.is_last else b""))
-        at = octets.find(STX, end)
+        if frame != before:
+            parts.append(frame.text + (b"\r" if frame.is_last else b""))
+        before, at = frame, octets.find(STX, end)
     return b"".join(parts)
 
 

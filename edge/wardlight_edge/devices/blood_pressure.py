@@ -175,7 +175,9 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
 
 def dialogue(options: Options, bookmarks: Bookmarks) -> Dialogue:
     """Make the conversation that fetches the memory of one cuff."""
-    return BloodPressureRecords(bookmarks, _RECORDED, decode, asks_all=asks_all(options))
+    return BloodPressureRecords(
+        bookmarks, _RECORDED, decode, asks_all=asks_all("blood_pressure", options)
+    )
 
 
 def _checked(name: str, value: bytes) -> tuple[int, int, int, int]:

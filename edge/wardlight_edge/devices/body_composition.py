@@ -26,7 +26,6 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from wardlight_edge.devices import weight_scale
-from wardlight_edge.devices._asking import check_no_options
 from wardlight_edge.devices._base import Options
 from wardlight_edge.devices._dialogue import Dialogue
 from wardlight_edge.devices._gatt import (
@@ -39,6 +38,7 @@ from wardlight_edge.devices._gatt import (
     nonzero,
     user_index,
 )
+from wardlight_edge.devices._options import check_options
 from wardlight_edge.devices._user_consent import UserConsents
 from wardlight_edge.devices._user_data import CONTROL_POINT, Consent
 from wardlight_edge.devices._weighing import UNSUCCESSFUL, mass, scaled_mass, size
@@ -124,7 +124,7 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
 
 def consent_dialogue(options: Options, consents: tuple[Consent, ...]) -> Dialogue:
     """Make the conversation with a scale that gives a user's values after consent."""
-    check_no_options("body_composition", options)
+    check_options("body_composition", options)
     return UserConsents(decode, _MEASUREMENTS, consents)
 
 

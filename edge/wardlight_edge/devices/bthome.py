@@ -28,10 +28,11 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
-from wardlight_edge.devices._adverts import AdvertRefused, Refusal, check_options, digest
+from wardlight_edge.devices._adverts import AdvertRefused, Refusal, digest
 from wardlight_edge.devices._base import NO_OPTIONS, Options
 from wardlight_edge.devices._gatt import decode_value
 from wardlight_edge.devices._mdc import measured
+from wardlight_edge.devices._options import check_options
 from wardlight_shared.errors import ConfigError, DecodeError
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import Absent, DeviceTime, Reading

@@ -63,4 +63,4 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
 
 def dialogue(options: Options, bookmarks: Bookmarks) -> Dialogue:
     """Make the conversation that fetches the records of one monitor."""
-    return CgmRecords(bookmarks, asks_all=asks_all(options))
+    return CgmRecords(bookmarks, asks_all=asks_all("cgm", options))

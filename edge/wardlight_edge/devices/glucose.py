@@ -57,4 +57,4 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
 
 def dialogue(options: Options, bookmarks: Bookmarks) -> Dialogue:
     """Make the conversation that fetches the memory of one meter."""
-    return GlucoseRecords(bookmarks, asks_all=asks_all(options))
+    return GlucoseRecords(bookmarks, asks_all=asks_all("glucose", options))

@@ -43,15 +43,19 @@ def conversation(options: Options) -> Hl7Conversation:
 
 
 def decode_bytes(octets: bytes, options: Options) -> tuple[tuple[Reading, ...], DeviceInfo]:
-    """Decode one message, with its MLLP frame or without: all its readings, and the sender."""
+    """Decode messages in their MLLP frames, or one without: all readings, and the last sender."""
     conversation(options)
-    message = parse(unframed(octets))
-    check_header(message)
-    found = observations(message)
-    if found.unfit:
-        raise found.unfit[0].error
-    readings = tuple(reading for event in found.events for reading in event.readings)
-    return readings, sender(message)
+    readings: list[Reading] = []
+    info = DeviceInfo()
+    for octets_of_one in unframed(octets):
+        message = parse(octets_of_one)
+        check_header(message)
+        found = observations(message)
+        if found.unfit:
+            raise found.unfit[0].error
+        readings += (reading for event in found.events for reading in event.readings)
+        info = sender(message)
+    return tuple(readings), info
 
 
 def decode(channel: str, octets: bytes) -> tuple[Reading, ...]:

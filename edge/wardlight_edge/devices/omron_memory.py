@@ -22,7 +22,7 @@ from wardlight_edge.devices._omron_frames import FROM_CUFF, UNLOCK
 from wardlight_edge.devices._omron_memory import OmronMemory
 from wardlight_edge.devices._omron_models import LAYOUTS
 from wardlight_edge.devices._omron_record import readings_of
-from wardlight_edge.devices._stored_records import no_options
+from wardlight_edge.devices._options import check_options
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.model import Reading
 
@@ -55,7 +55,7 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
 
 def dialogue(options: Options, bookmarks: Bookmarks) -> OmronMemory:
     """Make the conversation that reads the memory of one cuff."""
-    no_options({name: value for name, value in options.items() if name != "model"})
+    check_options("omron_memory", options, frozenset({"model"}))
     model = options.get("model")
     if not isinstance(model, str) or model not in LAYOUTS:
         raise ConfigError(f"[options] model: must be one of {', '.join(LAYOUTS)}")

@@ -21,10 +21,11 @@ from struct import Struct
 from typing import Final
 
 from wardlight_edge.devices import heart_rate
-from wardlight_edge.devices._asking import Asking, check_no_options
+from wardlight_edge.devices._asking import Asking
 from wardlight_edge.devices._base import Frame, Options, Samples
 from wardlight_edge.devices._dialogue import Bookmarks
 from wardlight_edge.devices._gatt import check_at_least, decode_value
+from wardlight_edge.devices._options import check_options
 from wardlight_edge.devices._seconds import Seconds, first_of
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import Reading
@@ -84,7 +85,7 @@ def decode_frame(characteristic: str, value: bytes) -> Frame:
 def dialogue(options: Options, bookmarks: Bookmarks) -> Asking:
     """Make the dialogue that starts the stream on each link."""
     del bookmarks
-    check_no_options("polar_ecg", options)
+    check_options("polar_ecg", options)
     return Asking(_CONTROL, start_ecg(), reply=_check_answer)
 
 

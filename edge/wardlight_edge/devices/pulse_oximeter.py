@@ -37,9 +37,9 @@ from wardlight_edge.devices._gatt import (
     decode_value,
     sfloat_number,
 )
+from wardlight_edge.devices._options import check_options
 from wardlight_edge.devices._oximetry import off_patient
 from wardlight_edge.devices._spot_checks import SpotChecks
-from wardlight_edge.devices._stored_records import no_options
 from wardlight_shared.model import Absent, DeviceTime, Flag, Reading
 
 CONTROL_POINTS: Final = frozenset({_racp.CHANNEL})
@@ -143,7 +143,7 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
 
 def dialogue(options: Options, bookmarks: Bookmarks) -> Dialogue:
     """Make the conversation that fetches the memory of one oximeter."""
-    no_options(options)
+    check_options("pulse_oximeter", options)
     return SpotChecks(bookmarks, decode)
 
 

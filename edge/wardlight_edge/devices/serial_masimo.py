@@ -24,8 +24,9 @@ from typing import Final
 
 from wardlight_edge.devices._base import Frame, FramerCounts, Options
 from wardlight_edge.devices._gatt import CLOCK_UNSET, Number, nonzero, number
+from wardlight_edge.devices._options import check_options
 from wardlight_edge.devices._oximetry import off_patient
-from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import Absent, DeviceInfo, DeviceTime, Flag, Reading
 
 MAX_LINE: Final = 512
@@ -135,8 +136,7 @@ def _frame(line: bytes) -> Frame | None:
 
 def framer(options: Options) -> MasimoFramer:
     """Make the framer of one line."""
-    if options:
-        raise ConfigError("serial_masimo: there are no options")
+    check_options("serial_masimo", options)
     return MasimoFramer()
 
 

@@ -22,9 +22,10 @@ from typing import Final
 
 from wardlight_edge.devices import _nonin_values
 from wardlight_edge.devices._base import Frame, FramerCounts, Options
+from wardlight_edge.devices._options import check_options
 from wardlight_edge.devices._oximetry import off_patient
 from wardlight_edge.devices._sync_bit import HIGH, LOW, SyncBitFramer
-from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import DeviceInfo, Flag, Reading
 
 _FRAME: Final = 4
@@ -70,8 +71,7 @@ class NoninFormat8Framer:
 
 def framer(options: Options) -> NoninFormat8Framer:
     """Make the framer of one line."""
-    if options:
-        raise ConfigError("serial_nonin_df8: there are no options")
+    check_options("serial_nonin_df8", options)
     return NoninFormat8Framer()
 
 

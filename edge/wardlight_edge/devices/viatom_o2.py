@@ -24,6 +24,7 @@ from wardlight_edge.devices._asking import Asking
 from wardlight_edge.devices._base import Options
 from wardlight_edge.devices._dialogue import Bookmarks, Dialogue
 from wardlight_edge.devices._gatt import decode_value
+from wardlight_edge.devices._options import check_options, flag
 from wardlight_edge.devices._viatom_files import RingFiles
 from wardlight_edge.devices._viatom_frames import (
     REPLY,
@@ -33,7 +34,7 @@ from wardlight_edge.devices._viatom_frames import (
     reply_of,
 )
 from wardlight_edge.devices._viatom_record import FILE, pair, records_of
-from wardlight_shared.errors import ConfigError, DecodeError
+from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import Absent, Flag, Reading
 
 _LIVE: Final = Struct("<BB5xBBBBBx")
@@ -81,13 +82,8 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
 
 def dialogue(options: Options, bookmarks: Bookmarks) -> Dialogue:
     """Make the dialogue that asks for the live values, and for the files where they are wanted."""
-    unknown = options.keys() - {_FILES}
-    if unknown:
-        raise ConfigError(f"[options] {min(unknown)}: viatom_o2 has no such option")
-    wants_files = options.get(_FILES, False)
-    if not isinstance(wants_files, bool):
-        raise ConfigError(f"[options] {_FILES}: must be true or false")
-    if wants_files:
+    check_options("viatom_o2", options, frozenset({_FILES}))
+    if flag(options, _FILES, default=False):
         return RingFiles(bookmarks, _ASK_EVERY_MS)
     return Asking(WRITE, ask_live(), every_ms=_ASK_EVERY_MS)
 

@@ -20,7 +20,6 @@ from struct import Struct
 from typing import Final
 
 from wardlight_edge.devices import _user_consent
-from wardlight_edge.devices._asking import check_no_options
 from wardlight_edge.devices._base import Options
 from wardlight_edge.devices._dialogue import Dialogue
 from wardlight_edge.devices._gatt import (
@@ -33,6 +32,7 @@ from wardlight_edge.devices._gatt import (
     nonzero,
     user_index,
 )
+from wardlight_edge.devices._options import check_options
 from wardlight_edge.devices._user_consent import UserConsents
 from wardlight_edge.devices._user_data import CONTROL_POINT, Consent
 from wardlight_edge.devices._weighing import mass, size
@@ -96,7 +96,7 @@ def decode(characteristic: str, value: bytes) -> tuple[Reading, ...]:
 
 def consent_dialogue(options: Options, consents: tuple[Consent, ...]) -> Dialogue:
     """Make the conversation with a scale that gives a user's values after consent."""
-    check_no_options("weight_scale", options)
+    check_options("weight_scale", options)
     return UserConsents(decode, _MEASUREMENTS, consents)
 
 

@@ -21,9 +21,10 @@ from decimal import Decimal
 from struct import Struct
 from typing import Final
 
-from wardlight_edge.devices._adverts import check_options, digest
+from wardlight_edge.devices._adverts import digest
 from wardlight_edge.devices._base import NO_OPTIONS, Options
 from wardlight_edge.devices._gatt import check_length, date_time, decode_value
+from wardlight_edge.devices._options import check_options
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import Flag, Reading
@@ -77,7 +78,7 @@ def receiver(
 ) -> "XiaomiScaleReceiver":
     """Make the receiver of one scale; nothing it sends is encrypted."""
     del address, key
-    check_options("xiaomi_scale", options, frozenset())
+    check_options("xiaomi_scale", options)
     return XiaomiScaleReceiver(memory)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from wardlight_edge.enrolment.desk import PairingDesk
-from wardlight_edge.enrolment.messages import Asked, Changed, Digits, Named, Opened, Shown
+from wardlight_edge.enrolment.messages import Asked, Changed, Digits, Named, Opened, Overhear, Shown
 from wardlight_edge.enrolment.service import Enrolment
 from wardlight_shared.errors import ConfigError
 
@@ -20,8 +20,13 @@ Command = Callable[[bytes], Awaitable[bytes]]
 _M = TypeVar("_M")
 
 
-def commands_of(enrolment: Enrolment, desk: PairingDesk) -> Mapping[str, Command]:
-    """Every command by its name."""
+def commands_of(
+    enrolment: Enrolment, desk: PairingDesk, overheard: Callable[[int | None], object]
+) -> Mapping[str, Command]:
+    """Every command by its name.
+
+    overheard  what proxies have heard since an answer before, None = from now on
+    """
 
     async def look(message: Shown) -> object:
         return desk.look(message.window)
@@ -32,7 +37,11 @@ def commands_of(enrolment: Enrolment, desk: PairingDesk) -> Mapping[str, Command
     async def close(message: Shown) -> object:
         return desk.close(message.window)
 
+    async def hear(message: Overhear) -> object:
+        return overheard(message.since)
+
     return {
+        "hear": _typed(Overhear, hear),
         "add": _typed(Asked, lambda message: enrolment.add(message.device)),
         "set": _typed(Changed, enrolment.change),
         "remove": _typed(Named, lambda message: enrolment.remove(message.identity)),

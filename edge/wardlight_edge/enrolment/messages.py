@@ -31,6 +31,12 @@ class Changed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     profile: str | None = None
 
 
+class Overhear(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the proxies have heard of anybody since the answer before; None = from now on."""
+
+    since: int | None = None
+
+
 class Removed(msgspec.Struct, frozen=True):
     """What was removed with a device.
 

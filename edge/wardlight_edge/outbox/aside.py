@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from wardlight_edge.durable import make_private, sync_folder
 from wardlight_edge.outbox import trace
-from wardlight_edge.outbox.durable import make_private, sync_folder
 
 _SUFFIXES: Final = ("", "-wal", "-shm", ".page1", trace.SUFFIX)
 _KEEP_DAMAGED: Final = 2

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from wardlight_edge.outbox.durable import make_private
+from wardlight_edge.durable import make_private
 from wardlight_shared.errors import OutboxCorrupt, StorageError
 
 PAGE_BYTES: Final = 4096

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from wardlight_edge import secret_file
-from wardlight_edge.outbox.durable import sync_folder
+from wardlight_edge.durable import sync_folder
 from wardlight_shared.errors import ConfigError
 
 KEY_BYTES: Final = 32

@@ -11,9 +11,9 @@ import os
 from pathlib import Path
 from typing import Final
 
+from wardlight_edge.durable import make_private
 from wardlight_edge.outbox import trace
 from wardlight_edge.outbox.database import PAGE_BYTES, Database, peek
-from wardlight_edge.outbox.durable import make_private
 from wardlight_edge.outbox.file import SCHEMA_OF, read_epoch
 from wardlight_edge.outbox.log_check import FRAME_HEADER_BYTES, LOG_HEADER_BYTES
 from wardlight_shared.errors import OutboxCorrupt, StorageError

@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from wardlight_edge.outbox.durable import make_private
+from wardlight_edge.durable import make_private
 
 SUFFIX: Final = ".trace"
 _FORM: Final = "wardlight outbox epoch {epoch:019d} {state}\n"  # one length, written in place

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from wardlight_edge.config import BleSettings
 from wardlight_edge.transports.base import Moments, RadioState
+from wardlight_shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from wardlight_edge.transports.ble_agent import Operator
     from wardlight_edge.transports.ble_stack import BleStack
+    from wardlight_edge.transports.overheard import Overheard
 
 
 class Bluetooth:
@@ -73,6 +75,12 @@ class Bluetooth:
         if self.stack is not None:
             await self.stack.forget(address_of(identity))
             self.stack.drop(address_of(identity))
+
+    def overheard(self, since: int | None) -> "Overheard":
+        """What the proxies hear of anybody. ConfigError: Bluetooth is not in use."""
+        if self.stack is None:
+            raise ConfigError("the gateway has no Bluetooth device, and uses no proxy")
+        return self.stack.overheard(since)
 
     def operator_changed(self) -> None:
         """An operator has come or gone."""

@@ -3,7 +3,7 @@
 Errors  DecodeError from ``decode``: quarantine the octets; ConfigError when a decoder is made
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -16,6 +16,7 @@ from wardlight_edge.devices import (
     Samples,
     SegmentedDecoder,
     SitedDecoder,
+    TunedWaveformDecoder,
     WaveformDecoder,
     device_information,
 )
@@ -102,7 +103,7 @@ class GattDecoding:
         self._streamed = frozenset(ble.notify) if ble is not None and is_stream else frozenset()
         # Asked once: a Protocol takes as long to check as a value to decode.
         self._sited = self._decoder if isinstance(self._decoder, SitedDecoder) else None
-        self._waveform = self._decoder if isinstance(self._decoder, WaveformDecoder) else None
+        self._waveform = _waveform_of(self._decoder, profile)
         self._site: str | None = None
         self.info = _matched(profile)
         self._provisional = devices.provisional(profile.decoder)
@@ -128,11 +129,12 @@ class GattDecoding:
         samples = frame.samples if self._keeps_waveform else ()
         if not frame.readings and not samples:
             return ()
-        is_stream = arrival.channel in self._streamed and all(
-            reading.time is None for reading in frame.readings
-        )
         joined = None if self._assembler is None else octets
-        return list(_values(frame, samples, is_stream, joined))
+        is_streamed = arrival.channel in self._streamed
+        if is_streamed and any(reading.time is not None for reading in frame.readings):
+            waves = [Values((), is_stream=True, samples=samples)] if samples else []
+            return [*_values(frame, (), False, joined), *waves]
+        return list(_values(frame, samples, is_streamed, joined))
 
     def restart(self) -> None:
         """Forget a value that was begun; the site is a device's for its life."""
@@ -154,7 +156,7 @@ class GattDecoding:
         if channel == CAPTURED:
             return Frame(devices.load_gatt("replayed_readings").decode(CAPTURED, octets))
         if self._waveform is not None:
-            return self._waveform.decode_frame(channel, octets)
+            return self._waveform(channel, octets)
         readings = self._decoder.decode(channel, octets)
         return Frame(readings if self._sited is None else self._sited.at_site(readings, self._site))
 
@@ -212,6 +214,12 @@ def _values(
         check_numbers(readings)
         is_median = readings is frame.readings
         yield Values(readings, is_stream, samples if is_median else (), joined)
+
+
+def _waveform_of(decoder: GattDecoder, profile: Profile) -> Callable[[str, bytes], Frame] | None:
+    if isinstance(decoder, TunedWaveformDecoder):
+        return decoder.frame_decoder(options_of(profile))
+    return decoder.decode_frame if isinstance(decoder, WaveformDecoder) else None
 
 
 def _assembler_of(decoder: GattDecoder) -> Assembler | None:

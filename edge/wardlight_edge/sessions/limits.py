@@ -1,6 +1,7 @@
 """Which lane a reading takes: the alarm limits of its profile, and how near it is to them. Pure.
 
 These limits only decide what travels first and how finely; the collector's rules raise alarms.
+What is beyond the range of the device itself (HI, LO) is beyond the limit on that side.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,11 +11,17 @@ import msgspec
 
 from wardlight_edge.devices import ConversionError, convert
 from wardlight_shared.codes import METRICS
-from wardlight_shared.model import NOT_CLINICAL, Flag, Reading
+from wardlight_shared.model import NOT_CLINICAL, Absent, Flag, Reading
 from wardlight_shared.profile import MetricSection, Profile
 
 NEAR = Decimal("0.05")
 """A value is near within this part of the limit or of the plausible range, whichever is less."""
+
+_TRIAL = int(NOT_CLINICAL)
+_ALARM = int(Flag.DEVICE_ALARM)
+_ALARM_OR_TRIAL = _ALARM | _TRIAL
+_LOW = frozenset({Absent.UNDER_RANGE, Absent.NEGATIVE_INFINITY})
+_HIGH = frozenset({Absent.OVER_RANGE, Absent.POSITIVE_INFINITY})
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -39,6 +46,12 @@ class Limits(msgspec.Struct, frozen=True):
             self.high is not None and value >= self.high - self._margin(self.high)
         )
 
+    def is_passed(self, absent: Absent) -> bool:
+        """Whether a number is missing because it is beyond what the device can show."""
+        return (self.low is not None and absent in _LOW) or (
+            self.high is not None and absent in _HIGH
+        )
+
     def _margin(self, limit: Decimal) -> Decimal:
         return NEAR * (abs(limit) if self.span is None else min(abs(limit), self.span))
 
@@ -54,7 +67,7 @@ class AlarmLimits:
     def is_alarm(self, readings: Iterable[Reading]) -> bool:
         """Whether one of them has reached a limit, or its device raises an alarm."""
         return any(
-            bool(reading.flags & Flag.DEVICE_ALARM) or self._judge(reading, Limits.is_reached)
+            reading.flags & _ALARM_OR_TRIAL == _ALARM or self._judge(reading, Limits.is_reached)
             for reading in readings
         )
 
@@ -64,10 +77,10 @@ class AlarmLimits:
 
     def _judge(self, reading: Reading, rule: Callable[[Limits, Decimal], bool]) -> bool:
         limits = self._limits.get(reading.metric)
-        if limits is None or not isinstance(reading.value, Decimal):
+        if limits is None or reading.flags & _TRIAL:
             return False
-        if reading.flags & NOT_CLINICAL:
-            return False
+        if isinstance(reading.value, Absent):
+            return limits.is_passed(reading.value)
         try:
             value = convert(reading.value, reading.unit, METRICS[reading.metric].unit)
         except ConversionError:

@@ -8,7 +8,7 @@ Errors  OSError: the disk is in trouble; the file is as it was
 import os
 from pathlib import Path
 
-from wardlight_edge.outbox.durable import sync_folder
+from wardlight_edge.durable import sync_folder
 
 
 def replace(file: Path, octets: bytes) -> None:

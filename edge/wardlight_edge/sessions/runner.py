@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wardlight_edge import devices
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import DeviceSettings, Settings
-from wardlight_edge.outbox.base import NewRecord, Outbox
-from wardlight_edge.sessions.advertising import is_advertising
+from wardlight_edge.outbox.base import Outbox
 from wardlight_edge.sessions.bluetooth import Bluetooth
 from wardlight_edge.sessions.board import DeviceBoard
 from wardlight_edge.sessions.device_clock import is_after_release
@@ -24,20 +22,15 @@ from wardlight_edge.sessions.gateway import gateway_of
 from wardlight_edge.sessions.lan_ports import check_port, ports_of
 from wardlight_edge.sessions.radio_news import RadioNews
 from wardlight_edge.sessions.removal import give_up
-from wardlight_edge.sessions.session import Session
+from wardlight_edge.sessions.serving import Serving
 from wardlight_edge.sessions.supervision import Supervision
-from wardlight_edge.sessions.ways import advertised, connected, wired
-from wardlight_edge.transports.base import Transport
 from wardlight_edge.transports.esphome_key import check_proxies
-from wardlight_edge.transports.switched_off import SwitchedOff
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.profile import Profile
 
 if TYPE_CHECKING:
-    from wardlight_edge.sessions.advert_session import AdvertSession
     from wardlight_edge.transports.ble_agent import Operator
-
-STOP_S = 20.0  # BlueZ takes 3 s for a disconnect, a busy disk its time for the last block
+    from wardlight_edge.transports.overheard import Overheard
 
 
 class DeviceRunner:
@@ -92,9 +85,8 @@ class DeviceRunner:
         )
         bluetooth = self._bluetooth
         self.board.watch_radios(bluetooth.states, bluetooth.heard_ms, bluetooth.signal_dbm)
-        self._transports: dict[str, Transport] = {}
+        self._serving = Serving(settings, self._gateway, self.board, bluetooth, clock)
         self._supervision = Supervision(self.board, self._news, clock)
-        self._left: dict[str, list[NewRecord]] = {}
         for device in settings.devices:
             check_device(device, self.profile_of(device))
         for identity, port in self._ports.items():
@@ -155,18 +147,19 @@ class DeviceRunner:
         """
         await self._supervision.stop(identity)
         self._devices.pop(identity, None)
-        self._transports.pop(identity, None)
         self.board.remove(identity)
         self._gateway.open_streams.forget(identity)
         self._news.put_device(identity, "link", {"state": "removed", "reason": None})
-        if self._left.get(identity):
-            await self._gateway.outbox.append(self._left[identity])
-        self._left.pop(identity, None)
+        await self._serving.forget(identity)
         return await give_up(identity, self._gateway)
 
     async def forget_bond(self, identity: str) -> None:
         """Drop the bond of a removed device. TransportError: BlueZ cannot be asked now."""
         await self._bluetooth.forget(identity)
+
+    def overheard(self, since: int | None) -> "Overheard":
+        """What the proxies hear of anybody, for a person who scans. ConfigError: none is used."""
+        return self._bluetooth.overheard(since)
 
     def operator_changed(self) -> None:
         """An operator has come or gone."""
@@ -177,7 +170,7 @@ class DeviceRunner:
         lacking = self._supervision.lacking(identity)
         if lacking is not None:
             raise ConfigError(lacking)
-        repair = getattr(self._transports.get(identity), "repair", None)
+        repair = getattr(self._serving.transport(identity), "repair", None)
         if repair is None and identity in self._devices and not self._settings.ble.enabled:
             raise ConfigError("Bluetooth is switched off in the settings ([ble] enabled)")
         if repair is None:
@@ -190,35 +183,12 @@ class DeviceRunner:
         PrivateFileError: a file of its own cannot be used; until it can, nothing is begun.
         """
         device = self._devices[identity]
-        profile = self._profiles[device.profile]
-        check_files(device)
-        if device.port is not None and devices.is_conversing(profile.decoder):
-            from wardlight_edge.sessions.serial_line import ConversingLine
-
-            entry, data_dir = self.board.entry(device.identity), self._settings.data_dir
-            line = ConversingLine(device, profile, self._gateway, entry, data_dir)
-            self._supervision.has_all(identity)
-            await line.run()
-            return
-        self._supervision.has_all(identity)
-        session, transport = self._begin(device, profile)
-        self._transports[device.identity] = transport
-        name = device.identity
-        consumer = asyncio.create_task(session.run(transport), name=f"session {name}")
-        bringer = asyncio.create_task(transport.run(session.inbox), name=f"transport {name}")
-        try:
-            await asyncio.wait({consumer, bringer}, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            bringer.cancel()
-            await asyncio.wait({bringer})
-            session.inbox.close()
-            await asyncio.wait({consumer}, timeout=STOP_S)
-            consumer.cancel()
-            await asyncio.wait({consumer})
-            self._left[identity] = session.left
-        for task in (consumer, bringer):
-            if not task.cancelled():
-                task.result()
+        await self._serving.serve(
+            device,
+            self._profiles[device.profile],
+            has_all=lambda: self._supervision.has_all(identity),
+            is_unknown=lambda: self._devices[identity].bind == "first-use",
+        )
 
     async def listen(self, identity: str) -> None:
         """One LAN port until cancelled."""
@@ -260,28 +230,6 @@ class DeviceRunner:
         if profile is None:
             raise ConfigError(f"device {identity}: profile {name!r} is not loaded")
         return profile
-
-    def _begin(
-        self, device: DeviceSettings, profile: Profile
-    ) -> tuple["Session | AdvertSession", Transport]:
-        identity, stack = device.identity, self._bluetooth.stack
-        entry, left = self.board.entry(identity), self._left.get(identity, ())
-        if is_advertising(device, profile):
-            from wardlight_edge.sessions.advert_session import AdvertSession
-
-            listener = AdvertSession(device, profile, self._gateway, entry, left)
-            if stack is None:
-                return listener, SwitchedOff(self._clock)
-            return listener, advertised(identity, listener, stack, self._clock)
-        session = Session(device, profile, self._gateway, entry, left)
-        if not identity.startswith("ble:"):
-            return session, wired(device, profile, self._clock, self._settings.data_dir)
-        if stack is None:
-            return session, SwitchedOff(self._clock)
-        return session, connected(
-            device, profile, session, stack, self._clock,
-            is_unknown=lambda: self._devices[identity].bind == "first-use",
-        )  # fmt: skip
 
 
 def bound_to(device: DeviceSettings, serial_number: str | None) -> DeviceSettings:

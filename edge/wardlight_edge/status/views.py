@@ -5,6 +5,7 @@ from datetime import date
 
 from wardlight_edge.enrolment.calibration import Calibration
 from wardlight_edge.health import DeviceSnapshot, RadioSnapshot, Snapshot
+from wardlight_edge.imaging_status import ImagingStatus
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
@@ -61,11 +62,46 @@ def facts(snapshot: Snapshot) -> tuple[tuple[str, str], ...]:
         ("uplink", "connected" if uplink.connected else "NOT CONNECTED"),
         ("last acknowledgement", age_text(uplink.last_ack_age_s)),
         ("outbox", f"{waiting}, {bytes_text(outbox.size_bytes)}, level {outbox.level.value}"),
+        *imaging_facts(snapshot.imaging),
         ("clock", f"{snapshot.clock_quality}, {bound}"),
         ("memory", bytes_text(snapshot.memory_bytes)),
         ("running for", age_text(snapshot.uptime_s).removesuffix(" ago")),
         ("software", snapshot.software),
     )
+
+
+def imaging_facts(imaging: ImagingStatus | None) -> tuple[tuple[str, str], ...]:
+    """What waits, what came, and what went wrong last; () where no imaging runs."""
+    if imaging is None:
+        return ()
+    now_ms = imaging.updated_ms
+    waiting = "all delivered"
+    if imaging.waiting:
+        oldest = age_text(_age_s(imaging.oldest_ms, now_ms))
+        size = bytes_text(imaging.waiting_bytes)
+        waiting = f"{imaging.waiting} waiting, {size}, the oldest {oldest}"
+    room = f"{bytes_text(imaging.disk_bytes)} of {bytes_text(imaging.quota_bytes)}"
+    came = age_text(_age_s(imaging.last_stored_ms, now_ms))
+    lines = [
+        ("images", f"{waiting}; {room} used, {bytes_text(imaging.free_bytes)} of disk free"),
+        ("modalities", f"{imaging.open} connected, {imaging.stored} images, the last {came}"),
+    ]
+    if imaging.worklist_entries is not None:
+        unknown = imaging.worklist_age_s is None
+        age = "nobody knows when" if unknown else age_text(imaging.worklist_age_s)
+        mark = ", TOO OLD" if imaging.worklist_stale else ""
+        lines.append(("worklist", f"{imaging.worklist_entries} entries, read {age}{mark}"))
+    if imaging.commitments_open or imaging.commitments_given_up:
+        given_up = imaging.commitments_given_up
+        lines.append(("commitments", f"{imaging.commitments_open} open, {given_up} given up"))
+    if imaging.last_trouble is not None:
+        when = age_text(_age_s(imaging.last_trouble_ms, now_ms))
+        lines.append(("last image error", f"{imaging.last_trouble} ({when})"))
+    return tuple(lines)
+
+
+def _age_s(then_ms: int | None, now_ms: int) -> float | None:
+    return None if then_ms is None else (now_ms - then_ms) / 1000
 
 
 def device_cells(device: DeviceSnapshot) -> tuple[str, ...]:

@@ -11,9 +11,9 @@ import msgspec
 from wardlight_edge.devices import Samples
 
 BLOCK_S = 5
-FRAME_MS = 1000  # a Frame of devices.Framer holds the samples of one second
+FRAME_MS = 1000  # a Frame of devices.Framer holds the samples of one second; others of several
 ERROR_MS = 1000
-_MISSED_MS = 1500  # a frame that comes later than this follows one that never came
+_LATE_MS = 500  # a frame that comes later than this follows one that never came
 _SAMPLE_BYTES = 2
 
 
@@ -36,10 +36,11 @@ class WaveformFolder:
 
     def add(self, samples: Sequence[Samples], mono_ms: int, wall_ms: int) -> list[Waveform]:
         """Take the samples of the frame received at ``mono_ms``; return what this finishes."""
-        done = self.flush() if mono_ms - self._last_ms > _MISSED_MS else []
+        frame_ms = _lasts_ms(samples)
+        done = self.flush() if mono_ms - self._last_ms > frame_ms + _LATE_MS else []
         self._last_ms = mono_ms
         for run in samples:
-            offset = FRAME_MS - (run.first * 1_000_000 + run.rate_mhz // 2) // run.rate_mhz
+            offset = frame_ms - (run.first * 1_000_000 + run.rate_mhz // 2) // run.rate_mhz
             if not self._continues(run):
                 done += self.flush()
                 self._start, self._run = (mono_ms - offset, wall_ms - offset), run
@@ -66,6 +67,15 @@ class WaveformFolder:
 
     def _is_full(self, run: Samples) -> bool:
         return len(self._octets) * 1000 >= BLOCK_S * run.rate_mhz * _SAMPLE_BYTES
+
+
+def _lasts_ms(samples: Sequence[Samples]) -> int:
+    """How long the frame is: a second, or the seconds up to the last sample of a longer one."""
+    if not samples:
+        return FRAME_MS
+    last = samples[-1]
+    count = last.first + len(last.samples) // _SAMPLE_BYTES
+    return max(1, round(count * 1000 / last.rate_mhz)) * FRAME_MS
 
 
 def _form(run: Samples) -> tuple[str, str, int, int, int]:

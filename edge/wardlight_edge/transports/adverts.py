@@ -27,6 +27,21 @@ class Advert(msgspec.Struct, frozen=True):
     payload: bytes
 
 
+class Sighting(msgspec.Struct, frozen=True):
+    """One advertisement of anybody, for a person who looks around.
+
+    address_type  "public" or "random"
+    services      16-bit UUIDs as "0x1810", others in full and in capitals
+    """
+
+    address: str
+    address_type: str
+    name: str | None
+    rssi: int
+    services: tuple[str, ...]
+    adverts: tuple[Advert, ...]
+
+
 def short_uuid(uuid: str) -> str:
     """ "0x2A35" for a full UUID made of a 16-bit one, else the UUID in capitals."""
     capitals = uuid.upper()

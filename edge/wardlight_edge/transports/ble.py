@@ -23,7 +23,7 @@ from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 from bleak_retry_connector import establish_connection
 
-from wardlight_edge.transports.adverts import Advert, adverts_of, short_uuid
+from wardlight_edge.transports.adverts import Advert, Sighting, adverts_of, short_uuid
 from wardlight_edge.transports.ble_errors import (
     BleError,
     Trouble,
@@ -58,21 +58,6 @@ class Heard(msgspec.Struct, frozen=True):
     mono_ms: int
     peer: BLEDevice
     adverts: tuple[Advert, ...] = ()
-
-
-class Sighting(msgspec.Struct, frozen=True):
-    """One advertisement of anybody, for a person who looks around.
-
-    address_type  "public" or "random"
-    services      16-bit UUIDs as "0x1810", others in full and in capitals
-    """
-
-    address: str
-    address_type: str
-    name: str | None
-    rssi: int
-    services: tuple[str, ...]
-    adverts: tuple[Advert, ...]
 
 
 @asynccontextmanager

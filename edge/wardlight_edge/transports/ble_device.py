@@ -56,7 +56,8 @@ _OPERATOR: Final = {
     ),
     Trouble.NOT_PAIRED: (
         LinkState.NOT_PAIRED,
-        "the device wants a bond, and its profile says bond = false",
+        "the device wants a bond, and its profile says bond = false: set bond = true there and "
+        "start the gateway again",
     ),
 }
 _logger = logging.getLogger(__name__)

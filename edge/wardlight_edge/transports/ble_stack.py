@@ -23,6 +23,7 @@ from wardlight_edge.transports.ble_choice import choose
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_edge.transports.ble_radio import RETRY_S, Radio
 from wardlight_edge.transports.ble_roles import BleRadio
+from wardlight_edge.transports.overheard import Overheard, ProxyEars
 
 if TYPE_CHECKING:
     from wardlight_edge.transports.esphome_radio import ProxyRadio
@@ -124,6 +125,7 @@ class BleStack:
         }
         self._proxies = self._made_proxies(moments) if settings.proxies else {}
         self._radios: dict[str, BleRadio] = {**self._adapters, **self._proxies}
+        self._ears = ProxyEars(self._proxies, moments)
 
     def add(self, address: str) -> None:
         """Listen to a further device."""
@@ -167,6 +169,10 @@ class BleStack:
         if bonded is None:
             return tuple(self._radios)
         return (bonded,) if bonded in self._radios else ()
+
+    def overheard(self, since: int | None) -> Overheard:
+        """What the proxies hear of anybody, for a person who scans."""
+        return self._ears.since(since)
 
     def absence(self, address: str) -> str | None:
         """Why a device cannot be reached by this machine; None = it can."""

@@ -17,9 +17,9 @@ from typing import Final
 from wardlight_edge.backoff import Backoff
 from wardlight_edge.config import ProxySettings
 from wardlight_edge.transports import ad_structures
-from wardlight_edge.transports.adverts import adverts_of, short_uuid
+from wardlight_edge.transports.adverts import Sighting, adverts_of, short_uuid
 from wardlight_edge.transports.base import Moments, RadioState
-from wardlight_edge.transports.ble import Heard, Sighting
+from wardlight_edge.transports.ble import Heard
 from wardlight_edge.transports.ble_errors import BleError, Trouble
 from wardlight_edge.transports.ble_roles import BleLink
 from wardlight_edge.transports.esphome_link import Opener, OpenProxy, Packet

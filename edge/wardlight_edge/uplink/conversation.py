@@ -13,7 +13,7 @@ from collections.abc import Callable
 from wardlight_edge.clock import Clock
 from wardlight_edge.config import UplinkSettings
 from wardlight_edge.outbox.base import Outbox
-from wardlight_edge.uplink.base import Link, Message
+from wardlight_edge.uplink.base import ImagesOnLink, Link, Message
 from wardlight_edge.uplink.greeting import Greeting
 from wardlight_edge.uplink.sending import Sending
 from wardlight_edge.uplink.status import UplinkState
@@ -37,12 +37,14 @@ class Conversation:
         state: UplinkState,
         *,
         on_live_until: Callable[[int | None], None],
+        images: Callable[[], ImagesOnLink | None] = lambda: None,
     ) -> None:
         self._link = link
         self._outbox = outbox
         self._clock = clock
         self._state = state
         self._on_live_until = on_live_until
+        self._images = images
         self._greeting = Greeting(link, settings, gateway, outbox, clock, state)
         self._sending = Sending(link, settings, gateway, outbox, clock, state, self._greeting)
 
@@ -74,6 +76,8 @@ class Conversation:
             case topics.Down.CONFIG:
                 config = control.decode(message.payload, GatewayConfig)
                 self._on_live_until(config.live_until_ms)
+            case topics.Down.RECEIPT | topics.Down.WORKLIST if await self._is_of_images(message):
+                return
             case topics.Down.RECEIPT:
                 receipt = control.decode(message.payload, Receipt)
                 if receipt.epoch == self._outbox.epoch:
@@ -81,12 +85,18 @@ class Conversation:
             case _:
                 return
 
+    async def _is_of_images(self, message: Message) -> bool:
+        images = self._images()
+        return images is not None and await images.hear(message)
+
     async def _take_ack(self, ack: Ack) -> None:
         now_ms = self._clock.mono_ms()
         self._state.reason = None
         await self._sending.collector_reads(ack.reads)
         if ack.hello_wanted:
             self._greeting.say()
+            if (images := self._images()) is not None:
+                images.ask_anew()
         if self._is_rolled_back(ack):
             await self._outbox.renew_epoch("rolled-back")
             self._sending.forget_window()

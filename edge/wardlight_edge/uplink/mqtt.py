@@ -67,7 +67,7 @@ class MqttLink:
         self._ended: asyncio.Future[str] = self._loop.create_future()
         self._connected: asyncio.Future[str | None] = self._loop.create_future()
         self._subscribed: asyncio.Future[bool] = self._loop.create_future()
-        self._unsent: dict[int, float] = {}
+        self._unsent: dict[int, tuple[float, Callable[[], None] | None]] = {}
         self._all_sent = asyncio.Event()
         self._all_sent.set()
         self._client = self._new_client(will)
@@ -155,22 +155,30 @@ class MqttLink:
         if not self._ended.done():
             self._ended.set_result("closed")
 
-    def publish(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retained: bool = False,
+        taken: Callable[[], None] | None = None,
+        limit: int = MAX_BYTES,
+    ) -> None:
         """Hand a message to paho; TransportError when it is too large or the link is gone."""
-        if len(payload) > MAX_BYTES:
-            raise TransportError(f"message of {len(payload)} bytes, at most {MAX_BYTES}")
+        if len(payload) > limit:
+            raise TransportError(f"message of {len(payload)} bytes, at most {limit}")
         if self._ended.done():
             raise TransportError(self._ended.result())
         self._check_stall()
         info = self._client.publish(topic, payload, qos=1, retain=retained)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise TransportError(f"not sent: {info.rc.name}")
-        self._unsent[info.mid] = self._loop.time()
+        self._unsent[info.mid] = self._loop.time(), taken
         self._all_sent.clear()
 
     def _check_stall(self) -> None:
         """A broker that takes messages and confirms none keeps the connection open for ever."""
-        oldest = min(self._unsent.values(), default=None)
+        oldest = min((sent_s for sent_s, _ in self._unsent.values()), default=None)
         if oldest is not None and self._loop.time() - oldest > self._stall_s:
             raise TransportError(
                 f"the broker has confirmed nothing for {self._stall_s:.0f} s; connecting anew"
@@ -232,9 +240,11 @@ class MqttLink:
     # -- back in the loop
 
     def _sent(self, mid: int) -> None:
-        self._unsent.pop(mid, None)
+        _, taken = self._unsent.pop(mid, (0.0, None))
         if not self._unsent:
             self._all_sent.set()
+        if taken is not None:
+            taken()
 
     def _received(self, topic: str, payload: bytes) -> None:
         # Acks are cumulative and everything else that comes down is sent again: the oldest may go.

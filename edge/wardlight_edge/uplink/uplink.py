@@ -6,8 +6,9 @@ async with Uplink(settings, gateway, outbox, clock) as uplink: ...   # leaving i
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from wardlight_edge.backoff import Backoff
 from wardlight_edge.clock import Clock
@@ -23,6 +24,10 @@ from wardlight_shared.control import GatewayState
 from wardlight_shared.errors import ConfigError, StorageError, TransportError
 from wardlight_shared.timestamps import Anchor, ClockQuality
 
+if TYPE_CHECKING:
+    from wardlight_edge.spool.base import SendingSpool
+    from wardlight_edge.uplink.images import Images
+
 _log = logging.getLogger(__name__)
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
@@ -30,10 +35,15 @@ _NTP_EVERY_S: Final = 600.0
 GOODBYE_S: Final = 5.0
 DRAIN_S: Final = 5.0
 _POLL_S: Final = 0.05
+_LOOK_FOR_SPOOL_S: Final = 2.0
 
 
 class Uplink:
-    """One per gateway; ``links`` None = MQTT as the settings say."""
+    """One per gateway; ``links`` None = MQTT as the settings say.
+
+    ``open_spool`` opens what the imaging process has made, None while there is none; it is called
+    in a thread. None: no images.
+    """
 
     def __init__(
         self,
@@ -42,6 +52,7 @@ class Uplink:
         outbox: Outbox,
         clock: Clock,
         links: LinkFactory | None = None,
+        open_spool: "Callable[[], SendingSpool | None] | None" = None,
     ) -> None:
         self._settings = settings
         self._gateway = gateway
@@ -52,6 +63,9 @@ class Uplink:
         self._live_until_ms: int | None = None
         self._task: asyncio.Task[None] | None = None
         self._link: Link | None = None
+        self._open_spool = open_spool
+        self._images: Images | None = None
+        self._has_images = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._state.highest_at_start = self._outbox.status().highest
@@ -88,6 +102,9 @@ class Uplink:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_connected(), name="uplink connection")
             group.create_task(self._note_ntp(), name="uplink clock")
+            if self._open_spool is not None:
+                finding = self._find_images(self._open_spool)
+                group.create_task(finding, name="uplink images")
 
     async def _keep_connected(self) -> None:
         backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S)
@@ -102,12 +119,12 @@ class Uplink:
                         await self._leave(link)
             except* (TransportError, StorageError, ConfigError) as errors:
                 # ConfigError: a key or certificate file; an operator replaces it while we run.
-                self._went_down(str(errors.exceptions[0]))
+                self._went_down(str(_first(errors)))
             await asyncio.sleep(backoff.failed())
 
     async def _converse(self, link: Link) -> None:
         link.publish(topics.state(self._gateway), self._presence(online=True), retained=True)
-        await Conversation(
+        conversation = Conversation(
             link,
             self._settings,
             self._gateway,
@@ -115,7 +132,32 @@ class Uplink:
             self._clock,
             self._state,
             on_live_until=self._note_live_until,
-        ).run()
+            images=lambda: self._images,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(conversation.run(), name="uplink conversation")
+            group.create_task(self._deliver_images(link), name="uplink images on a link")
+
+    async def _deliver_images(self, link: Link) -> None:
+        await self._has_images.wait()
+        if self._images is not None:
+            await self._images.on_link(link)
+
+    async def _find_images(self, open_spool: "Callable[[], SendingSpool | None]") -> None:
+        """Look for the spool until the imaging process has made it; nothing is loaded before."""
+        spool: SendingSpool | None = None
+        while spool is None:
+            try:
+                spool = await asyncio.to_thread(open_spool)
+            except (StorageError, ConfigError) as error:
+                self._state.images.reason = f"the spool of images: {error}"
+            if spool is None:
+                await asyncio.sleep(_LOOK_FOR_SPOOL_S)
+        from wardlight_edge.uplink.images import Images
+
+        self._images = Images(self._settings, self._gateway, spool, self._clock, self._state.images)
+        self._has_images.set()
+        await self._images.off_link(self._outbox)
 
     def _note_live_until(self, live_until_ms: int | None) -> None:
         self._live_until_ms = live_until_ms
@@ -167,3 +209,10 @@ class Uplink:
         return control.encode(
             GatewayState(control.VERSION, online, self._outbox.epoch, __version__)
         )
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

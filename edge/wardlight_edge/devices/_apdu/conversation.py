@@ -24,11 +24,13 @@ from wardlight_edge.devices._apdu.configuration import (
 from wardlight_edge.devices._apdu.events import (
     EventReport,
     config_accepted,
+    device_attributes_of,
     device_info_of,
     enable_scanner,
     event_done,
     event_report_of,
     get_device,
+    high_counter_of,
 )
 from wardlight_edge.devices._apdu.frames import Apdu, ApduFramer, Choice, Data, Message, data_of
 from wardlight_edge.devices._apdu.reports import CONFIG, REPORTS, Observed, scan_of
@@ -69,6 +71,7 @@ class ApduConversation:
         self._invoke_id = 0
         self._due_ms: int | None = None
         self._last: tuple[Data, bytes] | None = None
+        self._high: tuple[int, int] | None = None  # us of the agent's counter, at ms of ours
 
     @property
     def counts(self) -> FramerCounts:
@@ -155,7 +158,7 @@ class ApduConversation:
 
     def _leave(self) -> None:
         self.state, self._due_ms = State.UNASSOCIATED, None
-        self._configuration = self._last = None
+        self._configuration = self._last = self._high = None
 
     def _abort(self, reason: AbortReason) -> list[Action]:
         self._leave()
@@ -170,13 +173,12 @@ class ApduConversation:
                     return [Say(self._last[1])]
                 return self._event(data, event_report_of(data.body), now)
             case Message.GOT:
-                return [Tell(device_info_of(data.body))]
+                return [Tell(self._device(data.body, now))]
             case Message.SET_DONE | Message.ACTION_DONE | Message.ERROR | Message.REJECT:
                 return []
         raise DecodeError(f"DATA-apdu: {data.message.name} is no message of an agent")
 
     def _event(self, data: Data, report: EventReport, now: Now) -> list[Action]:
-        del now
         is_confirmed = data.message is Message.CONFIRMED_EVENT
         if report.kind == CONFIG:
             return self._configure(data, report)
@@ -184,12 +186,25 @@ class ApduConversation:
             raise DecodeError("a report before the configuration")
         if report.kind not in REPORTS:
             return [Say(event_done(data, report))] if is_confirmed else []
-        scan = scan_of(report, self._configuration)
+        scan = scan_of(report, self._configuration, self._high_us(now))
         events = tuple(map(self._as_event, scan.observed))
         answer = event_done(data, report) if is_confirmed else b""
         if is_confirmed:
             self._last = (data, answer)
         return [Take(events, answer, ignored=scan.ignored)]
+
+    def _device(self, body: bytes, now: Now) -> DeviceInfo:
+        """What the device says of itself; what its counter showed dates the reports that follow."""
+        attributes = device_attributes_of(body)
+        shown = high_counter_of(attributes)
+        self._high = None if shown is None else (shown, now.mono_ms)
+        return device_info_of(attributes)
+
+    def _high_us(self, now: Now) -> int | None:
+        if self._high is None:
+            return None
+        shown, at_ms = self._high
+        return shown + (now.mono_ms - at_ms) * 1000
 
     def _configure(self, data: Data, report: EventReport) -> list[Action]:
         if self.state is not State.CONFIGURING:

@@ -3,16 +3,18 @@
 Source  ISO/IEEE 11073-20601 A.10 (EventReportArgument, EventReportResult), A.11.5
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from wardlight_edge.devices._apdu.frames import Data, Message, encode_data
-from wardlight_edge.devices._apdu.mder import Reader, item, u16
+from wardlight_edge.devices._apdu.mder import Reader, high_resolution, item, u16
 from wardlight_shared.model import DeviceInfo
 
 _ACCEPTED_CONFIG: Final = 0
 _MODEL: Final = 0x0928
+_HIGH_RESOLUTION: Final = 0x09E8
 _PRODUCTION: Final = 0x092D
 _SERIAL: Final = 1
 _FIRMWARE: Final = 5
@@ -62,12 +64,23 @@ def enable_scanner(invoke_id: int, handle: int) -> bytes:
     return encode_data(Data(invoke_id, Message.CONFIRMED_SET, body))
 
 
-def device_info_of(body: bytes) -> DeviceInfo:
-    """What the attributes of the device say of it."""
+def device_attributes_of(body: bytes) -> dict[int, bytes]:
+    """The attributes of the device itself."""
     reader = Reader(body, "get result")
     reader.u16()
     attributes = reader.attributes()
     reader.end()
+    return attributes
+
+
+def high_counter_of(attributes: Mapping[int, bytes]) -> int | None:
+    """What the device's counter in high resolution shows, in us; None where it has none."""
+    shown = attributes.get(_HIGH_RESOLUTION)
+    return None if shown is None else high_resolution(shown)
+
+
+def device_info_of(attributes: Mapping[int, bytes]) -> DeviceInfo:
+    """What the attributes of the device say of it."""
     maker = model = None
     if _MODEL in attributes:
         names = Reader(attributes[_MODEL], "model")

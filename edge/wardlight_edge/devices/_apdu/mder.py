@@ -1,10 +1,11 @@
 """MDER: the octets of ISO/IEEE 11073-20601, big endian, read with bounds.
 
 Out     numbers, octet strings, lists of attributes; SFLOAT and FLOAT as Decimal or Absent; the
-        8 octets of AbsoluteTime (BCD) and of BaseOffsetTime as DeviceTime
+        8 octets of AbsoluteTime (BCD) and of BaseOffsetTime as DeviceTime, those of
+        HighResRelativeTime as microseconds
 Errors  DecodeError: more asked for than is there, a digit that is none, octets left over
 Source  ISO/IEEE 11073-20601 annex F (MDER), annex A.2 (AttributeList, AbsoluteTime,
-        BaseOffsetTime); RFC 4330, 3 (eras of NTP)
+        BaseOffsetTime, HighResRelativeTime); RFC 4330, 3 (eras of NTP)
 """
 
 from collections.abc import Iterator
@@ -124,6 +125,14 @@ def base_offset_time(octets: bytes) -> tuple[DeviceTime | None, int]:
     moment = _NTP_EPOCH + timedelta(seconds=era_s + seconds, minutes=offset)
     day, clock = (moment.year, moment.month, moment.day), (moment.hour, moment.minute)
     return DeviceTime(*day, *clock, moment.second, offset), 0
+
+
+def high_resolution(octets: bytes) -> int:
+    """Return the microseconds of a HighResRelativeTime."""
+    reader = Reader(octets, "high-resolution relative time")
+    count = reader.number(TIME_OCTETS)
+    reader.end()
+    return count
 
 
 def item(octets: bytes) -> bytes:

@@ -4,12 +4,13 @@ Out     Found: readings with one person and one time; SFLOAT and FLOAT specials 
         measurement status of the object and of each value become flags; "invalid" and "not
         available" withhold the number. Numbers and objects that the code table has no metric for
         are told by their codes
-        A date or base-offset time is the readings' time. A relative time stamp is an age on the
-        agent's counter, which the report itself shows; where it does not, or counts in high
-        resolution, DEVICE_CLOCK_UNSET says that nobody knows when it was
+        A date or base-offset time is the readings' time. A relative time stamp is an age on one of
+        the agent's counters: that of 125 us, which the report itself shows, or that of 1 us (high
+        resolution), which the agent's own attributes showed. Where it is not shown, or the stamp is
+        ahead of it, DEVICE_CLOCK_UNSET says that nobody knows when it was
 Errors  DecodeError: octets that do not fit, a unit that does not fit
 Source  ISO/IEEE 11073-20601 6.3.3 (numeric), A.5 (numeric observed values), A.3.4
-        (MeasurementStatus), 8.12 (time stamps)
+        (MeasurementStatus), A.2 (RelativeTime, HighResRelativeTime), 8.12 (time stamps)
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +20,12 @@ from typing import Final, NamedTuple
 import msgspec
 
 from wardlight_edge.devices._apdu.configuration import Measured
-from wardlight_edge.devices._apdu.mder import Reader, absolute_time, base_offset_time
+from wardlight_edge.devices._apdu.mder import (
+    Reader,
+    absolute_time,
+    base_offset_time,
+    high_resolution,
+)
 from wardlight_edge.devices._gatt import CLOCK_UNSET, Number, number
 from wardlight_edge.devices._mdc import METRIC_AT_SITE, UNIT_BY_CODE, measured
 from wardlight_edge.devices._units import ConversionError, is_permitted
@@ -33,11 +39,14 @@ _DATE: Final = 0x0990
 _BASE_OFFSET: Final = 0x0A82
 _RELATIVE: Final = 0x0991
 _HIGH_RESOLUTION: Final = 0x09E9
+_US_PER_MS: Final = 1000
+_MOST_AHEAD_US: Final = 8_000_000  # as far as the other counter may be
 _UNITS: Final = 4 << 16  # partition of units; an attribute holds the term alone
 _NO_COUNTER: Final = 0xFFFFFFFF
 _TICKS_PER_MS: Final = 8
 _AHEAD: Final = 0xFFFF0000  # a counter that wraps is not that old, its stamp is up to 8 s ahead
 _LIVE_MS: Final = 60_000
+_MOST_AGE_MS: Final = 1 << 32  # seven weeks; a counter of 32 bit begins anew before
 _LAST_USER: Final = 254
 _FLAGS: Final = (
     (0x8000, Flag.INVALID),
@@ -50,6 +59,17 @@ _FLAGS: Final = (
     (0x0040, Flag.EARLY),
     (0x0020, Flag.ONGOING),
 )
+
+
+class Counters(NamedTuple):
+    """What the agent's counters showed when it reported.
+
+    ticks    of 125 us
+    high_us  of the counter in high resolution; None = not known
+    """
+
+    ticks: int
+    high_us: int | None = None
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -80,10 +100,10 @@ class _Value(NamedTuple):
 
 
 def found_in(
-    target: Measured, values: Mapping[int, bytes], person: int | None, counter: int
+    target: Measured, values: Mapping[int, bytes], person: int | None, counters: Counters
 ) -> Found:
-    """Readings of the attributes of one object; ``counter`` is the report's relative time."""
-    when = _when(values, counter)
+    """Readings of the attributes of one object."""
+    when = _when(values, counters)
     flags = when.flags
     if _STATUS in values:
         flags |= _status(Reader(values[_STATUS], "status").u16())
@@ -141,21 +161,34 @@ def _status(word: int) -> int:
     return flags
 
 
-def _when(values: Mapping[int, bytes], counter: int) -> _When:
+def _when(values: Mapping[int, bytes], counters: Counters) -> _When:
     if _DATE in values:
         return _When(*absolute_time(values[_DATE]), 0)
     if _BASE_OFFSET in values:
         return _When(*base_offset_time(values[_BASE_OFFSET]), 0)
     if _RELATIVE in values:
-        return _by_counter(Reader(values[_RELATIVE], "relative time").u32(), counter)
-    return _When(None, CLOCK_UNSET * (_HIGH_RESOLUTION in values), 0)
+        return _by_counter(Reader(values[_RELATIVE], "relative time").u32(), counters.ticks)
+    if _HIGH_RESOLUTION in values:
+        return _by_high_counter(high_resolution(values[_HIGH_RESOLUTION]), counters.high_us)
+    return _When(None, 0, 0)
+
+
+def _by_high_counter(stamp_us: int, counter_us: int | None) -> _When:
+    if counter_us is None or stamp_us - counter_us > _MOST_AHEAD_US:
+        return _When(None, CLOCK_UNSET, 0)
+    return _aged(max(counter_us - stamp_us, 0) // _US_PER_MS)
 
 
 def _by_counter(stamp: int, counter: int) -> _When:
     if _NO_COUNTER in (stamp, counter):
         return _When(None, CLOCK_UNSET, 0)
     ticks = (counter - stamp) & 0xFFFFFFFF
-    age_ms = 0 if ticks > _AHEAD else ticks // _TICKS_PER_MS
+    return _aged(0 if ticks > _AHEAD else ticks // _TICKS_PER_MS)
+
+
+def _aged(age_ms: int) -> _When:
+    if age_ms > _MOST_AGE_MS:
+        return _When(None, CLOCK_UNSET, 0)
     # What it kept may be from before its counter began anew: no bound is honest then.
     return _When(None, int(Flag.FROM_STORAGE) * (age_ms > _LIVE_MS), age_ms)
 

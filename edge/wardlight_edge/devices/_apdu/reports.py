@@ -14,7 +14,7 @@ import msgspec
 from wardlight_edge.devices._apdu.configuration import Configuration, Layout, Measured
 from wardlight_edge.devices._apdu.events import EventReport
 from wardlight_edge.devices._apdu.mder import Reader
-from wardlight_edge.devices._apdu.readings import found_in
+from wardlight_edge.devices._apdu.readings import Counters, found_in
 from wardlight_shared.errors import DecodeError
 from wardlight_shared.model import DeviceTime, Reading
 
@@ -59,14 +59,18 @@ class _Reported(NamedTuple):
     values: dict[int, bytes]
 
 
-def scan_of(report: EventReport, configuration: Configuration) -> Scan:
-    """Decode the information of one scan report."""
+def scan_of(report: EventReport, configuration: Configuration, high_us: int | None = None) -> Scan:
+    """Decode the information of one scan report.
+
+    high_us  what the agent's counter in high resolution shows now; None = not known
+    """
+    counters = Counters(report.time, high_us)
     reader = Reader(report.information, "scan report")
     reader.take(4)  # data request id, number of the report
     grouped: dict[_Moment, list[tuple[Reading, bytes]]] = {}
     ignored: dict[str, None] = {}
     for each in _reported(report, reader, configuration):
-        found = found_in(each.target, each.values, each.person, report.time)
+        found = found_in(each.target, each.values, each.person, counters)
         ignored.update(dict.fromkeys(found.ignored))
         for reading in found.readings:
             key = (each.person, reading.time, found.age_ms)

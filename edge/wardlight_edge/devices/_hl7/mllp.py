@@ -3,18 +3,20 @@
 In      0B | message | 1C 0D, any number; what stands between frames is skipped and counted
 Out     messages without their frame. The 0D after 1C is not waited for: a message is whole at 1C
         A 0B inside a message begins a new one: the one before was cut off, and is counted
-Errors  none; ``overrun`` when a message is longer than its bound: the link is of no use then
+Errors  ``overrun`` when a message is longer than its bound: the link is of no use then; DecodeError
+        from ``unframed``
 Source  HL7 v2 Transport Specification: MLLP, release 1, 2.1
 """
 
 from typing import Final
 
 from wardlight_edge.devices._base import FramerCounts
+from wardlight_shared.errors import DecodeError
 
 MAX_MESSAGE: Final = 1 << 20
 START: Final = b"\x0b"
 END: Final = b"\x1c"
-_BETWEEN: Final = b"\r\n"
+_NO_NOISE: Final = b"\r\n" + START  # a frame that another one cuts off is counted as one
 _HEAD: Final = 1024
 
 
@@ -60,7 +62,7 @@ class MllpFramer:
         again = self._kept.rfind(START, 0, end if end >= 0 else len(self._kept))
         if again >= 0:
             self._skip(again)
-            self._damaged += 1
+            self._damaged += self._kept.count(START, 0, again + 1)
             del self._kept[: again + 1]
             self._searched = 0
             return True
@@ -91,7 +93,7 @@ class MllpFramer:
         return True
 
     def _skip(self, count: int) -> None:
-        self._skipped += len(self._kept[:count].translate(None, _BETWEEN))
+        self._skipped += len(self._kept[:count].translate(None, _NO_NOISE))
 
 
 def framed(message: bytes) -> bytes:
@@ -99,8 +101,15 @@ def framed(message: bytes) -> bytes:
     return START + message + END + b"\r"
 
 
-def unframed(octets: bytes) -> bytes:
-    """The message of exactly one frame; octets without a frame are a message already."""
+def unframed(octets: bytes) -> tuple[bytes, ...]:
+    """The messages of whole frames; octets without a frame are one message already.
+
+    DecodeError: a frame that does not end.
+    """
     if not octets.startswith(START):
-        return octets
-    return octets[1:].rstrip(b"\r\n").removesuffix(END)
+        return (octets,)
+    framer = MllpFramer()
+    messages = framer.feed(octets)
+    if framer.is_inside or framer.counts.damaged:
+        raise DecodeError(f"MLLP: a message is cut off, {len(messages)} whole")
+    return messages

@@ -1,0 +1,40 @@
+"""How much is in a spool, for status and health."""
+
+import msgspec
+
+from wardlight_edge.spool.base import ItemState
+from wardlight_edge.spool.database import Database
+
+
+class SpoolCounts(msgspec.Struct, frozen=True):
+    """Items by state. ``disk_bytes``: of all their files; ``oldest_ms``: UTC of what waits longest.
+
+    refused  the collector will not take them; damaged: their files are gone or spoilt
+    """
+
+    waiting: int = 0
+    waiting_bytes: int = 0
+    oldest_ms: int | None = None
+    refused: int = 0
+    damaged: int = 0
+    delivered: int = 0
+    disk_bytes: int = 0
+
+
+def spool_counts(database: Database) -> SpoolCounts:
+    """All counts now; reads a few rows, however many items there are."""
+    rows = database.rows("SELECT state, items, octets FROM tally WHERE items > 0")
+    found = {state: (int(items), int(octets)) for state, items, octets in rows}
+    oldest = database.value(
+        "SELECT received_ms FROM item WHERE state = ? ORDER BY item LIMIT 1", (ItemState.WAITING,)
+    )
+    waiting, waiting_bytes = found.get(ItemState.WAITING, (0, 0))
+    return SpoolCounts(
+        waiting=waiting,
+        waiting_bytes=waiting_bytes,
+        oldest_ms=oldest,
+        refused=found.get(ItemState.REFUSED, (0, 0))[0],
+        damaged=found.get(ItemState.DAMAGED, (0, 0))[0],
+        delivered=found.get(ItemState.DELIVERED, (0, 0))[0],
+        disk_bytes=int(database.value("SELECT disk_bytes FROM usage WHERE sender = x''") or 0),
+    )
