@@ -7,20 +7,42 @@ when the database refuses or is away; nothing is half done: one call, one transa
 Times in arguments and results are aware UTC datetimes unless a name ends in ``_us`` or ``_ms``.
 Consumers cursor on ``commit_seq``: it grows in the order in which transactions become visible, so
 a reader that has seen n has seen everything below n.
+
+Length: the types that all parts share, and the sum of their Protocols
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Literal, Protocol
 from uuid import UUID
 
+from wardlight_cloud.store.audit import AuditStore
+from wardlight_cloud.store.authorization import AuthorizationStore
 from wardlight_cloud.store.batch import IngestBatch, IngestResult, LedgerState
+from wardlight_cloud.store.blobs_aside import BlobAsideStore
+from wardlight_cloud.store.commits import CommitStore
+from wardlight_cloud.store.device_facts import DeviceFactStore
+from wardlight_cloud.store.exports import ExportStore
+from wardlight_cloud.store.forwarding import ForwardingStore
+from wardlight_cloud.store.hl7_out import Hl7Store
+from wardlight_cloud.store.image_keeping import ImageKeepingStore
+from wardlight_cloud.store.image_places import ImagePlaceStore
+from wardlight_cloud.store.image_reads import ImageReadStore
+from wardlight_cloud.store.imaging import ImageStore
 from wardlight_cloud.store.logins import LoginStore
 from wardlight_cloud.store.maintenance import MaintenanceStore
 from wardlight_cloud.store.observation_rows import ObservationRow
+from wardlight_cloud.store.observation_sieve import Sieve
+from wardlight_cloud.store.observation_texts import ObservationTextStore
+from wardlight_cloud.store.order_reads import OrderReadStore
+from wardlight_cloud.store.orders import OrderStore
 from wardlight_cloud.store.quarantine import QuarantineStore
+from wardlight_cloud.store.resources import ResourceStore
+from wardlight_cloud.store.streams import StreamStore
+from wardlight_cloud.store.subscriptions import SubscriptionStore
 from wardlight_cloud.store.unassigned import UnassignedStore
 
 
@@ -129,8 +151,9 @@ class ObservationQuery:
 
     ``metrics`` holds the Observation's metric; ``component_metrics`` the components' too;
     ``other_units`` pairs (metric, unit) that are not asked for all the same.
-    Order: time descending, then id, or commit_seq ascending with ``order="commit"``.
-    ``after`` is the cursor of the page before (opaque, from ObservationPage).
+    ``stored_any``: one of these sets of bounds is met. ``without_ids`` are not asked for.
+    Order: time descending, then id; commit_seq with ``order="commit"``, descending with
+    ``"latest"``. ``after`` is the cursor of the page before (opaque, from ObservationPage).
     """
 
     patients: tuple[UUID, ...] | None = None
@@ -141,17 +164,45 @@ class ObservationQuery:
     times: tuple[TimeBound, ...] = ()
     stored: tuple[TimeBound, ...] = ()
     ids: tuple[str, ...] | None = None
-    order: Literal["newest", "oldest", "commit"] = "newest"
+    order: Literal["newest", "oldest", "commit", "latest"] = "newest"
     count: int = 50
     after: bytes | None = None
+    stored_any: tuple[tuple[TimeBound, ...], ...] = ()
+    without_ids: tuple[str, ...] = ()
+    sieve: Sieve | None = None
+
+    @property
+    def is_by_commit(self) -> bool:
+        """Whether the order is that of commits, either way."""
+        return self.order in ("commit", "latest")
+
+    @property
+    def is_sifted(self) -> bool:
+        """Whether more than columns decides which Observations are found."""
+        return bool(self.sieve or self.stored_any or self.without_ids)
 
 
 @dataclass(frozen=True, slots=True)
 class ObservationPage:
-    """One page and the cursor of the next; None = this was the last."""
+    """One page and the cursor of the next; None = this was the last.
+
+    ``others_seq``: the newest commit of a stored Observation when the page was read, 0 = there was
+    none ever; None = not looked at.
+    """
 
     rows: tuple[ObservationRow, ...]
     next: bytes | None
+    others_seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberCount:
+    """A number and how often it stands in readings of a metric in a unit; None = no number."""
+
+    metric: int
+    unit: str
+    number: Decimal | None
+    readings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,8 +294,27 @@ class ReadStore(Protocol):
     async def observations(self, query: ObservationQuery) -> ObservationPage:
         """Search; never skips or repeats a row between pages while rows arrive."""
 
+    def observation_cursor(self, query: ObservationQuery, row: ObservationRow) -> bytes:
+        """The cursor behind a row of a page of this search."""
+
     async def observation_count(self, query: ObservationQuery) -> int:
         """How many Observations all pages of a search have; reads all of them, so it costs."""
+
+    async def last_observations(
+        self, query: ObservationQuery, *, group: Callable[[int, str], str], most: int
+    ) -> tuple[ObservationRow, ...]:
+        """The newest ``most`` of each patient and group (of metric and unit), by time descending.
+
+        All that were measured at the time of the last of these come with it. Order and place of
+        the query do not count.
+        """
+
+    async def observed_numbers(self, query: ObservationQuery) -> tuple[NumberCount, ...]:
+        """How often each number was measured; those that are withdrawn or invalid are none.
+
+        Whose, of what and when is all that is asked: no ids, commits or sieve. StorageError when
+        there are more different numbers than anybody measures.
+        """
 
     async def patients(
         self,
@@ -339,9 +409,6 @@ class RegisterStore(Protocol):
     async def remove_client(self, name: str) -> bool:
         """End a client and its token; False when there is none of this name."""
 
-    async def client_of_token(self, token_sha256: bytes) -> tuple[str, tuple[str, ...]] | None:
-        """(name, scopes) of a valid token."""
-
     async def watch(self, patient_id: UUID, *, until: datetime) -> None:
         """Somebody watches this patient: its gateways send 1 s blocks until then."""
 
@@ -354,10 +421,28 @@ class Store(
     LeaseStore,
     MaintenanceStore,
     ReadStore,
+    ObservationTextStore,
     RegisterStore,
     QuarantineStore,
     UnassignedStore,
     LoginStore,
+    AuthorizationStore,
+    AuditStore,
+    CommitStore,
+    DeviceFactStore,
+    StreamStore,
+    ForwardingStore,
+    OrderStore,
+    OrderReadStore,
+    ImageStore,
+    ImageKeepingStore,
+    ImagePlaceStore,
+    ImageReadStore,
+    BlobAsideStore,
+    ResourceStore,
+    ExportStore,
+    SubscriptionStore,
+    Hl7Store,
     Protocol,
 ):
     """Everything, as the composition root holds it."""

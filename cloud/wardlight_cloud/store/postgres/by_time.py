@@ -1,12 +1,14 @@
 """Observations in the order of their measured time."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
 from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.gathering import Found, Position, Stretch, instant_of
+from wardlight_cloud.store.postgres.numbers_between import bounded
 from wardlight_cloud.store.postgres.scan import (
     Direction,
     Window,
@@ -15,8 +17,15 @@ from wardlight_cloud.store.postgres.scan import (
     scan_assigned,
     width,
 )
+from wardlight_cloud.store.postgres.sifting import Keep
 from wardlight_cloud.store.postgres.spans import BEGINNING, END, TICK, Span, interval
 from wardlight_cloud.store.postgres.windows import NARROW, windows
+
+_SIFTED_MOST: Final = 4000  # Observations of one statement of which few may be taken
+_GROWTH: Final = 4
+_SIFTED_IN_ALL: Final = 200_000  # of one page; whoever asks for more is told to ask for less
+_SIFTED_WINDOW: Final = 16_000  # rows of a window that is read in several statements
+_BOUNDED_ROWS: Final = 20_000  # of a window: most of them stay where they lie
 
 
 def stretches_of(spans: Sequence[Span], commits: tuple[int, int]) -> list[Stretch]:
@@ -29,38 +38,41 @@ def stretches_of(spans: Sequence[Span], commits: tuple[int, int]) -> list[Stretc
     ]
 
 
-def _direction(query: ObservationQuery) -> Direction:
+def direction_of(query: ObservationQuery) -> Direction:
+    """Which way along the time a search goes."""
     return "backward" if query.order == "newest" else "forward"
 
 
-def _ahead(query: ObservationQuery, after: Position | None) -> Window:
+def ahead(query: ObservationQuery, after: Position | None) -> Window:
     """The time that is left of a search behind its cursor."""
     lo, hi = interval(query.times)
     if after is None:
         return lo, hi
     moment = instant_of(after[1])
     return (
-        (lo, min(hi, moment + TICK)) if _direction(query) == "backward" else (max(lo, moment), hi)
+        (lo, min(hi, moment + TICK)) if direction_of(query) == "backward" else (max(lo, moment), hi)
     )
 
 
 def is_narrow(query: ObservationQuery, after: Position | None) -> bool:
     """Whether a search is for few days of somebody: no need to ask where in them the rows are."""
-    if query.order == "commit" or query.stored or not (query.patients or query.devices):
+    if query.is_by_commit or query.stored or query.is_sifted:
         return False
-    lo, hi = _ahead(query, after)
+    if not (query.patients or query.devices):
+        return False
+    lo, hi = ahead(query, after)
     return hi - lo <= NARROW
 
 
 async def within(
     connection: Connection, query: ObservationQuery, after: Position | None, limit: int
-) -> list[Found]:
-    """Observations of a narrow search: spans and rows in one statement."""
-    window = _ahead(query, after)
+) -> tuple[list[Found], int | None]:
+    """Observations of a narrow search, and ``others_seq``: all in one statement."""
+    window = ahead(query, after)
     if window[0] >= window[1]:
-        return []
-    direction = _direction(query)
-    part, stretches, is_more = await scan_assigned(
+        return [], None
+    direction = direction_of(query)
+    part, stretches, is_more, others_seq = await scan_assigned(
         connection, query, window=window, direction=direction, after=after, limit=limit
     )
     if is_more:
@@ -68,7 +80,7 @@ async def within(
             connection, stretches, window=window, direction=direction, after=part[-1].position,
             limit=limit - len(part),
         )  # fmt: skip
-    return await completed(connection, query, part)
+    return await completed(connection, query, part), others_seq
 
 
 async def by_time(
@@ -78,30 +90,45 @@ async def by_time(
     commits: tuple[int, int],
     after: Position | None,
     limit: int,
+    keep: Keep | None = None,
 ) -> list[Found]:
-    """Observations of spans, window after window."""
-    direction = _direction(query)
+    """Observations of spans, window after window; with ``keep`` those that it takes."""
+    direction = direction_of(query)
+    numbers = None if query.sieve is None else query.sieve.numbers
+    if numbers is not None:
+        spans = [span for span in spans if (span.metric, span.unit) in numbers]
     stretches = stretches_of(spans, commits)
     if after is not None:
         stretches = _beyond(stretches, direction, after)
     found: list[Found] = []
     if not stretches:
         return found
-    rows = limit * width(stretches)
-    async for window in windows(connection, stretches, direction, rows):
+    bounds = None if numbers is None else bounded(stretches, numbers)
+    rows, at_once = limit * width(stretches), 1
+    if bounds is not None:
+        rows = max(rows, _BOUNDED_ROWS)
+    most = None if keep is None or bounds is not None else _SIFTED_WINDOW
+    looked_at = 0
+    async for window in windows(connection, stretches, direction, rows, most):
         while len(found) < limit:
-            wanted = limit - len(found)
+            wanted = max(limit - len(found), at_once)
+            if keep is not None:
+                at_once = min(_GROWTH * wanted, _SIFTED_MOST)
             part = await scan(
                 connection, stretches, window=window, direction=direction, after=after,
-                limit=wanted,
+                limit=wanted, bounds=bounds,
             )  # fmt: skip
-            found += await completed(connection, query, part)
+            looked_at += len(part)
+            if keep is not None and looked_at > _SIFTED_IN_ALL:
+                raise TimeoutError
+            whole = await completed(connection, query, part)
+            found += whole if keep is None else filter(keep, whole)
             if len(part) < wanted:
                 break
             after = part[-1].position
         if len(found) >= limit:
             break
-    return found
+    return found[:limit]
 
 
 def _beyond(stretches: Sequence[Stretch], direction: Direction, after: Position) -> list[Stretch]:
@@ -116,7 +143,7 @@ async def completed(
     connection: Connection, query: ObservationQuery, part: list[Found]
 ) -> list[Found]:
     """Panels with all components, where the search may have seen some of them only."""
-    if query.component_metrics is None and not query.stored:
+    if query.component_metrics is None and not query.stored and not query.is_sifted:
         return part
     await complete_panels(connection, part)
     if not query.stored:

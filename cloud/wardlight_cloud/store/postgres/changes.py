@@ -17,7 +17,7 @@ _ASK_S: Final = 5.0
 """After this long without a notice the table is asked: a dead connection says nothing."""
 
 
-class _Ear:
+class Ear:
     """The newest commit heard of; it is set by the driver's callbacks and awaited by one task."""
 
     def __init__(self) -> None:
@@ -26,15 +26,18 @@ class _Ear:
         self._heard = asyncio.Event()
 
     def hear(self, payload: str) -> None:
+        """A notice: of a commit, by its number, or of anything else."""
         if payload.isdigit():
             self.newest = max(self.newest, int(payload))
         self._heard.set()
 
     def lose(self) -> None:
+        """The connection is gone."""
         self.is_lost = True
         self._heard.set()
 
     async def wait(self, timeout_s: float) -> None:
+        """Until there is news, or the time is over."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._heard.wait()
@@ -49,7 +52,7 @@ class ChangesPart(Part):
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[Change]]:
         """See ReadStore; the iterator raises StorageError when its connection is lost."""
-        ear = _Ear()
+        ear = Ear()
         async with AsyncExitStack() as stack:
             with storage_errors("changes"):
                 listening = self._connections.listen(_CHANNEL, ear.hear, ear.lose)
@@ -57,7 +60,7 @@ class ChangesPart(Part):
             ear.newest = max(ear.newest, await self._newest())
             yield self._changes(ear, ear.newest)
 
-    async def _changes(self, ear: _Ear, seen: int) -> AsyncIterator[Change]:
+    async def _changes(self, ear: Ear, seen: int) -> AsyncIterator[Change]:
         while True:
             await ear.wait(_ASK_S)
             if ear.is_lost:

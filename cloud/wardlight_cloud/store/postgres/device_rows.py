@@ -25,7 +25,7 @@ def device_of(row: Any) -> DeviceRow:
         last_seen_at=row["last_seen_at"],
         commit_seq=row["commit_seq"],
         updated_at=row["updated_at"],
-        calibration_due=_day(row["calibration_due"]),
+        calibration_due=day_of(row["calibration_due"]),
         last_stored_at=row["last_stored_at"],
     )
 
@@ -35,7 +35,7 @@ def _percent(text: str | None) -> int | None:
     return int(text) if text in _PERCENT else None
 
 
-def _day(text: str | None) -> date | None:
+def day_of(text: str | None) -> date | None:
     """What a gateway told as a day; None for what is none."""
     if text is None or _DAY.fullmatch(text) is None:
         return None

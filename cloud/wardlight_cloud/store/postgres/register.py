@@ -20,6 +20,7 @@ from wardlight_shared.errors import StorageError
 _SQL: Final = statements("register")
 _GATEWAYS: Final = statements("gateways")
 _INGEST: Final = statements("ingest")
+_RESOURCES: Final = statements("resources")
 
 
 class RegisterPart(Part):
@@ -29,18 +30,10 @@ class RegisterPart(Part):
     async def put_patient(self, patient: Patient) -> Patient:
         """See RegisterStore."""
         async with self._connections.transaction() as connection:
-            commit_seq, stored_at = await _take_commit(connection)
-            await connection.execute(
-                _SQL["put_patient"], patient.patient_id, patient.family, patient.given,
-                patient.birth_date, patient.gender, commit_seq, stored_at,
-            )  # fmt: skip
-            await connection.execute(_SQL["clear_identifiers"], patient.patient_id)
-            await connection.execute(
-                _SQL["add_identifiers"],
-                patient.patient_id,
-                [system for system, _ in patient.identifiers],
-                [value for _, value in patient.identifiers],
-            )
+            await connection.fetchval(_RESOURCES["lock_resources"])
+            commit_seq, stored_at = await take_commit(connection)
+            await put_columns(connection, patient, commit_seq, stored_at)
+            await connection.fetchval(_RESOURCES["keep_patient"], patient.patient_id)
         return replace(patient, commit_seq=commit_seq, updated_at=stored_at)
 
     @storage_call
@@ -59,7 +52,7 @@ class RegisterPart(Part):
             row = await connection.fetchrow(_SQL["device"], identity)
             if row is not None and gateway_id in (None, row["gateway_id"]):
                 return UUID(int=row["device_id"].int)
-            commit_seq, _ = await _take_commit(connection)
+            commit_seq, _ = await take_commit(connection)
             made = await connection.fetchval(_SQL["put_device"], identity, gateway_id, commit_seq)
         return UUID(int=made.int)
 
@@ -80,7 +73,7 @@ class RegisterPart(Part):
         if valid_to is not None and valid_to <= valid_from:
             raise StorageError("assign: the end must be after the beginning")
         async with self._connections.transaction() as connection:
-            commit_seq, _ = await _take_commit(connection)
+            commit_seq, _ = await take_commit(connection)
             if valid_to is None:
                 for step in ("end_open_assignment", "replace_open_assignment"):
                     await connection.execute(_SQL[step], device_id, user, valid_from)
@@ -107,7 +100,7 @@ class RegisterPart(Part):
         StorageError for an unknown one, and for one that has ended earlier: assign again instead.
         """
         async with self._connections.transaction() as connection:
-            await _take_commit(connection)
+            await take_commit(connection)
             row = await connection.fetchrow(_SQL["assignment"], assignment_id)
             if row is None:
                 raise StorageError("unassign: there is no such assignment")
@@ -141,13 +134,6 @@ class RegisterPart(Part):
             return await connection.fetchval(_SQL["remove_client"], name) is not None
 
     @storage_call
-    async def client_of_token(self, token_sha256: bytes) -> tuple[str, tuple[str, ...]] | None:
-        """See RegisterStore."""
-        async with self._connections.acquire() as connection:
-            row = await connection.fetchrow(_SQL["client_of_token"], token_sha256)
-        return None if row is None else (row["name"], tuple(row["scopes"]))
-
-    @storage_call
     async def watch(self, patient_id: UUID, *, until: datetime) -> None:
         """See RegisterStore; StorageError for a patient that is not in the register."""
         async with self._connections.acquire() as connection:
@@ -161,7 +147,25 @@ class RegisterPart(Part):
                 raise StorageError("release_dead_letter: there is no such letter")
 
 
-async def _take_commit(connection: Connection) -> tuple[int, datetime]:
+async def put_columns(
+    connection: Connection, patient: Patient, commit_seq: int, stored_at: datetime
+) -> None:
+    """The columns of a patient, without the resource that stored resources keep of it."""
+    await connection.execute(
+        _SQL["put_patient"], patient.patient_id, patient.family, patient.given,
+        patient.birth_date, patient.gender, commit_seq, stored_at,
+    )  # fmt: skip
+    await connection.execute(_SQL["clear_identifiers"], patient.patient_id)
+    await connection.execute(
+        _SQL["add_identifiers"],
+        patient.patient_id,
+        [system for system, _ in patient.identifiers],
+        [value for _, value in patient.identifiers],
+    )
+
+
+async def take_commit(connection: Connection) -> tuple[int, datetime]:
+    """Number and instant of the commit that this transaction will be; see 001."""
     row = await connection.fetchrow(_INGEST["take_commit"])
     assert row is not None  # noqa: S101 - the function returns one row or raises
     return row["commit_seq"], row["stored_at"]

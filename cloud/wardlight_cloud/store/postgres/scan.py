@@ -3,6 +3,7 @@
 A scan covers one window of time, so that the server opens few partitions.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -35,11 +36,12 @@ Window = tuple[datetime, datetime]
 
 
 def width(stretches: Sequence[Stretch]) -> int:
-    """The most rows that one Observation can have here."""
-    counts: dict[tuple[int, int], int] = {}
-    for stretch in stretches:
-        key = stretch.position, stretch.span.anchor
-        counts[key] = counts.get(key, 0) + 1
+    """The most rows that one Observation can have here.
+
+    One of each series: a series may have many stretches, of which each is another time.
+    """
+    series = {(each.position, each.span.anchor, each.span.series_id) for each in stretches}
+    counts = Counter((position, anchor) for position, anchor, _ in series)
     return max(counts.values(), default=1)
 
 
@@ -51,18 +53,21 @@ async def scan(
     direction: Direction,
     after: Position | None,
     limit: int,
+    bounds: tuple[list[int], list[int]] | None = None,
 ) -> list[Found]:
     """The first ``limit`` Observations after ``after`` within the window, complete and in order.
 
-    Fewer only where the window holds no more.
+    Fewer only where the window holds no more. ``bounds``: of mantissas, see numbers_between.py;
+    then Observations with such a number, and panels with their components that are such.
     """
     found: list[Found] = []
     if not stretches:
         return found
     columns = _columns(stretches)
+    name = f"scan_{direction}" if bounds is None else f"scan_bounded_{direction}"
     while True:
         record = await _record(
-            connection, f"scan_{direction}", columns, window, direction, after, limit - len(found)
+            connection, name, columns, window, direction, after, limit - len(found), bounds or ()
         )
         part, is_cut = _part(record, stretches)
         found += part[: limit - len(found)]
@@ -79,22 +84,23 @@ async def scan_assigned(
     direction: Direction,
     after: Position | None,
     limit: int,
-) -> tuple[list[Found], list[Stretch], bool]:
+) -> tuple[list[Found], list[Stretch], bool, int]:
     """The same for the patients, or else devices, of a query, whose spans come with the rows.
 
-    Returns Observations, stretches, and whether the window may hold more than the Observations
-    given: then ``scan`` goes on behind the last of them.
+    Returns Observations, stretches, whether the window may hold more than the Observations
+    given (then ``scan`` goes on behind the last of them), and ``others_seq`` of ObservationPage.
     """
     of = "devices" if query.patients is None else "patients"
     record = await _record(
         connection, f"scan_{of}_{direction}", facts(query), window, direction, after, limit
     )
+    others_seq = record["others_seq"] or 0
     if record["series_id"] is None:
-        return [], [], False
+        return [], [], False, others_seq
     spans = zip(*(record[name] for name in ASSIGNED), strict=True)
     stretches = [Stretch(span_of(*span)) for span in spans]
     part, is_cut = _part(record, stretches)
-    return part[:limit], stretches, is_cut and len(part) < limit
+    return part[:limit], stretches, is_cut and len(part) < limit, others_seq
 
 
 async def _record(
@@ -105,10 +111,12 @@ async def _record(
     direction: Direction,
     after: Position | None,
     limit: int,
+    bounds: Sequence[list[int]] = (),
 ) -> Any:
     return await connection.fetchrow(
-        _SQL[statement], *of, *window, int(NOT_CLINICAL), *_cursor(after, direction), limit + 1
-    )
+        _SQL[statement], *of, *window, int(NOT_CLINICAL), *_cursor(after, direction), limit + 1,
+        *bounds,
+    )  # fmt: skip
 
 
 def _part(record: Any, stretches: Sequence[Stretch]) -> tuple[list[Found], bool]:

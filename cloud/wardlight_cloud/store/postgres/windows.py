@@ -21,9 +21,16 @@ _GROWTH: Final = 4
 
 
 async def windows(
-    connection: Connection, stretches: Sequence[Stretch], direction: Direction, rows: int
+    connection: Connection,
+    stretches: Sequence[Stretch],
+    direction: Direction,
+    rows: int,
+    most: int | None = None,
 ) -> AsyncIterator[Window]:
-    """Adjoining windows over all stretches, the next one likely to hold ``rows`` rows or more."""
+    """Adjoining windows over all stretches, the next one likely to hold ``rows`` rows or more.
+
+    Each is larger than the one before, up to ``most`` rows.
+    """
     lo = min(stretch.span.lo for stretch in stretches)
     hi = max(stretch.span.hi for stretch in stretches)
     series = sorted({stretch.span.series_id for stretch in stretches})
@@ -37,7 +44,7 @@ async def windows(
         else:
             yield lo, edge
             lo = edge
-        rows *= _GROWTH
+        rows = rows * _GROWTH if most is None else min(rows * _GROWTH, max(rows, most))
 
 
 async def _edge(

@@ -87,7 +87,8 @@ SET correction_id = excluded.correction_id, is_awaited = excluded.is_awaited
 UPDATE corrected_place SET is_awaited = false WHERE correction_id = ANY($1::bigint[]) AND is_awaited
 
 -- name: supersede_readings
--- Take rows out, and keep all but the marks of withdrawals ($8). $6 and $7 prune partitions.
+-- Take rows out by commit $1, and keep all but the marks of withdrawals ($8). $6 and $7 prune
+-- partitions.
 WITH chosen AS (
     SELECT series_id, instant(time_us) AS time, ord, correction_id
     FROM unnest($2::int[], $3::bigint[], $4::int[], $5::bigint[])
@@ -106,6 +107,11 @@ gone AS (
         r.series_id = k.series_id AND r.time = k.time AND r.ord = k.ord
         AND r.series_id = ANY($2::int[]) AND r.time BETWEEN instant($6) AND instant($7)
     RETURNING r.*, k.correction_id
+),
+days AS (
+    UPDATE series_day AS d SET commit_seq = $1
+    FROM (SELECT DISTINCT series_id, (time AT TIME ZONE 'UTC')::date AS day FROM gone) AS k
+    WHERE d.series_id = k.series_id AND d.day = k.day
 )
 INSERT INTO superseded (
     correction_id, superseded_seq, time, commit_seq, mantissa, flags, series_id, ord, error_ms,
@@ -127,9 +133,10 @@ WITH put AS (
     FROM unnest($2::int[], $3::bigint[]) AS k (series_id, time_us)
 ),
 days AS (
-    INSERT INTO series_day AS d (series_id, day, readings)
-    SELECT series_id, (time AT TIME ZONE 'UTC')::date, count(*) FROM put GROUP BY 1, 2
-    ON CONFLICT (series_id, day) DO UPDATE SET readings = d.readings + excluded.readings
+    INSERT INTO series_day AS d (series_id, day, readings, commit_seq)
+    SELECT series_id, (time AT TIME ZONE 'UTC')::date, count(*), $1 FROM put GROUP BY 1, 2
+    ON CONFLICT (series_id, day) DO UPDATE
+    SET readings = d.readings + excluded.readings, commit_seq = excluded.commit_seq
 )
 INSERT INTO series_commit AS c (series_id, commit_seq, bucket, first_time, last_time, readings)
 SELECT series_id, $1, date_bin('1 hour', time, 'epoch'), min(time), max(time), count(*)

@@ -249,10 +249,11 @@ WITH newest AS (
     WHERE (l.time, l.ord) < (excluded.time, excluded.ord) OR (l.flags & 17179869184) <> 0
 ),
 days AS (
-    INSERT INTO series_day AS d (series_id, day, readings)
-    SELECT series_id, date '1970-01-01' + day, readings
+    INSERT INTO series_day AS d (series_id, day, readings, commit_seq)
+    SELECT series_id, date '1970-01-01' + day, readings, $1
     FROM unnest($11::int[], $12::int[], $13::bigint[]) AS k (series_id, day, readings)
-    ON CONFLICT (series_id, day) DO UPDATE SET readings = d.readings + excluded.readings
+    ON CONFLICT (series_id, day) DO UPDATE
+    SET readings = d.readings + excluded.readings, commit_seq = excluded.commit_seq
 ),
 hours AS (
     INSERT INTO series_commit (series_id, commit_seq, bucket, first_time, last_time, readings)

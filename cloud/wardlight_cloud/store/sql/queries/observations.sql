@@ -83,6 +83,22 @@ CROSS JOIN LATERAL (
 ORDER BY c.commit_seq
 LIMIT $3
 
+-- name: commits_of_series_backward
+-- The same, the latest commit first.
+SELECT k.place, c.commit_seq, c.first_time, c.last_time, c.readings
+FROM unnest($1::int[], $2::bigint[]) WITH ORDINALITY AS k (series_id, assigned_seq, place)
+CROSS JOIN LATERAL (
+    SELECT commit_seq, first_time, last_time, readings
+    FROM series_commit
+    WHERE
+        series_id = k.series_id AND commit_seq > k.assigned_seq
+        AND commit_seq BETWEEN $4 AND $5
+    ORDER BY commit_seq DESC
+    LIMIT $3
+) AS c
+ORDER BY c.commit_seq DESC
+LIMIT $3
+
 -- name: stored_before
 -- Places of series that had clinical rows before they were assigned.
 SELECT k.place
@@ -98,6 +114,13 @@ SELECT series_id, commit_seq, first_time, last_time, readings
 FROM series_commit
 WHERE commit_seq BETWEEN $2 AND $3
 ORDER BY commit_seq, series_id, bucket
+LIMIT $1
+
+-- name: commits_backward
+SELECT series_id, commit_seq, first_time, last_time, readings
+FROM series_commit
+WHERE commit_seq BETWEEN $2 AND $3
+ORDER BY commit_seq DESC, series_id DESC, bucket DESC
 LIMIT $1
 
 -- part: stretches_given
@@ -187,6 +210,59 @@ page AS MATERIALIZED (
     LIMIT (SELECT rows FROM most)
 )
 
+-- part: bounded
+-- Present numbers between bounds that each stretch has for each scale from -12 to 6, mantissas both
+-- of them; numbers of other scales are all taken. $16 and $17: 19 bounds a stretch, by place.
+absent = 0
+AND coalesce(mantissa >= ($16::bigint[])[(k.place - 1) * 19 + scale + 13], true)
+AND coalesce(mantissa <= ($17::bigint[])[(k.place - 1) * 19 + scale + 13], true)
+
+-- part: page_bounded_forward
+page AS MATERIALIZED (
+    SELECT k.place, found.*
+    FROM stretch AS k
+    CROSS JOIN LATERAL (
+        SELECT
+            time, ord, commit_seq, mantissa, flags, error_ms, gateway_id, scale, absent,
+            offset_min, clock
+        FROM reading
+        WHERE
+            series_id = k.series_id
+            AND time >= $8 AND time < $9 AND time >= k.lo AND time < k.hi
+            AND commit_seq BETWEEN k.first_seq AND k.last_seq
+            AND (flags & $10) = 0
+            AND (k.position, time, k.anchor, ord) > ($11::bigint, $12::timestamptz, $13::int, $14::int)
+            AND {bounded}
+        ORDER BY time, ord
+        LIMIT $15::bigint
+    ) AS found
+    ORDER BY k.position, found.time, k.anchor, found.ord, k.place
+    LIMIT (SELECT rows FROM most)
+)
+
+-- part: page_bounded_backward
+page AS MATERIALIZED (
+    SELECT k.place, found.*
+    FROM stretch AS k
+    CROSS JOIN LATERAL (
+        SELECT
+            time, ord, commit_seq, mantissa, flags, error_ms, gateway_id, scale, absent,
+            offset_min, clock
+        FROM reading
+        WHERE
+            series_id = k.series_id
+            AND time >= $8 AND time < $9 AND time >= k.lo AND time < k.hi
+            AND commit_seq BETWEEN k.first_seq AND k.last_seq
+            AND (flags & $10) = 0
+            AND (k.position, time, k.anchor, ord) < ($11::bigint, $12::timestamptz, $13::int, $14::int)
+            AND {bounded}
+        ORDER BY time DESC, ord DESC
+        LIMIT $15::bigint
+    ) AS found
+    ORDER BY k.position DESC, found.time DESC, k.anchor DESC, found.ord DESC, k.place
+    LIMIT (SELECT rows FROM most)
+)
+
 -- part: packed
 -- One record for the whole page. A driver's object for each column of each row takes
 -- longer than the search itself; gathering.py knows the format. With it comes what the series have
@@ -230,6 +306,44 @@ CROSS JOIN (
 ) AS details
 CROSS JOIN most
 
+-- part: tables_bounded
+-- The same for a page with gaps: details of its rows alone, and of what else their panels have.
+(
+    SELECT
+        array_send(array_agg(time)) AS times,
+        array_send(array_agg(commit_seq)) AS commits,
+        array_send(array_agg(mantissa)) AS mantissas,
+        array_send(array_agg((ord::bigint << 32) | place)) AS ords_and_places,
+        array_send(array_agg(flags)) AS flags,
+        array_send(array_agg((error_ms::bigint << 32) | gateway_id)) AS errors_and_gateways,
+        array_send(
+            array_agg(
+                (scale::bigint << 48) | ((absent::bigint & 65535) << 32)
+                | ((offset_min::bigint & 65535) << 16) | (clock::bigint & 65535)
+            )
+        ) AS scales_and_clocks
+    FROM page
+) AS readings
+CROSS JOIN (
+    SELECT
+        array_send(array_agg((d.ord::bigint << 32) | p.place)) AS detailed,
+        array_send(array_agg(d.time)) AS detailed_times,
+        array_agg(d.device_time) AS device_times,
+        CASE WHEN count(d.raw_mantissa) > 0 THEN array_agg(d.raw_mantissa) END AS raw_mantissas,
+        CASE WHEN count(d.raw_scale) > 0 THEN array_agg(d.raw_scale) END AS raw_scales,
+        CASE WHEN count(d.context) > 0 THEN array_agg(d.context::text) END AS contexts
+    FROM page AS p
+    INNER JOIN stretch AS k USING (place)
+    CROSS JOIN LATERAL (
+        SELECT k.anchor AS series_id
+        UNION ALL
+        SELECT s.series_id FROM series AS s WHERE s.panel_series_id = k.anchor
+    ) AS s
+    INNER JOIN reading_detail AS d
+        ON d.series_id = s.series_id AND d.time = p.time AND d.ord = p.ord
+) AS details
+CROSS JOIN most
+
 -- part: spans_told
 -- The assigned series as one record, each column in the order of the places that rows name.
 CROSS JOIN (
@@ -250,29 +364,41 @@ CROSS JOIN (
     FROM stretch
 ) AS spans
 
+-- part: others
+-- The newest commit of a stored Observation, out of the same snapshot.
+(SELECT max(r.commit_seq) FROM resource AS r WHERE r.kind = 'Observation') AS others_seq
+
 -- name: scan_forward
 WITH {stretches_given}, most AS MATERIALIZED ({rows_of_a_page}), {page_forward}
 SELECT {packed} FROM {tables}
 
+-- name: scan_bounded_forward
+WITH {stretches_given}, most AS MATERIALIZED ({rows_of_a_page}), {page_bounded_forward}
+SELECT {packed} FROM {tables_bounded}
+
 -- name: scan_patients_forward
 WITH {stretches_of_patients}, most AS MATERIALIZED ({rows_of_a_page}), {page_forward}
-SELECT {packed}, spans.* FROM {tables} {spans_told}
+SELECT {packed}, {others}, spans.* FROM {tables} {spans_told}
 
 -- name: scan_devices_forward
 WITH {stretches_of_devices}, most AS MATERIALIZED ({rows_of_a_page}), {page_forward}
-SELECT {packed}, spans.* FROM {tables} {spans_told}
+SELECT {packed}, {others}, spans.* FROM {tables} {spans_told}
 
 -- name: scan_backward
 WITH {stretches_given}, most AS MATERIALIZED ({rows_of_a_page}), {page_backward}
 SELECT {packed} FROM {tables}
 
+-- name: scan_bounded_backward
+WITH {stretches_given}, most AS MATERIALIZED ({rows_of_a_page}), {page_bounded_backward}
+SELECT {packed} FROM {tables_bounded}
+
 -- name: scan_patients_backward
 WITH {stretches_of_patients}, most AS MATERIALIZED ({rows_of_a_page}), {page_backward}
-SELECT {packed}, spans.* FROM {tables} {spans_told}
+SELECT {packed}, {others}, spans.* FROM {tables} {spans_told}
 
 -- name: scan_devices_backward
 WITH {stretches_of_devices}, most AS MATERIALIZED ({rows_of_a_page}), {page_backward}
-SELECT {packed}, spans.* FROM {tables} {spans_told}
+SELECT {packed}, {others}, spans.* FROM {tables} {spans_told}
 
 -- name: count
 -- Observations of spans within [$7, $8): rows at one (time, ord) of an anchor are one. $6: whether a
@@ -296,6 +422,26 @@ FROM (
         bool_or(k.is_asked_for)
         AND max(greatest(r.commit_seq, k.assigned_seq)) BETWEEN $10 AND $11
 ) AS observation
+
+-- name: numbers
+-- How often each number stands in spans within [$4, $5), those with flags $6 or the reason $7 left
+-- out; the first $8 of them.
+SELECT k.place, r.absent <> 0 AS absent, r.mantissa, r.scale, count(*) AS readings
+FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) WITH ORDINALITY
+    AS k (series_id, lo, hi, place)
+CROSS JOIN LATERAL (
+    SELECT
+        absent,
+        CASE WHEN absent = 0 THEN mantissa END AS mantissa,
+        CASE WHEN absent = 0 THEN scale END AS scale
+    FROM reading
+    WHERE
+        series_id = k.series_id
+        AND time >= $4 AND time < $5 AND time >= k.lo AND time < k.hi
+        AND (flags & $6) = 0 AND absent <> $7
+) AS r
+GROUP BY k.place, r.absent <> 0, r.mantissa, r.scale
+LIMIT $8
 
 -- name: components
 -- All components at the keys (time, ord) of panels.

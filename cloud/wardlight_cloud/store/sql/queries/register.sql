@@ -209,9 +209,6 @@ ON CONFLICT (name) DO UPDATE SET token_sha256 = excluded.token_sha256, scopes = 
 -- name: remove_client
 DELETE FROM api_client WHERE name = $1 RETURNING name
 
--- name: client_of_token
-SELECT name, scopes FROM api_client WHERE token_sha256 = $1
-
 -- name: watch
 INSERT INTO watch AS w (patient_id, until) VALUES ($1, $2)
 ON CONFLICT (patient_id) DO UPDATE SET until = excluded.until WHERE w.until < excluded.until

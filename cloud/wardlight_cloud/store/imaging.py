@@ -1,0 +1,398 @@
+"""Images in the store's Protocol: the index of studies, series and instances, and what is about it.
+
+The objects themselves are in store/object_base.py's ObjectStore; the index can be rebuilt from
+them. Attributes are DICOM JSON (PS3.18, annex F), as UTF-8 text ready to be sent. UIDs are text.
+Every coroutine raises StorageError; one call is one transaction.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Final, Literal, Protocol
+from uuid import UUID
+
+
+class Level(StrEnum):
+    """Levels of the Query/Retrieve information models that the index has."""
+
+    STUDY = "study"
+    SERIES = "series"
+    INSTANCE = "instance"
+
+
+MATCHABLE: Final[Mapping[Level, frozenset[str]]] = {
+    Level.STUDY: frozenset(
+        (
+            "StudyInstanceUID", "StudyDate", "StudyTime", "AccessionNumber", "StudyID",
+            "StudyDescription", "ReferringPhysicianName", "PatientName", "PatientID",
+            "IssuerOfPatientID", "PatientBirthDate", "PatientSex", "ModalitiesInStudy",
+            "SOPClassesInStudy",
+        )
+    ),
+    Level.SERIES: frozenset(
+        (
+            "SeriesInstanceUID", "Modality", "SeriesNumber", "SeriesDescription", "SeriesDate",
+            "SeriesTime", "PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime",
+            "BodyPartExamined", "Laterality", "ProtocolName", "StationName", "InstitutionName",
+            "Manufacturer", "ManufacturerModelName", "ScheduledProcedureStepID",
+            "RequestedProcedureID",
+        )
+    ),
+    Level.INSTANCE: frozenset(
+        (
+            "SOPInstanceUID", "SOPClassUID", "InstanceNumber", "ContentDate", "ContentTime",
+            "CompletionFlag", "VerificationFlag", "NumberOfFrames", "Rows", "Columns",
+        )
+    ),
+}  # fmt: skip
+"""Keywords that a Match may name, by the level they belong to."""
+
+TAKEN_DATE: Final = "TakenDate"
+"""A Match may name it at the level of instances: ContentDate, or StudyDate of those without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an instance came from; all of it may be empty but ``way``."""
+
+    way: Literal["gateway", "stow", "import", "dimse"]
+    gateway: str | None = None
+    spool: int | None = None
+    item: int | None = None
+    calling_ae: str = ""
+    called_ae: str = ""
+    peer: str = ""
+    received_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceHeader:
+    """What imaging/header.py finds in a DICOM file; the columns that queries match on.
+
+    ``study``, ``series``, ``instance``: DICOM JSON objects of the level's attributes, without
+    counts. ``header``: DICOM JSON of the whole data set. Octets over 1 KiB but for waveforms, texts
+    and numbers over 64 KiB, pixel data and encapsulated documents are
+    ``{"BulkDataURI": "@/<tag path>"}``, where ``@`` stands for the instance's bulkdata address; a
+    path is ``7FE00010``, or ``00540016/0/00181072``: tag, item from 0, tag.
+    ``frames``: (offset, length) in the file, of the fragments of each frame; () = no pixel data, or
+    none that can be found in the file as it is (deflated, or damaged).
+    ``bulk``: tag path -> (offset, length) in the file, of the values that ``header`` leaves out but
+    for pixel data; a path that is not there (deflated, nested in what is) has to be parsed for.
+    ``columns``: matching keys as text, keyword -> value as matched: PN upper-case without accents,
+    DA ``YYYYMMDD``, TM ``HHMMSS.ffffff``, multiple values joined by backslash.
+    ``meta_uid``, ``meta_class``: SOP Instance and Class UID as the file's meta information has
+    them, "" where it does not; all else here is the data set's.
+    """
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class: str
+    transfer_syntax: str
+    patient_id: str
+    issuer: str
+    columns: Mapping[str, str]
+    study: bytes
+    series: bytes
+    instance: bytes
+    header: bytes
+    rows: int = 0
+    columns_px: int = 0
+    frame_count: int = 0
+    frames: tuple[tuple[tuple[int, int], ...], ...] = ()
+    bulk: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    meta_uid: str = ""
+    meta_class: str = ""
+
+
+UnmatchedReason = Literal["unknown", "ambiguous", "order-differs", "birth-date-differs"]
+WaitsFor = UnmatchedReason | Literal["no-number", "no-issuer"]
+"""Why a study waits, to be told: "unknown" apart by what would have to be known."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstance:
+    """An object that is durable in the object store, to be put on the index.
+
+    ``patient``: whose it is by the register or an order; without one ``unmatched`` says why. What
+    an operator has said of the study stands above both. ``issuer``: who gave out its patient id,
+    as the register writes it, "" = not known; with the patient id it tells one person of another.
+    """
+
+    sha256: bytes
+    size: int
+    header: InstanceHeader
+    source: Source
+    patient: UUID | None = None
+    unmatched: UnmatchedReason = "unknown"
+    issuer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """An identifier of the register, and the patient who has it."""
+
+    value: str
+    system: str
+    patient: UUID
+    birth_date: date | None
+
+
+class PutOutcome(StrEnum):
+    """What became of a NewInstance."""
+
+    STORED = "stored"
+    KNOWN = "known"  # this file was there already: nothing but the audit row was written
+    CONFLICT = "conflict"  # another file has its SOP Instance UID: kept as a version beside it
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What a file on the index is of. ``sop_class``: "" where the index does not say it."""
+
+    sop_uid: str
+    sop_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The file of an instance, by its hash."""
+
+    sha256: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRef:
+    """Where the octets of an indexed instance are; ``is_doubted``: as ImageKeepingStore has it."""
+
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class: str
+    transfer_syntax: str
+    sha256: bytes
+    size: int
+    number: int | None
+    rows: int
+    columns_px: int
+    frame_count: int
+    tier: Literal["hot", "cold"]
+    stored_at: datetime
+    is_doubted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One matching key of a query: keyword of the attribute, and how it is matched.
+
+    equal     any of ``values`` (a list of UIDs has several)
+    wildcard  ``values[0]`` with * and ?
+    range     [values[0], values[1]], either may be empty; as text of the column
+    fuzzy     every word of ``values[0]`` begins a word of the name
+    """
+
+    keyword: str
+    how: Literal["equal", "wildcard", "range", "fuzzy"]
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageQuery:
+    """A search at a level; keys of the levels above may be matched too.
+
+    ``matches``: all of them hold; keywords of MATCHABLE, ValueError for another one.
+    ``patients``: only images of these patients of the register; None = of all and of none.
+    ``stored_after_seq``: only studies that changed after this commit, in the order of commits.
+    Order: newest study first (StudyDate, StudyTime, key), then series and instance number.
+    """
+
+    level: Level
+    matches: tuple[Match, ...] = ()
+    patients: tuple[UUID, ...] | None = None
+    limit: int = 100
+    offset: int = 0
+    stored_after_seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """A match: the attributes of its level and those above, and the counts DICOM asks for."""
+
+    study_uid: str
+    study: bytes
+    study_series: int
+    study_instances: int
+    modalities: tuple[str, ...]
+    sop_classes: tuple[str, ...]
+    patient: UUID | None
+    updated_at: datetime
+    commit_seq: int
+    series_uid: str | None = None
+    series: bytes | None = None
+    series_instances: int = 0
+    ref: InstanceRef | None = None
+    instance: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched:
+    """A study whose patient the register does not know, or knows twice: an operator decides.
+
+    ``issuer``: as the study names it; ``given_by``: who gave out its patient id, as the register
+    would write it, also by the settings; "" = nobody says.
+    """
+
+    study_uid: str
+    patient_id: str
+    issuer: str
+    accession: str
+    modalities: tuple[str, ...]
+    instances: int
+    since: datetime
+    reason: UnmatchedReason
+    given_by: str = ""
+
+    @property
+    def why(self) -> WaitsFor:
+        """The reason, and what is missing where nobody can be found."""
+        if self.reason != "unknown" or self.given_by:
+            return self.reason
+        return "no-issuer" if self.patient_id else "no-number"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A file that has the SOP Instance UID of another one."""
+
+    sop_uid: str
+    sha256: bytes
+    size: int
+    stored_at: datetime
+    source: Source
+    is_shown: bool = False  # the one that queries and retrieval give
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """That something was entered in error: who said so, and when."""
+
+    at: datetime
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNote:
+    """What somebody noted about an image; it appears on the patient's timeline.
+
+    It stays as it was written. ``withdrawn``: it was in error; ``replaces``: the note in whose
+    place it stands.
+    """
+
+    note_id: UUID
+    study_uid: str
+    sop_uid: str
+    frame: int
+    text: str
+    author: str
+    written_at: datetime
+    drawing: Mapping[str, object] = field(default_factory=dict)
+    withdrawn: Withdrawal | None = None
+    replaces: UUID | None = None
+
+
+Frames = tuple[tuple[tuple[int, int], ...], ...]
+IsThere = Callable[[bytes], Awaitable[bool]]
+"""Whether an object is in the object store."""
+
+
+class ImageStore(Protocol):
+    """The index of images."""
+
+    async def put_instances(
+        self, instances: Sequence[NewInstance], *, is_there: IsThere | None = None
+    ) -> list[PutOutcome]:
+        """Index instances in one transaction, with counters, audit rows and receipts.
+
+        ``is_there`` is asked for each object inside it, when nobody can remove one any more;
+        ObjectMissingError, and nothing is stored, where it says False.
+        """
+
+    async def identified(self, values: Sequence[str]) -> tuple[Identified, ...]:
+        """Identifiers of the register that have one of these values, of any system."""
+
+    async def images(self, query: ImageQuery) -> tuple[ImageRow, ...]:
+        """Search."""
+
+    async def image_count(self, query: ImageQuery) -> int:
+        """How many rows all pages of a search have."""
+
+    async def instances(
+        self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+    ) -> tuple[InstanceRef, ...]:
+        """Instances of a study, series, or the one, in the order of series and number."""
+
+    async def cold_series(self, study_uids: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """Series of these studies of which an object lies in the slow place: (study, series)."""
+
+    async def instance(self, sop_uid: str) -> InstanceRef | None:
+        """The instance of this UID."""
+
+    async def headers(
+        self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+    ) -> tuple[tuple[InstanceRef, bytes], ...]:
+        """Instances with their stored headers."""
+
+    async def header_sizes(self, sop_uids: Sequence[str]) -> dict[str, int]:
+        """Octets of the stored headers of instances that are there."""
+
+    async def headers_of(self, sop_uids: Sequence[str]) -> tuple[tuple[InstanceRef, bytes], ...]:
+        """These instances with their stored headers, in this order, of those that are there."""
+
+    async def frames(self, sop_uid: str, sha256: bytes) -> Frames | None:
+        """(offset, length) of the fragments of each frame; None: it is not this file's by now."""
+
+    async def bulk(self, sop_uid: str, sha256: bytes) -> Mapping[str, tuple[int, int]] | None:
+        """Tag path -> (offset, length) of large values (InstanceHeader); None as of ``frames``."""
+
+    async def patient_of_study(self, study_uid: str) -> UUID | None:
+        """Whose study it is; None = nobody's yet."""
+
+    async def receipts(self, sop_uids: Sequence[str]) -> Mapping[str, Receipt]:
+        """The files of instances on the index with whose objects nothing is known to be wrong.
+
+        Whether they are there is the object store's to say: see imaging/custody.py.
+        """
+
+    async def file_known(self, sha256: bytes) -> KnownFile | None:
+        """What a file is of, that is on the index, shown or as a version; None = it is not."""
+
+    async def note_upload(self, sha256: bytes, source: Source) -> bool:
+        """A file came again: write the audit row; False where it is not on the index.
+
+        The same (gateway, spool, item) again writes nothing.
+        """
+
+    async def assign_study(self, study_uid: str, patient: UUID, *, by: str) -> None:
+        """An operator says whose study it is; it leaves the queue and gets a new commit_seq."""
+
+    async def unmatched(self, *, count: int = 100) -> tuple[Unmatched, ...]:
+        """The reconcile queue, oldest first."""
+
+    async def versions(self, sop_uid: str | None = None) -> tuple[Version, ...]:
+        """Conflict versions of an instance, or all."""
+
+    async def put_note(self, note: KeyNote) -> None:
+        """Write a note, and withdraw the one it replaces, by its author at its time.
+
+        The same id again changes nothing. StorageError where the study has no note to replace.
+        """
+
+    async def withdraw_note(self, note_id: UUID, study_uid: str, withdrawal: Withdrawal) -> bool:
+        """A note was in error; False where the study has none such. The first word stands."""
+
+    async def notes(
+        self, *, study_uid: str | None = None, patient: UUID | None = None, count: int = 100
+    ) -> tuple[KeyNote, ...]:
+        """Notes, newest first."""
