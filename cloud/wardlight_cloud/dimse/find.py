@@ -1,0 +1,121 @@
+"""C-FIND of the Patient Root and Study Root information models.
+
+A handler for pynetdicom: yields (status, identifier) for each match, then the final status unless
+that is Success.
+Source  PS3.4 C.4.1 (statuses in C.4.1.1.4)
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from pydicom.dataset import Dataset
+
+from wardlight_cloud.dimse.loop_thread import LoopCalls
+from wardlight_cloud.dimse.patients import (
+    AmbiguousPatientError,
+    check_one,
+    identity,
+    number_and_issuer,
+    of_patient,
+)
+from wardlight_cloud.dimse.requests import FindRequest, QueryLevel
+from wardlight_cloud.dimse.responses import find_response
+from wardlight_cloud.imaging.reads import ReadLog
+from wardlight_cloud.store.image_reads import Reader
+from wardlight_cloud.store.imaging import ImageQuery, ImageRow, ImageStore, Level, Match
+from wardlight_shared.errors import StorageError
+
+PENDING: Final = 0xFF00
+PENDING_KEY_IGNORED: Final = 0xFF01
+CANCELLED: Final = 0xFE00
+OUT_OF_RESOURCES: Final = 0xA700
+DOES_NOT_FIT: Final = 0xA900
+UNABLE_TO_PROCESS: Final = 0xC001
+_PATIENT_COUNTS: Final = {
+    "NumberOfPatientRelatedStudies": Level.STUDY,
+    "NumberOfPatientRelatedSeries": Level.SERIES,
+    "NumberOfPatientRelatedInstances": Level.INSTANCE,
+}
+_log = logging.getLogger(__name__)
+
+Answer = tuple[int | Dataset, Dataset | None]
+
+
+class Finder:
+    """Answers searches from the index."""
+
+    def __init__(self, store: ImageStore, calls: LoopCalls, reads: ReadLog, ae_title: str) -> None:
+        self._store = store
+        self._calls = calls
+        self._reads = reads
+        self._ae_title = ae_title
+
+    def answers(
+        self, request: FindRequest, caller: Reader, is_cancelled: Callable[[], bool]
+    ) -> Iterator[Answer]:
+        """One answer a match, at most ``request.query.limit``."""
+        most = request.query.limit
+        try:
+            # One more than is given shows that there are more.
+            rows = self._calls.call(self._store.images(replace(request.query, limit=most + 1)))
+            if request.is_of_one_patient:
+                check_one(rows)
+        except StorageError as error:
+            _log.warning("a search was refused", extra={"error": str(error)})
+            yield refusal(OUT_OF_RESOURCES, "the index does not answer"), None
+            return
+        except AmbiguousPatientError as error:
+            yield refusal(UNABLE_TO_PROCESS, str(error)), None
+            return
+        status = PENDING_KEY_IGNORED if request.ignored else PENDING
+        count = 0
+        for row in self._of_level(rows[:most], request.level):
+            if is_cancelled():
+                yield CANCELLED, None
+                return
+            counts = self._patient_counts(row, request)
+            self._reads.note(caller, row.study_uid, "dimse")
+            yield status, find_response(row, request, self._ae_title, counts)
+            count += 1
+        if len(rows) > most:
+            yield refusal(OUT_OF_RESOURCES, f"more than {most} matches; ask for fewer"), None
+        _log.debug("answered a search", extra={"level": request.level.value, "matches": count})
+
+    def _of_level(self, rows: tuple[ImageRow, ...], level: QueryLevel) -> Iterator[ImageRow]:
+        """The rows; of the studies of one patient the first."""
+        if level is not QueryLevel.PATIENT:
+            yield from rows
+            return
+        seen = set()
+        for row in rows:
+            whose = identity(row)
+            if whose not in seen:
+                seen.add(whose)
+                yield row
+
+    def _patient_counts(self, row: ImageRow, request: FindRequest) -> dict[str, int]:
+        asked = {key.keyword for key in request.keys} & _PATIENT_COUNTS.keys()
+        return {
+            keyword: self._calls.call(self._store.image_count(_of_patient(row, keyword)))
+            for keyword in sorted(asked)
+        }
+
+
+def refusal(status: int, comment: str) -> Dataset:
+    """A status with its Error Comment (0000,0902), an LO."""
+    found = Dataset()
+    found.Status = status
+    found.ErrorComment = comment[:64]
+    return found
+
+
+def _of_patient(row: ImageRow, keyword: str) -> ImageQuery:
+    number, issuer = number_and_issuer(row)
+    level = _PATIENT_COUNTS[keyword]
+    if row.patient is not None:
+        return ImageQuery(level, of_patient(number, ""), patients=(row.patient,))
+    return ImageQuery(
+        level, (*of_patient(number, ""), Match("IssuerOfPatientID", "equal", (issuer,)))
+    )

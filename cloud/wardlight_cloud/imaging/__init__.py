@@ -1,0 +1,3 @@
+"""What a DICOM object is: header, frames, index row; and how it gets onto the index."""
+
+__all__: list[str] = []

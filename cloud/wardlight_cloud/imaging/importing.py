@@ -1,0 +1,171 @@
+"""Takes files that lie in a folder, or came from a PACS, into store and index.
+
+A file that is stored already costs its hash. One that is none of ours is left out with a reason
+and stored nowhere; the others go on.
+"""
+
+import asyncio
+import hashlib
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from wardlight_cloud.imaging.custody import Held, ReceiptStore, committed
+from wardlight_cloud.imaging.errors import HeaderError
+from wardlight_cloud.imaging.folder import FoundFile
+from wardlight_cloud.imaging.intake import Headers, ImageIntake
+from wardlight_cloud.store.imaging import InstanceRef, Source
+from wardlight_cloud.store.object_base import ObjectStore
+
+_AT_A_TIME: Final = 6
+_IN_MEMORY_BYTES: Final = 4 * 1024 * 1024
+_PIECE: Final = 1024 * 1024
+_COPY_FOLDER: Final = "importing"
+NEW: Final = "new"
+KNOWN: Final = "known"
+CONFLICT: Final = "conflict"
+REJECTED: Final = "rejected"
+
+
+class ImportStore(ReceiptStore, Protocol):
+    """What an import asks of the index."""
+
+    async def instance(self, sop_uid: str) -> InstanceRef | None:
+        """See ImageStore."""
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of the files so far."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    octets: int = 0
+    rejects: list[tuple[Path, str]] = field(default_factory=list)
+    conflicts: list[Path] = field(default_factory=list)
+
+    @property
+    def files(self) -> int:
+        """How many were looked at."""
+        return sum(self.counts.values())
+
+
+class Importer:
+    """Takes files; with ``is_dry`` it only says what would become of them."""
+
+    def __init__(
+        self,
+        store: ImportStore,
+        objects: ObjectStore,
+        headers: Headers,
+        intake: ImageIntake,
+        *,
+        data_dir: Path,
+        largest_bytes: int,
+        is_dry: bool,
+    ) -> None:
+        self._store = store
+        self._objects = objects
+        self._headers = headers
+        self._intake = intake
+        self._copies = data_dir / _COPY_FOLDER
+        self._largest_bytes = largest_bytes
+        self._is_dry = is_dry
+        self._dry: dict[str, set[bytes]] = {}
+        self.report = ImportReport()
+
+    async def here(self, sop_uids: Sequence[str]) -> Collection[str]:
+        """Those of these instances that are safe here, so that nobody has to send them."""
+        return await committed(self._store, self._objects, sop_uids)
+
+    async def take_all(self, files: Iterator[FoundFile], source: Source) -> ImportReport:
+        """Take files, a few at a time; StorageError ends it, and it can be started again."""
+        running: set[asyncio.Task[None]] = set()
+        try:
+            for file in files:
+                if len(running) >= _AT_A_TIME:
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+                running.add(asyncio.create_task(self.take(file, source), name="import"))
+            await asyncio.gather(*running)
+        finally:
+            for task in running:
+                task.cancel()
+        return self.report
+
+    async def take(self, file: FoundFile, source: Source) -> None:
+        """Take one file and count what became of it."""
+        reason = file.skipped or self._unfit(file)
+        if reason is not None:
+            self._reject(file.path, reason)
+            return
+        try:
+            outcome = await self._outcome(file, source)
+        except HeaderError as error:
+            self._reject(file.path, f"{error.reason}: {error}")
+        except OSError as error:
+            self._reject(file.path, f"cannot be read ({error.strerror})")
+        else:
+            self.report.counts[outcome] += 1
+            self.report.octets += file.size if outcome != KNOWN else 0
+            if outcome == CONFLICT:
+                self.report.conflicts.append(file.path)
+
+    def _unfit(self, file: FoundFile) -> str | None:
+        if file.size == 0:
+            return "an empty file"
+        if file.size > self._largest_bytes:
+            return f"larger than objects.largest_bytes ({self._largest_bytes})"
+        return None
+
+    def _reject(self, path: Path, reason: str) -> None:
+        self.report.counts[REJECTED] += 1
+        self.report.rejects.append((path, reason))
+
+    async def _outcome(self, file: FoundFile, source: Source) -> str:
+        sha256 = await asyncio.to_thread(_hash_of, file.path)
+        if not self._is_dry and await self._is_here(file, sha256, source):
+            return KNOWN
+        header = await self._headers.read(file.path)  # before anything of it is stored
+        if self._is_dry:
+            other = await self._store.instance(header.sop_uid)
+            # What would be taken before it counts as if it were there.
+            files = self._dry.setdefault(header.sop_uid, {other.sha256} if other else set())
+            outcome = KNOWN if sha256 in files else CONFLICT if files else NEW
+            files.add(sha256)
+            return outcome
+        await self._put(file, sha256)
+        taken = await self._intake.take(sha256, file.size, source)
+        return {"stored": NEW, "known": KNOWN, "conflict": CONFLICT}[taken.outcome.value]
+
+    async def _is_here(self, file: FoundFile, sha256: bytes, source: Source) -> bool:
+        held = await self._intake.custody.held(sha256, file.size)
+        return held is Held.WHOLE and await self._intake.known(sha256, source)
+
+    async def _put(self, file: FoundFile, sha256: bytes) -> None:
+        """Store a copy: the file stays where it is."""
+        if file.size <= _IN_MEMORY_BYTES:
+            octets = await asyncio.to_thread(file.path.read_bytes)
+            if hashlib.sha256(octets).digest() != sha256:
+                raise HeaderError("changed", "the file changed while it was read")
+            await self._objects.put(sha256, octets)
+            return
+        self._copies.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._copies) as folder:
+            copy = Path(folder, "copy")
+            await asyncio.to_thread(shutil.copyfile, file.path, copy)
+            if await asyncio.to_thread(_hash_of, copy) != sha256:
+                raise HeaderError("changed", "the file changed while it was read")
+            await self._objects.put_file(sha256, copy)
+
+
+def _hash_of(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.digest()

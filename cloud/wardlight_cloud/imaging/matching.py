@@ -1,0 +1,108 @@
+"""Whose image it is: (issuer, patient id) of the header against the identifiers of the register.
+
+A patient id alone is no identity, since sites use numbers again. Its issuer is that of the header,
+else the one of the gateway's site, else the one that the settings give to all; without any nobody
+is found. It has to be the system of the identifier, as the register has it, as the settings
+translate it, or as an OID (``urn:oid:``). A birth date that both sides know has to be the same.
+
+An order with the accession number of the image has to be of the same patient. It also says whose
+the image is where the register's identifiers do not: when it was ordered under the same patient id
+of the same issuer, or was on the list of the gateway that brings the image. The birth date counts
+there too, and nobody's id is no id: an image without one is not the order's by its number alone.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID
+
+from wardlight_cloud.config import ImagesSettings
+from wardlight_cloud.store.imaging import Identified, InstanceHeader, UnmatchedReason
+from wardlight_cloud.store.orders import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Issuers:
+    """What is known of issuers. ``default``: of ids that come without one; ``gateways``: of those
+    that come without one from the site of a gateway; ``systems``: as devices send it = as the
+    register writes it.
+    """  # fmt: skip
+
+    default: str | None = None
+    systems: Mapping[str, str] = field(default_factory=dict)
+    gateways: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: ImagesSettings) -> "Issuers":
+        """As the settings say."""
+        return cls(settings.issuer, settings.issuers, settings.gateway_issuers)
+
+    def issuer(self, said: str, gateway: str | None = None) -> str:
+        """Who gave out a patient id, as the register writes it; "" = nobody knows."""
+        found = said.strip() or self.gateways.get(gateway or "") or self.default or ""
+        return self.systems.get(found, found)
+
+
+Match = tuple[UUID | None, UnmatchedReason]
+"""The patient; None and why: nobody, several, born on another day, another one's order."""
+
+
+def match(
+    header: InstanceHeader,
+    issuer: str,
+    candidates: Iterable[Identified],
+    issuers: Issuers,
+    order: Order | None = None,
+    gateway: str | None = None,
+) -> Match:
+    """Whose image it is; ``issuer`` as Issuers.issuer gives it, ``gateway`` that brought it."""
+    patient, reason = _by_identifier(header, issuer, candidates)
+    if order is None:
+        return patient, reason
+    ordered_by = issuers.issuer(order.issuer, gateway)
+    if order.patient_id and header.patient_id and order.patient_id != header.patient_id:
+        return None, "order-differs"
+    if "" not in (issuer, ordered_by) and not _is_same(issuer, ordered_by):
+        return None, "order-differs"
+    if patient is None and reason == "unknown":
+        return _by_order(header, issuer, order, ordered_by, gateway)
+    if None not in (patient, order.patient) and patient != order.patient:
+        return None, "order-differs"
+    return patient, reason
+
+
+def _by_order(
+    header: InstanceHeader, issuer: str, order: Order, ordered_by: str, gateway: str | None
+) -> Match:
+    if not header.patient_id or header.patient_id != order.patient_id:
+        return None, "unknown"
+    is_theirs = gateway in order.gateways or (issuer != "" and _is_same(issuer, ordered_by))
+    if is_theirs and _is_born_otherwise(header, order.birth_date):
+        return None, "birth-date-differs"
+    return (order.patient if is_theirs else None), "unknown"
+
+
+def _by_identifier(header: InstanceHeader, issuer: str, candidates: Iterable[Identified]) -> Match:
+    if not header.patient_id or not issuer:
+        return None, "unknown"
+    found = [
+        each
+        for each in candidates
+        if each.value == header.patient_id and _is_same(issuer, each.system)
+    ]
+    if not found:
+        return None, "unknown"
+    if len({each.patient for each in found}) > 1:
+        return None, "ambiguous"
+    if _is_born_otherwise(header, found[0].birth_date):
+        return None, "birth-date-differs"
+    return found[0].patient, "unknown"
+
+
+def _is_born_otherwise(header: InstanceHeader, born: date | None) -> bool:
+    told = header.columns.get("PatientBirthDate", "")
+    return born is not None and told != "" and told != f"{born:%Y%m%d}"
+
+
+def _is_same(issuer: str, system: str) -> bool:
+    return system.casefold() in (issuer.casefold(), f"urn:oid:{issuer}".casefold())
