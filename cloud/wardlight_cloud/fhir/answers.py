@@ -4,8 +4,8 @@ import logging
 import secrets
 import traceback
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from email.utils import format_datetime
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
@@ -13,10 +13,12 @@ from starlette.responses import Response
 
 from wardlight_cloud.fhir import bundle, paging
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
+from wardlight_shared.errors import StorageError
 
 _Found = TypeVar("_Found")
 _Row = TypeVar("_Row")
 _Find = Callable[..., Awaitable[tuple[tuple[_Row, ...], bytes | None]]]
+_CANCELLED: Final = "57014"  # SQLSTATE: the server's own limit was reached
 _COUNTED_AT_ONCE: Final = 1000
 
 _log = logging.getLogger(__name__)
@@ -77,14 +79,51 @@ def unforeseen(error: Exception) -> FhirError:
     return FhirError(500, "exception", f"The server failed; its log knows more under {number}.")
 
 
+def unanswered(error: StorageError) -> FhirError:
+    """503 for a database that is away, or that was asked for more than it may take long for."""
+    cause = error.__cause__
+    if isinstance(cause, TimeoutError) or getattr(cause, "sqlstate", None) == _CANCELLED:
+        text = (
+            "The database did not finish in the time that one statement may take. Ask for less: "
+            "one patient, fewer days, a code; without _total."
+        )
+        return FhirError(503, "timeout", text, headers={"Retry-After": "30"})
+    text = "The database does not answer; try again."
+    return FhirError(503, "transient", text, headers={"Retry-After": "5"})
+
+
+def version_headers(version: str, updated: datetime) -> dict[str, str]:
+    """ETag and Last-Modified."""
+    modified = format_datetime(updated.astimezone(UTC), usegmt=True)
+    return {"ETag": f'W/"{version}"', "Last-Modified": modified}
+
+
 def conditional(request: Request, body: bytes, version: str, updated: datetime) -> Response:
-    """A resource with its version; 304 when the client has it."""
-    etag = f'W/"{version}"'
-    headers = {"ETag": etag, "Last-Modified": format_datetime(updated, usegmt=True)}
-    shown = request.headers.get("if-none-match", "").split(",")
-    if any(tag.strip() in ("*", etag, etag.removeprefix("W/")) for tag in shown):
+    """A resource with its version; 304 when the client has it.
+
+    If-Modified-Since counts only without If-None-Match (RFC 9110 13.1.3).
+    """
+    headers = version_headers(version, updated)
+    shown = request.headers.get("if-none-match")
+    if shown is None:
+        has_it = _is_not_modified_since(request, updated)
+    else:
+        etag = headers["ETag"]
+        known = ("*", etag, etag.removeprefix("W/"))
+        has_it = any(tag.strip() in known for tag in shown.split(","))
+    if has_it:
         return Response(status_code=304, headers=headers)
     return resource_answer(body, headers)
+
+
+def _is_not_modified_since(request: Request, updated: datetime) -> bool:
+    text = request.headers.get("if-modified-since")
+    if text is None:
+        return False
+    try:
+        return updated.replace(microsecond=0) <= parsedate_to_datetime(text)
+    except (TypeError, ValueError):  # R4 and HTTP: a date that cannot be read is left out
+        return False
 
 
 async def page_of(found: Awaitable[_Found]) -> _Found:

@@ -20,6 +20,11 @@ from wardlight_cloud.fhir.resources import BLUETOOTH_SYSTEM, IDENTITY_SYSTEM
 _JSON: Final = frozenset(
     {"application/fhir+json", "application/json", "json", "*/*", "application/*", ""}
 )
+_LINES: Final = frozenset({"application/fhir+ndjson", "application/ndjson"})
+_SPOKEN: Final = (
+    f"This server speaks JSON only, no XML, RDF or HTML: ask for {MEDIA_TYPE} in Accept, or with "
+    "_format=json."
+)
 _HOST: Final = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 _FORM: Final = "application/x-www-form-urlencoded"
 _FORM_MAX: Final = 64 * 1024  # what servers and proxies take of a URL, for the same parameters
@@ -87,14 +92,21 @@ def check_accept(request: Request) -> None:
     # A "+" that a client did not escape arrives as a space.
     has_format = b"_format" in request.scope["query_string"]
     form = dict(_query(request)).get("_format", "").replace(" ", "+") if has_format else ""
-    if not _takes_json(form or request.headers.get("accept", "*/*")):
-        raise FhirError(406, "not-supported", f"This server speaks {MEDIA_TYPE}.")
+    wanted = form or request.headers.get("accept", "*/*")
+    if _takes_json(wanted):
+        return
+    is_of_lines = request.scope["path"].endswith(".ndjson")
+    if not (is_of_lines and not _kinds(wanted).isdisjoint(_LINES)):
+        raise FhirError(406, "not-supported", _SPOKEN, expression="http.Accept")
 
 
 @remembered(256)
 def _takes_json(wanted: str) -> bool:
-    kinds = {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
-    return not kinds.isdisjoint(_JSON)
+    return not _kinds(wanted).isdisjoint(_JSON)
+
+
+def _kinds(wanted: str) -> set[str]:
+    return {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
 
 
 def host(request: Request) -> str:

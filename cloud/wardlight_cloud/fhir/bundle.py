@@ -3,7 +3,7 @@
 Source  R4 4.0.1 Bundle; 3.1.1.2 (self and next links)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from urllib.parse import quote_plus
 
@@ -50,22 +50,23 @@ def searchset(link: bytes, base: str, kind: str, entries: Entries, total: int | 
     )
 
 
-def dumped(resources: Sequence[dict[str, object]]) -> Entries:
-    """Resource dicts as entries."""
+def of_texts(texts: Iterable[tuple[str, bytes]]) -> Entries:
+    """Resources that are JSON, each with its id, as entries."""
 
     def pieces(first: bytes, further: bytes) -> list[bytes]:
-        return [
-            piece
-            for place, resource in enumerate(resources)
-            for piece in (
-                further if place else first,
-                str(resource["id"]).encode(),
-                b'","resource":',
-                orjson.dumps(resource),
-            )
-        ]
+        made: list[bytes] = []
+        before = first
+        for identity, text in texts:
+            made += (before, identity.encode(), b'","resource":', text)
+            before = further
+        return made
 
     return pieces
+
+
+def dumped(resources: Iterable[dict[str, object]]) -> Entries:
+    """Resource dicts as entries."""
+    return of_texts([(str(each["id"]), orjson.dumps(each)) for each in resources])
 
 
 NO_ENTRIES: Final = dumped(())

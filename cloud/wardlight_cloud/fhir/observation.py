@@ -2,7 +2,7 @@
 
 Whatever many Observations have in common is made once (for a page by circumstances and by commit;
 what names no patient or device is kept longer); the rest is put between. So an Observation is some
-twenty pieces, joined with the page.
+twenty pieces.
 
 Numbers keep the device's precision (36.50 stays 36.50). A missing number is dataAbsentReason with
 its reason. The measured time carries its offset; how sure it is stands in an extension of it.
@@ -37,7 +37,6 @@ from wardlight_shared.timestamps import OFFSET_LIMIT_MIN
 
 IDENTIFIER_SYSTEM: Final = "urn:wardlight:observation"
 _OBJECT: Final = b'{"resourceType":"Observation","id":"'
-_RESOURCE: Final = b'","resource":' + _OBJECT
 _DAY_MIN: Final = 24 * 60
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _MINUTES: Final = tuple(b"T%02d:%02d:" % divmod(minute, 60) for minute in range(_DAY_MIN))
@@ -50,14 +49,9 @@ its text and how the time came to be; template of the value, and the scales of i
 where all are whole numbers, which the template takes as they are); the end."""
 
 
-def entries(rows: Iterable[ObservationRow], first: bytes, further: bytes) -> list[bytes]:
-    """Observations as entries of a Bundle, in pieces to be joined: UTF-8 JSON.
-
-    Each begins with ``first``, or ``further`` from the second on, which an id follows (fullUrl),
-    and ends with its resource. One turn is worth microseconds an Observation.
-    """
-    before = first
-    pieces: list[bytes] = []
+def observations(rows: Iterable[ObservationRow]) -> list[bytes]:
+    """Observations as UTF-8 JSON. One turn is worth microseconds an Observation."""
+    texts: list[bytes] = []
     frames: dict[Circumstances, _Frame] = {}
     commits: dict[int, tuple[bytes, bytes]] = {}
     for row in rows:
@@ -73,10 +67,8 @@ def entries(rows: Iterable[ObservationRow], first: bytes, further: bytes) -> lis
         seconds, micros = divmod(row.time_us, 1_000_000)
         minutes, second = divmod(seconds, 60)
         day, minute = divmod(minutes + offset_min, _DAY_MIN)
-        pieces += (
-            before,
-            identity,
-            _RESOURCE,
+        pieces = (
+            _OBJECT,
             identity,
             commit[0],
             head,
@@ -93,14 +85,14 @@ def entries(rows: Iterable[ObservationRow], first: bytes, further: bytes) -> lis
             body % (row.mantissas if not scales else tuple(map(_digits, row.mantissas, scales))),
             end,
         )
-        before = further
-    return pieces
+        texts.append(b"".join(pieces))
+    return texts
 
 
 def observation(row: ObservationRow) -> bytes:
     """One Observation as UTF-8 JSON."""
-    _, _, _, *pieces = entries((row,), b"", b"")  # all that comes from the id on
-    return _OBJECT + b"".join(pieces)
+    (text,) = observations((row,))
+    return text
 
 
 def _frame(about: Circumstances) -> _Frame:

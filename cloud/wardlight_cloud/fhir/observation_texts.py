@@ -22,7 +22,9 @@ RAW_EXTENSION: Final = "urn:wardlight:fhir:value-as-sent"
 FLAG_EXTENSION: Final = "urn:wardlight:fhir:measurement-flag"
 CONTEXT_EXTENSION: Final = "urn:wardlight:fhir:context"
 GATEWAY_EXTENSION: Final = "http://hl7.org/fhir/StructureDefinition/observation-gatewayDevice"
-_DAR: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+UNKNOWN: Final = "unknown"
+"""Why a side of a pressure has no number when nothing was stored of it, and the last resort."""
+DAR: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _MEASUREMENT_STATUS: Final = "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status"
 
 # PHD IG: special values map to these codes of data-absent-reason.
@@ -83,11 +85,17 @@ def _reason(absent: int) -> Absent | None:
     return ABSENT_BY_CODE[absent] if absent < len(ABSENT_BY_CODE) else None
 
 
+@lru_cache(maxsize=256)
+def absent_code(absent: int) -> str:
+    """Code of dataAbsentReason for a wire code that is not 0."""
+    reason = _reason(absent)
+    return UNKNOWN if reason is None else _DAR_CODE.get(reason, UNKNOWN)
+
+
 @lru_cache(maxsize=32)
 def _absent_fragment(absent: int) -> bytes:
-    reason = _reason(absent)
-    code = _DAR_CODE.get(reason, "unknown") if reason is not None else "unknown"
-    concept = {"coding": [{"system": _DAR, "code": code}], "text": str(reason or "unknown")}
+    code = absent_code(absent)
+    concept = {"coding": [{"system": DAR, "code": code}], "text": str(_reason(absent) or "unknown")}
     return b',"dataAbsentReason":' + orjson.dumps(concept)
 
 
@@ -103,9 +111,9 @@ def _literal(text: bytes) -> bytes:
     return text.replace(b"%", b"%%")
 
 
-_SIDES: Final = tuple(METRICS[name].wire for name in ("systolic_bp", "diastolic_bp"))
+SIDES: Final = tuple(METRICS[name].wire for name in ("systolic_bp", "diastolic_bp"))
 _NOT_STORED: Final = b',"dataAbsentReason":' + orjson.dumps(
-    {"coding": [{"system": _DAR, "code": "unknown"}], "text": "not stored"}
+    {"coding": [{"system": DAR, "code": "unknown"}], "text": "not stored"}
 )
 
 
@@ -113,7 +121,7 @@ def components(kinds: Sequence[Kind], digits: bytes) -> bytes:
     """Template of a panel; both sides of a pressure are in it (R4 bp: 1..1 each)."""
     parts = [(kind.metric, value_place(kind, digits)) for kind in kinds]
     present = {kind.metric for kind in kinds}
-    parts += [(side, _NOT_STORED) for side in _SIDES if side not in present]
+    parts += [(side, _NOT_STORED) for side in SIDES if side not in present]
     texts = [
         b'{"code":' + _literal(FRAGMENTS[metric].code) + place + b"}" for metric, place in parts
     ]
@@ -145,7 +153,6 @@ def interpretation(flags: int) -> bytes:
 
 
 # A newer program may have stored what stands in neither table.
-_UNKNOWN: Final = "unknown"
 _METHODS: Final = {int(each): each.name.lower().replace("_", "-") for each in TimeMethod}
 _CLOCKS: Final = {int(each): each.name.lower() for each in ClockQuality}
 
@@ -154,8 +161,8 @@ _CLOCKS: Final = {int(each): each.name.lower() for each in ClockQuality}
 def time_provenance(clock: int, error_ms: int) -> bytes:
     """How the time came to be, open at its end; begins with the end of the time itself."""
     parts: list[dict[str, Any]] = [
-        {"url": "method", "valueCode": _METHODS.get(clock >> 4, _UNKNOWN)},
-        {"url": "clock", "valueCode": _CLOCKS.get(clock & 15, _UNKNOWN)},
+        {"url": "method", "valueCode": _METHODS.get(clock >> 4, UNKNOWN)},
+        {"url": "clock", "valueCode": _CLOCKS.get(clock & 15, UNKNOWN)},
     ]
     if error_ms >= 0:
         parts.append({"url": "errorMilliseconds", "valueInteger": error_ms})

@@ -3,6 +3,7 @@
 Source  R4 4.0.1 OperationOutcome; issue-type value set
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import orjson
@@ -11,19 +12,35 @@ from starlette.responses import Response
 MEDIA_TYPE = "application/fhir+json"
 IssueType = Literal[
     "invalid",
+    "structure",
+    "required",
+    "value",
+    "invariant",
+    "code-invalid",
+    "business-rule",
+    "conflict",
+    "multiple-matches",
+    "duplicate",
+    "deleted",
     "not-found",
     "login",
     "forbidden",
     "not-supported",
     "too-long",
+    "too-costly",
+    "processing",
     "transient",
+    "timeout",
     "exception",
     "informational",
 ]
 
 
 class FhirError(Exception):
-    """An answer that is not a resource; ``expression`` names the parameter or element at fault."""
+    """An answer that is not a resource; ``expression`` names the parameter or element at fault.
+
+    ``issues`` stand in the place of the one that the others make.
+    """
 
     def __init__(
         self,
@@ -33,18 +50,23 @@ class FhirError(Exception):
         *,
         expression: str | None = None,
         headers: dict[str, str] | None = None,
+        issues: Sequence[dict[str, Any]] = (),
     ) -> None:
         super().__init__(diagnostics)
         self.status = status
         self.code = code
         self.expression = expression
         self.headers = headers or {}
+        self._issues = list(issues)
+
+    def outcome(self) -> dict[str, Any]:
+        """The OperationOutcome."""
+        own = [outcome_issue("error", self.code, str(self), self.expression)]
+        return {"resourceType": "OperationOutcome", "issue": self._issues or own}
 
     def response(self) -> Response:
         """The HTTP answer."""
-        issue = outcome_issue("error", self.code, str(self), self.expression)
-        body = orjson.dumps({"resourceType": "OperationOutcome", "issue": [issue]})
-        return Response(body, self.status, self.headers, MEDIA_TYPE)
+        return Response(orjson.dumps(self.outcome()), self.status, self.headers, MEDIA_TYPE)
 
 
 def outcome_issue(

@@ -4,12 +4,15 @@ Source  R4 4.0.1 Patient, Device; PHD IG (device types, EUI-64 and Bluetooth ide
         the battery)
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from wardlight_cloud.fhir.observation_texts import instant
 from wardlight_cloud.fhir.vocabulary import UCUM
 from wardlight_cloud.store.base import DeviceRow, Gateway, Patient
+from wardlight_shared import __version__
+from wardlight_shared.codes import BY_WIRE
 
 IDENTITY_SYSTEM: Final = "urn:wardlight:device-identity"
 GATEWAY_SYSTEM: Final = "urn:wardlight:gateway"
@@ -19,9 +22,41 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MDC: Final = "urn:iso:std:iso:11073:10101"
 _PHD_TYPE: Final = {"system": _MDC, "code": "65573", "display": "MDC_MOC_VMS_MDS_SIMP"}
 _PHG_TYPE: Final = {"system": _MDC, "code": "531981", "display": "MDC_MOC_VMS_MDS_AHD"}
+_SOFTWARE_TYPE: Final = {
+    "coding": [{"system": "http://snomed.info/sct", "code": "706689003"}],
+    "text": "Application program software",
+}
+COLLECTOR_ID: Final = "software-collector"
+SOFTWARE_SYSTEM: Final = "urn:wardlight:software"
 _CHARGE: Final = {"system": _MDC, "code": "67996", "display": "MDC_ATTR_VAL_BATT_CHARGE"}
+_TIME_SYNC: Final = {"system": _MDC, "code": "68220", "display": "MDC_TIME_SYNC_PROTOCOL"}
+_NO_SYNC: Final = {"system": _MDC, "code": "532224", "display": "MDC_TIME_SYNC_NONE"}
+_REGULATION: Final = {
+    "system": "http://hl7.org/fhir/uv/phd/CodeSystem/ASN1ToHL7", "code": "532354.0",
+}  # fmt: skip
+_YES_NO: Final = "http://terminology.hl7.org/CodeSystem/v2-0136"
+_STATUS_REASON: Final = "http://terminology.hl7.org/CodeSystem/device-status-reason"
+# Source  ISO/IEEE 11073-10101, MDC_DEV_SPEC_PROFILE_* (partition 8)
+_SPECIALIZATIONS: Final = {
+    "spo2": ("528388", "MDC_DEV_SPEC_PROFILE_PULS_OXIM"),
+    "ecg_lead_i": ("528390", "MDC_DEV_SPEC_PROFILE_MIN_ECG"),
+    "systolic_bp": ("528391", "MDC_DEV_SPEC_PROFILE_BP"),
+    "body_temperature": ("528392", "MDC_DEV_SPEC_PROFILE_TEMP"),
+    "body_weight": ("528399", "MDC_DEV_SPEC_PROFILE_SCALE"),
+    "glucose": ("528401", "MDC_DEV_SPEC_PROFILE_GLUCOSE"),
+    "inr": ("528402", "MDC_DEV_SPEC_PROFILE_COAG"),
+    "body_fat": ("528404", "MDC_DEV_SPEC_PROFILE_BCA"),
+    "pef": ("528405", "MDC_DEV_SPEC_PROFILE_PEAK_FLOW"),
+}
+_LINK_REASON: Final = {
+    "ok": "online", "connected": "online", "waiting": "standby", "connecting": "standby",
+    "lost": "offline", "absent": "offline", "removed": "off",
+}  # fmt: skip
 LAST_SEEN_EXTENSION: Final = "urn:wardlight:fhir:last-seen"
 CALIBRATION_EXTENSION: Final = "urn:wardlight:fhir:calibration-due"
+_SOFTWARE_VERSION: Final = {
+    "coding": [{"system": _MDC, "code": "531975", "display": "MDC_ID_PROD_SPEC_SW"}]
+}
 _VERSIONS: Final = (
     ("hardware_revision", "531974", "MDC_ID_PROD_SPEC_HW"),
     ("software_revision", "531975", "MDC_ID_PROD_SPEC_SW"),
@@ -101,14 +136,49 @@ def _told_of(device: DeviceRow) -> list[dict[str, str]]:
 
 
 def _properties(device: DeviceRow) -> list[dict[str, Any]]:
-    if device.battery_percent is None:
-        return []
-    charge = {"value": device.battery_percent, "unit": "%", "system": UCUM, "code": "%"}
-    return [{"type": {"coding": [_CHARGE]}, "valueQuantity": [charge]}]
+    """Charge; no synchronised clock; regulated or not (PHD IG: "Y" says that it is not)."""
+    made: list[dict[str, Any]] = [
+        {"type": {"coding": [_TIME_SYNC]}, "valueCode": [{"coding": [_NO_SYNC]}]}
+    ]
+    regulated = {"yes": "N", "no": "Y"}.get(device.info.get("regulated", ""))
+    if regulated is not None:
+        code = {"system": _YES_NO, "code": regulated}
+        kind = {"coding": [_REGULATION], "text": "regulation-status"}
+        made.append({"type": kind, "valueCode": [{"coding": [code]}]})
+    if device.battery_percent is not None:
+        charge = {"value": device.battery_percent, "unit": "%", "system": UCUM, "code": "%"}
+        made.append({"type": {"coding": [_CHARGE]}, "valueQuantity": [charge]})
+    return made
 
 
-def device_resource(device: DeviceRow, patient_id: str | None = None) -> dict[str, Any]:
-    """One sensor (PHD)."""
+def _status_reasons(device: DeviceRow) -> list[dict[str, Any]]:
+    """How its link is, as far as R4 has a word for it."""
+    code = None if device.link is None else _LINK_REASON.get(device.link, "not-ready")
+    return (
+        [{"coding": [{"system": _STATUS_REASON, "code": code}], "text": device.link}]
+        if code
+        else []
+    )
+
+
+def _specializations(metrics: Iterable[int]) -> list[dict[str, Any]]:
+    """What kind of device it is, by what it has measured; its version is not told."""
+    names = {BY_WIRE[metric].name for metric in metrics if metric in BY_WIRE}
+    found = [
+        coding
+        for name, coding in _SPECIALIZATIONS.items()
+        if any(each == name or each.startswith(f"{name}_") for each in names)
+    ]
+    return [
+        {"systemType": {"coding": [{"system": _MDC, "code": code, "display": display}]}}
+        for code, display in found
+    ]
+
+
+def device_resource(
+    device: DeviceRow, patient_id: str | None = None, metrics: Iterable[int] = ()
+) -> dict[str, Any]:
+    """One sensor (PHD); ``metrics``: wire numbers of what it has measured."""
     info = device.info
     names = [
         {"name": info[key], "type": kind}
@@ -128,14 +198,17 @@ def device_resource(device: DeviceRow, patient_id: str | None = None) -> dict[st
         "identifier": _identifiers(device),
         "udiCarrier": [{"carrierHRF": info["udi"]}] if info.get("udi") else [],
         "status": _status(device),
+        "statusReason": _status_reasons(device),
         "manufacturer": info.get("manufacturer"),
         "serialNumber": info.get("serial_number"),
         "modelNumber": info.get("model"),
         "deviceName": names,
         "type": {"coding": [_PHD_TYPE]},
+        "specialization": _specializations(metrics),
         "version": versions,
         "property": _properties(device),
         "patient": {"reference": f"Patient/{patient_id}"} if patient_id else None,
+        "parent": {"reference": f"Device/gateway-{device.gateway}"} if device.gateway else None,
     }
     return {key: value for key, value in resource.items() if value not in (None, "", [])}
 
@@ -149,7 +222,33 @@ def gateway_resource(gateway: Gateway) -> dict[str, Any]:
         "meta": {"lastUpdated": instant(updated)},
         "identifier": [{"system": GATEWAY_SYSTEM, "value": gateway.gateway}],
         "status": "active" if gateway.enabled else "inactive",
+        "statusReason": [
+            {
+                "coding": [
+                    {
+                        "system": _STATUS_REASON,
+                        "code": "online" if gateway.online else "offline",
+                    }
+                ]
+            }
+        ],
+        "manufacturer": "Wardlight",
         "deviceName": [{"name": "Wardlight gateway", "type": "user-friendly-name"}],
         "type": {"coding": [_PHG_TYPE]},
-        "version": [{"value": gateway.software}] if gateway.software else [{"value": "unknown"}],
+        "specialization": [{"systemType": {"coding": [_PHG_TYPE], "text": "PHD gateway"}}],
+        "version": [{"type": _SOFTWARE_VERSION, "value": gateway.software or "unknown"}],
+    }
+
+
+def collector_resource() -> dict[str, Any]:
+    """The software that takes what gateways send and makes resources of it."""
+    return {
+        "resourceType": "Device",
+        "id": COLLECTOR_ID,
+        "identifier": [{"system": SOFTWARE_SYSTEM, "value": "collector"}],
+        "status": "active",
+        "manufacturer": "Wardlight",
+        "deviceName": [{"name": "Wardlight collector", "type": "user-friendly-name"}],
+        "type": _SOFTWARE_TYPE,
+        "version": [{"type": _SOFTWARE_VERSION, "value": __version__}],
     }

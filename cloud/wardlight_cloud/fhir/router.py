@@ -1,98 +1,303 @@
-"""The FHIR face: read and search of Patient, Device and Observation.
+"""The FHIR face: which handler a request gets, and what all of them have in common.
 
-Handlers know the store's Protocol and an authenticate function, nothing else. A plain ASGI
-application: responses are bytes made by templates, so there is nothing to serialise.
+Resources that this server makes itself are handled here and in imaging_face.py, those that are
+stored as they were written in stored/. Handlers know the store's Protocol and an authenticate
+function, nothing else. A plain ASGI application: responses are bytes made by templates, so there
+is nothing to serialise.
 """
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final
-from uuid import UUID
+from typing import Final, Protocol
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from wardlight_cloud.fhir import asking, paging, search
-from wardlight_cloud.fhir.answers import (
-    Answer,
-    conditional,
-    page_of,
-    resource_answer,
-    unforeseen,
-)
-from wardlight_cloud.fhir.bundle import NO_ENTRIES
-from wardlight_cloud.fhir.capability import (
-    DEVICE_PARAMETERS,
-    PATIENT_PARAMETERS,
-    capability_statement,
-)
-from wardlight_cloud.fhir.device_search import GATEWAY_ID, device_search
-from wardlight_cloud.fhir.observation import entries, observation
+from wardlight_cloud.fhir import asking, isolation, search
+from wardlight_cloud.fhir.answers import conditional, resource_answer, unanswered, unforeseen
+from wardlight_cloud.fhir.bulk.face import EXPORT, STATUS, BulkFace, Exports
+from wardlight_cloud.fhir.capability import OWN_HANDLERS, capability_statement, search_parameters
+from wardlight_cloud.fhir.device_face import DeviceFace
+from wardlight_cloud.fhir.encoding import FROM_BYTES, encoded
+from wardlight_cloud.fhir.imaging_face import ImagingFace
+from wardlight_cloud.fhir.imaging_search import ImagingReads
+from wardlight_cloud.fhir.observation import observation
+from wardlight_cloud.fhir.observation_form import DayKeeper
+from wardlight_cloud.fhir.observation_searches import ObservationSearches
+from wardlight_cloud.fhir.operations.face import Operations
 from wardlight_cloud.fhir.outcome import FhirError
-from wardlight_cloud.fhir.parameters import split_values, token
-from wardlight_cloud.fhir.resources import (
-    device_resource,
-    device_version,
-    gateway_resource,
-    patient_resource,
-)
+from wardlight_cloud.fhir.own.face import OwnFace, OwnStore
+from wardlight_cloud.fhir.own_resources import OwnResources
+from wardlight_cloud.fhir.rate_limits import ClientLimits
+from wardlight_cloud.fhir.stored.asker import Asker
+from wardlight_cloud.fhir.stored.face import StoredFace
+from wardlight_cloud.fhir.stored.kinds import BESIDE_OWN, STORED, SUBSCRIPTION
+from wardlight_cloud.fhir.stored.validation import Validation
+from wardlight_cloud.fhir.stored.writing import Writer
+from wardlight_cloud.fhir.subscriptions.ports import Bounds
+from wardlight_cloud.fhir.subscriptions.subscribing import OPERATIONS, Subscribing
+from wardlight_cloud.fhir.two_sources import BY_COMMIT, TwoSources
 from wardlight_cloud.fhir.vocabulary import CLAIMED_PROFILES
-from wardlight_cloud.store.base import DeviceRow, Gateway, ReadStore
+from wardlight_cloud.security.access import Access, Interaction
+from wardlight_cloud.security.who import note_answer
+from wardlight_cloud.store.exports import ExportStore
+from wardlight_cloud.store.observation_texts import ObservationTextStore
+from wardlight_cloud.store.resources import ResourceStore
+from wardlight_cloud.store.subscriptions import SubscriptionStore
 from wardlight_shared.errors import StorageError
 
-Authenticate = Callable[[Request], Awaitable[object]]
-"""Raises PermissionError when the request carries no valid token."""
+Authenticate = Callable[[Request], Awaitable[Access]]
+"""What the request's token permits; raises PermissionError when it carries no valid one."""
 
 _Handler = Callable[[Request], Awaitable[Response]]
-_PAGING: Final = ("_count", paging.SUMMARY, paging.TOTAL, paging.CURSOR)
+_CHANGES: Final = {
+    "PUT": Interaction.UPDATE, "PATCH": Interaction.UPDATE, "DELETE": Interaction.DELETE,
+}  # fmt: skip
+_OF_THE_BUNDLE: Final = frozenset(
+    {b"content-length", b"content-type", b"if-match", b"if-none-match", b"if-modified-since"}
+)
 
 
 PATH: Final = "/fhir"
 
 
+class FhirStore(
+    OwnStore, ObservationTextStore, ImagingReads, ResourceStore, SubscriptionStore, ExportStore,
+    Protocol,
+):  # fmt: skip
+    """What this face asks of the store."""
+
+
 class FhirFace:
-    """The ASGI application; ``base_url`` None takes scheme and host of each request."""
+    """The ASGI application; ``base_url`` None takes scheme and host of each request.
+
+    ``keeper`` None: no day of Observations is offered to the store. ``exports``, ``limits`` None:
+    there are none. ``gzip_from`` None: answers are not compressed. ``bounds``: of subscriptions.
+    ``cold_s``: how long images in the slow place take; None = there is no such place.
+    """
 
     def __init__(
-        self, store: ReadStore, authenticate: Authenticate, *, base_url: str | None = None
+        self,
+        store: FhirStore,
+        authenticate: Authenticate,
+        *,
+        base_url: str | None = None,
+        keeper: DayKeeper | None = None,
+        exports: Exports | None = None,
+        limits: ClientLimits | None = None,
+        gzip_from: int | None = FROM_BYTES,
+        takes_other_origins: bool = False,
+        bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
+        cold_s: int | None = None,
     ) -> None:
         self._store = store
         self._authenticate = authenticate
         self._base_url = base_url
+        self._limits = limits
+        self._gzip_from = gzip_from
+        self._takes_other_origins = takes_other_origins
+        self._bulk = None
+        if exports is not None:
+            strictly = partial(self._inner_get, is_strict=True)
+            self._bulk = BulkFace(store, self._base, strictly, exports)
         self._metadata = self._open(self._show_metadata)
-        self._refuse = self._guarded(self._unknown)
+        self._refuse = self._guarded(self._unknown, None, None)
+        self._imaging = ImagingFace(store, self._base, cold_s)
+        devices, self._own = DeviceFace(store, self._base), OwnFace(store, self._base)
+        own = OwnResources(store)
+        self._validation = Validation()
+        self._subscribing = Subscribing(store, bounds)
+        prepare = {SUBSCRIPTION: self._subscribing.prepared}
+        self._stored = StoredFace(store, Writer(store, self._validation, own, prepare), own)
+        self._observations = ObservationSearches(store, own, self._base, keeper)
+        self._operations = Operations(store, self._inner_get, search_parameters)
+        searches: dict[str, _Handler] = {
+            **{kind: self._stored_search(kind) for kind in STORED},
+            "Observation": self._search_observations,
+            "Device": devices.search,
+            **self._own.searches(),
+            **self._imaging.searches(),
+        }
+        for kind, known in OWN_HANDLERS.items():
+            by_commit = self._imaging.by_commit if kind in BY_COMMIT else None
+            both = TwoSources(kind, searches[kind], known, self._stored, self._base, by_commit)
+            searches[kind] = both.search
+        reads: dict[str, _Handler] = {
+            **{kind: self._stored_read(kind) for kind in STORED},
+            "Observation": self._read_observation,
+            "Device": devices.read,
+            **self._own.reads(),
+            **self._imaging.reads(),
+        }
         self._searches = {
-            "Observation": self._guarded(self._search_observations),
-            "Patient": self._guarded(self._search_patients),
-            "Device": self._guarded(self._search_devices),
+            kind: self._guarded(handler, kind, Interaction.SEARCH)
+            for kind, handler in searches.items()
         }
         self._reads = {
-            "Observation": self._guarded(self._read_observation),
-            "Patient": self._guarded(self._read_patient),
-            "Device": self._guarded(self._read_device),
+            kind: self._guarded(self._with_stored(kind, handler), kind, Interaction.READ)
+            for kind, handler in reads.items()
         }
+
+    async def close(self) -> None:
+        """End the process that validates."""
+        await self._validation.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3, for paths at and below PATH."""
         request = Request(scope, receive)
         response = await self._handler(scope)(request)
+        note_answer(scope, response.body)
+        if self._limits is not None and (access := isolation.access_or_none(request)) is not None:
+            self._limits.charge(access.client, len(response.body))
+        response = await encoded(scope, response, from_bytes=self._gzip_from)
         await response(scope, receive, send)
 
     def _handler(self, scope: Scope) -> _Handler:
         """Three kinds of paths do not need a router, which costs more than a small search."""
         kind, slash, rest = scope["path"].removeprefix(PATH).removeprefix("/").partition("/")
         method = scope["method"]
+        if "$" in rest and (operation := self._operations.call(method, kind, rest)) is not None:
+            call, needed = operation
+            return self._asked(call, kind, needed)
+        if kind == SUBSCRIPTION and rest.rpartition("/")[2] in OPERATIONS:
+            return self._subscription(method, *rest.rpartition("/")[::2])
+        if self._bulk is not None and (kind == STATUS or scope["path"].endswith(EXPORT)):
+            path = f"{kind}{slash}{rest}"
+            return self._guarded(self._bulk.handler(method, path) or self._unknown, None, None)
         if method in ("GET", "HEAD"):
-            if not slash:
+            if not slash and kind != "_history":
                 return self._metadata if kind == "metadata" else self._search(kind)
-            if kind in self._reads and rest and "/" not in rest:
+            if kind in self._reads and rest and "/" not in rest and rest != "_history":
                 scope["path_params"] = {"id": rest}
                 return self._reads[kind]
+            return self._versions(kind, rest.split("/") if rest else [])
         if method == "POST" and rest == "_search":
             return self._search(kind)
+        return self._change(method, kind, rest if slash else None)
+
+    def _subscription(self, method: str, subscription_id: str, name: str) -> _Handler:
+        """Operations of subscriptions; what changes nothing may be asked by GET, too."""
+        needed = OPERATIONS[name]
+        if "/" in subscription_id or method not in (
+            ("GET", "HEAD", "POST") if needed is Interaction.READ else ("POST",)
+        ):
+            return self._refuse
+        call = partial(
+            self._subscribing.operation, name=name, subscription_id=subscription_id or None
+        )
+        return self._asked(call, SUBSCRIPTION, needed)
+
+    def _versions(self, kind: str, rest: list[str]) -> _Handler:
+        """Histories and single versions."""
+        stored = self._stored
+        if len(rest) == 3 and rest[1] == "_history" and (own := self._own.vread(kind, *rest[::2])):
+            return self._guarded(own, kind, Interaction.READ)
+        match rest:
+            case [] if kind == "_history":
+                return self._asked(lambda asker: stored.history(asker, None, None), None, None)
+            case ["_history"] if kind in STORED:
+                call = partial(stored.history, kind=kind, resource_id=None)
+                return self._asked(call, kind, Interaction.SEARCH)
+            case [name, "_history"] if kind in STORED:
+                call = partial(stored.history, kind=kind, resource_id=name)
+                return self._asked(call, kind, Interaction.READ)
+            case [name, "_history", version] if kind in STORED:
+                read = partial(stored.vread, kind=kind, resource_id=name, version=version)
+                return self._asked(read, kind, Interaction.READ)
         return self._refuse
+
+    def _change(self, method: str, kind: str, resource_id: str | None) -> _Handler:
+        """Changes, by id or by condition; Bundles at the base."""
+        stored = self._stored
+        if method == "POST" and kind == "":
+            return self._writing(self._bundle, None, None)
+        name = resource_id or ""
+        if kind not in STORED or "/" in name or name.startswith("_"):
+            return self._refuse
+        calls = {"PUT": stored.update, "PATCH": stored.patch, "DELETE": stored.delete}
+        if method == "POST" and resource_id is None:
+            return self._writing(partial(stored.create, kind=kind), kind, Interaction.CREATE)
+        if method in calls:
+            call = partial(calls[method], kind=kind, resource_id=resource_id or None)
+            return self._writing(call, kind, _CHANGES[method])
+        return self._refuse
+
+    async def _bundle(self, asker: Asker) -> Response:
+        return await self._stored.bundle(asker, partial(self._inner_get, asker.request))
+
+    async def _inner_get(
+        self, request: Request, path: str, query: str, *, is_strict: bool = False
+    ) -> tuple[int, bytes]:
+        """What a GET of the same asker is answered with."""
+        kept = [each for each in request.scope["headers"] if each[0] not in _OF_THE_BUNDLE]
+        if is_strict:
+            kept = [each for each in kept if each[0] != b"prefer"]
+            kept.append((b"prefer", b"handling=strict"))
+        scope: Scope = {
+            **request.scope,
+            "method": "GET",
+            "path": f"{PATH}/{path}",
+            "query_string": query.encode(),
+            "headers": kept,
+        }
+        response = await self._handler(scope)(Request(scope, request.receive))
+        return response.status_code, bytes(response.body)
+
+    def _writing(
+        self,
+        call: Callable[[Asker], Awaitable[Response]],
+        kind: str | None,
+        interaction: Interaction | None,
+    ) -> _Handler:
+        if kind == SUBSCRIPTION:
+            call = self._subscribing.telling_secret(call)
+
+        return self._asked(call, kind, interaction)
+
+    def _asked(
+        self,
+        call: Callable[[Asker], Awaitable[Response]],
+        kind: str | None,
+        interaction: Interaction | None,
+    ) -> _Handler:
+        async def handle(request: Request) -> Response:
+            return await call(Asker(request, self._base(request)))
+
+        return self._guarded(handle, kind, interaction)
+
+    def _stored_search(self, kind: str) -> _Handler:
+        async def search_stored(request: Request) -> Response:
+            return await self._stored.search(Asker(request, self._base(request)), kind)
+
+        return search_stored
+
+    def _stored_read(self, kind: str) -> _Handler:
+        async def read_stored(request: Request) -> Response:
+            asker = Asker(request, self._base(request))
+            found = await self._stored.read(asker, kind, request.path_params["id"])
+            if found is None:
+                raise _not_found(kind)
+            return found
+
+        return read_stored
+
+    def _with_stored(self, kind: str, handler: _Handler) -> _Handler:
+        """Reads of a kind that is made here and stored, too: what is made here comes first."""
+        if kind not in BESIDE_OWN or kind not in STORED:
+            return handler
+        read_stored = self._stored_read(kind)
+
+        async def read_either(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except FhirError as error:
+                if error.status != 404:
+                    raise
+            return await read_stored(request)
+
+        return read_either
 
     def _search(self, kind: str) -> _Handler:
         return self._searches.get(kind, self._refuse)
@@ -106,24 +311,27 @@ class FhirFace:
                 return await handler(request)
             except FhirError as error:
                 return error.response()
-            except StorageError:
-                retry = {"Retry-After": "5"}
-                text = "The database does not answer; try again."
-                return FhirError(503, "transient", text, headers=retry).response()
+            except StorageError as error:
+                return unanswered(error).response()
             except Exception as error:  # noqa: BLE001 - a client of FHIR gets an OperationOutcome
                 return unforeseen(error).response()
 
         return answer
 
-    def _guarded(self, handler: _Handler) -> _Handler:
-        """The same, for requests that need a token."""
+    def _guarded(
+        self, handler: _Handler, kind: str | None, interaction: Interaction | None
+    ) -> _Handler:
+        """The same, for requests that need a token, and one that permits the interaction."""
 
         async def guarded(request: Request) -> Response:
             try:
-                await self._authenticate(request)
+                access = await self._authenticate(request)
             except PermissionError as error:
                 challenge = {"WWW-Authenticate": 'Bearer realm="fhir"'}
                 raise FhirError(401, "login", str(error), headers=challenge) from error
+            if self._limits is not None:
+                self._limits.admit(access.client)
+            isolation.admit(request, access, kind, interaction)
             return await handler(request)
 
         return self._open(guarded)
@@ -137,90 +345,38 @@ class FhirFace:
         kind, _, rest = request.scope["path"].removeprefix(f"{PATH}/").partition("/")
         is_search = rest == "_search" and kind in self._searches
         if request.method in ("GET", "HEAD") or (request.method == "POST" and rest == "_search"):
-            text = "This server has Patient, Device and Observation; see /fhir/metadata."
+            text = f"This server has {', '.join(self._searches)}; see /fhir/metadata."
             raise FhirError(404, "not-found", text)
-        text = "This server is read only; see /fhir/metadata."
-        headers = {"Allow": "POST" if is_search else "GET, HEAD"}
-        raise FhirError(405, "not-supported", text, headers=headers)
+        allowed = "POST" if is_search else "GET, HEAD"
+        text = f"This server does not do this with {kind or 'its base'}; see /fhir/metadata."
+        raise FhirError(405, "not-supported", text, headers={"Allow": allowed})
 
     async def _show_metadata(self, request: Request) -> Response:
-        statement = capability_statement(self._base(request), CLAIMED_PROFILES)
+        statement = capability_statement(
+            self._base(request), CLAIMED_PROFILES, has_exports=self._bulk is not None,
+            takes_other_origins=self._takes_other_origins,
+        )  # fmt: skip
         return resource_answer(orjson.dumps(statement))
 
     async def _search_observations(self, request: Request) -> Response:
         parameters = await asking.parameters(request)
-        found = search.observation_search(parameters, strict=asking.is_strict(request))
-        answer = Answer(self._base(request), "Observation", found.honoured)
-        if found.matches_nothing:
-            return answer.of(NO_ENTRIES, None, total=0)
-        total = None
-        if found.bundle is not paging.BundleKind.PAGE:
-            total = await self._store.observation_count(found.query)
-        if found.bundle is paging.BundleKind.TOTAL:
-            return answer.of(NO_ENTRIES, None, total)
-        page = await page_of(self._store.observations(found.query))
-        return answer.of(partial(entries, page.rows), page.next, total)
+        streams = await self._own.streams.search(request, parameters)
+        ecgs = streams or await self._imaging.search_ecgs(request, parameters)
+        if ecgs is not None:
+            return ecgs
+        return await self._observations.search(request, parameters)
 
     async def _read_observation(self, request: Request) -> Response:
-        page = await self._store.observations(search.for_read(request.path_params["id"]))
-        if not page.rows:
-            raise _not_found("Observation", request)
-        row = page.rows[0]
+        query = isolation.observations(request, search.for_read(request.path_params["id"]))
+        rows = () if query is None else (await self._store.observations(query)).rows
+        if not rows:
+            ecg = await self._own.read_stream(request) or await self._imaging.read_ecg(request)
+            if ecg is not None:
+                return ecg
+            raise _not_found("Observation")
+        row = rows[0]
         return conditional(request, observation(row), str(row.commit_seq), row.stored_at)
 
-    async def _search_patients(self, request: Request) -> Response:
-        parameters = await asking.parameters(request)
-        values = asking.single(
-            parameters, (*PATIENT_PARAMETERS, *_PAGING), strict=asking.is_strict(request)
-        )
-        answer = Answer(self._base(request), "Patient", list(values.items()))
-        identifier = values.get("identifier")
-        find = partial(
-            self._store.patients,
-            ids=asking.ids(split_values(values["_id"])) if "_id" in values else None,
-            identifier=None if identifier is None else token(asking.plain(identifier)),
-            family_prefix=asking.plain(values["family"]) if "family" in values else None,
-        )
-        return await answer.of_pages(find, patient_resource)
 
-    async def _read_patient(self, request: Request) -> Response:
-        rows, _ = await self._store.patients(ids=asking.own_id(request.path_params["id"]))
-        if not rows:
-            raise _not_found("Patient", request)
-        row = rows[0]
-        body = orjson.dumps(patient_resource(row))
-        return conditional(request, body, str(row.commit_seq), row.updated_at)
-
-    async def _search_devices(self, request: Request) -> Response:
-        parameters = await asking.parameters(request)
-        values = asking.single(
-            parameters, (*DEVICE_PARAMETERS, *_PAGING), strict=asking.is_strict(request)
-        )
-        answer = Answer(self._base(request), "Device", list(values.items()))
-        wanted = device_search(values)
-        find = partial(wanted.find, self._store)
-        return await answer.of_pages(find, partial(_device_or_gateway, wanted.patient))
-
-    async def _read_device(self, request: Request) -> Response:
-        identity = request.path_params["id"]
-        if identity.startswith(GATEWAY_ID):
-            name = identity.removeprefix(GATEWAY_ID)
-            for gateway in await self._store.gateways():
-                if gateway.gateway == name:
-                    return resource_answer(orjson.dumps(gateway_resource(gateway)))
-            raise _not_found("Device", request)
-        rows, _ = await self._store.devices(ids=asking.own_id(identity))
-        if not rows:
-            raise _not_found("Device", request)
-        body = orjson.dumps(device_resource(rows[0]))
-        return conditional(request, body, *device_version(rows[0]))
-
-
-def _device_or_gateway(patient: UUID | None, row: DeviceRow | Gateway) -> dict[str, Any]:
-    if isinstance(row, Gateway):
-        return gateway_resource(row)
-    return device_resource(row, None if patient is None else str(patient))
-
-
-def _not_found(kind: str, request: Request) -> FhirError:
+def _not_found(kind: str) -> FhirError:
     return FhirError(404, "not-found", f"There is no {kind} with this id.")

@@ -6,45 +6,23 @@ Errors  FhirError 400 with the parameter at fault
 Source  R4 4.0.1 3.1.1 (search), Observation/Patient/Device search parameters
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID
 
-from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.outcome import invalid
-from wardlight_cloud.fhir.paging import (
-    COUNT_DEFAULT,
-    CURSOR,
-    SUMMARY,
-    TOTAL,
-    BundleKind,
-    Parameters,
-    bundle_asked_for,
-    count,
-    cursor_bytes,
+from wardlight_cloud.fhir.paging import SUMMARY, BundleKind, Parameters, bundle_asked_for
+from wardlight_cloud.fhir.search_narrowing import narrowed
+from wardlight_cloud.fhir.search_table import (
+    NEVER_MISSING,
+    OF_THE_ANSWER,
+    READING_PARAMETERS,
+    Draft,
 )
-from wardlight_cloud.fhir.parameters import (
-    honoured_parameters,
-    reference_id,
-    split_values,
-    token,
-)
-from wardlight_cloud.fhir.remembered import remembered
-from wardlight_cloud.fhir.vocabulary import (
-    MEASURED,
-    Measured,
-    measured_by_category,
-    measured_by_code,
-)
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
-
-_ORDERS: Final[dict[str, Literal["newest", "oldest", "commit"]]] = {
-    "-date": "newest",
-    "date": "oldest",
-    "_lastUpdated": "commit",
-}
+from wardlight_cloud.fhir.vocabulary import MEASURED, Measured
+from wardlight_cloud.store.base import ObservationQuery
+from wardlight_cloud.store.observation_sieve import Sieve
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,174 +35,103 @@ class Search:
     matches_nothing: bool = False
 
 
-@dataclass(slots=True)
-class _Draft:
-    patients: set[UUID] | None = None
-    devices: set[UUID] | None = None
-    measured: frozenset[Measured] | None = None
-    components: frozenset[Measured] | None = None
-    ids: set[str] | None = None
-    times: list[TimeBound] = field(default_factory=list)
-    stored: list[TimeBound] = field(default_factory=list)
-    order: Literal["newest", "oldest", "commit"] | None = None
-    count: int = COUNT_DEFAULT
-    after: bytes | None = None
-    empty: bool = False
-
-
-def _narrow(old: frozenset[Measured] | None, new: frozenset[Measured]) -> frozenset[Measured]:
-    return new if old is None else old & new
-
-
-def _patients(draft: _Draft, text: str, parameter: str) -> None:
-    found = {reference_id(parameter, value, "Patient") for value in split_values(text)} - {None}
-    ids = {value for value in found if value is not None}
-    draft.patients = ids if draft.patients is None else draft.patients & ids
-    draft.empty |= not draft.patients
-
-
-def _devices(draft: _Draft, text: str, parameter: str) -> None:
-    found = {reference_id(parameter, value, "Device") for value in split_values(text)}
-    ids = {value for value in found if value is not None}
-    draft.devices = ids if draft.devices is None else draft.devices & ids
-    draft.empty |= not draft.devices
-
-
-# Clients ask for the same codes and days over and over, of one patient after the other.
-_cached: Final = remembered(256)
-
-
-@_cached
-def _coded(text: str) -> frozenset[Measured]:
-    found = [measured_by_code(*token(value)) for value in split_values(text)]
-    return frozenset[Measured]().union(*found)
-
-
-@_cached
-def _categorised(text: str) -> frozenset[Measured]:
-    found = [measured_by_category(*token(value)) for value in split_values(text)]
-    return frozenset[Measured]().union(*found)
-
-
-_COMPONENTS: Final = frozenset(
-    each for each, metric in MEASURED.items() if metric.component_of is not None
-)
-
-
-def _code(draft: _Draft, text: str, _: str) -> None:
-    # A component (systolic) is no Observation of its own: ``code`` does not reach inside panels.
-    draft.measured = _narrow(draft.measured, _coded(text) - _COMPONENTS)
-
-
-def _component_code(draft: _Draft, text: str, _: str) -> None:
-    draft.components = _narrow(draft.components, _coded(text) & _COMPONENTS)
-
-
-def _combo_code(draft: _Draft, text: str, _: str) -> None:
-    draft.components = _narrow(draft.components, _coded(text))
-
-
-def _category(draft: _Draft, text: str, _: str) -> None:
-    draft.measured = _narrow(draft.measured, _categorised(text))
-
-
-def _bounds(parameter: str, text: str) -> tuple[TimeBound, ...]:
-    if "," in text:
-        raise invalid(parameter, "a comma list of dates is not supported; repeat the parameter")
-    try:
-        return _cached_bounds(text)
-    except ValueError as error:
-        raise invalid(parameter, str(error)) from error
-
-
-_cached_bounds: Final = _cached(bounds)
-
-
-def _date(draft: _Draft, text: str, parameter: str) -> None:
-    draft.times += _bounds(parameter, text)
-
-
-def _last_updated(draft: _Draft, text: str, parameter: str) -> None:
-    draft.stored += _bounds(parameter, text)
-
-
-def _ids(draft: _Draft, text: str, _: str) -> None:
-    ids = set(split_values(text))
-    draft.ids = ids if draft.ids is None else draft.ids & ids
-    draft.empty |= not draft.ids
-
-
-def _sort(draft: _Draft, text: str, parameter: str) -> None:
-    if text not in _ORDERS:
-        raise invalid(parameter, f"use one of {', '.join(_ORDERS)}")
-    draft.order = _ORDERS[text]
-
-
-def _count(draft: _Draft, text: str, parameter: str) -> None:
-    draft.count = count(parameter, text)
-
-
-def _after(draft: _Draft, text: str, _: str) -> None:
-    draft.after = cursor_bytes(text)
-
-
-def _part_of_the_answer(draft: _Draft, text: str, parameter: str) -> None:
-    del draft, text, parameter
-
-
-_OBSERVATION: Final[dict[str, Callable[[_Draft, str, str], None]]] = {
-    "patient": _patients,
-    "subject": _patients,
-    "device": _devices,
-    "code": _code,
-    "component-code": _component_code,
-    "combo-code": _combo_code,
-    "category": _category,
-    "date": _date,
-    "_lastUpdated": _last_updated,
-    "_id": _ids,
-    "_sort": _sort,
-    "_count": _count,
-    SUMMARY: _part_of_the_answer,
-    TOTAL: _part_of_the_answer,
-    CURSOR: _after,
-}
-OBSERVATION_PARAMETERS: Final = {
-    "patient": "reference",
-    "subject": "reference",
-    "device": "reference",
-    "code": "token",
-    "component-code": "token",
-    "combo-code": "token",
-    "category": "token",
-    "date": "date",
-    "_lastUpdated": "date",
-    "_id": "token",
-}
+_FORMS: Final = frozenset({"_format", "_pretty"})
+_MOST_CRITERIA: Final = 50
+OBSERVATION_PARAMETERS: Final = {name: each.type for name, each in READING_PARAMETERS.items()}
 """What the CapabilityStatement declares."""
+
+COMPOSITES: Final = tuple(n for n, each in READING_PARAMETERS.items() if each.type == "composite")
+"""Parameters of a code and a quantity."""
 
 
 def observation_search(parameters: Parameters, *, strict: bool) -> Search:
     """Parse an Observation search."""
-    draft = _Draft()
-    honoured = honoured_parameters(parameters, _OBSERVATION, strict=strict)
+    draft = Draft()
+    honoured = [pair for pair in parameters if _is_known(*pair, strict=strict)]
+    if len(honoured) > _MOST_CRITERIA:
+        raise invalid(honoured[-1][0], f"a search has at most {_MOST_CRITERIA} parameters")
     for name, text in honoured:
-        _OBSERVATION[name](draft, text, name)
+        _parse(draft, name, text)
+    left = narrowed(draft.narrowings)
     query = ObservationQuery(
         patients=_frozen(draft.patients),
         devices=_frozen(draft.devices),
-        metrics=_metrics(draft.measured),
-        component_metrics=_metrics(draft.components),
-        other_units=_other_units(draft.measured) + _other_units(draft.components),
+        metrics=_metrics(left.kinds),
+        other_units=_other_units(left.kinds),
         times=tuple(draft.times),
         stored=tuple(draft.stored),
         ids=None if draft.ids is None else tuple(sorted(draft.ids)),
         order=draft.order or ("commit" if draft.stored else "newest"),
         count=max(1, draft.count),
         after=draft.after,
+        stored_any=draft.stored_any,
+        without_ids=tuple(sorted(draft.without_ids)),
+        sieve=left.test and Sieve(repr(draft.tested), left.test, left.numbers),
     )
-    empty = draft.empty or query.metrics == () or query.component_metrics == ()
-    return Search(query, honoured, bundle_asked_for(honoured), matches_nothing=empty)
+    empty = draft.empty or query.metrics == ()
+    return Search(query, honoured, _bundle(honoured), matches_nothing=empty)
+
+
+def _is_known(name: str, text: str, *, strict: bool) -> bool:
+    """Whether a parameter is to be followed. 400 for one that must be, and cannot."""
+    if name in OF_THE_ANSWER:
+        return bool(text)
+    if name not in READING_PARAMETERS and not _is_known_with_modifier(name, strict=strict):
+        return False
+    if not text.strip(","):
+        raise invalid(name, "has no value; leave it out, or say what to look for")
+    return True
+
+
+def _is_known_with_modifier(name: str, *, strict: bool) -> bool:
+    base = name.partition(":")[0].partition(".")[0]
+    if base not in READING_PARAMETERS:
+        if base == "_has":
+            raise invalid("_has", "is not supported with Observation")
+        if (strict and name not in _FORMS) or base in OF_THE_ANSWER:
+            raise invalid(name[:64], "this server does not know the parameter")
+        return False
+    parameter = READING_PARAMETERS[base]
+    known = tuple(f":{each}" for each in parameter.modifiers)
+    if base not in NEVER_MISSING and parameter.type != "composite":
+        known = (*known, ":missing")
+    if name[len(base) :] not in known:
+        said = f"this server knows {', '.join(known)}" if known else "it takes none"
+        raise invalid(name[:64], f"the modifier or chain is not supported; {said}")
+    return True
+
+
+def _parse(draft: Draft, name: str, text: str) -> None:
+    if name in OF_THE_ANSWER:
+        OF_THE_ANSWER[name](draft, name, "", text)
+        return
+    if name in READING_PARAMETERS:
+        READING_PARAMETERS[name].parse(draft, name, "", text)
+        return
+    base, _, modifier = name.partition(":")
+    parameter = READING_PARAMETERS[base]
+    if modifier != "missing":
+        # A type that is the only one says nothing more.
+        is_type = modifier in ("Patient", "Device")
+        parameter.parse(draft, name, "" if is_type else modifier, text)
+        return
+    if text not in ("true", "false"):
+        raise invalid(name, "use true or false")
+    if parameter.missing is not None:
+        draft.narrow(parameter.missing(text == "true"), name, text)
+    else:
+        draft.empty |= text == "true"
+
+
+def _bundle(honoured: Parameters) -> BundleKind:
+    summary = dict(honoured).get(SUMMARY, "false")
+    if summary not in _SUMMARIES:
+        raise invalid(SUMMARY, f"use one of {', '.join(_SUMMARIES)}")
+    plain = [pair for pair in honoured if pair[0] != SUMMARY or summary == "count"]
+    return bundle_asked_for(plain)
+
+
+_SUMMARIES: Final = ("false", "true", "text", "data", "count")
 
 
 def _frozen(ids: set[UUID] | None) -> tuple[UUID, ...] | None:

@@ -1,0 +1,1 @@
+"""Who did what with patients' data: requests are noted here, and written down in batches."""

@@ -1,0 +1,1 @@
+"""Bulk Data ``$export``: asking for it, making its files, handing them out."""

@@ -1,0 +1,187 @@
+"""One export being made: steps of its plan into files, saved on the way, under a lease.
+
+What was saved is on the disk. Whoever takes the export over goes on from there, with files of its
+own; what was written behind it does not count.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import orjson
+from starlette.types import ASGIApp
+
+from wardlight_cloud.fhir.answers import unforeseen
+from wardlight_cloud.fhir.bulk.folder import DELETED, ERRORS, ExportFile, ExportFolder, Writer
+from wardlight_cloud.fhir.bulk.plan import Plan, decoded
+from wardlight_cloud.fhir.bulk.sources import BulkStore, Part, SearchFailed, Sources
+from wardlight_cloud.fhir.outcome import FhirError, outcome_issue
+from wardlight_cloud.store.exports import Commits, Export
+from wardlight_shared.errors import StorageError
+
+_log = logging.getLogger(__name__)
+LEASE_S: Final = 60.0
+_SAVE_S: Final = 3.0
+_SAVE_OCTETS: Final = 256 << 20
+_MOST_ATTEMPTS: Final = 20
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far an export is: files as far as they count, the step, the place in it."""
+
+    files: tuple[ExportFile, ...] = ()
+    step: int = 0
+    place: bytes | None = None
+
+
+def progress_of(export: Export) -> Progress:
+    """What was saved of an export."""
+    if export.progress is None:
+        return Progress()
+    return msgspec.msgpack.decode(export.progress, type=Progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Octets of a file, after which another one begins, and of all files of all exports."""
+
+    file: int
+    quota: int
+
+
+class _LostError(Exception):
+    """The export was ended, or somebody else has it."""
+
+
+class _TooMuchError(Exception):
+    """The files of all exports are too large together."""
+
+
+class Work:
+    """Makes one export that was claimed by ``holder``."""
+
+    def __init__(
+        self,
+        store: BulkStore,
+        face: ASGIApp,
+        folder: ExportFolder,
+        export: Export,
+        holder: str,
+        bounds: Bounds,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._face = face
+        self._folder = folder
+        self._export = export
+        self._holder = holder
+        self._bounds = bounds
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Until it is done, cannot be done, or is no longer ours. Raises StorageError."""
+        export = self._export
+        about = {"export": str(export.export_id), "client": export.owner.client}
+        try:
+            files = await self._made()
+        except _LostError:
+            _log.info("export ended while it was made", extra=about)
+            if await self._store.export(export.export_id) is None:
+                self._folder.remove(export.export_id)
+        except asyncio.CancelledError:
+            await self._store.leave_exports(self._holder)
+            raise
+        except StorageError:
+            raise
+        except (SearchFailed, _TooMuchError, FhirError) as error:
+            await self._failed(str(error))
+        except OSError as error:
+            await self._failed(f"The files cannot be written ({error.strerror}).")
+        except Exception as error:  # noqa: BLE001 - the client gets an OperationOutcome
+            await self._failed(str(unforeseen(error)))
+        else:
+            counts = {each.kind: each.count for each in files}
+            _log.info("export done", extra={**about, "resources": counts})
+
+    async def _failed(self, problem: str) -> None:
+        export = self._export
+        _log.warning("export failed", extra={"export": str(export.export_id)})
+        await self._store.fail_export(export.export_id, self._holder, problem)
+        self._folder.remove(export.export_id)
+
+    async def _made(self) -> tuple[ExportFile, ...]:
+        export = self._export
+        if export.attempt > _MOST_ATTEMPTS:
+            raise SearchFailed(f"It was begun {_MOST_ATTEMPTS} times and never came to an end.")
+        plan = decoded(export.plan)
+        progress = progress_of(export)
+        if not self._folder.has(export.export_id, progress.files):
+            progress = Progress()
+        sources = Sources(
+            self._store, self._face, plan, Commits(export.since_seq, export.commit_seq)
+        )
+        with self._folder.writer(
+            export.export_id, export.attempt, progress.files, largest=self._bounds.file
+        ) as writer:
+            await self._steps(plan, sources, writer, progress)
+            for note in plan.notes:
+                issue = outcome_issue("warning", "not-supported", note)
+                outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
+                writer.write(ERRORS, orjson.dumps(outcome) + b"\n", 1)
+            files = writer.flushed()
+            done = msgspec.msgpack.encode(Progress(files, len(plan.steps)))
+            if not await self._store.finish_export(
+                export.export_id, self._holder, done, writer.octets
+            ):
+                raise _LostError
+        return files
+
+    async def _steps(
+        self, plan: Plan, sources: Sources, writer: Writer, progress: Progress
+    ) -> None:
+        saved = progress
+        saved_at, saved_octets = self._clock(), writer.octets
+        for number in range(progress.step, len(plan.steps)):
+            step = plan.steps[number]
+            place = progress.place if number == progress.step else None
+            async with contextlib.aclosing(sources.parts(step, place)) as parts:
+                async for part in parts:
+                    _write(writer, step.kind, part)
+                    is_large = writer.octets - saved_octets >= _SAVE_OCTETS
+                    if not is_large and self._clock() - saved_at < _SAVE_S:
+                        await asyncio.sleep(0)
+                        continue
+                    if part.place is not None:
+                        saved = Progress(writer.flushed(), number, part.place)
+                    await self._save(saved, writer)
+                    saved_at, saved_octets = self._clock(), writer.octets
+            if number + 1 < len(plan.steps):
+                saved = Progress(writer.flushed(), number + 1)
+
+    async def _save(self, progress: Progress, writer: Writer) -> None:
+        export = self._export
+        kept = await self._store.save_export(
+            export.export_id, self._holder, msgspec.msgpack.encode(progress), writer.octets,
+            lease_s=LEASE_S,
+        )  # fmt: skip
+        if not kept:
+            raise _LostError
+        if await self._store.export_octets() > self._bounds.quota:
+            raise _TooMuchError("The files of all exports together have become too large.")
+
+
+def _write(writer: Writer, kind: str, part: Part) -> None:
+    writer.write(kind, part.text, part.count)
+    if part.deleted:
+        entries = [
+            {"request": {"method": "DELETE", "url": f"{kind}/{resource_id}"}}
+            for kind, resource_id in part.deleted
+        ]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        writer.write(DELETED, orjson.dumps(bundle) + b"\n", 1)

@@ -1,0 +1,84 @@
+"""Chains of Observations: ``patient.identifier``, ``subject:Patient.name``, ``device.identifier``.
+
+What a chain leads to is looked up first; the search then names it, and both readings and stored
+Observations are searched alike.
+
+Errors  FhirError 400 with the parameter at fault; 403 for a type that may not be searched
+Source  R4 4.0.1 3.1.1.5.1
+"""
+
+from typing import Final, Protocol
+
+from wardlight_cloud.fhir import isolation
+from wardlight_cloud.fhir.asking import identity
+from wardlight_cloud.fhir.outcome import FhirError, invalid
+from wardlight_cloud.fhir.paging import Parameters
+from wardlight_cloud.fhir.parameters import split_values
+from wardlight_cloud.fhir.stored.asker import Asker
+from wardlight_cloud.security.access import Interaction
+from wardlight_cloud.store.base import ReadStore
+from wardlight_cloud.store.resources import ResourceQuery, ResourceStore
+
+_LED_TO: Final = {
+    **dict.fromkeys(("patient.", "subject.", "patient:Patient.", "subject:Patient."), "Patient"),
+    **dict.fromkeys(("device.", "device:Device."), "Device"),
+}
+_CHAINS: Final = tuple(_LED_TO)
+_NAMES: Final = {"Patient": "patient", "Device": "device"}
+_MOST: Final = 500
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
+
+
+class ChainStore(ReadStore, ResourceStore, Protocol):
+    """What is asked of the store."""
+
+
+def is_chain(name: str) -> bool:
+    """Whether a parameter is one."""
+    return "." in name and name.startswith(_CHAINS)
+
+
+async def without_chains(
+    store: ChainStore, asker: Asker, given: Parameters
+) -> list[tuple[str, str]]:
+    """Chains replaced by what they lead to."""
+    made = []
+    for name, text in given:
+        chain = next((each for each in _LED_TO if name.startswith(each)), None)
+        if chain is None:
+            made.append((name, text))
+            continue
+        kind, rest = _LED_TO[chain], name.removeprefix(chain)
+        try:
+            ids = await _stored(store, asker, kind, rest, text)
+        except FhirError as error:
+            if error.status != 400:
+                raise
+            raise invalid(name[:64], str(error)) from error
+        if kind == "Device":
+            ids += await _sensors(store, asker, rest, text)
+        if len(ids) > _MOST:
+            raise invalid(name, f"leads to more than {_MOST} of {kind}")
+        made.append((_NAMES[kind], ",".join(ids or [_NOBODY])))
+    return made
+
+
+async def _stored(store: ChainStore, asker: Asker, kind: str, rest: str, text: str) -> list[str]:
+    limits = asker.limits(kind)
+    wanted = (*limits.conditions, asker.criteria().condition(kind, rest, text))
+    page = await store.resources(ResourceQuery(kind, limits.patients, wanted, count=_MOST + 1))
+    return [row.id for row in page.rows]
+
+
+async def _sensors(store: ChainStore, asker: Asker, rest: str, text: str) -> list[str]:
+    """Devices of the register, which the stored resources do not have."""
+    if rest != "identifier":
+        return []
+    found = []
+    patients = isolation.reach_to(asker.request, "Device", Interaction.SEARCH).patients
+    for patient in (None,) if patients is None else patients:
+        for value in split_values(text):
+            known = identity(value)
+            rows, _ = await store.devices(identity=known, patient=patient, count=1)
+            found += [str(row.device_id) for row in rows if known]
+    return found

@@ -1,0 +1,83 @@
+"""What a search for a kind of own/ asks for, taken apart; pure functions.
+
+Errors  FhirError 400 with the parameter at fault
+Source  R4 4.0.1 3.1.1
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from wardlight_cloud.fhir.dates import bounds
+from wardlight_cloud.fhir.outcome import invalid
+from wardlight_cloud.fhir.parameters import reference_id, split_values, token
+from wardlight_cloud.store.base import TimeBound
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Parameters as they were honoured, each name perhaps more than once."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    def texts(self, name: str) -> list[str]:
+        """All values of a parameter."""
+        return [text for given, text in self.pairs if given == name]
+
+    def values(self, name: str) -> tuple[str, ...] | None:
+        """Values of which one must hold; None = not asked for. Given again: in all of them."""
+        found: tuple[str, ...] | None = None
+        for text in self.texts(name):
+            more = tuple(split_values(text))
+            found = more if found is None else tuple(each for each in found if each in more)
+        return found
+
+    def codes(self, name: str, systems: Iterable[str | None]) -> tuple[str, ...] | None:
+        """Codes of tokens; one of another system is none of ours. None in systems = any."""
+        values = self.values(name)
+        if values is None:
+            return None
+        known = frozenset(systems) | {None}
+        pairs = [token(value) for value in values]
+        return tuple(code for system, code in pairs if system in known and code)
+
+    def ids(self, name: str, kind: str) -> tuple[UUID, ...] | None:
+        """UUIDs of references to a kind; those that can be none of ours are left out."""
+        found: set[UUID] | None = None
+        for text in self.texts(name):
+            ids = {reference_id(name, value, kind) for value in split_values(text)}
+            made = {each for each in ids if each is not None}
+            found = made if found is None else found & made
+        return None if found is None else tuple(sorted(found))
+
+    def interval(self, *names: str) -> tuple[datetime | None, datetime | None]:
+        """[start, end) of all dates that are asked for; None = open."""
+        start: datetime | None = None
+        end: datetime | None = None
+        for name in names:
+            for text in self.texts(name):
+                for bound in _bounds(name, text):
+                    if bound.op == "ge":
+                        start = bound.instant if start is None else max(start, bound.instant)
+                    else:
+                        end = bound.instant if end is None else min(end, bound.instant)
+        return start, end
+
+
+def _bounds(name: str, text: str) -> Sequence[TimeBound]:
+    if "," in text:
+        raise invalid(name, "a comma list of dates is not supported; repeat the parameter")
+    try:
+        return bounds(text.replace(" ", "+"))
+    except ValueError as error:
+        raise invalid(name, str(error)) from error
+
+
+def within(
+    reach: tuple[UUID, ...] | None, asked: tuple[UUID, ...] | None
+) -> tuple[UUID, ...] | None:
+    """Patients to look for: those asked for that are in reach; None = all there are."""
+    if asked is None or reach is None:
+        return reach if asked is None else asked
+    return tuple(each for each in asked if each in reach)

@@ -1,0 +1,163 @@
+"""DeviceMetrics: what a device measures, one for each metric and unit of it.
+
+Source  R4 4.0.1 DeviceMetric; HL7 Point-of-Care Device IG (type by MDC, unit, source)
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from wardlight_cloud.fhir.observation_texts import instant
+from wardlight_cloud.fhir.own.asked import Asked
+from wardlight_cloud.fhir.own.kind import Made, Page
+from wardlight_cloud.fhir.vocabulary import UCUM, code_of, is_amount, unit_text
+from wardlight_cloud.security.access import Reach
+from wardlight_cloud.store.device_facts import (
+    DeviceFactStore,
+    DeviceMetricRow,
+    MetricKey,
+    MetricQuery,
+)
+from wardlight_shared.codes import BY_WIRE, Metric
+
+KIND: Final = "DeviceMetric"
+IDENTIFIER_SYSTEM: Final = "urn:wardlight:device-metric"
+_CATEGORY: Final = "http://hl7.org/fhir/metric-category"
+_ID: Final = re.compile(r"([0-9a-f]{32})-(\d{1,5})-(\d)")
+_NEVER: Final = UUID(int=0)
+
+METRIC_PARAMETERS: Final = {
+    "_id": "token", "category": "token", "identifier": "token", "parent": "reference",
+    "source": "reference", "type": "token",
+}  # fmt: skip
+
+
+class DeviceMetrics:
+    """See OwnKind."""
+
+    kind = KIND
+    parameters = METRIC_PARAMETERS
+
+    def __init__(self, store: DeviceFactStore) -> None:
+        self._store = store
+
+    def owns(self, resource_id: str) -> bool:
+        """See OwnKind."""
+        return is_own(resource_id)
+
+    async def find(self, asked: Asked, reach: Reach, *, count: int, after: bytes | None) -> Page:
+        """See OwnKind; in the order of devices."""
+        query = _query(asked, reach, count + 1, None if after is None else _opened(after))
+        rows = () if query is None else await self._store.device_metrics(query)
+        page = rows[:count]
+        is_more = len(rows) > count and page
+        following = b"m" + msgspec.msgpack.encode(page[-1].key) if is_more else None
+        return [_made(row) for row in page], following
+
+    async def read(self, resource_id: str, reach: Reach) -> Made | None:
+        """See OwnKind."""
+        key = metric_key(resource_id)
+        if key is None:
+            return None
+        rows = await self._store.device_metrics(MetricQuery(reach.patients, key=key, count=1))
+        return next(map(_made, rows), None)
+
+
+def is_own(resource_id: str) -> bool:
+    """Whether an id is, or could only be, one of a DeviceMetric that is made here."""
+    return _ID.fullmatch(resource_id) is not None
+
+
+def metric_key(resource_id: str) -> MetricKey | None:
+    """What an id says; None for one that can be none of ours."""
+    found = _ID.fullmatch(resource_id)
+    metric = None if found is None else BY_WIRE.get(int(found[2]))
+    if found is None or metric is None:
+        return None
+    units = _units(metric)
+    place = int(found[3])
+    return (UUID(found[1]), metric.wire, units[place]) if place < len(units) else None
+
+
+def _units(metric: Metric) -> tuple[str, ...]:
+    return (metric.unit, *metric.units_also)
+
+
+def metric_id(device: UUID, metric: int, unit: str) -> str:
+    """The id of a DeviceMetric."""
+    units = _units(BY_WIRE[metric])
+    return f"{device.hex}-{metric}-{units.index(unit) if unit in units else 9}"
+
+
+def _query(asked: Asked, reach: Reach, count: int, after: MetricKey | None) -> MetricQuery | None:
+    """None where nothing can be found."""
+    ids, identifiers = asked.values("_id"), asked.codes("identifier", [IDENTIFIER_SYSTEM])
+    named = [each for each in (ids, identifiers) if each is not None]
+    keys = [metric_key(text) for text in set.intersection(*map(set, named))] if named else []
+    wanted = [each for each in keys if each is not None]
+    categories = asked.codes("category", [_CATEGORY])
+    if (named and not wanted) or (categories is not None and "measurement" not in categories):
+        return None
+    if asked.texts("parent"):
+        return None
+    return MetricQuery(
+        reach.patients, asked.ids("source", "Device"), _metrics(asked),
+        wanted[0] if wanted else None, after, count,
+    )  # fmt: skip
+
+
+def _metrics(asked: Asked) -> tuple[int, ...] | None:
+    """Metrics whose type has one of the codes."""
+    values = asked.values("type")
+    if values is None:
+        return None
+    found = set()
+    for value in values:
+        system, bar, code = value.rpartition("|")
+        for wire, metric in BY_WIRE.items():
+            for coding in code_of(metric)["coding"]:
+                if coding["code"] == code and (not bar or coding["system"] == system):
+                    found.add(wire)
+    return tuple(sorted(found))
+
+
+def _opened(cursor: bytes) -> MetricKey:
+    try:
+        place: MetricKey = msgspec.msgpack.decode(cursor.removeprefix(b"m"), type=MetricKey)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ValueError("not a cursor of this search") from error
+    return place
+
+
+def _made(row: DeviceMetricRow) -> Made:
+    return Made(device_metric(row), str(row.commit_seq), row.updated_at)
+
+
+def device_metric(row: DeviceMetricRow) -> dict[str, Any]:
+    """One DeviceMetric."""
+    own_id = metric_id(*row.key)
+    unit = {"system": UCUM, "code": row.unit, "display": unit_text(row.unit)}
+    resource: dict[str, Any] = {
+        "resourceType": KIND,
+        "id": own_id,
+        "meta": {"versionId": str(row.commit_seq), "lastUpdated": instant(row.updated_at)},
+        "identifier": [{"system": IDENTIFIER_SYSTEM, "value": own_id}],
+        "type": code_of(BY_WIRE[row.metric], moles=is_amount(row.unit)),
+        "unit": {"coding": [unit], "text": unit_text(row.unit)},
+        "source": {"reference": f"Device/{row.device_id}"},
+        "operationalStatus": "off" if row.link == "removed" else "on",
+        "category": "measurement",
+        "calibration": _calibration(row.calibration_due, datetime.now(UTC).date()),
+    }
+    return {name: value for name, value in resource.items() if value != []}
+
+
+def _calibration(due: date | None, today: date) -> list[Mapping[str, str]]:
+    """The day is the gateway's; nobody tells when it was calibrated."""
+    if due is None:
+        return []
+    return [{"state": "calibration-required" if due < today else "calibrated"}]

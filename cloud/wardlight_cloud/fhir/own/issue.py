@@ -1,0 +1,185 @@
+"""DetectedIssues and Flags: alarms of devices, trouble with their links, data that were lost.
+
+They are two views of the same events, with the same id. A Flag is active until the event has
+ended. Who was told of an alarm and what came of it is not known here.
+
+Source  R4 4.0.1 DetectedIssue, Flag
+"""
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from wardlight_cloud.fhir.observation_texts import instant
+from wardlight_cloud.fhir.own.asked import Asked, within
+from wardlight_cloud.fhir.own.kind import Made, Page
+from wardlight_cloud.fhir.vocabulary import code_of
+from wardlight_cloud.security.access import Reach
+from wardlight_cloud.store.device_facts import DeviceFactStore, Trouble, TroubleQuery, TroubleRow
+from wardlight_shared.codes import BY_WIRE
+
+CODE_SYSTEM: Final = "urn:wardlight:event"
+IDENTIFIER_SYSTEM: Final = "urn:wardlight:event-id"
+_FLAG_CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/flag-category"
+_SEVERITY: Final[dict[Trouble, str]] = {"alarm": "high", "link": "moderate", "gap": "low"}
+_TROUBLES: Final[tuple[Trouble, ...]] = ("alarm", "link", "gap")
+_TEXT: Final[dict[Trouble, str]] = {
+    "alarm": "The device signals an alarm: {}",
+    "link": "The device cannot be used: {}",
+    "gap": "Measurements of the device are lost: {}",
+}
+
+ISSUE_PARAMETERS: Final = {
+    "_id": "token", "code": "token", "identified": "date", "identifier": "token",
+    "implicated": "reference", "patient": "reference",
+}  # fmt: skip
+FLAG_PARAMETERS: Final = {
+    "_id": "token", "date": "date", "identifier": "token", "patient": "reference",
+    "subject": "reference",
+}  # fmt: skip
+
+
+class _Events:
+    """What both kinds have in common."""
+
+    kind = ""
+    _date = ""
+
+    def __init__(self, store: DeviceFactStore) -> None:
+        self._store = store
+
+    def owns(self, resource_id: str) -> bool:
+        """See OwnKind."""
+        return bool(resource_id)
+
+    async def find(self, asked: Asked, reach: Reach, *, count: int, after: bytes | None) -> Page:
+        """See OwnKind; the latest first."""
+        place = None if after is None else _opened(after)
+        query = _query(asked, reach, self._date, count + 1, place)
+        rows = () if query is None else await self._store.troubles(query)
+        page = rows[:count]
+        following = None
+        if len(rows) > count and page:
+            following = b"e" + msgspec.msgpack.encode((page[-1].started_at, page[-1].key))
+        return [self._made(row) for row in page], following
+
+    async def read(self, resource_id: str, reach: Reach) -> Made | None:
+        """See OwnKind."""
+        if not resource_id.startswith(tuple(f"{each}-" for each in _TROUBLES)):
+            return None
+        query = TroubleQuery(reach.patients, key=resource_id, count=1)
+        return next((self._made(row) for row in await self._store.troubles(query)), None)
+
+    def _made(self, row: TroubleRow) -> Made:
+        changed = row.ended_at or row.started_at
+        version = "1" if row.ended_at is None else "2"
+        resource = self._resource(row)
+        head = {
+            "resourceType": self.kind,
+            "id": row.key,
+            "meta": {"versionId": version, "lastUpdated": instant(changed)},
+            "identifier": [{"system": IDENTIFIER_SYSTEM, "value": row.key}],
+        }
+        return Made(head | resource, version, changed)
+
+    def _resource(self, row: TroubleRow) -> dict[str, Any]:
+        raise AssertionError(row)  # each kind has its own
+
+
+class DetectedIssues(_Events):
+    """See OwnKind."""
+
+    kind = "DetectedIssue"
+    parameters = ISSUE_PARAMETERS
+    _date = "identified"
+
+    def _resource(self, row: TroubleRow) -> dict[str, Any]:
+        parts = [f"Observation/{each}" for each in row.parts]
+        return {
+            "status": "preliminary" if row.ended_at is None else "final",
+            "code": _code(row),
+            "severity": _SEVERITY[row.trouble],
+            "patient": {"reference": f"Patient/{row.patient_id}"},
+            "identifiedPeriod": _period(row),
+            "implicated": [
+                {"reference": each} for each in (f"Device/{row.device_id}", *parts)
+            ],
+            "detail": _text(row),
+        }  # fmt: skip
+
+
+class Flags(_Events):
+    """See OwnKind."""
+
+    kind = "Flag"
+    parameters = FLAG_PARAMETERS
+    _date = "date"
+
+    def _resource(self, row: TroubleRow) -> dict[str, Any]:
+        is_clinical = row.trouble == "alarm"
+        category = {
+            "system": _FLAG_CATEGORY,
+            "code": "clinical" if is_clinical else "admin",
+            "display": "Clinical" if is_clinical else "Administrative",
+        }
+        return {
+            "status": "active" if row.ended_at is None else "inactive",
+            "category": [{"coding": [category]}],
+            "code": _code(row),
+            "subject": {"reference": f"Patient/{row.patient_id}"},
+            "period": _period(row),
+            "author": {"reference": f"Device/{row.device_id}"},
+        }
+
+
+def _query(
+    asked: Asked, reach: Reach, date: str, count: int, after: tuple[datetime, str] | None
+) -> TroubleQuery | None:
+    """None where nothing can be found."""
+    patients = within(reach.patients, asked.ids("patient", "Patient"))
+    patients = within(patients, asked.ids("subject", "Patient"))
+    keys = [
+        each
+        for each in (asked.values("_id"), asked.codes("identifier", [IDENTIFIER_SYSTEM]))
+        if each is not None
+    ]
+    named = set.intersection(*map(set, keys)) if keys else set()
+    if keys and len(named) != 1:
+        return None
+    start, end = asked.interval(date)
+    return TroubleQuery(
+        patients, asked.ids("implicated", "Device"), _troubles(asked), start, end,
+        next(iter(named), None), after, count,
+    )  # fmt: skip
+
+
+def _troubles(asked: Asked) -> tuple[Trouble, ...] | None:
+    codes = asked.codes("code", [CODE_SYSTEM])
+    return None if codes is None else tuple(each for each in _TROUBLES if each in codes)
+
+
+def _opened(cursor: bytes) -> tuple[datetime, str]:
+    try:
+        return msgspec.msgpack.decode(cursor.removeprefix(b"e"), type=tuple[datetime, str])
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ValueError("not a cursor of this search") from error
+
+
+def _period(row: TroubleRow) -> dict[str, str]:
+    end = {} if row.ended_at is None else {"end": instant(row.ended_at)}
+    return {"start": instant(row.started_at), **end}
+
+
+def _what(row: TroubleRow) -> str:
+    if row.metric is None:
+        return row.detail
+    return str(code_of(BY_WIRE[row.metric])["text"]) if row.metric in BY_WIRE else ""
+
+
+def _text(row: TroubleRow) -> str:
+    return _TEXT[row.trouble].format(_what(row) or "unknown")
+
+
+def _code(row: TroubleRow) -> dict[str, Any]:
+    return {"coding": [{"system": CODE_SYSTEM, "code": row.trouble}], "text": _text(row)}

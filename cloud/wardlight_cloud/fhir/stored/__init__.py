@@ -1,0 +1,1 @@
+"""Resources that EHRs and apps write: kept as they are, with versions, found by an index."""

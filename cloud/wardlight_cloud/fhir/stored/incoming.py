@@ -1,0 +1,112 @@
+"""Bodies of requests, read in a bounded way, and what headers say of them.
+
+Errors  FhirError 400, 413, 415
+"""
+
+import re
+from typing import Any, Final, Literal
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, IssueType
+from wardlight_cloud.fhir.stored.body import parsed
+from wardlight_cloud.fhir.stored.wishes import Query
+
+RESOURCE_BYTES: Final = 1 << 20
+BUNDLE_BYTES: Final = 10 << 20
+JSON: Final = frozenset({MEDIA_TYPE, "application/json"})
+JSON_PATCH: Final = frozenset({"application/json-patch+json"})
+_ETAG: Final = re.compile(r'(?:W/)?"(?P<version>[^"]{0,64})"')
+
+Return = Literal["minimal", "representation", "OperationOutcome"]
+
+
+async def json_body(
+    request: Request, *, limit: int = RESOURCE_BYTES, kinds: frozenset[str] = JSON
+) -> Any:
+    """JSON values of the body."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in kinds:
+        text = f"Send a body of type {' or '.join(sorted(kinds))}; this server reads no XML."
+        raise FhirError(415, "not-supported", text, expression="http.Content-Type")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise FhirError(415, "not-supported", "Send the body without Content-Encoding.")
+    return parsed(await _octets(request, limit))
+
+
+async def _octets(request: Request, limit: int) -> bytes:
+    """The body; refused as soon as it is known to be too long."""
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and int(announced[:18]) > limit:
+        raise _too_long(limit)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_long(limit)
+    return bytes(body)
+
+
+def _too_long(limit: int) -> FhirError:
+    text = f"The body may have {limit} octets at most."
+    return FhirError(413, "too-long", text, headers={"Connection": "close"})
+
+
+def resource_of(value: Any, kind: str) -> dict[str, Any]:
+    """The resource of a body, which must be of this kind."""
+    if not isinstance(value, dict):
+        raise _wrong("structure", "The body is not a resource: a JSON object.", kind)
+    if value.get("resourceType") != kind:
+        text = f"resourceType is not {kind}, to which it was sent."
+        raise _wrong("invalid", text, f"{kind}.resourceType")
+    if not isinstance(value.get("id", ""), str):
+        raise _wrong("value", "The id is not a text.", f"{kind}.id")
+    if not isinstance(value.get("meta", {}), dict):
+        raise _wrong("structure", "meta is not an object.", f"{kind}.meta")
+    return value
+
+
+def _wrong(code: IssueType, diagnostics: str, expression: str) -> FhirError:
+    return FhirError(400, code, diagnostics, expression=expression)
+
+
+def if_match(request: Request) -> int | None:
+    """The version that the client wants to change; one that is none of ours is never current."""
+    return version_of(request.headers.get("if-match"), "If-Match")
+
+
+def version_of(text: str | None, name: str) -> int | None:
+    """The version of an ETag."""
+    if text is None:
+        return None
+    match = _ETAG.fullmatch(text.strip())
+    if match is None:
+        raise FhirError(
+            400, "invalid", f'{name}: write one version as W/"123".', expression=f"http.{name}"
+        )
+    version = match["version"]
+    return int(version) if version.isascii() and version.isdigit() and len(version) < 19 else -1
+
+
+def if_none_exist(request: Request) -> Query | None:
+    """The condition of a create."""
+    text = request.headers.get("if-none-exist")
+    return None if text is None else query_of(text)
+
+
+def query_of(text: str) -> Query:
+    """Parameters of a condition; those about the answer are left out."""
+    _, mark, query = text.partition("?")
+    pairs = parse_qsl(query if mark else text, keep_blank_values=True)
+    if any("\0" in name + value for name, value in pairs):
+        raise FhirError(400, "invalid", "The condition holds the character NUL.")
+    return tuple((name, value) for name, value in pairs if name not in ("_format", "_pretty"))
+
+
+def wanted_return(request: Request) -> Return:
+    """What the answer to a change should hold."""
+    asked = request.headers.get("prefer", "").replace(" ", "")
+    if "return=minimal" in asked:
+        return "minimal"
+    return "OperationOutcome" if "return=OperationOutcome" in asked else "representation"

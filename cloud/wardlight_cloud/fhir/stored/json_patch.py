@@ -1,0 +1,124 @@
+"""JSON Patch: operations on JSON values; the input stays as it is.
+
+Errors  FhirError 400: not a patch; 422: it does not fit the resource (a path that is not there, a
+        test that fails)
+Source  RFC 6902, RFC 6901
+"""
+
+import copy
+import re
+from typing import Any, Final
+
+from wardlight_cloud.fhir.outcome import FhirError
+
+MOST_OPERATIONS: Final = 1000
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
+_NEED_VALUE: Final = frozenset({"add", "replace", "test"})
+_NEED_FROM: Final = frozenset({"move", "copy"})
+_OPERATIONS: Final = _NEED_VALUE | _NEED_FROM | {"remove"}
+
+
+def patched(resource: Any, patch: Any) -> Any:
+    """The resource after all operations of a patch."""
+    if not isinstance(patch, list) or len(patch) > MOST_OPERATIONS:
+        raise _malformed(f"A JSON Patch is an array of at most {MOST_OPERATIONS} operations.")
+    document = copy.deepcopy(resource)
+    for place, operation in enumerate(patch):
+        document = _applied(document, operation, f"[{place}]")
+    return document
+
+
+def _applied(document: Any, operation: Any, place: str) -> Any:
+    if not isinstance(operation, dict) or operation.get("op") not in _OPERATIONS:
+        raise _malformed(f"op is one of {', '.join(sorted(_OPERATIONS))}.", f"{place}.op")
+    name = operation["op"]
+    path = _pointer(operation.get("path"), f"{place}.path")
+    if name in _NEED_VALUE and "value" not in operation:
+        raise _malformed(f"{name} needs a value.", f"{place}.value")
+    match name:
+        case "add":
+            return _add(document, path, copy.deepcopy(operation["value"]), place)
+        case "remove":
+            return _remove(document, path, place)
+        case "replace":
+            _find(document, path, place)
+            return _replace(document, path, copy.deepcopy(operation["value"]), place)
+        case "test":
+            if not _is_same(_find(document, path, place), operation["value"]):
+                raise _misfit("The test fails.", place)
+            return document
+    source = _pointer(operation.get("from"), f"{place}.from")
+    value = copy.deepcopy(_find(document, source, place))
+    if name == "move":
+        if path[: len(source)] == source and path != source:
+            raise _misfit("An element cannot be moved into itself.", place)
+        document = _remove(document, source, place)
+    return _add(document, path, value, place)
+
+
+def _pointer(text: Any, place: str) -> list[str]:
+    if not isinstance(text, str) or (text and not text.startswith("/")):
+        raise _malformed("Write a path as /name/0.", place)
+    return [each.replace("~1", "/").replace("~0", "~") for each in text.split("/")[1:]]
+
+
+def _find(document: Any, path: list[str], place: str) -> Any:
+    for step in path:
+        if isinstance(document, dict) and step in document:
+            document = document[step]
+        elif isinstance(document, list) and _INDEX.fullmatch(step) and int(step) < len(document):
+            document = document[int(step)]
+        else:
+            raise _misfit("The path leads nowhere.", place)
+    return document
+
+
+def _add(document: Any, path: list[str], value: Any, place: str) -> Any:
+    if not path:
+        return value
+    parent, last = _find(document, path[:-1], place), path[-1]
+    if isinstance(parent, dict):
+        parent[last] = value
+    elif isinstance(parent, list) and last == "-":
+        parent.append(value)
+    elif isinstance(parent, list) and _INDEX.fullmatch(last) and int(last) <= len(parent):
+        parent.insert(int(last), value)
+    else:
+        raise _misfit("The path leads nowhere.", place)
+    return document
+
+
+def _replace(document: Any, path: list[str], value: Any, place: str) -> Any:
+    if not path:
+        return value
+    parent, last = _find(document, path[:-1], place), path[-1]
+    parent[int(last) if isinstance(parent, list) else last] = value
+    return document
+
+
+def _remove(document: Any, path: list[str], place: str) -> Any:
+    if not path:
+        raise _misfit("The whole resource cannot be removed by a patch.", place)
+    _find(document, path, place)
+    parent, last = _find(document, path[:-1], place), path[-1]
+    del parent[int(last) if isinstance(parent, list) else last]
+    return document
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    """As JSON compares: true is not 1."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_is_same(left[k], right[k]) for k in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_is_same, left, right))
+    return bool(left == right)
+
+
+def _malformed(diagnostics: str, place: str = "") -> FhirError:
+    return FhirError(400, "structure", diagnostics, expression=f"patch{place}")
+
+
+def _misfit(diagnostics: str, place: str) -> FhirError:
+    return FhirError(422, "processing", diagnostics, expression=f"patch{place}")

@@ -1,0 +1,30 @@
+"""What is valid R4 and refused all the same: changes of who a patient is, and prescriptions.
+
+A token for one patient, such as that of the patient's own app, cannot change what readings and
+images are matched by and what tells the patient from others; the hospital's systems can.
+
+Prescriptions are shown here beside measurements; nothing is prescribed. A proposal is what others
+may send, to be decided elsewhere.
+
+Source  R4 4.0.1 Patient, MedicationRequest (intent)
+"""
+
+from typing import Any, Final
+
+IDENTITY: Final = ("active", "identifier", "name", "birthDate", "gender", "link")
+IDENTITY_STAYS: Final = (
+    f"A token for one patient cannot change who the patient is ({', '.join(IDENTITY)}); send these "
+    "as they were read, or use a scope of level user or system."
+)
+PROPOSAL: Final = "proposal"
+PRESCRIBES_NOTHING: Final = (
+    "Nothing is prescribed through this server: it takes MedicationRequests with intent proposal."
+)
+
+
+def changed_identity(held: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+    """The first element of IDENTITY in which two Patients differ, with what extends it."""
+    for element in IDENTITY:
+        if any(held.get(each) != wanted.get(each) for each in (element, f"_{element}")):
+            return element
+    return None

@@ -1,0 +1,186 @@
+"""The websocket of subscriptions: ``bind-with-token <token>``, then a Bundle in each frame.
+
+Who binds gets a handshake for each subscription, and from then on its events as they come. What
+came while nobody was bound is found with $events: the numbers tell that there is a gap. Permission
+is looked at for each frame, as with other channels.
+
+Source  Subscriptions R5 Backport 1.1.0, channels, websockets
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from wardlight_cloud.fhir import isolation
+from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.stored.asker import Asker
+from wardlight_cloud.fhir.subscriptions.definition import Definition
+from wardlight_cloud.fhir.subscriptions.matching import access_of, needed
+from wardlight_cloud.fhir.subscriptions.notices import notice
+from wardlight_cloud.fhir.subscriptions.ports import SubscribingStore
+from wardlight_cloud.fhir.subscriptions.resource import definition_of
+from wardlight_cloud.fhir.subscriptions.seeing import told
+from wardlight_cloud.fhir.subscriptions.signals import News
+from wardlight_cloud.fhir.subscriptions.subscribing import SOCKETS
+from wardlight_cloud.security.tokens import token_hash
+from wardlight_cloud.store.subscriptions import SubscriptionRow, SubscriptionState
+from wardlight_shared.errors import StorageError
+
+_log = logging.getLogger(__name__)
+_MOST: Final = 500  # connections of one worker
+_MOST_BOUND: Final = 100  # subscriptions of a connection
+_BIND_S: Final = 30.0  # until the first binding
+_LOOK_S: Final = 15.0
+_SEND_S: Final = 20.0
+_LONGEST: Final = 512  # characters of what a client says
+_BIND: Final = "bind-with-token "
+_TOO_MANY, _POLICY, _GOING = 1013, 1008, 1001
+
+
+@dataclass(slots=True)
+class _Bound:
+    """A subscription on a connection; ``number``: of the last event sent or passed over."""
+
+    generation: int
+    number: int
+    sent_at: float
+
+
+class Sockets:
+    """Serves connections."""
+
+    def __init__(self, store: SubscribingStore, news: News) -> None:
+        self._store = store
+        self._news = news
+        self._open = 0
+
+    def route(self) -> WebSocketRoute:
+        """The route."""
+        return WebSocketRoute(SOCKETS, self.serve)
+
+    async def serve(self, socket: WebSocket) -> None:
+        """One connection, until either side ends it."""
+        await socket.accept()
+        if self._open >= _MOST:
+            await socket.close(_TOO_MANY)
+            return
+        self._open += 1
+        connection = _Connection(self._store, self._news, socket)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(connection.listen(), name="websocket bindings")
+                group.create_task(connection.send(), name="websocket notices")
+        except* (WebSocketDisconnect, TimeoutError, StorageError, _Over, RuntimeError):
+            pass
+        finally:
+            self._open -= 1
+            if socket.application_state is not WebSocketState.DISCONNECTED:
+                # Its client may be gone by now, which is no failure of ours.
+                with contextlib.suppress(WebSocketDisconnect, RuntimeError, OSError):
+                    await socket.close(connection.code)
+
+
+class _Over(Exception):
+    """The connection is to be closed."""
+
+
+class _Connection:
+    def __init__(self, store: SubscribingStore, news: News, socket: WebSocket) -> None:
+        self._store = store
+        self._news = news
+        self._socket = socket
+        self._bound: dict[str, _Bound] = {}
+        self._turn = asyncio.Lock()
+        self.code = _GOING
+
+    async def listen(self) -> None:
+        """Take what the client says: tokens, nothing else."""
+        while True:
+            async with asyncio.timeout(None if self._bound else _BIND_S):
+                text = await self._socket.receive_text()
+            if len(text) > _LONGEST or not text.startswith(_BIND):
+                raise self._over()
+            ids = await self._store.use_binding(token_hash(text.removeprefix(_BIND).strip()))
+            if ids is None or len(self._bound.keys() | set(ids)) > _MOST_BOUND:
+                raise self._over()
+            async with self._turn:
+                for row in await self._store.subscriptions(ids):
+                    await self._begin(row)
+
+    def _over(self) -> _Over:
+        self.code = _POLICY
+        return _Over()
+
+    async def _begin(self, row: SubscriptionRow) -> None:
+        about = definition_of(row)
+        if about is None:
+            return
+        now = time.monotonic()
+        self._bound[row.subscription_id] = _Bound(row.generation, row.last_number, now)
+        await self._say(notice(row, about, "handshake", total=row.last_number))
+
+    async def send(self) -> None:
+        """Send what comes."""
+        while True:
+            seen = self._news.count
+            async with self._turn:
+                if self._bound:
+                    await self._look()
+            if self._news.count == seen:
+                await self._news.wait(_LOOK_S)
+
+    async def _look(self) -> None:
+        rows = {row.subscription_id: row for row in await self._store.subscriptions([*self._bound])}
+        for name, bound in list(self._bound.items()):
+            row = rows.get(name)
+            if row is None or row.state is SubscriptionState.OFF:
+                del self._bound[name]
+            else:
+                await self._serve(row, bound)
+        if not self._bound:
+            raise _Over
+
+    async def _serve(self, row: SubscriptionRow, bound: _Bound) -> None:
+        about, access = definition_of(row), access_of(row)
+        if row.generation != bound.generation:
+            bound.generation, bound.number = row.generation, row.last_number
+        if about is None or access is None or row.state is not SubscriptionState.ACTIVE:
+            return
+        if any(access.to(about.kind, each) is None for each in needed(about)):
+            return
+        asker = Asker(isolation.on_behalf_of(access), row.subscriber.base)
+        while bound.number < row.last_number:
+            await self._events(row, about, asker, bound)
+        beat_s = about.heartbeat_s
+        if beat_s is not None and time.monotonic() - bound.sent_at >= beat_s:
+            bound.sent_at = time.monotonic()
+            await self._say(notice(row, about, "heartbeat", total=row.last_number))
+
+    async def _events(
+        self, row: SubscriptionRow, about: Definition, asker: Asker, bound: _Bound
+    ) -> None:
+        events = await self._store.subscription_events(
+            row.subscription_id, first=bound.number + 1, last=row.last_number,
+            count=about.max_count,
+        )  # fmt: skip
+        if not events:
+            bound.number = row.last_number
+            return
+        try:
+            found = await told(self._store, asker, events, about.content)
+        except FhirError:
+            bound.number = events[-1].number
+            return
+        total = events[-1].number
+        await self._say(notice(row, about, "event-notification", total=total, told=found))
+        bound.number, bound.sent_at = total, time.monotonic()
+
+    async def _say(self, body: bytes) -> None:
+        async with asyncio.timeout(_SEND_S):  # who takes nothing is disconnected
+            await self._socket.send_text(body.decode())

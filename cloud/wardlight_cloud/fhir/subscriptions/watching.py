@@ -1,0 +1,282 @@
+"""Turns commits into events: one leader at a time, in the order of commits, each event once.
+
+A step reads what the next commits brought, finds who asked for it, and adds the events and the new
+progress in one transaction, which does nothing when another process has moved the progress, or a
+subscription has begun or ended, since it was read. Where nothing was found the progress is moved
+from time to time only: until then, what was looked at is known by this process, and looked at
+again by the next one.
+
+Subscriptions themselves come this way, too: a version that its owner wrote is taken from here.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+from uuid import UUID
+
+from wardlight_cloud.fhir import isolation
+from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.stored.asker import Asker
+from wardlight_cloud.fhir.stored.index_values import index_values
+from wardlight_cloud.fhir.stored.kinds import SUBSCRIPTION
+from wardlight_cloud.fhir.subscriptions.definition import definition
+from wardlight_cloud.fhir.subscriptions.matching import OBSERVATION, Wanted, access_of, compiled
+from wardlight_cloud.fhir.subscriptions.metrics import EVENTS
+from wardlight_cloud.fhir.subscriptions.ports import SubscribingStore
+from wardlight_cloud.fhir.subscriptions.resource import definition_of, resource_of
+from wardlight_cloud.store.observation_rows import ObservationRow
+from wardlight_cloud.store.resources import IndexValue, ResourceRow
+from wardlight_cloud.store.subscriptions import (
+    Match,
+    Progress,
+    Subscriber,
+    SubscriptionRow,
+    SubscriptionState,
+)
+from wardlight_shared.errors import StorageError
+
+_log = logging.getLogger(__name__)
+_AT_ONCE: Final = 500
+_KEPT_FOR_S: Final = 10.0  # progress that found nothing, in this process alone
+_PAUSE_S: Final = 0.1  # commits closer together than this share a step
+_IDLE_PAUSE_S: Final = 0.5  # the same while nobody has subscribed to anything
+_RETRY_S: Final = 2.0
+_FOLLOW_S: Final = 5.0  # who does not lead asks again
+_TIDY_S: Final = 3600.0
+_NAME: Final = "subscriptions"
+
+_Wording = tuple[str, int, Subscriber, tuple[str, ...] | None]
+"""What a compiled subscription depends on."""
+
+
+class Asked:
+    """Who asks for a kind, found by the patient that a resource is of."""
+
+    def __init__(self) -> None:
+        self._anybody: list[tuple[SubscriptionRow, Wanted]] = []
+        self._of_patient: dict[UUID, list[tuple[SubscriptionRow, Wanted]]] = defaultdict(list)
+        self.has_readings = False
+
+    def add(self, row: SubscriptionRow, wanted: Wanted) -> None:
+        """One that asks."""
+        self.has_readings |= wanted.readings is not None
+        if wanted.patients is None:
+            self._anybody.append((row, wanted))
+        for patient in wanted.patients or ():
+            self._of_patient[patient].append((row, wanted))
+
+    def of(self, patients: Sequence[UUID]) -> Iterator[tuple[SubscriptionRow, Wanted]]:
+        """Those that may ask for a resource of these patients, each once."""
+        yield from self._anybody
+        seen: set[str] = set()
+        for patient in patients:
+            for row, wanted in self._of_patient.get(patient, ()):
+                if row.subscription_id not in seen:
+                    seen.add(row.subscription_id)
+                    yield row, wanted
+
+
+class Watcher:
+    """Runs until it is cancelled. ``days``: how long events are kept."""
+
+    def __init__(
+        self,
+        store: SubscribingStore,
+        *,
+        days: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._days = days
+        self._clock = clock
+        self._seen: Progress | None = None  # further than the database says
+        self._kept_at = float("-inf")
+        self._revision = -1
+        self._wanted: dict[str, Asked] = {}
+        self._compiled: dict[_Wording, Wanted] = {}
+        self._tidied_at = float("-inf")
+
+    async def run(self) -> None:
+        """Lead, or wait until nobody else does."""
+        while True:
+            try:
+                async with self._store.leadership(_NAME) as leads:
+                    if leads:
+                        await self._lead()
+                await asyncio.sleep(_FOLLOW_S)
+            except StorageError as error:
+                _log.warning("commits are not looked at", extra={"error": str(error)})
+                await asyncio.sleep(_RETRY_S)
+
+    async def _lead(self) -> None:
+        async with self._store.changes() as changes:
+            while await self.step():
+                pass
+            async for _ in changes:
+                while await self.step():
+                    pass
+                await self._tidy()
+                await asyncio.sleep(_PAUSE_S if self._wanted else _IDLE_PAUSE_S)
+
+    async def _tidy(self) -> None:
+        if self._clock() - self._tidied_at >= _TIDY_S:
+            self._tidied_at = self._clock()
+            await self._store.forget_subscription_events(days=self._days)
+
+    async def step(self) -> bool:
+        """Look at the next commits; True when there are more, or it is to be done again."""
+        held = await self._store.subscription_progress()
+        seen = self._going_on(held)
+        if seen.resource_seq >= held.newest and seen.place is None:
+            return False
+        await self._compile(held.revision)
+        changed, reached = await self._store.changed_resources(
+            [*self._wanted, SUBSCRIPTION],
+            after=seen.resource_seq, upto=held.newest, count=_AT_ONCE,
+        )  # fmt: skip
+        if await self._take_subscriptions([row for row in changed if row.kind == SUBSCRIPTION]):
+            return True  # who has subscribed is read anew
+        rows, place = await self._observations(seen, max(reached, seen.commit_seq))
+        if place is not None:
+            # A page ended inside what these commits brought: resources go as far as it does.
+            reached = max(seen.resource_seq, rows[-1].commit_seq)
+            now = replace(seen, resource_seq=reached, place=place)
+        else:
+            now = replace(seen, commit_seq=reached, resource_seq=reached, place=None)
+        matches = [
+            *self._of_readings(rows),
+            *self._of_resources([row for row in changed if row.commit_seq <= reached]),
+        ]
+        matches.sort(key=lambda each: each.commit_seq)  # stable: their order within a commit stays
+        await self._keep(held, now, matches)
+        return now.place is not None or now.commit_seq < held.newest
+
+    def _going_on(self, held: Progress) -> Progress:
+        seen = self._seen
+        if seen is not None and (seen.turn, seen.revision) == (held.turn, held.revision):
+            return replace(seen, newest=held.newest)
+        self._seen = None
+        return held
+
+    async def _keep(self, held: Progress, now: Progress, matches: Sequence[Match]) -> None:
+        is_due = self._clock() - self._kept_at >= _KEPT_FOR_S
+        if not matches and not is_due and now.place is None:
+            self._seen = now
+            return
+        if await self._store.add_events(held, now, matches):
+            EVENTS.inc(len(matches))
+            self._kept_at = self._clock()
+        self._seen = None
+
+    # -- who has subscribed
+
+    async def _take_subscriptions(self, changed: Sequence[ResourceRow]) -> bool:
+        """Take versions that owners wrote; whether any was."""
+        latest = {row.id: row for row in changed}
+        if not latest:
+            return False
+        known = {row.subscription_id: row for row in await self._store.subscriptions(list(latest))}
+        taken = False
+        for name, row in latest.items():
+            before = known.get(name)
+            if row.body is None:
+                if before is not None and row.commit_seq > before.version:
+                    await self._store.drop_subscription(name)
+                    taken = True
+            elif before is None or row.commit_seq > before.version:
+                taken |= await self._take(row, before)
+        return taken
+
+    async def _take(self, row: ResourceRow, before: SubscriptionRow | None) -> bool:
+        resource = resource_of(row)
+        status = resource.get("status")
+        if status not in (SubscriptionState.REQUESTED, SubscriptionState.OFF) or (
+            before is not None and status == before.state == SubscriptionState.OFF
+        ):
+            await self._store.note_version(row.id, row.commit_seq, None)  # we wrote it
+            return False
+        try:
+            about = definition(resource)
+        except FhirError:
+            _log.warning("a subscription cannot be read")
+            return False
+        old = None if before is None else definition_of(before)
+        is_same = old is not None and about.asks_the_same(old)
+        wants = status == SubscriptionState.REQUESTED
+        await self._store.define_subscription(
+            row, wants=wants, is_same=is_same, ends_at=about.ends_at
+        )
+        return True
+
+    async def _compile(self, revision: int) -> None:
+        if revision == self._revision:
+            return
+        known: dict[_Wording, Wanted] = {}
+        asked: dict[str, Asked] = defaultdict(Asked)
+        for row in await self._store.subscriptions():
+            wording = (row.subscription_id, row.generation, row.subscriber, row.allowed)
+            wanted = self._compiled.get(wording)
+            if wanted is None:
+                wanted = _wanted(row)
+                await asyncio.sleep(0)  # of thousands: whoever asks for something else is served
+            if wanted is not None:
+                known[wording] = wanted
+                asked[wanted.kind].add(row, wanted)
+        self._wanted, self._compiled, self._revision = dict(asked), known, revision
+
+    # -- what they asked for
+
+    async def _observations(
+        self, seen: Progress, upto: int
+    ) -> tuple[Sequence[ObservationRow], bytes | None]:
+        asked = self._wanted.get(OBSERVATION)
+        if asked is None or not asked.has_readings:
+            return (), None
+        return await self._store.changed_observations(
+            after=seen.commit_seq, upto=upto, place=seen.place, count=_AT_ONCE
+        )
+
+    def _of_readings(self, rows: Sequence[ObservationRow]) -> list[Match]:
+        return [
+            Match(
+                about.subscription_id, about.generation, row.commit_seq, row.stored_at,
+                OBSERVATION, row.observation_id, (row.origin.patient_id,),
+            )
+            for row in rows
+            for about, wanted in self._wanted[OBSERVATION].of((row.origin.patient_id,))
+            if wanted.takes_reading(row)
+        ]  # fmt: skip
+
+    def _of_resources(self, rows: Sequence[ResourceRow]) -> list[Match]:
+        found: list[Match] = []
+        for row in rows:
+            if row.body is None or row.kind not in self._wanted:
+                continue
+            indexes: dict[str, Sequence[IndexValue]] = {}
+            for about, wanted in self._wanted[row.kind].of(row.patients):
+                if wanted.base not in indexes:
+                    indexes[wanted.base] = index_values(resource_of(row), wanted.base)
+                if wanted.takes_resource(row, indexes[wanted.base]):
+                    found.append(_match(about, row))
+        return found
+
+
+def _wanted(row: SubscriptionRow) -> Wanted | None:
+    about, access = definition_of(row), access_of(row)
+    if about is None or access is None:
+        return None
+    try:
+        return compiled(about, Asker(isolation.on_behalf_of(access), row.subscriber.base))
+    except FhirError:
+        return None  # its deliverer finds the same, and says so
+
+
+def _match(about: SubscriptionRow, row: ResourceRow) -> Match:
+    return Match(
+        about.subscription_id, about.generation, row.commit_seq, row.stored_at, row.kind, row.id,
+        row.patients,
+    )  # fmt: skip

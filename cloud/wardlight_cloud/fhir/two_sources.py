@@ -1,0 +1,161 @@
+"""Searches of kinds that are made here and stored, too: first what is made here, then the stored.
+
+The pages of what is made here come from their own handler, as they are; the last of them is filled
+up with stored resources, and the rest follows. A cursor says in which of the two it is. Documents
+and orders by ``_lastUpdated`` are merged into one order instead (commit_order.py), as Observations
+always are (observation_searches.py).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from wardlight_cloud.fhir import asking, paging
+from wardlight_cloud.fhir.answers import page_of, resource_answer
+from wardlight_cloud.fhir.bundle import links
+from wardlight_cloud.fhir.commit_order import OwnSource
+from wardlight_cloud.fhir.merging import is_merged, merged
+from wardlight_cloud.fhir.paging import BundleKind, Parameters
+from wardlight_cloud.fhir.stored.asker import Asker
+from wardlight_cloud.fhir.stored.bundles import bundle, search_entries
+from wardlight_cloud.fhir.stored.face import StoredFace
+from wardlight_cloud.fhir.stored.parameter_table import SEARCH_PARAMETERS
+from wardlight_cloud.fhir.stored.searching import OF_THE_ANSWER, StoredSearch, stored_search
+from wardlight_cloud.fhir.stored.shapes import shaped
+from wardlight_cloud.store.resources import ResourceRow
+
+Handler = Callable[[Request], Awaitable[Response]]
+_STORED_ONLY: Final[Mapping[str, frozenset[str]]] = {
+    "Device": frozenset({"location", "organization", "url"}),
+    "DeviceMetric": frozenset(),
+    "DocumentReference": frozenset(
+        {"author", "authenticator", "custodian", "encounter", "event", "facility", "period",
+         "relatesto", "relation", "security-label", "setting"}
+    ),
+    "Provenance": frozenset(
+        {"agent-role", "agent-type", "entity", "location", "signature-type", "when"}
+    ),
+    "ServiceRequest": frozenset(
+        {"based-on", "body-site", "encounter", "instantiates-canonical", "instantiates-uri",
+         "performer", "performer-type", "priority", "replaces", "requester", "requisition",
+         "specimen"}
+    ),
+}  # fmt: skip
+BY_COMMIT: Final = frozenset({"DocumentReference", "ServiceRequest"})
+"""Kinds whose searches by ``_lastUpdated`` have one order."""
+
+_MARK: Final = b"wl-s"
+_SORTED: Final = "_lastUpdated"
+_OF_STORED: Final = frozenset({"_include", "_revinclude", "_elements"})
+
+
+def parameters_of(kind: str, own: Mapping[str, str]) -> dict[str, str]:
+    """What such a search takes: that of its own handler, and what only stored ones can have."""
+    table = SEARCH_PARAMETERS[kind]
+    return {**own, **{name: table[name].type for name in sorted(_STORED_ONLY[kind])}}
+
+
+class TwoSources:
+    """The search of one kind; ``known``: the parameters of its own handler."""
+
+    def __init__(
+        self,
+        kind: str,
+        handler: Handler,
+        known: Mapping[str, str],
+        stored: StoredFace,
+        base: Callable[[Request], str],
+        by_commit: Callable[[str, Request], Awaitable[OwnSource]] | None = None,
+    ) -> None:
+        self._kind = kind
+        self._handler = handler
+        self._known = known
+        self._stored = stored
+        self._base = base
+        self._by_commit = by_commit
+
+    async def search(self, request: Request) -> Response:
+        """A page."""
+        given = await asking.parameters(request)
+        asker = Asker(request, self._base(request))
+        cursor = next((text for name, text in given if name == paging.CURSOR and text), None)
+        after = None if cursor is None else paging.cursor_bytes(cursor)
+        names = {name.partition(":")[0].partition(".")[0] for name, _ in given}
+        if names & _STORED_ONLY[self._kind] or (after is not None and after.startswith(_MARK)):
+            search = self._search(asker, given, after)
+            return await self._stored.answer(asker, search, mark=_MARK)
+        if self._by_commit is not None and (after is None or is_merged(after)):
+            search = self._search(asker, given, None)
+            if search.query.sort == _SORTED and not search.query.descending:
+                own_source = await self._by_commit(self._kind, _as_get(request, given))
+                return await self._merged(asker, search, own_source, after)
+        own = await self._handler(_as_get(request, given))
+        return await self._filled_up(asker, given, orjson.loads(own.body))
+
+    async def _merged(
+        self, asker: Asker, search: StoredSearch, own: OwnSource, after: bytes | None
+    ) -> Response:
+        """A page in one order; what is included belongs to stored resources."""
+        others = self._stored.source(search, own.key_of, newest=own.newest)
+        total = None
+        if search.bundle is not BundleKind.PAGE:
+            total = await own.count() + await others.count()
+        if search.bundle is BundleKind.TOTAL:
+            link = links(asker.base, self._kind, search.honoured, None)
+            return resource_answer(bundle("searchset", (), link, total))
+        page = await page_of(merged((own, others), after, search.query.count))
+        rows = [each.row for each in page.entries if isinstance(each.row, ResourceRow)]
+        included = await self._stored.included(asker, rows, search)
+        matches = [
+            (each.id, shaped(self._kind, each.text(), search.shape)) for each in page.entries
+        ]
+        entries = search_entries(asker.base, self._kind, matches, included)
+        link = links(asker.base, self._kind, search.honoured, page.next)
+        return resource_answer(bundle("searchset", entries, link, total))
+
+    async def _filled_up(self, asker: Asker, given: Parameters, page: dict[str, Any]) -> Response:
+        """The page of what is made here, with what follows it."""
+        search = self._search(asker, given, None)
+        if "total" in page:
+            page["total"] += await self._stored.count(search)
+        entries = page.get("entry", [])
+        is_last = not any(each["relation"] == "next" for each in page["link"])
+        if is_last and search.bundle is not BundleKind.TOTAL:
+            room = search.query.count - len(entries)
+            query = replace(search.query, count=max(1, room))
+            more, cursor = await self._stored.entries(asker, replace(search, query=query))
+            if room > 0:
+                entries += [orjson.Fragment(each) for each in more]
+            elif more:
+                cursor = b""
+            if cursor is not None:
+                link = links(asker.base, self._kind, search.honoured, _MARK + cursor)
+                page["link"] = orjson.Fragment(link)
+        if entries:
+            page["entry"] = entries
+        return resource_answer(orjson.dumps(page))
+
+    def _search(self, asker: Asker, given: Parameters, after: bytes | None) -> StoredSearch:
+        known = self._known.keys() | _STORED_ONLY[self._kind] | OF_THE_ANSWER
+        wanted = [
+            (name, text)
+            for name, text in given
+            if name != paging.CURSOR and name.partition(":")[0].partition(".")[0] in known
+        ]
+        made = stored_search(asker, self._kind, wanted, strict=asking.is_strict(asker.request))
+        place = None if after is None else after.removeprefix(_MARK) or None
+        return replace(made, query=replace(made.query, after=place))
+
+
+def _as_get(request: Request, given: Parameters) -> Request:
+    """The same search as a GET: a form can be read once."""
+    own = [pair for pair in given if pair[0].partition(":")[0] not in _OF_STORED]
+    query = urlencode(own).encode()
+    scope: Scope = {**request.scope, "method": "GET", "query_string": query}
+    return Request(scope, request.receive)

@@ -1,0 +1,166 @@
+"""Observations of one patient as ORU^R01 of HL7 v2.6, in the shape of IHE PCD-01.
+
+    MSH PID { OBR { OBX } }     an OBR for each Observation, an OBX for each of its numbers
+
+OBR-3   the id of the Observation, which FHIR has, too; a correction has the same one
+OBX-5   the digits of the device: 36.50 stays 36.50; empty where there is no number, or none that
+        the device itself calls valid
+OBX-8   QUES, INV, EARLY, CAL: what the device said of the measurement; NAV: there is none
+OBX-11  F; P early value; C corrected; W withdrawn; X no number, or an invalid one
+OBX-14  when it was measured, with the offset of the place
+OBX-18  id of the sensor, which FHIR has, too
+
+Source  HL7 v2.6, 7.3.1 (ORU), 7.4 (OBR, OBX), 3.4.2 (PID), 2.14.9 (MSH); IHE Devices Technical
+        Framework, volume 2, 3.1 and appendix B
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from wardlight_cloud.hl7.codes import code, unit_code
+from wardlight_cloud.hl7.fields import components, escaped, local, moment, segment
+from wardlight_cloud.store.base import Patient
+from wardlight_cloud.store.observation_rows import ObservationRow, Value
+from wardlight_shared.floats import decimal_from_parts
+from wardlight_shared.model import Flag
+from wardlight_shared.timestamps import OFFSET_LIMIT_MIN
+
+_OURS: Final = "WARDLIGHT"
+_PROFILE: Final = "IHE_PCD_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.1.1^ISO"
+_GENDERS: Final = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
+_OID: Final = "urn:oid:"
+_DOUBTFUL: Final = (
+    Flag.QUESTIONABLE | Flag.IMPLAUSIBLE | Flag.BODY_MOVEMENT | Flag.CUFF_LOOSE
+    | Flag.IMPROPER_POSITION | Flag.SENSOR_OFF | Flag.SENSOR_FAULT | Flag.SIGNAL_POOR
+    | Flag.LOW_PERFUSION | Flag.ARTIFACT | Flag.OUT_OF_TRACK | Flag.CONTACT_LOST
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Who sends and who receives: application and facility of MSH-3 to MSH-6.
+
+    ``authorities``: system of an identifier = what the receiver calls its assigning authority.
+    """
+
+    application: str = _OURS
+    facility: str = ""
+    receiving_application: str = ""
+    receiving_facility: str = ""
+    authorities: Mapping[str, str] | None = None
+
+
+def message(
+    parties: Parties,
+    patient: Patient,
+    rows: Sequence[ObservationRow],
+    *,
+    control_id: str,
+    now: datetime,
+    processing: str = "P",
+) -> bytes:
+    """One message, its segments ended by CR, in UTF-8."""
+    segments = [_header(parties, control_id, now, processing), _patient(parties, patient)]
+    for number, row in enumerate(rows, 1):
+        segments += _observation(number, row)
+    return "".join(f"{each}\r" for each in segments).encode()
+
+
+def _header(parties: Parties, control_id: str, now: datetime, processing: str) -> str:
+    sender = (parties.application, parties.facility)
+    receiver = (parties.receiving_application, parties.receiving_facility)
+    fields = [
+        "^~\\&", *map(escaped, (*sender, *receiver)), moment(now.replace(microsecond=0)), "",
+        "ORU^R01^ORU_R01", escaped(control_id), processing, "2.6", "", "", "NE", "AL", "",
+        "UNICODE UTF-8", "", "", _PROFILE,
+    ]  # fmt: skip
+    return "|".join(("MSH", *fields))
+
+
+def _patient(parties: Parties, patient: Patient) -> str:
+    known = parties.authorities or {}
+    ids = [
+        _identifier(value, known.get(system, ""), system)
+        for system, value in patient.identifiers
+        if value
+    ]
+    ids.append(f"{patient.patient_id}^^^{_OURS}^PI")
+    born = "" if patient.birth_date is None else f"{patient.birth_date:%Y%m%d}"
+    return segment(
+        "PID",
+        {
+            1: "1", 3: "~".join(ids),
+            5: components(patient.family, patient.given, "", "", "", "", "L"),
+            7: born, 8: _GENDERS[patient.gender],
+        },
+    )  # fmt: skip
+
+
+def _identifier(value: str, authority: str, system: str) -> str:
+    """CX: the assigning authority by its name here, else by the system itself."""
+    if authority or not system:
+        return f"{escaped(value)}^^^{escaped(authority)}^MR"
+    universal, kind = (
+        (system.removeprefix(_OID), "ISO") if system.startswith(_OID) else (system, "URI")
+    )
+    return f"{escaped(value)}^^^&{escaped(universal)}&{kind}^MR"
+
+
+def _observation(number: int, row: ObservationRow) -> Iterable[str]:
+    offset = row.circumstances.offset_min
+    taken = moment(local(row.time_us, offset if abs(offset) <= OFFSET_LIMIT_MIN else 0))
+    values = row.values
+    states = {_state(value) for value in values}
+    whole = next((each for each in "CWP" if each in states), "F")
+    yield segment(
+        "OBR",
+        {
+            1: str(number), 3: components(row.observation_id, _OURS),
+            4: code(row.origin.metric, values[0].unit), 7: taken,
+            22: moment(row.stored_at.astimezone(UTC).replace(microsecond=0)),
+            25: "F" if states == {"X"} else whole,
+        },
+    )  # fmt: skip
+    for place, value in enumerate(values, 1):
+        yield _result(number, place, row.origin.device_id, value, taken)
+
+
+def _result(number: int, place: int, device: UUID, value: Value, taken: str) -> str:
+    is_number = not (value.absent or value.flags & Flag.INVALID)
+    digits = format(decimal_from_parts(value.mantissa, value.scale), "f") if is_number else ""
+    return segment(
+        "OBX",
+        {
+            1: str(place), 2: "NM", 3: code(value.metric, value.unit), 4: f"1.0.{number}.{place}",
+            5: digits, 6: unit_code(value.unit), 8: "~".join(_marks(value)), 11: _state(value),
+            14: taken, 18: components(str(device), _OURS),
+        },
+    )  # fmt: skip
+
+
+def _state(value: Value) -> str:
+    """OBX-11."""
+    if value.flags & Flag.WITHDRAWN:
+        return "W"
+    if value.absent or value.flags & Flag.INVALID:
+        return "X"
+    if value.flags & Flag.CORRECTED:
+        return "C"
+    return "P" if value.flags & Flag.EARLY else "F"
+
+
+def _marks(value: Value) -> list[str]:
+    """OBX-8."""
+    found = []
+    if value.flags & Flag.INVALID:
+        found.append("INV")
+    elif value.absent:
+        found.append("NAV")
+    if value.flags & _DOUBTFUL:
+        found.append("QUES")
+    if value.flags & Flag.EARLY:
+        found.append("EARLY")
+    return found
