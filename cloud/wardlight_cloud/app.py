@@ -1,4 +1,4 @@
-"""Composition root of the API: FHIR, live feed, dashboard, health and metrics in one ASGI app.
+"""Composition root of the API: FHIR, DICOMweb, live feed, dashboard, health, metrics, in one app.
 
 ``create_app`` takes the settings; ``from_environment`` is the factory that server workers call
 (WARDLIGHT_CONFIG_FILE names the settings file).
@@ -19,17 +19,34 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from wardlight_cloud.audit.requests import Audited
+from wardlight_cloud.audit.trail import AuditTrail
+from wardlight_cloud.blob_face import opened_blob_face
 from wardlight_cloud.config import Settings, load
+from wardlight_cloud.dashboard.ohif_install import VIEWERS
 from wardlight_cloud.dashboard.routes import DashboardRoutes
+from wardlight_cloud.dicomweb.addresses import PATH as DICOMWEB
+from wardlight_cloud.dicomweb.face import DicomWebFace
+from wardlight_cloud.exporting import exporting
+from wardlight_cloud.fhir.bulk.face import Exports
+from wardlight_cloud.fhir.encoding import FROM_BYTES
+from wardlight_cloud.fhir.observation_form import DayKeeper, keeping
+from wardlight_cloud.fhir.rate_limits import ClientLimits, Rate
 from wardlight_cloud.fhir.router import PATH, FhirFace
+from wardlight_cloud.fhir.subscriptions.ports import Bounds
+from wardlight_cloud.fhir.subscriptions.running import Subscriptions
+from wardlight_cloud.image_face import opened_face
+from wardlight_cloud.imaging.reads import ReadLog
 from wardlight_cloud.live.hub import LiveHub
 from wardlight_cloud.live.routes import LiveRoutes
 from wardlight_cloud.logs import configure
 from wardlight_cloud.request_metrics import Measured, exposition
+from wardlight_cloud.security.cors import CrossOrigin
 from wardlight_cloud.security.headers import SecurityHeaders
 from wardlight_cloud.security.passwords import PasswordChecker
 from wardlight_cloud.security.sessions import Sessions
 from wardlight_cloud.security.tokens import TokenAuthenticator
+from wardlight_cloud.smart.face import SmartFace
 from wardlight_cloud.starting import Gate, opened_when_there
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.open import open_store
@@ -39,6 +56,8 @@ from wardlight_shared.errors import StorageError
 
 _PROBE_S: Final = 2.0  # whoever asks whether we are ready waits for a few seconds at most
 _FHIR: Final = f"{PATH}/"
+_WELL_KNOWN: Final = f"{PATH}/.well-known/"
+_FOR_APPS: Final = ("/oauth/token", "/oauth/revoke", "/oauth/jwks")
 _YOUNG_OBJECTS: Final = 20_000
 
 
@@ -49,13 +68,30 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def use(opened: Store) -> AsyncIterator[None]:
-        async with LiveHub(opened) as hub:
-            serving.fhir = _mount(app, settings, opened, hub)
-            serving.store = opened
+        who = _Who(settings, opened)
+        reads = ReadLog(opened)
+        images = opened_face(settings, opened, who.session_or_token, reads)
+        blobs = opened_blob_face(settings, opened)
+        async with (
+            reads, LiveHub(opened) as hub, images as dicomweb, blobs as blob_routes,
+            keeping(opened) as keeper, AuditTrail(opened) as trail,
+            exporting(settings, opened, has_process=store is None) as exports,
+            Subscriptions(opened, _bounds(settings)) as subscriptions,
+        ):  # fmt: skip
+            without = list(app.router.routes)
+            app.router.routes.extend(blob_routes)
+            app.router.routes.append(subscriptions.route())
+            serving.fhir = _mount(
+                app, settings, opened, hub, who, dicomweb, reads, keeper, exports
+            )  # fmt: skip
+            serving.store, serving.trail = opened, trail
             try:
                 yield
             finally:
-                serving.store = serving.fhir = None
+                fhir, serving.store, serving.fhir = serving.fhir, None, None
+                serving.trail = None
+                await fhir.close()
+                app.router.routes[:] = without  # what they lead to is closed next
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,18 +104,23 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
         docs_url=None, redoc_url=None, openapi_url=None,
     )  # fmt: skip
     app.add_middleware(_FhirFirst, serving=serving)
+    app.add_middleware(Audited, trail=lambda: serving.trail)
     app.add_middleware(Gate, is_open=lambda: serving.store is not None)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(
+        CrossOrigin, origins=settings.http.cors_origins, paths=(PATH, *_FOR_APPS)
+    )  # fmt: skip
     app.add_middleware(Measured, routes=lambda: app.router.routes)
     _operations(app, serving)
     return app
 
 
 class _Serving:
-    """The store while it is open, and the face that machines ask all day."""
+    """The store while it is open, the face that machines ask all day, and who writes down what."""
 
     store: Store | None = None
     fhir: FhirFace | None = None
+    trail: AuditTrail | None = None
 
 
 class _FhirFirst:
@@ -92,10 +133,14 @@ class _FhirFirst:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one request on."""
         fhir = self._serving.fhir
-        if fhir is not None and scope["type"] == "http" and f"{scope['path']}/".startswith(_FHIR):
+        if fhir is not None and scope["type"] == "http" and _is_fhir(scope["path"]):
             await fhir(scope, receive, send)
         else:
             await self._app(scope, receive, send)
+
+
+def _is_fhir(path: str) -> bool:
+    return f"{path}/".startswith(_FHIR) and not path.startswith(_WELL_KNOWN)
 
 
 def from_environment() -> FastAPI:
@@ -111,19 +156,64 @@ def from_environment() -> FastAPI:
     return create_app(settings)
 
 
-def _mount(app: FastAPI, settings: Settings, store: Store, hub: LiveHub) -> FhirFace:
-    tokens = TokenAuthenticator(store)
-    sessions = Sessions(store, secure=settings.http.cookie_secure)
+class _Who:
+    """Finds out who asks: the session of a user, the token of a client."""
 
-    async def session_or_token(request: HTTPConnection) -> object:
-        return await sessions.login(request) or await tokens.client(request)
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self.tokens = TokenAuthenticator(store)
+        self.sessions = Sessions(store, secure=settings.http.cookie_secure)
 
-    fhir = FhirFace(store, tokens.client, base_url=settings.http.base_url)
-    live = LiveRoutes(store, hub, session_or_token)
-    dashboard = DashboardRoutes(store, sessions, PasswordChecker(store))
+    async def session_or_token(self, request: HTTPConnection) -> object:
+        """The login or the Access; PermissionError for nobody."""
+        return await self.sessions.login(request) or await self.tokens.access(request)
+
+
+def _mount(
+    app: FastAPI, settings: Settings, store: Store, hub: LiveHub, who: _Who,
+    dicomweb: DicomWebFace, reads: ReadLog, keeper: DayKeeper, exports: Exports,
+) -> FhirFace:  # fmt: skip
+    fhir = FhirFace(
+        store, who.tokens.access, base_url=settings.http.base_url, keeper=keeper, exports=exports,
+        limits=_limits(settings), gzip_from=FROM_BYTES if settings.fhir.gzip else None,
+        takes_other_origins=bool(settings.http.cors_origins),
+        bounds=_bounds(settings),
+        cold_s=None if settings.objects.cold is None else settings.objects.cold.delay_s,
+    )  # fmt: skip
+    live = LiveRoutes(store, hub, who.session_or_token)
+    dashboard = DashboardRoutes(
+        store,
+        store,
+        who.sessions,
+        PasswordChecker(store),
+        reads,
+        viewers=settings.data_dir / VIEWERS,
+    )
+    smart = SmartFace(
+        store, who.sessions, base_url=settings.http.base_url,
+        key_networks=settings.http.key_networks,
+    )  # fmt: skip
+    app.router.routes.extend(smart.routes())
     app.router.routes.append(Mount("/api/v1", routes=live.routes()))
+    app.router.routes.append(Mount(DICOMWEB, routes=dicomweb.routes()))
     app.router.routes.extend(dashboard.routes())
     return fhir
+
+
+def _limits(settings: Settings) -> ClientLimits | None:
+    """What one client may ask for; None = as much as it likes."""
+    fhir = settings.fhir
+    if not fhir.requests_per_s and not fhir.bytes_per_s:
+        return None
+    unlimited = float("inf")
+    return ClientLimits(
+        Rate(fhir.requests_per_s or unlimited, fhir.request_burst),
+        Rate(fhir.bytes_per_s or unlimited, fhir.byte_burst),
+    )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    own = settings.subscriptions
+    return Bounds(own.networks, own.on_this_machine, own.per_client, own.event_days)
 
 
 def _operations(app: FastAPI, serving: _Serving) -> None:

@@ -1,12 +1,12 @@
 """Work beside ingest: rollups, coming partitions, retention of event ids. One leader for each.
 
 Leadership is taken anew for each turn: a leader that hangs or loses its connection is replaced, and
-no turn is longer than one short piece of work.
+no turn is longer than one short piece of work. Jobs of other parts (image_upkeep.py) run beside.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -32,6 +32,7 @@ class Job:
     name: str
     pause_s: float
     turn: Callable[[], Awaitable[bool]]
+    turn_s: float = _TURN_S
 
 
 class Maintenance:
@@ -42,10 +43,12 @@ class Maintenance:
         store: MaintenanceStore,
         *,
         event_id_days: int,
+        more: Sequence[Job] = (),
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._event_id_days = event_id_days
+        self._more = more
         self._now = now
 
     async def run(self) -> None:
@@ -60,13 +63,14 @@ class Maintenance:
             Job("rollups", _ROLLUP_PAUSE_S, self._refresh_rollups),
             Job("partitions", _PARTITION_PAUSE_S, self._prepare_partitions),
             Job("event-ids", _RETENTION_PAUSE_S, self._forget_event_ids),
+            *self._more,
         )
 
     async def _repeat(self, job: Job) -> None:
         backoff = Backoff(0.5, _LONGEST_RETRY_S)
         while True:
             try:
-                async with asyncio.timeout(_TURN_S):
+                async with asyncio.timeout(job.turn_s):
                     pause_s = 0.0 if await self._lead(job) else job.pause_s
                 if backoff.failures:
                     _log.info("done again", extra={"job": job.name, "failures": backoff.failures})

@@ -9,10 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wardlight_cloud.cli.access import add_commands as add_access
+from wardlight_cloud.cli.blobs import add_commands as add_blobs
+from wardlight_cloud.cli.dicom import add_commands as add_dicom
+from wardlight_cloud.cli.exporting import add_commands as add_exporting
 from wardlight_cloud.cli.gateways import add_commands as add_gateways
+from wardlight_cloud.cli.hl7 import add_commands as add_hl7
+from wardlight_cloud.cli.images import add_commands as add_images
+from wardlight_cloud.cli.importing import add_commands as add_importing
 from wardlight_cloud.cli.processes import add_commands as add_processes
 from wardlight_cloud.cli.quarantine import add_commands as add_quarantine
 from wardlight_cloud.cli.register import add_commands as add_register
+from wardlight_cloud.cli.viewer import add_commands as add_viewer
+from wardlight_cloud.cli.worklist import add_commands as add_worklist
 from wardlight_cloud.config import load
 from wardlight_cloud.environment_file import take_environment
 from wardlight_cloud.logs import configure
@@ -59,4 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     add_register(commands, config)
     add_access(commands, config)
     add_quarantine(commands, config)
+    add_images(commands, config)
+    add_blobs(commands, config)
+    add_viewer(commands, config)
+    add_dicom(commands, config)
+    add_hl7(commands, config)
+    add_importing(commands, config)
+    add_exporting(commands, config)
+    add_worklist(commands, config)
     return parser

@@ -2,6 +2,7 @@
 
     broker -> intake -> grouping -> (one group ahead) -> settling -> acks
            -> conversation (hellos, states)              leases say for which shards
+           -> image desk (blobs, worklists)
 
 What comes up is committed and acknowledged, or neither. Collectors share the shards by leases; one
 that dies is replaced when its leases have ended.
@@ -19,6 +20,7 @@ from wardlight_cloud.ingest.acks import acks
 from wardlight_cloud.ingest.admission import Admission
 from wardlight_cloud.ingest.conversation import Conversation
 from wardlight_cloud.ingest.grouping import Grouping, Prepared
+from wardlight_cloud.ingest.image_desk import ImageDesk, Imaging
 from wardlight_cloud.ingest.intake import Intake
 from wardlight_cloud.ingest.leases import Leases
 from wardlight_cloud.ingest.link import BrokerLink
@@ -62,6 +64,7 @@ class Collector:
         settings: Settings,
         store: CollectorStore,
         utc_ms: Callable[[], int] = utc_ms_now,
+        imaging: Imaging | None = None,
     ) -> None:
         timeout_s = settings.database.command_timeout_s + _BEYOND_STATEMENT_S
         name = settings.collector.name
@@ -78,6 +81,11 @@ class Collector:
             settings.collector, self._intake, self._leases, admission, utc_ms, self._link.resume
         )
         self._settling = Settling(store, timeout_s, utc_ms)
+        self._images = (
+            None
+            if imaging is None
+            else ImageDesk(imaging, self._link.publish, self._leases, admission, timeout_s)
+        )
         self._ready: asyncio.Queue[list[Prepared] | None] = asyncio.Queue(maxsize=1)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -96,6 +104,8 @@ class Collector:
                     group.create_task(self._prepare(), name="preparing"),
                     group.create_task(self._sample(), name="gauges"),
                 ]
+                if self._images is not None:
+                    beside.append(group.create_task(self._images.run(), name="images"))
                 storing = group.create_task(self._store(), name="storing")
                 await stop.wait()
                 for task in beside:
@@ -123,6 +133,9 @@ class Collector:
         if topic.is_hello:
             MESSAGES.labels("hello").inc()
             self._conversation.hear_hello(topic, message.payload)
+        elif topic.is_blob:
+            if self._images is not None:
+                self._images.hear(topic, message.payload)
         elif topic.is_state:
             MESSAGES.labels("state").inc()
             self._conversation.hear_state(topic, message.payload, retained=message.retained)

@@ -28,6 +28,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 
 from wardlight_cloud.config import BrokerSettings
 from wardlight_cloud.ingest.metrics import REFUSED
+from wardlight_shared import blobs
 from wardlight_shared.envelope import MAX_BYTES
 from wardlight_shared.errors import ConfigError, TransportError
 
@@ -38,6 +39,7 @@ _SELECT_S: Final = 1.0  # keep-alive is looked at this often; publishing wakes t
 _GOODBYE_TIMEOUT_S: Final = 2.0
 _MAX_OUTGOING: Final = 10_000
 _MAX_WITHHELD: Final = 4096  # brokers send some hundred beyond a missing PUBACK
+_BLOB_TOPIC: Final = "/up/blob"
 _CALLBACKS: Final = (
     "on_connect", "on_message", "on_publish", "on_socket_open", "on_socket_register_write",
     "on_subscribe", "on_unsubscribe",
@@ -294,5 +296,6 @@ def _copied(message: MQTTMessage) -> Message:
         topic = message.topic
     except UnicodeDecodeError:
         topic = ""
+    largest = blobs.MAX_BYTES if topic.endswith(_BLOB_TOPIC) else MAX_BYTES
     # One byte over the limit is enough to be refused for its size.
-    return Message(topic, bytes(message.payload[: MAX_BYTES + 1]), message.retain)
+    return Message(topic, bytes(message.payload[: largest + 1]), message.retain)

@@ -1,8 +1,10 @@
 """``GET /api/v1/live`` (server-sent events) and ``GET /api/v1/trend`` (points for charts).
 
-Both answer a dashboard session or a bearer token. An open live connection for one patient keeps
-that patient watched, so that gateways send 1 s blocks. Every RENEW_S an open connection shows its
-session or token again; one that has ended closes it.
+Both answer a dashboard session or a bearer token that may search Observations; a token for one
+patient gets that patient's rows, whether it names the patient or not. Rows are not told apart by
+category here, so a token that is held to categories gets none. An open live connection for one
+patient keeps that patient watched, so that gateways send 1 s blocks. Every RENEW_S an open
+connection shows its session or token again; one that has ended, or reaches less, closes it.
 
 Events   ``latest``: JSON list of rows; ``id`` is the commit sequence. The first event holds the
          newest rows of now; with Last-Event-ID (or ``?since=``) those that changed after it.
@@ -10,8 +12,8 @@ Events   ``latest``: JSON list of rows; ``id`` is the commit sequence. The first
          Who takes nothing for a while is disconnected (event_stream.py).
 A trend holds what was measured while the device belonged to the patient, and nothing else.
 
-Errors   401, 404 (unknown patient or series), 400 (bad parameter), 503 (no database), each as
-         JSON {"error": ...}
+Errors   401, 403 (scope), 404 (unknown patient or series, or out of reach), 400 (bad parameter),
+         503 (no database), each as JSON {"error": ...}
 """
 
 import logging
@@ -29,6 +31,7 @@ from starlette.routing import Route
 from wardlight_cloud.live.event_stream import EventStream
 from wardlight_cloud.live.hub import LiveHub, TooManySubscribers
 from wardlight_cloud.live.spans import spans
+from wardlight_cloud.security.access import Access, Interaction
 from wardlight_cloud.store.base import LatestRow, ReadStore, RegisterStore, TrendPoint
 from wardlight_shared.codes import name_of
 from wardlight_shared.errors import StorageError
@@ -50,6 +53,10 @@ Authenticate = Callable[[Request], Awaitable[object]]
 
 class LiveStore(ReadStore, RegisterStore, Protocol):
     """What the live feed needs of the store."""
+
+
+class Forbidden(Exception):
+    """The token is for other scopes."""
 
 
 class BadRequest(Exception):
@@ -96,10 +103,11 @@ class LiveRoutes:
     ) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
             try:
-                await self._authenticate(request)
                 return await handler(request)
             except PermissionError as error:
                 return _json({"error": str(error)}, 401)
+            except Forbidden as error:
+                return _json({"error": str(error)}, 403)
             except BadRequest as error:
                 return _json({"error": str(error)}, 400)
             except StorageError:
@@ -108,9 +116,11 @@ class LiveRoutes:
         return guarded
 
     async def _live(self, request: Request) -> Response:
+        own = await self._own_patient(request)
         text = request.query_params.get("patient")
-        patient = None if text is None else _uuid(text)
-        if patient is not None and not (await self._store.patients(ids=[patient]))[0]:
+        patient = own if text is None else _uuid(text)
+        is_seen = own in (None, patient)
+        if patient is not None and not (is_seen and (await self._store.patients(ids=[patient]))[0]):
             return _json({"error": "There is no patient with this id."}, 404)
         if not await self._hub.is_up(_START_S):
             return _json({"error": "The database does not answer; try again."}, 503)
@@ -138,19 +148,37 @@ class LiveRoutes:
         except StorageError:
             # The browser connects again by itself and then gets the newest rows.
             _log.warning("live connection closed: the database does not answer")
-        except PermissionError:
+        except (PermissionError, Forbidden):
             _log.info("live connection closed: its session or token has ended")
         except TooManySubscribers:
             _log.warning("live connection closed: too many of them")
 
+    async def _own_patient(self, request: Request) -> UUID | None:
+        """The patient that a token is for, None = it is for all; raises Forbidden."""
+        who = await self._authenticate(request)
+        if not isinstance(who, Access):
+            return None
+        found = who.to("Observation", Interaction.SEARCH)
+        if found is None or found.categories is not None:
+            raise Forbidden(
+                "The token is for other scopes; this needs one such as .../Observation.s, without "
+                "a filter."
+            )
+        if found.patients is None:
+            return None
+        [patient] = found.patients  # a token is for one patient at most
+        return patient
+
     async def _renew(self, request: Request, patient: UUID | None) -> None:
-        await self._authenticate(request)
+        if await self._own_patient(request) not in (None, patient):
+            raise Forbidden("The token is for another patient now.")
         if patient is not None:
             until = datetime.now(UTC) + timedelta(seconds=WATCH_S)
             await self._store.watch(patient, until=until)
 
     async def _trend(self, request: Request) -> Response:
         parameters = request.query_params
+        own = await self._own_patient(request)
         patient = _uuid(parameters.get("patient", ""))
         series = _whole(parameters.get("series"), "series", 0, 1 << 31)
         points = _whole(parameters.get("points", "1000"), "points", 10, _MAX_POINTS)
@@ -158,7 +186,7 @@ class LiveRoutes:
         start = _instant(parameters.get("start"), "start") or end - timedelta(hours=24)
         if not timedelta(0) < end - start <= _MAX_SPAN:
             raise BadRequest("start must lie before end, by at most 366 days")
-        rows = await self._store.latest([patient])
+        rows = await self._store.latest([patient]) if own in (None, patient) else ()
         row = next((row for row in rows if row.series_id == series), None)
         if row is None:
             return _json({"error": "This patient has no such series now."}, 404)

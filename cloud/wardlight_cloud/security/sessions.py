@@ -17,6 +17,7 @@ from typing import Final
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from wardlight_cloud.security.who import note_login
 from wardlight_cloud.store.logins import LoginStore
 
 COOKIE: Final = "wardlight_session"
@@ -70,6 +71,12 @@ class Sessions:
 
     async def login(self, request: HTTPConnection) -> str | None:
         """The login of the session that a request shows, else None."""
+        login = await self._login(request)
+        if login is not None:
+            note_login(request, login)
+        return login
+
+    async def _login(self, request: HTTPConnection) -> str | None:
         digest = _shown(request)
         if digest is None:
             return None
@@ -84,6 +91,10 @@ class Sessions:
                 del self._known[next(iter(self._known))]  # the one asked for longest ago
             self._known[digest] = now, found
         return found
+
+    def shown(self, request: HTTPConnection) -> bytes | None:
+        """What the database knows the session of a request by; whether it holds is not asked."""
+        return _shown(request)
 
     async def _forget(self, request: HTTPConnection) -> None:
         digest = _shown(request)

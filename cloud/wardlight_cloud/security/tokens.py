@@ -1,4 +1,7 @@
-"""Bearer tokens of API clients: made here, stored only as SHA-256, checked against the register.
+"""Bearer tokens: made here, stored only as SHA-256, checked against the store.
+
+Two kinds, told apart by nobody but the store: tokens of API clients (``wardlight-cloud client``),
+which hold until they are revoked, and those that the token endpoint gave (smart/), which expire.
 
 Errors  PermissionError: the sentence goes to the client as it is
 """
@@ -6,28 +9,25 @@ Errors  PermissionError: the sentence goes to the client as it is
 import hashlib
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from starlette.requests import HTTPConnection
 
-from wardlight_cloud.store.base import RegisterStore
+from wardlight_cloud.security.access import Access, permissions
+from wardlight_cloud.security.who import note_access
+from wardlight_cloud.store.authorization import TokenRow, TokenStore
 
 READ_ALL: Final = "system/*.rs"
-"""The only scope that this version can keep a client to (SMART App Launch 2.0, system scopes)."""
+"""Reading, of all patients: what a client has that nobody gave another scope."""
+
+STORE_IMAGES: Final = "system/ImagingStudy.c"
+"""Storing images."""
 
 _CACHE_S: Final = 5.0  # a revoked token works this much longer at most
 _CACHE_MAX: Final = 1024
 _PREFIX: Final = "wl_"
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """An API client that showed a valid token."""
-
-    name: str
-    scopes: tuple[str, ...]
 
 
 def new_token() -> str:
@@ -41,38 +41,45 @@ def token_hash(token: str) -> bytes:
 
 
 class TokenAuthenticator:
-    """Finds the client of a request's ``Authorization: Bearer`` header."""
+    """Finds out what a request's ``Authorization: Bearer`` header permits.
 
-    def __init__(
-        self, register: RegisterStore, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._register = register
+    What was found is remembered for 5 s, and for 1,024 tokens at most.
+    """
+
+    def __init__(self, store: TokenStore, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
         self._clock = clock
-        self._known: dict[bytes, tuple[float, Client | None]] = {}
+        self._known: OrderedDict[bytes, tuple[float, Access | None]] = OrderedDict()
 
-    async def client(self, request: HTTPConnection) -> Client:
-        """The client, or PermissionError."""
+    async def access(self, request: HTTPConnection) -> Access:
+        """Who asks and with which permissions, or PermissionError."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
+        if scheme.lower() != "bearer" or not token.strip():
             raise PermissionError("Send the header 'Authorization: Bearer <token>'.")
-        client = await self._lookup(token_hash(token.strip()))
-        if client is None:
+        found = await self._lookup(token_hash(token.strip()))
+        if found is None:
             raise PermissionError("The bearer token is not valid (any more).")
-        if READ_ALL not in client.scopes:
-            raise PermissionError(
-                f"The token is for other scopes than {READ_ALL}, the only one that this server "
-                "knows; ask its operator for a new one."
-            )
-        return client
+        note_access(request, found)
+        return found
 
-    async def _lookup(self, digest: bytes) -> Client | None:
+    async def _lookup(self, digest: bytes) -> Access | None:
         now = self._clock()
-        checked_at, client = self._known.get(digest, (float("-inf"), None))
-        if now - checked_at < _CACHE_S:
-            return client
-        found = await self._register.client_of_token(digest)
-        client = None if found is None else Client(*found)
-        if len(self._known) >= _CACHE_MAX:
-            self._known.clear()
-        self._known[digest] = (now, client)
-        return client
+        until, access = self._known.get(digest, (float("-inf"), None))
+        if now < until:
+            return access
+        row = await self._store.token(digest)
+        access, lasts_s = (None, _CACHE_S) if row is None else (_access(row), _lasts(row))
+        self._known[digest] = (now + lasts_s, access)
+        self._known.move_to_end(digest)
+        while len(self._known) > _CACHE_MAX:
+            self._known.popitem(last=False)
+        return access
+
+
+def _access(row: TokenRow) -> Access:
+    return Access(row.client, permissions(row.scopes), user=row.login, patient=row.patient)
+
+
+def _lasts(row: TokenRow) -> float:
+    """Seconds to remember a token: not beyond its end."""
+    return _CACHE_S if row.expires_in_s is None else min(_CACHE_S, row.expires_in_s)

@@ -16,7 +16,10 @@
 
   function show(element, iso) {
     if (iso !== undefined) element.dateTime = iso;
-    element.textContent = text(element.dateTime);
+    // Of a study only the day is known for sure: its zone is not in it.
+    element.textContent = "day" in element.dataset
+      ? new Date(element.dateTime).toLocaleDateString(undefined, { ...day, timeZone: "UTC" })
+      : text(element.dateTime);
     element.title = element.dateTime;
   }
 

@@ -38,8 +38,31 @@
         { label: "lowest", stroke: "transparent", points: { show: false } },
         { label: "highest", stroke: "transparent", points: { show: false } },
       ],
+      hooks: { draw: [drawNotes] },
       bands: [{ series: [3, 2], fill: color("--accent") + "22" }],
     };
+  }
+
+  // Notes on images as dashed lines at their moments; their words are in the timeline below.
+  const notes = JSON.parse(document.getElementById("trends")?.dataset.notes ?? "[]");
+  function drawNotes(plot) {
+    const { ctx, bbox } = plot;
+    for (const note of notes) {
+      const x = Math.round(plot.valToPos(note.time, "x", true));
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      ctx.save();
+      ctx.strokeStyle = ctx.fillStyle = color("--stale");
+      ctx.lineWidth = 1.5 * devicePixelRatio;
+      ctx.setLineDash([5 * devicePixelRatio, 4 * devicePixelRatio]);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.textAlign = x > bbox.left + bbox.width / 2 ? "right" : "left";
+      ctx.textBaseline = "top";
+      ctx.fillText(" image note ", x, bbox.top + 2);
+      ctx.restore();
+    }
   }
 
   function usualStep(times) {

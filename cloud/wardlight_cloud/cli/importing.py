@@ -1,0 +1,126 @@
+"""`wardlight-cloud import dicom`: what a folder holds, or a PACS."""
+
+import argparse
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from wardlight_cloud.cli.on_store import command
+from wardlight_cloud.cli.progress import telling
+from wardlight_cloud.config import Settings
+from wardlight_cloud.store.base import Store
+from wardlight_shared.errors import ConfigError
+
+if TYPE_CHECKING:
+    from wardlight_cloud.imaging.importing import Importer, ImportReport
+
+_SHOWN: Final = 100
+_DATES: Final = re.compile(r"\d{8}|\d{8}-(\d{8})?|-\d{8}", re.ASCII)
+
+
+def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
+    """Add the parser of this command."""
+    importing = commands.add_parser("import", help="take what other systems have")
+    kinds = importing.add_subparsers(metavar="KIND", required=True)
+    dicom = command(kinds, config, "dicom", "take DICOM files of a folder, or studies of a PACS")
+    dicom.add_argument(
+        "source",
+        help="a folder, a file, a DICOMDIR, ae://CALLED@host:port, or ae://AE_TITLE of a node",
+    )
+    dicom.add_argument("--dry-run", action="store_true", help="only say what would be taken")
+    pacs = dicom.add_argument_group("of a PACS")
+    pacs.add_argument("--calling", metavar="AE", help="our AE title; default: dicom.ae_title")
+    pacs.add_argument(
+        "--by", choices=("get", "move"),
+        help="C-GET, or C-MOVE to ourselves; default: what it accepts, C-GET first",
+    )  # fmt: skip
+    pacs.add_argument(
+        "--port", type=_port, metavar="PORT",
+        help="where it sends to by C-MOVE, on dicom.host; default: dicom.port",
+    )  # fmt: skip
+    pacs.add_argument(
+        "--date", type=_dates, metavar="RANGE",
+        help="studies of 20240101-20241231, 20240101-, or one day; default: all",
+    )  # fmt: skip
+    dicom.set_defaults(action=_import)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < 65536):
+        raise argparse.ArgumentTypeError("a number up to 65535")
+    return int(text)
+
+
+def _dates(text: str) -> str:
+    if _DATES.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError("a range of days as YYYYMMDD-YYYYMMDD, or a day")
+    return text
+
+
+async def _import(store: Store, options: argparse.Namespace) -> int:
+    from wardlight_cloud.cli import importing_pacs
+
+    async with (
+        _importer(store, options.settings, is_dry=options.dry_run) as importer,
+        telling(lambda: _counts(importer.report)),
+    ):
+        if options.source.startswith("ae://"):
+            missing = await importing_pacs.take(store, options, importer)
+        else:
+            missing = await _take_folder(Path(options.source), importer)
+    _show(importer.report, is_dry=options.dry_run)
+    if missing:
+        print(f"{missing} instances were not sent by the PACS; start the import again")
+    return 1 if missing else 0
+
+
+async def _take_folder(source: Path, importer: "Importer") -> int:
+    from wardlight_cloud.imaging.folder import files_of
+    from wardlight_cloud.store.imaging import Source
+
+    try:
+        await importer.take_all(files_of(source), Source("import"))
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot be read ({error.strerror})") from error
+    return 0
+
+
+@asynccontextmanager
+async def _importer(store: Store, settings: Settings, *, is_dry: bool) -> "AsyncIterator[Importer]":
+    from wardlight_cloud.imaging.importing import Importer
+    from wardlight_cloud.imaging.intake import ImageIntake
+    from wardlight_cloud.imaging.matching import Issuers
+    from wardlight_cloud.imaging.pool import HeaderPool
+    from wardlight_cloud.store.objects import open_objects
+
+    objects = await open_objects(settings)
+    try:
+        async with HeaderPool(settings.images) as pool:
+            issuers = Issuers.of(settings.images)
+            yield Importer(
+                store, objects, pool, ImageIntake(store, objects, pool, issuers=issuers),
+                data_dir=settings.data_dir, largest_bytes=settings.objects.largest_bytes,
+                is_dry=is_dry,
+            )  # fmt: skip
+    finally:
+        await objects.close()
+
+
+def _counts(report: "ImportReport") -> str:
+    counts = report.counts
+    return (
+        f"{report.files} files: {counts['new']} new, {counts['known']} known, "
+        f"{counts['conflict']} with the UID of another file, {counts['rejected']} rejected"
+    )
+
+
+def _show(report: "ImportReport", *, is_dry: bool) -> None:
+    for path, reason in report.rejects[:_SHOWN]:
+        print(f"rejected  {path}  {reason}")
+    for path in report.conflicts[:_SHOWN]:
+        print(f"conflict  {path}  another file has its SOP Instance UID; both are kept")
+    if max(len(report.rejects), len(report.conflicts)) > _SHOWN:
+        print(f"... and more: the first {_SHOWN} of each are shown")
+    print(f"{'would be: ' if is_dry else ''}{_counts(report)}, {report.octets} bytes")

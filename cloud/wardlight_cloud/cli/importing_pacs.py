@@ -1,0 +1,113 @@
+"""The part of `wardlight-cloud import dicom` that asks a PACS, study by study."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from wardlight_cloud.dimse.pacs import Pacs, PacsInstance, PacsStudy, Way, pacs_node
+from wardlight_cloud.dimse.pacs_fetching import ByGet, ByMove, Fetching
+from wardlight_cloud.dimse.pacs_receiving import Receiver
+from wardlight_cloud.dimse.peer_library import quieten
+from wardlight_cloud.imaging.folder import files_of
+from wardlight_cloud.imaging.importing import Importer
+from wardlight_cloud.store.base import Store
+from wardlight_cloud.store.forwarding import DicomNode
+from wardlight_cloud.store.imaging import Source
+from wardlight_shared.errors import ConfigError
+
+
+async def take(store: Store, options: argparse.Namespace, importer: Importer) -> int:
+    """Take what is missing here; how many instances the PACS has not sent."""
+    quieten()
+    settings = options.settings.dicom
+    calling = options.calling or settings.ae_title
+    pacs = Pacs(await _node(store, options.source), settings, calling=calling)
+    studies = await asyncio.to_thread(pacs.studies, options.date or "")
+    if options.dry_run:
+        await _list(pacs, studies, importer)
+        return 0
+    way = options.by or _way(await asyncio.to_thread(pacs.ways), pacs.node)
+    with _fetching(way, pacs, options) as fetching:
+        missing = 0
+        for number, study in enumerate(studies, 1):
+            wanted, here = await _wanted(importer, pacs, study)
+            importer.report.counts["known"] += here
+            sys.stderr.write(
+                f"study {number} of {len(studies)}: {len(wanted)} instances to take, {here} here\n"
+            )
+            if wanted:
+                missing += await _take_study(pacs, fetching, wanted, importer)
+    return missing
+
+
+async def _node(store: Store, source: str) -> DicomNode:
+    found = pacs_node(source)
+    if isinstance(found, DicomNode):
+        return found
+    for node in await store.nodes():
+        if node.ae_title == found:
+            return node
+    raise ConfigError(f"there is no node {found}: `dicom node list`, or ae://{found}@host:port")
+
+
+def _way(ways: Sequence[Way], node: DicomNode) -> Way:
+    if not ways:
+        raise ConfigError(f"{node.ae_title} accepts neither C-GET nor C-MOVE of Study Root from us")
+    return ways[0]
+
+
+@contextmanager
+def _fetching(way: Way, pacs: Pacs, options: argparse.Namespace) -> Iterator[Fetching]:
+    if way == "get":
+        yield ByGet(pacs)
+        return
+    settings = options.settings.dicom
+    port = settings.port if options.port is None else options.port
+    receiver = Receiver(pacs.node, settings, calling=pacs.calling)
+    with receiver.listening(settings.host, port) as taken:
+        yield ByMove(pacs, receiver, taken)
+
+
+async def _wanted(
+    importer: Importer, pacs: Pacs, study: PacsStudy
+) -> tuple[dict[str, PacsInstance], int]:
+    """Instances that are missing here, and how many are here."""
+    images = await asyncio.to_thread(pacs.instances, study.study_uid)
+    here = await importer.here(list(images))
+    return {uid: images[uid] for uid in images if uid not in here}, len(here)
+
+
+async def _list(pacs: Pacs, studies: Sequence[PacsStudy], importer: Importer) -> None:
+    for study in studies:
+        wanted, here = await _wanted(importer, pacs, study)
+        importer.report.counts["known"] += here
+        importer.report.counts["new"] += len(wanted)
+        print(
+            f"study  {study.study_uid}  {study.date or '-'}  {study.modalities or '-'}  "
+            f"{len(wanted)} instances would come, {here} here"
+        )
+
+
+async def _take_study(
+    pacs: Pacs,
+    fetching: Fetching,
+    wanted: Mapping[str, PacsInstance],
+    importer: Importer,
+) -> int:
+    """Fetch what is missing of a study; how many instances are missing then."""
+    source = Source("import", calling_ae=pacs.node.ae_title)
+    for uncompressed in (False, True):
+        with tempfile.TemporaryDirectory(prefix="wardlight-import-") as folder:
+            await asyncio.to_thread(
+                fetching.fetch, wanted.values(), Path(folder), uncompressed=uncompressed
+            )
+            await importer.take_all(files_of(Path(folder)), source)
+        here = await importer.here(list(wanted))
+        wanted = {uid: each for uid, each in wanted.items() if uid not in here}
+        if not wanted:
+            break
+    return len(wanted)

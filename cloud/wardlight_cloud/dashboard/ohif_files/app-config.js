@@ -1,0 +1,41 @@
+// OHIF for this site alone: DICOMweb of the same origin, nothing of any other.
+// Its own list of studies is off, for it writes names into addresses: /studies lists them.
+window.config = {
+  name: "wardlight",
+  routerBasename: "/ohif",
+  extensions: [],
+  modes: [],
+  customizationService: [{ "ohif.tours": { $set: [] } }],
+  showStudyList: false,
+  maxNumberOfWebWorkers: 3,
+  maxNumRequests: { interaction: 20, thumbnail: 5, prefetch: 5 },
+  showWarningMessageForCrossOrigin: true,
+  showCPUFallbackMessage: true,
+  showLoadingIndicator: true,
+  strictZSpacingForVolumeViewport: true,
+  showErrorDetails: "always",
+  defaultDataSourceName: "wardlight",
+  dataSources: [
+    {
+      namespace: "@ohif/extension-default.dataSourcesModule.dicomweb",
+      sourceName: "wardlight",
+      configuration: {
+        friendlyName: "Wardlight",
+        name: "wardlight",
+        wadoUriRoot: "/dicom-web",
+        qidoRoot: "/dicom-web",
+        wadoRoot: "/dicom-web",
+        qidoSupportsIncludeField: true,
+        imageRendering: "wadors",
+        thumbnailRendering: "thumbnail",
+        thumbnailRequestStrategy: "fetch",
+        enableStudyLazyLoad: true,
+        supportsFuzzyMatching: true,
+        supportsWildcard: true,
+        dicomUploadEnabled: false,
+        singlepart: "bulkdata,video",
+        bulkDataURI: { enabled: true },
+      },
+    },
+  ],
+};

@@ -1,0 +1,25 @@
+// What is shown in place of an image: waveforms, documents, reports.
+
+import { text } from "./dicom.js";
+import { showDocument } from "./documents.js";
+import { showWaveforms } from "./ecg.js";
+import { showReport } from "./report.js";
+
+function unknownKind(dataset) {
+  const line = document.createElement("p");
+  const modality = text(dataset, "Modality") || "modality unknown";
+  line.textContent = `This object (${modality}) holds no image, waveform, document or report that this page draws.`;
+  return line;
+}
+
+// {content, release}: the element to show for an entry, and what takes its memory back. ``room``:
+// pixels of width there are; ``jump(sop, frame)`` goes to an image.
+export async function panelOf(entry, web, room, jump) {
+  const content = document.createElement("div");
+  let release = () => {};
+  if (entry.kind === "waveform") await showWaveforms(content, entry.dataset, web, room);
+  else if (entry.kind === "document") release = await showDocument(content, entry.dataset, web);
+  else if (entry.kind === "report") await showReport(content, entry.dataset, web, jump);
+  else content.append(unknownKind(entry.dataset));
+  return { content, release };
+}

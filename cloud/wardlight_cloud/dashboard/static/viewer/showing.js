@@ -1,0 +1,106 @@
+// One image, or the panel in its place: on the screen with what is written around it.
+
+import { showCorners } from "./corners.js";
+import { lossyText } from "./dicom.js";
+import { jumpTo } from "./loading.js";
+import { edgeLetters } from "./orientation.js";
+import { at, fail, root, say } from "./page.js";
+import { panelOf } from "./panels.js";
+import { cine, pictures, stage, web } from "./parts.js";
+import { windowShown } from "./pixels.js";
+import { pixelHeight } from "./spacing.js";
+import { entry, state } from "./state.js";
+import { layShapes, listWindows } from "./tools.js";
+
+const PANEL_MARGINS = 36; // pixels
+
+export async function show(index) {
+  const asked = ++state.asked;
+  state.index = index;
+  const now = entry();
+  const isImage = now.kind === "image";
+  at(".slider").value = String(index + 1);
+  at(".slider").setAttribute("aria-valuetext", `${index + 1} of ${state.entries.length}`);
+  root.classList.toggle("without-image", !isImage);
+  at(".image").hidden = !isImage;
+  at(".panel").hidden = isImage;
+  remember(now);
+  if (isImage) listWindows();
+  try {
+    await (isImage ? showImage(now, asked) : showPanel(now, asked));
+  } catch (error) {
+    if (asked === state.asked) { if (isImage) blankStage(); fail(error); }
+  } finally {
+    if (asked === state.asked) root.classList.remove("loading");
+  }
+}
+
+function remember(now) {
+  const place = `#image=${now.sop}${now.frames > 1 ? `&frame=${now.frame}` : ""}`;
+  if (!cine.isPlaying) history.replaceState(null, "", place);
+}
+
+// Nothing of the image before: neither its pixels nor its texts may pass for those of this one.
+function blankStage() {
+  stage.picture = stage.window = null;
+  stage.shapes = [];
+  stage.redraw();
+  labelEdges(entry());
+  corners();
+}
+
+async function showImage(now, asked) {
+  if (!pictures.has(now) && !cine.isPlaying) {
+    say("Loading the image …");
+    root.classList.add("loading"); // what is still to be seen fades: it is another one
+  }
+  const picture = await pictures.get(now, state.window);
+  if (asked !== state.asked) return;
+  stage.pixelHeight = pixelHeight(now.dataset);
+  layShapes();
+  stage.show(picture, windowShown(now.dataset, picture, state.window), stage.pixelHeight);
+  labelEdges(now);
+  corners();
+  say("");
+  root.dataset.shown = `${now.sop}/${now.frame}`;
+  stage.canvas.setAttribute("aria-label", `Image ${state.index + 1} of ${state.entries.length}. ${lossyText(now.dataset)}`);
+}
+
+function labelEdges(now) {
+  const letters = edgeLetters(now.dataset);
+  for (const [edge, words] of Object.entries(letters)) at(`.edge.${edge}`).textContent = words;
+}
+
+export function corners(probe = null) {
+  if (entry().kind !== "image") return;
+  showCorners({
+    topLeft: at(".top-left"), topRight: at(".top-right"),
+    bottomLeft: at(".bottom-left"), bottomRight: at(".bottom-right"),
+  }, entry(), {
+    index: state.index, total: state.entries.length, window: stage.window, picture: stage.picture,
+    isInverted: stage.isInverted, probe,
+    scale: stage.picture ? stage.scale / (devicePixelRatio || 1) : null,
+  });
+}
+
+async function showPanel(now, asked) {
+  const panel = at(".panel");
+  state.release();
+  state.release = () => {};
+  delete root.dataset.shown;
+  panel.replaceChildren();
+  say("Loading …");
+  const { content, release } = await panelOf(now, web, panel.clientWidth - PANEL_MARGINS, jumpTo);
+  if (asked !== state.asked) { release(); return; }
+  state.release = release;
+  panel.replaceChildren(content);
+  root.dataset.shown = `${now.sop}/1`;
+  say("");
+}
+
+export async function move(steps, { isEndless = false } = {}) {
+  const total = state.entries.length;
+  const next = isEndless ? (state.index + steps + total) % total
+    : Math.min(total - 1, Math.max(0, state.index + steps));
+  if (next !== state.index) await show(next);
+}

@@ -1,0 +1,82 @@
+"""Which web pages' scripts may ask: cross-origin requests, as plain ASGI middleware.
+
+Nothing is allowed unless an origin is named. Access is by bearer tokens, never by cookies, so no
+page gets credentials that a browser adds by itself. An origin that is not named is answered as
+anybody else: its browser keeps the answer from it.
+
+Source  Fetch Standard, 3.2 (CORS protocol)
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ANY: Final = "*"
+_METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE"
+_ASKED: Final = (
+    b"Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Exist, "
+    b"If-None-Match, If-Range, Prefer, Range"
+)
+_SHOWN: Final = (
+    b"Content-Location, Content-Range, ETag, Expires, Last-Modified, Link, Location, Retry-After, "
+    b"WWW-Authenticate, X-Progress"
+)
+_KEEP_S: Final = b"600"
+
+
+class CrossOrigin:
+    """Answers preflights and marks answers, for paths at and below ``paths``."""
+
+    def __init__(self, app: ASGIApp, origins: Collection[str], paths: Collection[str]) -> None:
+        self._app = app
+        self._origins = frozenset(each.encode() for each in origins)
+        self._paths = tuple(f"{each}/" for each in paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wrap one request."""
+        if (
+            not self._origins
+            or scope["type"] != "http"
+            or not f"{scope['path']}/".startswith(self._paths)
+        ):
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        own = self._own(headers.get(b"origin"))
+        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            await _preflight(own, send)
+            return
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *own]
+            await send(message)
+
+        await self._app(scope, receive, marked)
+
+    def _own(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
+        """Headers for an origin; what the answer varies by, for any."""
+        if ANY.encode() in self._origins:
+            named = ANY.encode()
+            return [(b"access-control-allow-origin", named), _EXPOSED] if origin else []
+        if origin not in self._origins or origin is None:
+            return [_VARY]
+        return [_VARY, (b"access-control-allow-origin", origin), _EXPOSED]
+
+
+_VARY: Final = (b"vary", b"Origin")
+_EXPOSED: Final = (b"access-control-expose-headers", _SHOWN)
+
+
+async def _preflight(own: list[tuple[bytes, bytes]], send: Send) -> None:
+    """An answer without a body; from an origin that is not named, one that allows nothing."""
+    headers = [pair for pair in own if pair != _EXPOSED]
+    if any(name == b"access-control-allow-origin" for name, _ in headers):
+        headers += [
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", _ASKED),
+            (b"access-control-max-age", _KEEP_S),
+        ]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
