@@ -4,6 +4,7 @@
 ``GET /fhir/Observation?patient=&date=ge..&date=lt..&_count=`` with a Bundle joined from finished
 JSON of the table ``stored_observation``. No router, no framework, no token, no parameter but these,
 no cursor, no mapping from columns; uvicorn with the settings of ``wardlight-cloud serve``.
+``GET /constant`` answers with the last such page as it is: what HTTP and ASGI cost by themselves.
 """
 
 import argparse
@@ -46,13 +47,24 @@ class BareApp:
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._last = b"{}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return
-        values = parse_qsl(scope["query_string"].decode())
+        if scope["path"] != "/constant":
+            self._last = await self._page(scope["query_string"].decode())
+        headers = [
+            (b"content-type", b"application/fhir+json"),
+            (b"content-length", str(len(self._last)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": self._last})
+
+    async def _page(self, text: str) -> bytes:
+        values = parse_qsl(text)
         dates = dict(_bound(text) for name, text in values if name == "date")
         found = dict(values)
         if self._pool is None:
@@ -61,13 +73,7 @@ class BareApp:
             rows = await connection.fetch(
                 _PAGE, UUID(found["patient"]), dates["ge"], dates["lt"], int(found["_count"])
             )
-        body = _HEAD + _BETWEEN.join([row[0] for row in rows]) + _TAIL
-        headers = [
-            (b"content-type", b"application/fhir+json"),
-            (b"content-length", str(len(body)).encode()),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return _HEAD + _BETWEEN.join([row[0] for row in rows]) + _TAIL
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:

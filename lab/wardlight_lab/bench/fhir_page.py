@@ -5,40 +5,46 @@ baseline  bare_asgi.py: the same resources as finished JSON, one prepared statem
 Both read the same PostgreSQL (1,000 patients, 2 million readings), with the same uvicorn settings,
 asked in turn by the same client over 1, 8 and 32 connections. That both give the same resources is
 checked before.
+
+settled days  three days to which nothing came for a while, asked for before: the store kept them
+last days     the three days up to yesterday, of which the last is read from its rows each time
 """
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterator
 from typing import Any, Final
-from urllib.parse import urlencode
 
 import asyncpg
 
-from wardlight_cloud.fhir.observation import observation
-from wardlight_cloud.fhir.vocabulary import measured_by_category
 from wardlight_cloud.security.tokens import new_token, token_hash
-from wardlight_cloud.store.base import ObservationQuery, Store, TimeBound
-from wardlight_cloud.store.embedded.ports import free_loopback_port
-from wardlight_lab.bench import bare_asgi, population
+from wardlight_lab.bench import population
+from wardlight_lab.bench.fhir_pages import (
+    DAY,
+    DAYS,
+    LAST,
+    PAGE,
+    SETTLED,
+    query,
+    resources,
+    start_bare,
+    store_json,
+    window,
+)
 from wardlight_lab.bench.figures import Aim, Row, quantile
 from wardlight_lab.bench.http_load import Loaded, fetch, get, load
 from wardlight_lab.bench.population import Population
 from wardlight_lab.bench.rounds import in_turn_async
 from wardlight_lab.bench.setting import Setting, Unsound
-from wardlight_lab.bench.site import Site, module, spent
-from wardlight_lab.supervise import Child
+from wardlight_lab.bench.site import Site, spent
 
 NAME: Final = "fhir"
 _RATIO: Final = Aim(0.7, of_ratio=True)
 _AGAINST: Final = "bare ASGI and asyncpg, 100 stored JSON rows"
-_PAGE: Final = 100
-_DAYS: Final = 3  # a page comes out of this many days, some 150 Observations
 _ROUNDS: Final = 3
+_KEPT_WITHIN_S: Final = 300.0
 _CHECKED: Final = 20
 _CONNECTIONS: Final = (1, 8, 32)
-_CATEGORY: Final = "vital-signs"
 
 
 def measure(setting: Setting) -> Iterator[Row]:
@@ -57,88 +63,46 @@ async def _measure(setting: Setting) -> list[Row]:
         await population.register(store, people)
         rows = await population.ingest(store, people, setting.say)
         setting.say("storing finished JSON for the baseline")
-        stored = await _store_json(site.dsn, store, people)
+        stored = await store_json(site.dsn, store, people)
         await store.close()
         await site.start_api()
-        bare_port = await _start_bare(site)
-        contest = _Contest(site, setting, people, token, bare_port)
-        await contest.check()
-        found = [row for each in _CONNECTIONS for row in await contest.rows(each)]
+        bare_port = await start_bare(site)
+        found: list[Row] = []
+        for days in (LAST, SETTLED):
+            contest = _Contest(site, setting, people, token, bare_port, days)
+            await contest.check()
+            if days == SETTLED:
+                await contest.ask_until_kept()
+            found += [row for each in _CONNECTIONS for row in await contest.rows(each)]
     for row in found:
         (row.notes or {}).update({"readings": rows, "stored_json": stored})
     return found
-
-
-def window(people: Population, place: int) -> tuple[TimeBound, TimeBound]:
-    """The days that are asked for of a patient."""
-    start = people.first_day + timedelta(days=place % (people.days - _DAYS + 1))
-    return TimeBound("ge", start), TimeBound("lt", start + timedelta(days=_DAYS))
-
-
-def query(people: Population, place: int) -> str:
-    """The URL's path and query for a patient's page."""
-    dates = [("date", f"{each.op}{each.instant.isoformat()}") for each in window(people, place)]
-    parameters = [
-        ("patient", str(people.patient_id(place))),
-        ("category", _CATEGORY),
-        *dates,
-        ("_count", str(_PAGE)),
-    ]
-    return f"/fhir/Observation?{urlencode(parameters)}"
-
-
-async def _store_json(dsn: str, store: Store, people: Population) -> int:
-    """Finished JSON of every Observation that a page may show; returns how many."""
-    connection = await asyncpg.connect(dsn)
-    count = 0
-    try:
-        await connection.execute(bare_asgi.TABLE)
-        for place in range(people.patients):
-            page = await store.observations(
-                ObservationQuery(
-                    patients=(people.patient_id(place),),
-                    metrics=tuple({wire for wire, _ in measured_by_category(None, _CATEGORY)}),
-                    times=window(people, place),
-                    count=500,
-                )
-            )
-            records = [
-                (row.origin.patient_id, row.time, row.observation_id, observation(row))
-                for row in page.rows
-            ]
-            await connection.copy_records_to_table("stored_observation", records=records)
-            count += len(records)
-        await connection.execute("VACUUM (ANALYZE)")
-    finally:
-        await connection.close()
-    return count
-
-
-async def _start_bare(site: Site) -> int:
-    port = free_loopback_port()
-
-    async def is_ready() -> bool:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.close()
-        return True
-
-    command = module("wardlight_lab.bench.bare_asgi", "--dsn", site.dsn, "--port", port)
-    await site.start(Child(name="bare", command=command, ready=is_ready))
-    return port
 
 
 class _Contest:
     """Ours and the baseline, both running, one asked at a time."""
 
     def __init__(
-        self, site: Site, setting: Setting, people: Population, token: str, bare_port: int
+        self,
+        site: Site,
+        setting: Setting,
+        people: Population,
+        token: str,
+        bare_port: int,
+        days: str,
     ) -> None:
         self._site = site
         self._seconds = float(setting.size(5, 1))
         self._rounds = setting.size(_ROUNDS, 1)
         self._setting = setting
         order = [place * 389 % people.patients for place in range(people.patients)]
-        paths = [query(people, place) for place in order]
+        paths = [query(people, place, days) for place in order]
+        self._days = days
+        self._wanted = {
+            (people.patient_id(place), (window(people, place, days)[0].instant + DAY * n).date())
+            for place in order
+            for n in range(DAYS)
+        }
         self._asked = {
             "ours": (site.http_port, [get(path, token) for path in paths]),
             "bare": (bare_port, [get(path) for path in paths]),
@@ -149,13 +113,29 @@ class _Contest:
         """Both give the same resources. Errors: Unsound."""
         for place in range(min(_CHECKED, len(self._asked["ours"][1]))):
             pages = [
-                _resources(json.loads(await fetch(port, requests[place])))
+                resources(json.loads(await fetch(port, requests[place])))
                 for port, requests in self._asked.values()
             ]
             if not pages[0] or pages[0] != pages[1]:
                 raise Unsound(
                     f"page {place}: the two servers do not answer with the same resources"
                 )
+
+    async def ask_until_kept(self) -> None:
+        """As somebody who asked before would have done. Errors: Unsound."""
+        port, requests = self._asked["ours"]
+        give_up_at = asyncio.get_running_loop().time() + _KEPT_WITHIN_S
+        connection = await asyncpg.connect(self._site.dsn)
+        try:
+            while missing := self._wanted - {
+                tuple(row) for row in await connection.fetch("SELECT patient_id, day FROM kept_day")
+            }:
+                if asyncio.get_running_loop().time() > give_up_at:
+                    raise Unsound(f"{len(missing)} days were not kept in {_KEPT_WITHIN_S:g} s")
+                self._setting.say(f"{len(missing)} days are not kept yet")
+                await load(port, requests, connections=2, seconds=self._seconds)
+        finally:
+            await connection.close()
 
     async def rows(self, connections: int) -> list[Row]:
         """Requests a second and the slowest hundredth, over that many connections."""
@@ -175,7 +155,7 @@ class _Contest:
             "api_cpu_ms_a_page": round(1000 * cpu_s["api"] / max(1, answers), 2),
             "bare_cpu_ms_a_page": round(1000 * cpu_s["bare"] / max(1, self._answers("bare")), 2),
         }
-        what = f"patient+category+date, page of {_PAGE}, {connections} connections"
+        what = f"{self._days}, page of {PAGE}, {connections} connections"
         return [Row(NAME, what, "/s", found["ours"], found["bare"], _AGAINST, _RATIO, notes)]
 
     def _answers(self, name: str) -> int:
@@ -191,9 +171,3 @@ class _Contest:
             return found.rate
 
         return rate
-
-
-def _resources(page: dict[str, Any]) -> Sequence[dict[str, Any]]:
-    """The resources of a Bundle in a fixed order."""
-    found = [entry["resource"] for entry in page.get("entry", [])]
-    return sorted(found, key=lambda resource: str(resource["id"]))

@@ -20,10 +20,10 @@ from typing import Final
 
 from wardlight_edge import config as edge_config
 from wardlight_lab.bench.backlog_file import fill
-from wardlight_lab.bench.edge_environment import edge_python
 from wardlight_lab.bench.emulated import start_bluetooth
 from wardlight_lab.bench.figures import Aim, Row
 from wardlight_lab.bench.gateway_status import is_connected, snapshot
+from wardlight_lab.bench.own_environment import python_of
 from wardlight_lab.bench.process_memory import parts_mb, status_mb
 from wardlight_lab.bench.setting import CHECKOUT, Setting, UnfitMachine
 from wardlight_lab.bench.site import Site
@@ -60,7 +60,7 @@ def measure(setting: Setting) -> Iterator[Row]:
     """The rows of this measurement."""
     if shutil.which("dbus-daemon") is None:
         raise UnfitMachine("dbus-daemon is missing: apt install dbus")
-    python = edge_python()
+    python = python_of("edge", ("shared", "edge"))
     code = _installed(setting.folder / "installed", python)
     for what, devices, aim in (
         ("idle", _SILENT, _IDLE),

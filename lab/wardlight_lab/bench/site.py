@@ -36,6 +36,8 @@ from wardlight_lab.demo.ward import DemoDevice
 from wardlight_lab.supervise import Child, Supervisor, postgres_child
 
 COLLECTOR: Final = "collector-bench"
+# One client asks as fast as it can: what it may ask for is not what is measured.
+_UNLIMITED: Final = "\n[fhir]\nrequests_per_s = 0\nbytes_per_s = 0\n"
 
 
 class Site:
@@ -77,6 +79,11 @@ class Site:
         """The API's port on 127.0.0.1."""
         return self._http_port
 
+    @property
+    def export_folder(self) -> Path:
+        """Where the API writes files of exports."""
+        return load_cloud(self.folder.cloud_toml).data_dir / "exports"
+
     async def start_database(self) -> None:
         """PostgreSQL, durable."""
         await asyncio.to_thread(self._server.prepare)
@@ -93,7 +100,7 @@ class Site:
         text = cloud_settings(
             COLLECTOR, self.folder.root, self.dsn, self._broker.port, self._http_port, credentials
         )
-        write_private(self.folder.cloud_toml, text)
+        write_private(self.folder.cloud_toml, text + _UNLIMITED)
         store = await open_store(load_cloud(self.folder.cloud_toml))
         for gateway in self._gateways:
             await store.put_gateway(gateway)

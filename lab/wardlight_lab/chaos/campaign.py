@@ -87,8 +87,19 @@ def _text(outcome: Outcome) -> str:
         f"stored {verdict.events.stored}, in hand at a kill {verdict.events.in_hand}, "
         f"lost {verdict.events.lost}, "
         f"double {verdict.events.double}",
+        f"images    accepted {verdict.images.accepted}, stored {verdict.images.stored}, "
+        f"lost {verdict.images.lost}, double {verdict.images.double}, "
+        f"of nobody {verdict.images.strange}, "
+        f"accepted in the moment of a kill {verdict.images.unknown}; "
+        f"committed {verdict.images.committed}, falsely {verdict.images.false_commitments}, "
+        f"not reported {verdict.images.unreported}",
+        f"steps     events accepted {verdict.steps.accepted}, stored {verdict.steps.stored}, "
+        f"lost {verdict.steps.lost}, double {verdict.steps.double}, "
+        f"out of order {verdict.steps.disordered}, of nobody {verdict.steps.strange}, "
+        f"accepted in the moment of a kill {verdict.steps.unknown}",
         "GOOD"
         if verdict.is_good
-        else f"BAD: {verdict.first_lost} {streams.first_wrong} {verdict.events.first_lost}",
+        else f"BAD: {verdict.first_lost} {streams.first_wrong} {verdict.events.first_lost} "
+        f"{verdict.images.first_lost} {verdict.steps.first_lost}",
     ]
     return "\n".join(lines) + "\n"

@@ -19,6 +19,7 @@ from wardlight_lab.supervise import Child
 from wardlight_shared.errors import TransportError
 
 NAME: Final = "daemon"
+IMAGING: Final = "imaging"
 GATEWAY: Final = "gw-bedside"
 _STOCK: Final = "nonin-xpod"
 _HEARD: Final = 9  # packets in a row after which a line has a sample again
@@ -36,8 +37,10 @@ class BedsideGateway:
         self._data = folder / "data"
         self.kills_ms: list[float] = []
 
-    def prepare(self, mqtt_port: int, credentials: Credentials) -> None:
-        """Write settings and profiles."""
+    def prepare(
+        self, mqtt_port: int, credentials: Credentials, dicom_port: int, dicom: str
+    ) -> None:
+        """Write settings and profiles; ``dicom``: who may send images, in TOML."""
         self._folder.mkdir(exist_ok=True, mode=0o700)
         profiles = self._folder / "profiles"
         shutil.copytree(PROFILES, profiles, dirs_exist_ok=True)
@@ -47,8 +50,10 @@ class BedsideGateway:
         devices = [bed.device() for bed in self._bedside.beds]
         if self._radio is not None:
             devices += self._radio.devices()
-        text = gateway_settings(GATEWAY, mqtt_port, credentials, devices, ["hci0"], profiles)
-        write_private(self._folder / "edge.toml", text)
+        text = gateway_settings(
+            GATEWAY, mqtt_port, credentials, devices, ["hci0"], profiles, dicom_port=dicom_port
+        )
+        write_private(self._folder / "edge.toml", text + dicom)
 
     def child(self) -> Child:
         """The process."""
@@ -56,6 +61,12 @@ class BedsideGateway:
         command = [sys.executable, "-m", "wardlight_edge", "run", "--config", config]
         environment = {} if self._radio is None else self._radio.environment()
         return Child(name=NAME, command=command, env=environment, stop_within_s=30.0)
+
+    def imaging(self) -> Child:
+        """The imaging process beside it."""
+        config = str(self._folder / "edge.toml")
+        command = [sys.executable, "-m", "wardlight_edge", "dicom", "--config", config]
+        return Child(name=IMAGING, command=command, stop_within_s=30.0)
 
     async def listening(self, within_s: float) -> bool:
         """Wait until every stream has a sample of the running process; False when it takes long."""

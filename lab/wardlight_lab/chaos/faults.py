@@ -37,6 +37,7 @@ DECK: Final = (
     ("kill", "gateway"),
     ("kill", "daemon"),
     ("kill", "daemon"),
+    ("kill", "imaging"),
     ("kill", "broker"),
     ("kill", "collector-a"),
     ("kill", "collector-b"),

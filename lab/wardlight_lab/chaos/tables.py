@@ -7,6 +7,8 @@ from typing import Any, Final, Self
 
 import asyncpg
 
+from wardlight_lab.chaos.image_verdict import Upload
+from wardlight_lab.chaos.step_verdict import Event
 from wardlight_lab.chaos.streams import Gap, Stored
 from wardlight_lab.chaos.verdict import Named
 from wardlight_shared.codes import METRICS
@@ -37,6 +39,13 @@ select count(*) from gap join gateway using (gateway_id)
 where gateway = $1 and device is null and readings = 0 and not is_removal
 """
 _QUARANTINED: Final = "select count(*) from quarantine"
+_INSTANCES: Final = "select sop_uid, sha256 from image_instance"
+_VERSIONS: Final = "select count(*) from image_version"
+_INSTANCES_OF: Final = f"{_INSTANCES} where sop_uid = any($1::text[])"
+_UPLOADS: Final = "select gateway, spool, item, sha256, outcome from image_upload"
+_STEP_EVENTS: Final = """
+select sop_uid, number, status from procedure_step_event order by event_id
+"""
 _TIMEOUT_S: Final = 120.0
 
 
@@ -50,6 +59,33 @@ class Tables:
     async def __aenter__(self) -> Self:
         self._connection = await asyncpg.connect(self._dsn, timeout=30)
         return self
+
+    async def instances(self) -> list[tuple[str, bytes]]:
+        """SOP Instance UID and SHA-256 of each row of the index."""
+        rows = await self._connection.fetch(_INSTANCES, timeout=_TIMEOUT_S)
+        return [(row["sop_uid"], bytes(row["sha256"])) for row in rows]
+
+    async def instances_of(self, uids: Iterable[str]) -> list[tuple[str, bytes]]:
+        """The same of these instances."""
+        rows = await self._fetch(_INSTANCES_OF, list(uids))
+        return [(row["sop_uid"], bytes(row["sha256"])) for row in rows]
+
+    async def versions(self) -> int:
+        """Files beside those on the index with the same UID."""
+        return int(await self._connection.fetchval(_VERSIONS, timeout=_TIMEOUT_S))
+
+    async def uploads(self) -> list[Upload]:
+        """Every audit row of an item."""
+        rows = await self._connection.fetch(_UPLOADS, timeout=_TIMEOUT_S)
+        return [
+            Upload(row["gateway"], row["spool"], row["item"], bytes(row["sha256"]), row["outcome"])
+            for row in rows
+        ]
+
+    async def step_events(self) -> list[Event]:
+        """Events of procedure steps in the order in which they were stored."""
+        rows = await self._connection.fetch(_STEP_EVENTS, timeout=_TIMEOUT_S)
+        return [Event(row["sop_uid"], row["number"], row["status"]) for row in rows]
 
     async def __aexit__(
         self,

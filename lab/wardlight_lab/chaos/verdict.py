@@ -10,8 +10,10 @@ unknown   stored numbers that no ledger line names: accepted in the moment of a 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from wardlight_lab.chaos.image_verdict import ImageVerdict
 from wardlight_lab.chaos.ledger import Accepted
 from wardlight_lab.chaos.radio import EventVerdict
+from wardlight_lab.chaos.step_verdict import StepVerdict
 from wardlight_lab.chaos.streams import StreamVerdict
 
 
@@ -48,13 +50,16 @@ class Verdict:
     first_lost: tuple[int, ...]
     streams: StreamVerdict
     events: EventVerdict
+    images: ImageVerdict
+    steps: StepVerdict
 
     @property
     def is_good(self) -> bool:
         """0 lost, 0 double, every record accounted for, every gap of the streams named."""
         wrong = (self.lost, self.double, self.missing_records, self.rejected, self.quarantined)
         is_sound = not self.destroyed or bool(self.damages)
-        return not any(wrong) and is_sound and self.streams.is_good and self.events.is_good
+        parts = (self.streams, self.events, self.images, self.steps)
+        return not any(wrong) and is_sound and all(part.is_good for part in parts)
 
 
 def judge(
@@ -62,6 +67,8 @@ def judge(
     stored: dict[int, int],
     streams: StreamVerdict,
     events: EventVerdict,
+    images: ImageVerdict,
+    steps: StepVerdict,
     *,
     named: Named,
     damages: Sequence[str],
@@ -101,4 +108,6 @@ def judge(
         first_lost=tuple(nameless[:5]),
         streams=streams,
         events=events,
+        images=images,
+        steps=steps,
     )

@@ -9,10 +9,13 @@ import asyncio
 import random
 import sys
 import tempfile
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+import asyncpg
 
 from wardlight_cloud.config import load as load_cloud
 from wardlight_cloud.private_file import write_private
@@ -21,12 +24,15 @@ from wardlight_cloud.security.ca import CertificateAuthority
 from wardlight_cloud.security.roles import Role
 from wardlight_cloud.store.base import LedgerReport, Store
 from wardlight_cloud.store.embedded import EmbeddedPostgres
+from wardlight_cloud.store.embedded.ports import free_loopback_port
 from wardlight_cloud.store.open import open_store
 from wardlight_lab.broker import NatsServer
 from wardlight_lab.chaos.bedside import Bedside
 from wardlight_lab.chaos.daemon import GATEWAY as BEDSIDE_GATEWAY
 from wardlight_lab.chaos.daemon import BedsideGateway
 from wardlight_lab.chaos.damage import damage
+from wardlight_lab.chaos.department import Department
+from wardlight_lab.chaos.department_account import images_of, steps_of
 from wardlight_lab.chaos.ledger import accepted
 from wardlight_lab.chaos.load import DEVICE, STREAM
 from wardlight_lab.chaos.proxy import FaultyLink
@@ -43,6 +49,7 @@ COLLECTORS: Final = ("collector-a", "collector-b")
 LINKS: Final = ("gateway link", "daemon link", "collector link")
 _LEASE: Final = "lease_ttl_s = 3\n"  # the default of 5 s would only make freezing slower
 _LISTEN_S: Final = 60.0
+_ASKED_S: Final = 10.0
 _RECOVERY_S: Final = 120.0
 _DRAIN_S: Final = 240.0
 _POLL_S: Final = 0.5
@@ -65,9 +72,13 @@ class World:
         """How the gateway's outbox was damaged, each time."""
         self.bedside = Bedside(self._folder / "serial")
         self.daemon = BedsideGateway(self._folder / "bedside", self.bedside, None)
+        self._dicom_port = free_loopback_port()
+        self.department = Department(self._dicom_port, self._folder / "objects", self._on_index)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._loop = asyncio.get_running_loop()
         try:
             await self._start()
         except BaseException:
@@ -111,8 +122,16 @@ class World:
             await self.supervisor.start(radio.child())
         self.daemon = BedsideGateway(self._folder / "bedside", self.bedside, radio)
         credentials = authority.ensure_client(BEDSIDE_GATEWAY, Role.GATEWAY)
-        self.daemon.prepare(self.links["daemon link"].port, credentials)
+        self.daemon.prepare(
+            self.links["daemon link"].port,
+            credentials,
+            self._dicom_port,
+            self.department.settings(),
+        )
         await self.supervisor.start(self.daemon.child())
+        await self.supervisor.start(self.daemon.imaging())
+        self._stack.callback(self.department.close)
+        self.department.start()
         await self.daemon.listening(_LISTEN_S)
 
     async def _start_collector(self, name: str, authority: CertificateAuthority) -> None:
@@ -140,14 +159,24 @@ class World:
             "wardlight_lab.chaos.load",
             *("--config", file, "--ledger", self.ledger_file, "--rate", self._rate),
         )
-        await self.supervisor.start(
-            Child(
-                name="gateway",
-                command=command,
-                before_start=self._before_gateway,
-                stop_within_s=30.0,
-            )
-        )
+        before = self._before_gateway
+        child = Child(name="gateway", command=command, before_start=before, stop_within_s=30.0)
+        await self.supervisor.start(child)
+
+    def _on_index(self, uids: Iterable[str]) -> dict[str, bytes] | None:
+        """For the department's thread; None while PostgreSQL is down."""
+        if self._loop is None:
+            return None
+        asked = asyncio.run_coroutine_threadsafe(self._indexed(uids), self._loop)
+        try:
+            return asked.result(_ASKED_S)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            asked.cancel()
+            return None
+
+    async def _indexed(self, uids: Iterable[str]) -> dict[str, bytes]:
+        async with Tables(self._dsn) as tables:
+            return dict(await tables.instances_of(uids))
 
     def damage_next(self, seed: float) -> None:
         """Before the gateway starts the next time, its outbox is damaged."""
@@ -186,17 +215,21 @@ class World:
         if RADIO in self.supervisor.status():
             await self.supervisor.stop(RADIO)
         self.ledger_file.with_suffix(".pause").touch()
+        await asyncio.to_thread(self.department.stop)
         store = await self._opened_store()
         try:
             report = await self._settled(store)
         finally:
             await store.close()
+        settings = load_cloud(self._folder / f"{COLLECTORS[0]}.toml")
         async with Tables(self._dsn) as tables:
             return judge(
                 accepted(self.ledger_file),
                 await tables.numbers((DEVICE, STREAM)),
                 await self.daemon.streams(tables),
                 await self.daemon.events(tables),
+                await images_of(self.department, tables, settings),
+                await steps_of(self.department, tables),
                 named=await tables.named(GATEWAY),
                 damages=self.damages,
                 missing_records=sum(last - first + 1 for r in report for first, last in r.missing),

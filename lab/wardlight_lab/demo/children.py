@@ -1,7 +1,9 @@
-"""The demo's own child processes: emulated devices, collector, API, gateway."""
+"""The demo's own child processes: emulated devices, collector, API, gateway, imaging."""
 
+import asyncio
 import http.client
 import json
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -163,6 +165,43 @@ def gateway(folder: DemoFolder, environment: Mapping[str, str]) -> Child:
         before_start=before_start,
         ready=is_ready,
     )
+
+
+def query(folder: DemoFolder, port: int) -> Child:
+    """The cloud's query/retrieve; ready when its port is open."""
+
+    async def is_ready() -> bool:
+        return await asyncio.to_thread(_is_open, port)
+
+    command = _module("wardlight_cloud", "dicom", "--config", folder.cloud_toml)
+    return Child(name="query", command=command, ready=is_ready)
+
+
+def imaging(folder: DemoFolder, port: int) -> Child:
+    """The gateway's DICOM services; ready when their port is open."""
+
+    async def is_ready() -> bool:
+        return await asyncio.to_thread(_is_open, port)
+
+    command = _module("wardlight_edge", "dicom", "--config", folder.edge_toml)
+    return Child(name="imaging", command=command, ready=is_ready)
+
+
+def modality(folder: DemoFolder, port: int) -> Announcing:
+    """The imaging department, which sends its studies to the gateway at every start."""
+    command = _module(
+        "wardlight_lab.modality", "--port", str(port), "--state-dir", folder.devices,
+        "--ledger", folder.devices / "modality.jsonl",
+    )  # fmt: skip
+    return _announcing(folder, "modality", command)
+
+
+def _is_open(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=_HTTP_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -89,6 +89,8 @@ class Kept:
     http_port: int
     mqtt_port: int
     hl7_port: int
+    dicom_port: int
+    query_port: int
 
 
 def keep(folder: DemoFolder, *, http_port: int | None) -> tuple[Kept, list[str]]:
@@ -102,6 +104,8 @@ def keep(folder: DemoFolder, *, http_port: int | None) -> tuple[Kept, list[str]]
         http_port=_port(http_port if http_port is not None else old.get("http_port"), remarks),
         mqtt_port=_port(old.get("mqtt_port") or 0, remarks),
         hl7_port=_port(old.get("hl7_port") or 0, remarks),
+        dicom_port=_port(old.get("dicom_port") or 0, remarks),
+        query_port=_port(old.get("query_port") or 0, remarks),
     )
     write_private(file, json.dumps({name: getattr(kept, name) for name in Kept.__slots__}))
     return kept, remarks

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import Any, Final
 
 from wardlight_cloud.config import load as load_cloud
@@ -23,11 +22,11 @@ from wardlight_cloud.security.roles import Role
 from wardlight_cloud.store.embedded import EmbeddedPostgres
 from wardlight_cloud.store.open import open_store
 from wardlight_lab.broker import NatsServer
-from wardlight_lab.demo import children, register, settings_files
+from wardlight_lab.demo import children, imaging, register, settings_files
+from wardlight_lab.demo.facts import facts_of, welcome
 from wardlight_lab.demo.folder import (
     COLLECTOR,
     GATEWAY,
-    USER,
     DemoFolder,
     Kept,
     keep,
@@ -122,6 +121,7 @@ class Demo:
         await self._cloud(supervisor, kept, server.dsn, devices)
         await self._gateway(supervisor, kept, devices, environment)
         await supervisor.start(children.monitor(self._folder, kept.hl7_port).child)
+        await supervisor.start(children.modality(self._folder, kept.dicom_port).child)
         self._ready(kept)
 
     async def _broker(self, supervisor: Supervisor, kept: Kept) -> None:
@@ -173,16 +173,24 @@ class Demo:
         settings_files.write(
             self._folder.cloud_toml,
             settings_files.cloud_settings(
-                COLLECTOR, self._folder.root, dsn, kept.mqtt_port, kept.http_port, credentials
+                COLLECTOR,
+                self._folder.root,
+                dsn,
+                kept.mqtt_port,
+                kept.http_port,
+                credentials,
+                kept.query_port,
             ),
         )
         store = await open_store(load_cloud(self._folder.cloud_toml))
         try:
             await register.fill(store, kept, devices)
+            await imaging.fill(store)
         finally:
             await store.close()
         await supervisor.start(children.collector(self._folder))
         await supervisor.start(children.api(self._folder, kept.http_port))
+        await supervisor.start(children.query(self._folder, kept.query_port))
 
     async def _gateway(
         self,
@@ -196,37 +204,22 @@ class Demo:
         settings_files.write(
             self._folder.edge_toml,
             settings_files.gateway_settings(
-                GATEWAY, kept.mqtt_port, credentials, devices, ["hci0"], hl7_port=kept.hl7_port
+                GATEWAY,
+                kept.mqtt_port,
+                credentials,
+                devices,
+                ["hci0"],
+                hl7_port=kept.hl7_port,
+                dicom_port=kept.dicom_port,
             ),
         )
         await supervisor.start(children.gateway(self._folder, environment))
+        await supervisor.start(children.imaging(self._folder, kept.dicom_port))
 
     def _ready(self, kept: Kept) -> None:
-        http = f"http://127.0.0.1:{kept.http_port}"
-        edge = quote(str(Path(sys.executable).with_name("wardlight-edge")))
-        self._facts = {
-            "http": http,
-            "fhir": f"{http}/fhir",
-            "dicomweb": None,
-            "token": kept.token,
-            "user": USER,
-            "password": kept.password,
-            "mqtt": f"mqtts://127.0.0.1:{kept.mqtt_port}",
-            "gateway": GATEWAY,
-            "dicom_port": None,
-            "hl7_port": kept.hl7_port,
-            "data_dir": str(self._folder.root),
-        }
+        self._facts = facts_of(self._folder, kept)
         self._write_ready()
-        _say(
-            f"\nWardlight is ready.\n  dashboard  {http}  (user {USER}, password {kept.password})\n"
-            f"  FHIR       {http}/fhir/Observation?category=vital-signs\n"
-            f"             Authorization: Bearer {kept.token}\n"
-            f"  gateway    {edge} status --config {quote(str(self._folder.edge_toml))}\n"
-            f"  HL7        MLLP on 127.0.0.1:{kept.hl7_port}\n"
-            f"  data       {self._folder.root}\n"
-            "Not a medical device. The patients are invented."
-        )
+        _say(welcome(self._folder, self._facts))
 
     def _changed(self, status: Mapping[str, ChildStatus]) -> None:
         for name in _PIDS:

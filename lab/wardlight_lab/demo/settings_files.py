@@ -10,7 +10,7 @@ from typing import Final
 
 from wardlight_cloud.private_file import write_private
 from wardlight_cloud.security.ca import Credentials
-from wardlight_lab.demo.ward import DemoDevice
+from wardlight_lab.demo.ward import MRN_SYSTEM, DemoDevice
 
 PROFILES: Final = Path(__file__).parents[3] / "firmware-configs"
 
@@ -28,8 +28,9 @@ def gateway_settings(
     adapters: Sequence[str],
     profiles: Path = PROFILES,
     hl7_port: int | None = None,
+    dicom_port: int | None = None,
 ) -> str:
-    """Text of edge.toml; ``hl7_port`` None = no HL7 port."""
+    """Text of edge.toml; ``hl7_port`` None = no HL7 port, ``dicom_port`` None = no imaging."""
     lines = [
         f"gateway = {_text(gateway)}",
         'data_dir = "data"',
@@ -49,6 +50,8 @@ def gateway_settings(
     ]
     if hl7_port is not None:
         lines += ["[lan.hl7]", f"port = {hl7_port}"]
+    if dicom_port is not None:
+        lines += ["[dicom]", f"port = {dicom_port}", "admit_loopback = true"]
     for device in devices:
         if device.identity.startswith("lan:"):
             continue  # it connects by itself
@@ -78,8 +81,9 @@ def cloud_settings(
     mqtt_port: int,
     http_port: int,
     credentials: Credentials,
+    query_port: int | None = None,
 ) -> str:
-    """Text of cloud.toml."""
+    """Text of cloud.toml; ``query_port`` None = as the settings have it."""
     lines = [
         f"data_dir = {_text(data_dir)}",
         "[database]",
@@ -92,6 +96,9 @@ def cloud_settings(
         f"name = {_text(collector)}",
         "[http]",
         f"port = {http_port}",
+        *([] if query_port is None else ["[dicom]", f"port = {query_port}"]),
+        "[images]",
+        f"issuer = {_text(MRN_SYSTEM)}",
         "[log]",
         'format = "json"',
     ]

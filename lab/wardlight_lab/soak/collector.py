@@ -7,7 +7,7 @@ with a cumulative ack.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from wardlight_edge.clock import Clock
@@ -15,7 +15,7 @@ from wardlight_edge.outbox.ranges import RangeSet
 from wardlight_edge.uplink.base import Message
 from wardlight_shared import control, topics
 from wardlight_shared.control import Ack, Hello
-from wardlight_shared.envelope import VERSION, Envelope, open_envelope, sums
+from wardlight_shared.envelope import MAX_BYTES, VERSION, Envelope, open_envelope, sums
 from wardlight_shared.errors import TransportError
 from wardlight_shared.records import BlockBody, Body, EventBody, GapBody, StatusBody, WaveformBody
 
@@ -125,13 +125,25 @@ class _Link:
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue(_MOST_MESSAGES)
         self._reason: str | None = None
 
-    def publish(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retained: bool = False,
+        taken: Callable[[], None] | None = None,
+        limit: int = MAX_BYTES,
+    ) -> None:
         """Hand a message to the collector. Errors: TransportError."""
         del retained
+        if len(payload) > limit:
+            raise TransportError(f"a message of {len(payload)} bytes")
         if self._reason is not None:
             raise TransportError(self._reason)
         for answer in self._collector.take(topic, payload):
             self._inbox.put_nowait(answer)
+        if taken is not None:
+            taken()
 
     async def receive(self) -> Message:
         """The next message that came down. Errors: TransportError."""

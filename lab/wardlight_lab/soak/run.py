@@ -37,7 +37,7 @@ OUTAGE: Final = range(700, 1000)
 """Seconds of each two hours in which there is no way to the collector."""
 
 OUTAGE_PERIOD_S: Final = 7200
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 300.0
 """Real time for what takes milliseconds; the machine may be busy."""
 
 
