@@ -1,7 +1,9 @@
 """Settings and fixtures that every layer of the tests shares."""
 
+import gc
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,12 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from xdist.remote import Producer
 
 from support.peers import require_peer
+from support.rewriting import rewrite_a_share
 from support.sharing import FilesAndServers, shared_server
 
 ROOT = Path(__file__).parents[1]
 
-pytest_plugins = ["support.postgres", "support.store"]
+pytest_plugins = ["support.postgres", "support.store", "support.object_server"]
 
 # Files are handed to the workers one by one. Those that run for long go first: one that starts last
 # would keep a single core busy while the others have nothing left to do.
@@ -36,6 +39,22 @@ settings.register_profile(
 settings.load_profile(os.environ.get("WARDLIGHT_HYPOTHESIS", "house"))
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Share the work that collecting costs in a fresh checkout."""
+    rewrite_a_share(session.config, ROOT / "tests")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage while all that is made stays, and never again in what was made."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests: those that share a server, then the files by layer, the slow ones first."""
     items.sort(key=_place)
@@ -53,6 +72,16 @@ def pytest_xdist_make_scheduler(
 ) -> FilesAndServers | None:
     """With ``--dist loadfile``, keep also the tests of a server together."""
     return FilesAndServers(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """A program that a test runs in this process sets up its log: the next test sees none of it."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = [each for each in root.handlers if each in handlers]
 
 
 @pytest.fixture

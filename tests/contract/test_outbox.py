@@ -262,13 +262,13 @@ async def test_waiting_for_records_is_coalesced(outbox: Outbox, clock: ManualClo
     waiting = asyncio.create_task(outbox.wait_for_records())
     await outbox.append([record(clock, 1)])
     await outbox.append([record(clock, 2)])
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 180)
     again = asyncio.create_task(outbox.wait_for_records())
     await let_run()
     if again.done():  # the second append may have come after the first wait had ended
         again = asyncio.create_task(outbox.wait_for_records())
     await outbox.append([record(clock, 3)])
-    await asyncio.wait_for(again, 10)
+    await asyncio.wait_for(again, 180)
 
 
 async def test_a_cancelled_append_is_completed(outbox: Outbox, clock: ManualClock) -> None:

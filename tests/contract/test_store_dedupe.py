@@ -9,6 +9,8 @@ from support.store import Place, admit
 from wardlight_cloud.store.batch import Detail
 from wardlight_cloud.store.postgres import PostgresStore
 
+pytestmark = pytest.mark.either_engine
+
 make = BatchMaker()
 EVENT = bytes(range(16))
 
@@ -25,6 +27,7 @@ async def _aside(place: Place) -> list[tuple[int, int, str]]:
     return [tuple(row) for row in rows]
 
 
+@pytest.mark.each_engine
 async def test_a_batch_sent_again_changes_nothing(place: Place, store: PostgresStore) -> None:
     batch = make(Rec(1, [pulse(NOW, 60)]), Rec(2, cuff(NOW, 120, 80), EVENT))
     (first,) = await store.ingest([batch])
@@ -58,6 +61,7 @@ async def test_one_seq_twice_in_a_batch_counts_once(place: Place, store: Postgre
     assert await _mantissas(place) == [1]
 
 
+@pytest.mark.each_engine
 async def test_an_event_that_a_device_sends_again(place: Place, store: PostgresStore) -> None:
     """By another gateway, in another epoch, under another seq: the seq is settled all the same."""
     await store.ingest([make(Rec(1, cuff(NOW, 120, 80, ord=256), EVENT))])
@@ -98,6 +102,7 @@ async def test_the_same_reading_under_another_record_is_known(
     assert await _mantissas(place) == [60, 61]
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize(
     "other",
     [pulse(NOW, 61), pulse(NOW, 600, scale=-1), pulse(NOW, 0, absent=1)],
@@ -130,6 +135,7 @@ async def test_two_values_on_one_key_in_one_call(place: Place, store: PostgresSt
     assert await _aside(place) == [(2, 61, "other-value"), (3, 62, "other-value")]
 
 
+@pytest.mark.each_engine
 async def test_true_readings_of_one_instant_differ_by_ord(
     place: Place, store: PostgresStore
 ) -> None:

@@ -36,6 +36,8 @@ from wardlight_shared.errors import StorageError
 from wardlight_shared.model import Flag
 from wardlight_shared.records import SeriesKey
 
+pytestmark = pytest.mark.either_engine
+
 make = BatchMaker()
 ECG = SeriesKey(DEVICE, METRICS["ecg_lead_i"].wire)
 
@@ -48,6 +50,7 @@ async def _values(place: Place) -> list[tuple[int, int, int, int]]:
     return [tuple(row) for row in rows]
 
 
+@pytest.mark.each_engine
 async def test_rows_ledger_and_commit(place: Place, store: PostgresStore) -> None:
     batch = make(Rec(1, [pulse(NOW, 60), pulse(NOW + SECOND, 61)]), Rec(2, cuff(NOW, 120, 80)))
     (result,) = await store.ingest([batch])
@@ -58,6 +61,7 @@ async def test_rows_ledger_and_commit(place: Place, store: PostgresStore) -> Non
     assert await _values(place) == [(2, 60, 0, 0), (7, 120, 0, 0), (8, 80, 0, 0), (2, 61, 0, 0)]
 
 
+@pytest.mark.each_engine
 async def test_every_column_comes_back_as_it_went_in(place: Place, store: PostgresStore) -> None:
     """Extremes of each type, and the batch's own facts."""
     one = One(
@@ -315,6 +319,7 @@ async def test_details_stand_beside_their_reading(place: Place, store: PostgresS
     assert stored["skew_s"] == -5
 
 
+@pytest.mark.each_engine
 async def test_waveforms_are_kept_once(place: Place, store: PostgresStore) -> None:
     def block(record: int, samples: bytes, at: int = 0) -> WaveformRow:
         return WaveformRow(record, 0, us(NOW) + at, 250_000, -3, 7, samples, 4)
@@ -379,6 +384,7 @@ async def test_a_time_that_nobody_meant_goes_aside(
     assert tuple(row) == (time_us, 61, "time-out-of-range")
 
 
+@pytest.mark.each_engine
 async def test_old_readings_are_accepted(store: PostgresStore) -> None:
     """From yesterday, from before this store was made, and from before 2000."""
     ward = await admit(store, since=datetime(1970, 1, 1, tzinfo=UTC))
@@ -391,6 +397,7 @@ async def test_old_readings_are_accepted(store: PostgresStore) -> None:
     assert [row.time for row in rows] == times
 
 
+@pytest.mark.each_engine
 async def test_a_call_is_all_or_nothing(place: Place, store: PostgresStore) -> None:
     await store.ingest([make(Rec(1, [pulse(NOW - SECOND, 59)]))])
     before = await store.commit_seq()
@@ -407,6 +414,7 @@ async def test_a_call_is_all_or_nothing(place: Place, store: PostgresStore) -> N
     assert result.rows_stored == 1
 
 
+@pytest.mark.each_engine
 async def test_latest_never_goes_back(store: PostgresStore) -> None:
     ward = await admit(store)
     await store.ingest([make(Rec(1, [pulse(NOW, 60)]))])
@@ -439,6 +447,7 @@ async def test_what_is_not_clinical_is_kept_and_never_a_vital_sign(
     assert found.values[0].mantissa == 60
 
 
+@pytest.mark.each_engine
 async def test_a_large_call(place: Place, store: PostgresStore) -> None:
     """More rows than one COPY buffer, over days and series, in no order."""
     random = np.random.default_rng(3)

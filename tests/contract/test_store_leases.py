@@ -1,7 +1,11 @@
 """LeaseStore: shards are shared evenly and change hands by the database's clock; every engine."""
 
+import pytest
+
 from support.store import Place
 from wardlight_cloud.store.postgres import PostgresStore
+
+pytestmark = pytest.mark.either_engine
 
 SHARDS = 16
 LONG_S = 600.0

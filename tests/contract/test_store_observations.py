@@ -18,6 +18,8 @@ from wardlight_cloud.store.observation_rows import (
 )
 from wardlight_cloud.store.postgres import PostgresStore
 
+pytestmark = pytest.mark.either_engine
+
 make = BatchMaker()
 DAY = timedelta(days=1)
 OTHER_DEVICE = "ble:00000000000B"
@@ -33,6 +35,7 @@ async def _fill(store: PostgresStore, count: int, *, step: timedelta = SECOND) -
     await store.ingest([make(*records)])
 
 
+@pytest.mark.each_engine
 async def test_one_observation_with_all_its_facts(store: PostgresStore) -> None:
     ward = await admit(store)
     one = pulse(NOW, 613, scale=-1, flags=1 << 20)
@@ -109,6 +112,7 @@ async def test_ids_page_in_every_order(store: PostgresStore, order: str) -> None
     assert numbers(await all_rows(store, query)) == expected
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize("order", ["newest", "oldest", "commit"])
 async def test_pages_join_without_gap_or_repeat(store: PostgresStore, order: str) -> None:
     """Several series, panels and rows at one instant, over several days."""
@@ -261,6 +265,7 @@ async def test_metric_filter_means_the_observation(store: PostgresStore) -> None
     assert await found(metrics=(rate,), component_metrics=(systolic,)) == set()
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize("order", ["newest", "oldest", "commit"])
 async def test_a_panel_found_by_one_component_has_all(store: PostgresStore, order: str) -> None:
     await admit(store)
@@ -310,6 +315,7 @@ BOUNDS: tuple[tuple[list[tuple[str, int]], list[int]], ...] = (
 )
 
 
+@pytest.mark.each_engine
 @pytest.mark.parametrize("order", ["newest", "oldest", "commit"])
 async def test_time_bounds(store: PostgresStore, order: str) -> None:
     await admit(store)
@@ -320,6 +326,7 @@ async def test_time_bounds(store: PostgresStore, order: str) -> None:
         assert sorted(numbers(await all_rows(store, query))) == expected, bounds
 
 
+@pytest.mark.each_engine
 async def test_bounds_at_the_ends_of_the_calendar(store: PostgresStore) -> None:
     await admit(store)
     await _fill(store, 2)
@@ -346,6 +353,7 @@ async def test_a_battery_is_nobodys_vital_sign(store: PostgresStore) -> None:
     assert numbers(await all_rows(store, ObservationQuery())) == [60]
 
 
+@pytest.mark.each_engine
 async def test_a_silent_patient_is_found_far_back(place: Place, store: PostgresStore) -> None:
     """Few readings over years: no time bound, every order, small pages."""
     ward = await admit(store)

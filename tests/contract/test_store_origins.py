@@ -18,6 +18,8 @@ from wardlight_cloud.store.postgres import PostgresStore
 from wardlight_cloud.store.postgres.sources import settlement, split
 from wardlight_shared.records import Origin
 
+pytestmark = pytest.mark.either_engine
+
 E1, E2, E3 = EPOCH, EPOCH + 1, EPOCH + 2
 MS = SECOND / 1000
 ENDLESS = (1 << 62) - 1
@@ -57,6 +59,7 @@ async def test_three_copies_in_any_order_are_one_record(
         assert state.ranges == ((seq, seq),), "every copy is acknowledged under its own number"
 
 
+@pytest.mark.each_engine
 async def test_one_origin_twice_in_a_batch_is_one_record(
     place: Place, store: PostgresStore
 ) -> None:
@@ -130,6 +133,7 @@ async def test_a_loss_without_end_counts_what_was_recorded(store: PostgresStore)
     assert (new.stored, dict(new.removed), new.missing) == (3, {}, ())
 
 
+@pytest.mark.each_engine
 async def test_what_was_under_way_when_it_was_given_up_is_stored(store: PostgresStore) -> None:
     gap = GapRow(0, us(NOW), us(NOW), None, "corrupt", 0, ((1, ENDLESS),))
     await store.ingest([BatchMaker(epoch=E2)(Rec(1), gaps=[gap], origins={1: (E1, 0)})])

@@ -33,6 +33,8 @@ from wardlight_shared.errors import StorageError
 from wardlight_shared.model import Flag
 from wardlight_shared.records import SeriesKey
 
+pytestmark = pytest.mark.either_engine
+
 make = BatchMaker()
 EVENT = bytes(range(16))
 
@@ -93,6 +95,7 @@ async def test_a_reading_aside_is_listed_with_its_value(store: PostgresStore) ->
     assert await store.quarantined(gateway="gw-other") == ()
 
 
+@pytest.mark.each_engine
 async def test_a_later_correct_copy_of_an_event_aside_is_stored(store: PostgresStore) -> None:
     """The device's clock was repaired, or its profile; the device sends its memory again."""
     await admit(store)
@@ -162,6 +165,7 @@ async def test_an_event_aside_for_another_value_may_come_again(store: PostgresSt
     assert (waiting.seq, waiting.mantissa) == (2, 61)
 
 
+@pytest.mark.each_engine
 async def test_a_released_reading_is_an_ordinary_row_under_a_new_commit(
     place: Place, store: PostgresStore
 ) -> None:
@@ -263,6 +267,7 @@ async def test_a_time_in_the_future_is_released_with_its_true_time_only(
     assert all(row.values[0].flags & Flag.TIME_UNCERTAIN for row in rows)
 
 
+@pytest.mark.each_engine
 async def test_a_time_long_ago_gets_its_partition(store: PostgresStore) -> None:
     await store.ingest([_future(1, pulse(TOMORROW, 60))])
     (waiting,) = await store.quarantined()

@@ -7,9 +7,12 @@ import pytest
 
 from support.readings import DEVICE, NOW
 from support.store import admit, patient
+from wardlight_cloud.store.authorization import TokenRow
 from wardlight_cloud.store.base import Assignment
 from wardlight_cloud.store.postgres import PostgresStore
 from wardlight_shared.errors import StorageError
+
+pytestmark = pytest.mark.either_engine
 
 HOUR = timedelta(hours=1)
 
@@ -91,16 +94,16 @@ async def test_users_have_the_hash_that_was_put_last(store: PostgresStore) -> No
 
 async def test_clients_are_known_by_the_hash_of_their_token(store: PostgresStore) -> None:
     await store.put_client("ehr", b"a" * 32, ["system/Observation.rs", "system/Patient.rs"])
-    assert await store.client_of_token(b"a" * 32) == (
-        "ehr", ("system/Observation.rs", "system/Patient.rs"),
-    )  # fmt: skip
-    assert await store.client_of_token(b"b" * 32) is None
+    assert await store.token(b"a" * 32) == TokenRow(
+        "ehr", ("system/Observation.rs", "system/Patient.rs")
+    )
+    assert await store.token(b"b" * 32) is None
     await store.put_client("ehr", b"b" * 32, [])
-    assert await store.client_of_token(b"a" * 32) is None
-    assert await store.client_of_token(b"b" * 32) == ("ehr", ())
+    assert await store.token(b"a" * 32) is None
+    assert await store.token(b"b" * 32) == TokenRow("ehr", ())
     assert await store.remove_client("ehr")
     assert not await store.remove_client("ehr")
-    assert await store.client_of_token(b"b" * 32) is None
+    assert await store.token(b"b" * 32) is None
 
 
 async def test_an_unknown_letter_cannot_be_released(store: PostgresStore) -> None:

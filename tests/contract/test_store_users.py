@@ -12,6 +12,8 @@ from wardlight_cloud.store.unassigned import UNKNOWN_USER, UnassignedDay
 from wardlight_shared.errors import StorageError
 from wardlight_shared.model import Flag
 
+pytestmark = pytest.mark.either_engine
+
 make = BatchMaker()
 DAY = timedelta(days=1)
 UNKNOWN = int(Flag.USER_UNKNOWN)
@@ -64,6 +66,7 @@ async def test_a_device_of_one_patient_takes_every_user(store: PostgresStore) ->
     assert await store.unassigned(since=NOW.date()) == ()
 
 
+@pytest.mark.each_engine
 async def test_somebody_says_whose_it_was(store: PostgresStore) -> None:
     """For a time: what comes later from an unknown user is asked about again."""
     ann, bob = await admit(store, user=1), await admit(store, user=2)

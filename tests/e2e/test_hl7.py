@@ -37,7 +37,7 @@ def test_what_a_monitor_was_acknowledged_is_in_fhir(demo: RunningDemo) -> None:
 
 def test_a_message_that_is_none_is_refused_with_its_reason(demo: RunningDemo) -> None:
     place = ("127.0.0.1", demo.facts["hl7_port"])
-    with socket.create_connection(place, timeout=30) as connection:
+    with socket.create_connection(place, timeout=180) as connection:
         connection.sendall(b"\x0bMSH|^~\\&|X|Y|||20260105120000||ADT^A01|7|P|2.6\r\x1c\r")
         answer = connection.recv(65_536)
     assert b"\rMSA|AR|7\r" in answer

@@ -34,7 +34,7 @@ def _oru(control: str, moment: datetime, value: str, status: str) -> bytes:
 def _send(demo: RunningDemo, *messages: bytes) -> None:
     """One after the other, each accepted (AA) before the next."""
     place = ("127.0.0.1", demo.facts["hl7_port"])
-    with socket.create_connection(place, timeout=60) as connection:
+    with socket.create_connection(place, timeout=180) as connection:
         for message in messages:
             connection.sendall(message)
             answer = b""

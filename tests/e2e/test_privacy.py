@@ -13,6 +13,7 @@ import httpx
 from support.broker_client import BrokerClient
 from support.demo import RunningDemo
 from support.peers import require_peer
+from support.plain_http import PLAIN
 from support.waiting import wait_until_sync
 from wardlight_cloud.security.ca import CertificateAuthority
 from wardlight_cloud.security.roles import Role
@@ -62,7 +63,7 @@ def test_logs_hold_no_patient_and_no_value(demo: RunningDemo) -> None:
         client.get(f"/Nothing/{person.patient_id}", params={"family": person.family})
         client.post("/Patient", json={"resourceType": "Patient", "name": person.family})
     login = f"{demo.facts['http']}/login"
-    httpx.post(login, data={"login": person.family, "password": person.given})
+    httpx.post(login, data={"login": person.family, "password": person.given}, verify=PLAIN)
     for name in LOGS:
         text = (demo.data_dir / "logs" / f"{name}.log").read_text("utf-8", "replace")
         assert text, name
@@ -95,7 +96,7 @@ def test_topics_hold_shard_gateway_and_lane_alone(demo: RunningDemo) -> None:
 
 
 def test_metrics_name_nobody(demo: RunningDemo) -> None:
-    text = httpx.get(f"{demo.facts['http']}/metrics").text
+    text = httpx.get(f"{demo.facts['http']}/metrics", verify=PLAIN).text
     assert "# HELP" in text
     assert not found_in(text)
 
@@ -112,7 +113,7 @@ def test_a_gateway_holds_no_identity_and_no_open_value(demo: RunningDemo) -> Non
         assert not found_in(octets.decode("utf-8", "replace")), file.name
         assert not [value.hex() for value in values if value in octets], file.name
     port = (demo.data_dir / "gateway/data/status.port").read_text().strip()
-    status = httpx.get(f"http://127.0.0.1:{port}/status.json").text
+    status = httpx.get(f"http://127.0.0.1:{port}/status.json", verify=PLAIN).text
     assert not found_in(status)
 
 

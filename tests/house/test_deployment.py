@@ -238,7 +238,7 @@ def test_gateway_readme_types_commands_that_exist() -> None:
     files = [unit["ExecStart"].split()[-1], unit["EnvironmentFile"].removeprefix("-")]
     for program, line in typed:
         words = line.split()
-        command = words[:2] if words[0] == "gateway" else words[:1]
+        command = words[:2] if words[0] in {"client", "gateway"} else words[:1]
         assert words[0] in subcommands(program)
         assert {each for each in words if each.startswith("--")} <= options(program, *command)
         assert words[-4:] == ["--config", files[0], "--env-file", files[1]]
@@ -310,7 +310,7 @@ def test_systemd_accepts_the_unit(unit: Path) -> None:
         [analyze, "verify", "--man=no", "--recursive-errors=no", str(unit)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
     )
     not_installed_here = "is not executable: No such file or directory"
     complaints = [

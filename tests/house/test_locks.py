@@ -51,13 +51,14 @@ def test_lock_satisfies_pyproject(side: str) -> None:
         assert requirement.specifier.contains(locked[name], prereleases=True), name
 
 
-def test_sides_agree_on_versions() -> None:
-    versions: dict[tuple[str, bool], set[str]] = {}
+def test_sides_agree_on_versions_and_hashes() -> None:
+    """So that what installs here for development installs on a gateway too."""
+    found: dict[str, set[tuple[str, frozenset[str]]]] = {}
     for side in SIDES:
         for pin in pins(side):
             if pin.here:
-                versions.setdefault((pin.name, pin.here), set()).add(pin.version)
-    assert not {name: found for (name, _), found in versions.items() if len(found) > 1}
+                found.setdefault(pin.name, set()).add((pin.version, pin.hashes))
+    assert not {name: pinned for name, pinned in found.items() if len(pinned) > 1}
 
 
 def test_dev_holds_lab_and_lab_holds_both_sides() -> None:

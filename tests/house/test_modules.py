@@ -65,7 +65,8 @@ def test_tests_hold_no_init_file() -> None:
 
 
 def test_nothing_is_left_unfinished() -> None:
-    marks = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|NotImplemented" + r"Error)\b")
+    # Libraries raise NotImplementedError for what they cannot do: to catch it is not to leave it.
+    marks = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|raise NotImplemented" + r"Error)\b")
     left = [
         f"{relative(path)}:{number}"
         for path in text_files()

@@ -125,11 +125,12 @@ def test_every_statement_is_used(file: Path) -> None:
     code = "".join(
         path.read_text(encoding="utf-8") for path in SQL.parent.joinpath("postgres").glob("*.py")
     )
-    known = set(re.findall(r'"([a-z_]+)"', code)) | {
-        f"{stem}_{direction}"
-        for stem in ("scan", "scan_patients", "scan_devices", "days")
-        for direction in ("forward", "backward")
-    }
+    both_ways = ("scan", "scan_bounded", "scan_patients", "scan_devices", "days")
+    known = (
+        set(re.findall(r'"([a-z_]+)"', code))
+        | {f"{stem}_{way}" for stem in both_ways for way in ("forward", "backward")}
+        | {f"{stem}{way}" for stem in ("commits", "commits_of_series") for way in ("", "_backward")}
+    )
     unused = sorted(parse(file.read_text(encoding="utf-8")).keys() - known)
     assert not unused, f"{file.name}: no Python file names {unused}"
 

@@ -18,7 +18,7 @@ SYSTEM_PATH = "/usr/bin:/bin"
 def _run(command: list[str], cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     keep = {"HOME": str(cwd), "PATH": SYSTEM_PATH}
     return subprocess.run(
-        command, cwd=cwd, env=keep | environment, capture_output=True, text=True, timeout=60
+        command, cwd=cwd, env=keep | environment, capture_output=True, text=True, timeout=180
     )
 
 

@@ -86,7 +86,7 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["gateway", FOREIGN],
     ):
         command = [make, str(folder), *arguments]
-        subprocess.run(command, check=True, timeout=60, capture_output=True)
+        subprocess.run(command, check=True, timeout=180, capture_output=True)
     return folder
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from support.plain_http import PLAIN
 from support.ports import free_port
 from support.waiting import wait_until
 
@@ -35,7 +36,7 @@ class Api:
         """Rows of the live feed, one list an event; [] for a sign of life."""
         headers = {"Authorization": f"Bearer {token}"}
         async with (
-            httpx.AsyncClient(headers=headers, timeout=30) as client,
+            httpx.AsyncClient(headers=headers, timeout=180, verify=PLAIN) as client,
             client.stream("GET", f"{self.url}/api/v1/live{query}") as answer,
         ):
             assert answer.status_code == 200, await answer.aread()
@@ -84,7 +85,7 @@ def _start(folder: Path, dsn: str, port: int, workers: int) -> Api:
 async def _is_ready(api: Api) -> bool:
     assert api.process.poll() is None, api.output()
     try:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=PLAIN) as client:
             return (await client.get(f"{api.url}/readyz")).status_code == 200
     except httpx.TransportError:
         return False

@@ -32,7 +32,7 @@ async def serving(ward: Ward, port: int = 0) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, 180)
 
 
 async def sign_in(page: Page, url: str, path: str) -> None:

@@ -35,5 +35,5 @@ async def bus_clients() -> BusClients:
 
 async def _call(bus: MessageBus, interface: str, member: str) -> list[Any] | None:
     message = Message(_DBUS, "/org/freedesktop/DBus", interface, member)
-    reply = await asyncio.wait_for(bus.call(message), 20)
+    reply = await asyncio.wait_for(bus.call(message), 180)
     return None if reply.message_type is MessageType.ERROR else list(reply.body)

@@ -50,7 +50,7 @@ class ScriptedCollector:
         client.reconnect_delay_set(1, 1)
         client.connect_async("127.0.0.1", self._port, 30)
         client.loop_start()
-        await asyncio.wait_for(self._ready.wait(), 30)
+        await asyncio.wait_for(self._ready.wait(), 180)
         return self
 
     async def __aexit__(

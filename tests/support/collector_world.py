@@ -87,11 +87,11 @@ class CollectorWorld:
 
     async def fetch(self, statement: str) -> Sequence[asyncpg.Record]:
         """Rows of a statement, on a connection of its own."""
-        connection = await asyncpg.connect(self.dsn, timeout=30)
+        connection = await asyncpg.connect(self.dsn, timeout=180)
         try:
-            return await connection.fetch(statement, timeout=60)
+            return await connection.fetch(statement, timeout=180)
         finally:
-            await connection.close(timeout=10)
+            await connection.close(timeout=180)
 
     async def open_store(self) -> Store:
         """The store of this world."""
@@ -99,8 +99,8 @@ class CollectorWorld:
 
     async def execute(self, script: str) -> None:
         """Run statements, on a connection of its own."""
-        connection = await asyncpg.connect(self.dsn, timeout=30)
+        connection = await asyncpg.connect(self.dsn, timeout=180)
         try:
-            await connection.execute(script, timeout=60)
+            await connection.execute(script, timeout=180)
         finally:
-            await connection.close(timeout=10)
+            await connection.close(timeout=180)

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from support.plain_http import PLAIN
 from support.waiting import wait_until_sync
 
 READY_S = 120
@@ -27,7 +28,7 @@ class RunningDemo:
     def client(self) -> httpx.Client:
         """A FHIR client with the demo's token."""
         headers = {"Authorization": f"Bearer {self.facts['token']}"}
-        return httpx.Client(base_url=self.facts["fhir"], headers=headers, timeout=30)
+        return httpx.Client(base_url=self.facts["fhir"], headers=headers, timeout=180, verify=PLAIN)
 
     def output(self) -> str:
         """What the demo and its children wrote."""

@@ -1,9 +1,9 @@
 """What the product shows to its operator: settings keys and subcommands, asked from the code."""
 
+import contextlib
 import importlib
+import io
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from functools import cache
 from types import UnionType
@@ -11,8 +11,6 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import pydantic
-
-from support.tree import ROOT
 
 PROGRAMS = {
     "wardlight": "wardlight_lab.cli",
@@ -24,34 +22,29 @@ PROGRAMS = {
 @cache
 def subcommands(program: str) -> tuple[str, ...]:
     """The subcommands that `program --help` lists."""
-    module = PROGRAMS[program]
-    result = subprocess.run(
-        [sys.executable, "-c", f"from {module} import main; raise SystemExit(main())", "--help"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=ROOT,
-    )
-    assert result.returncode == 0, result.stderr
-    listed = re.search(r"\{([a-z0-9,-]+)\}", result.stdout)
-    assert listed, f"{module} --help lists no subcommands:\n{result.stdout}"
+    text = _help(program)
+    listed = re.search(r"\{([a-z0-9,-]+)\}", text)
+    assert listed, f"{program} --help lists no subcommands:\n{text}"
     return tuple(listed[1].split(","))
 
 
 @cache
 def options(program: str, *command: str) -> frozenset[str]:
     """The long options that `program command --help` lists; a command may have two words."""
-    module = PROGRAMS[program]
-    code = f"from {module} import main; raise SystemExit(main())"
-    result = subprocess.run(
-        [sys.executable, "-c", code, *command, "--help"],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=ROOT,
-    )
-    assert result.returncode == 0, result.stderr
-    return frozenset(re.findall(r"--[a-z][a-z-]+", result.stdout))
+    return frozenset(re.findall(r"--[a-z][a-z-]+", _help(program, *command)))
+
+
+def _help(program: str, *command: str) -> str:
+    """What it prints, asked in this process: starting one takes longer than all of these tests."""
+    main = importlib.import_module(PROGRAMS[program]).main
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            code = main([*command, "--help"])
+        except SystemExit as end:
+            code = end.code
+    assert code == 0, said.getvalue()
+    return said.getvalue()
 
 
 def settings(side: str) -> type[Any]:

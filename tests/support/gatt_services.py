@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from support import vectors
+from support import health_sensor_ecg, vectors
 from support.block_reader import samples
 from support.recording_outbox import RecordingOutbox
 from support.stored_devices import START, fill, meter, oximeter, sensor
@@ -165,6 +165,40 @@ class Strapped:
                 for at in range(0, 2 * number, 2)
             ] == played, "whole beats, from their first sample"
         return True
+
+
+class Worn:
+    """A Generic Health Sensor with an ECG: 4 s of it, a fifth of a second at a time; it hangs up.
+
+    Each piece comes in notifications of 20 octets; the first link breaks within one.
+    """
+
+    drop_after = 13
+
+    def __init__(self) -> None:
+        played = Played(0x1840, {"0x2B8B": "notify"})
+        self.device = _played("ecg", played, stays=False)
+        self._wanted = self._sent = 0
+
+    def measure(self) -> None:
+        """4 s more, of which a broken link costs less than two."""
+        self._wanted += 2 * RATE
+        self.device.play(
+            ("0x2B8B", segment)
+            for piece in range(self._sent, self._sent + 20)
+            for segment in health_sensor_ecg.segments(health_sensor_ecg.piece(piece))
+        )
+        self._sent += 20
+
+    def is_stored(self, outbox: RecordingOutbox) -> bool:
+        """Whole pieces, in order, from any of them on."""
+        found = [
+            [each.origin + number for number in memoryview(each.samples).cast("h")]
+            for each in outbox.waveforms()
+        ]
+        for each in found:
+            assert health_sensor_ecg.is_played(each), "as it was sent, none left out"
+        return sum(map(len, found)) >= self._wanted
 
 
 @dataclass(frozen=True)
@@ -369,6 +403,7 @@ CASES: Final = (
         "generic-health-sensor",
         _sending(0x1840, "generic_health_sensor", "0x2B8B", "indicate"),
     ),
+    Case("0x1840", "generic-health-sensor-waveform", Worn),
     Case(
         NONIN,
         "nonin-3150-ble",

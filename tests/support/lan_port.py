@@ -48,14 +48,14 @@ class Sender:
 
     async def answer(self) -> list[list[str]]:
         """The next acknowledgement, as segments of fields."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(180):
             octets = await self.reader.readuntil(b"\x1c\r")
         return [line.split("|") for line in octets[1:-2].decode().rstrip("\r").split("\r")]
 
     async def is_hung_up(self) -> bool:
         """Wait for the end of the connection; what comes before it is skipped."""
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(180):
                 while await self.reader.read(65_536):
                     pass
         except ConnectionError:

@@ -17,7 +17,7 @@ class Pin(NamedTuple):
     name: str
     version: str
     here: bool  # whether its marker holds on this machine
-    hashes: int
+    hashes: frozenset[str]
 
 
 def lock_text(side: str) -> str:
@@ -42,4 +42,4 @@ def _pin(line: str) -> Pin:
     requirement = Requirement(text)
     (specifier,) = requirement.specifier
     here = requirement.marker is None or requirement.marker.evaluate()
-    return Pin(canonicalize_name(requirement.name), specifier.version, here, len(hashes))
+    return Pin(canonicalize_name(requirement.name), specifier.version, here, frozenset(hashes))

@@ -25,6 +25,10 @@ class ManualClock:
         self._mono_ms += milliseconds
         self._wall_ms += milliseconds
 
+    def set_wall(self, wall_ms: int) -> None:
+        """Somebody, or NTP, sets the wall clock."""
+        self._wall_ms = wall_ms
+
     def reboot(self, boot_id: str, mono_ms: int = 5_000) -> None:
         self._boot_id = boot_id
         self._mono_ms = mono_ms

@@ -91,14 +91,22 @@ class MemoryLink:
         self.gateway = gateway
         self.will = will
 
-    def publish(self, topic: str, payload: bytes, *, retained: bool = False) -> None:
-        if len(payload) > MAX_BYTES:
-            raise TransportError(f"message of {len(payload)} bytes, at most {MAX_BYTES}")
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retained: bool = False,
+        taken: Callable[[], None] | None = None,
+        limit: int = MAX_BYTES,
+    ) -> None:
+        if len(payload) > limit:
+            raise TransportError(f"message of {len(payload)} bytes, at most {limit}")
         if self._ended.is_set():
             raise TransportError(self._reason)
         self._on_way += 1
         self._all_arrived.clear()
-        self._loop.call_soon(self._arrive, topic, payload)
+        self._loop.call_soon(self._arrive, topic, payload, taken)
 
     async def receive(self) -> Message:
         getting = asyncio.ensure_future(self._inbox.get())
@@ -125,8 +133,10 @@ class MemoryLink:
         self._reason = self._reason or reason
         self._ended.set()
 
-    def _arrive(self, topic: str, payload: bytes) -> None:
+    def _arrive(self, topic: str, payload: bytes, taken: Callable[[], None] | None) -> None:
         self._on_way -= 1
+        if taken is not None:
+            taken()
         if not self._on_way:
             self._all_arrived.set()
         if self._ended.is_set() and self._reason != "closed":

@@ -2,13 +2,15 @@
 
 import socket
 
+from wardlight_cloud.store.embedded.ports import free_loopback_port
+
 
 def free_port() -> int:
-    """A TCP port nobody listens on now; where a server can bind port 0, let it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port nobody listens on now; where a server can bind port 0, let it.
+
+    None that the kernel gives to clients: a server that is started again finds it free.
+    """
+    return free_loopback_port()
 
 
 def is_listening(port: int) -> bool:

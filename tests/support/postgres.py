@@ -6,7 +6,8 @@
         connection = await asyncpg.connect(await fresh_database(SCHEMA))
 
 Each database is a clone of its template and is dropped after the test. The server survives no power
-cut (fsync is off); tests of durability start their own.
+cut (fsync is off, and its files lie in memory where there is room); tests of durability start their
+own.
 """
 
 import secrets
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 import asyncpg
 import pytest
 
+from support.memory_folder import memory_folder
 from wardlight_cloud.store.embedded import EmbeddedPostgres
 
 
@@ -59,11 +61,11 @@ class TestServer:
         return name
 
     async def _execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(self.server.dsn_of("postgres"), timeout=30)
+        connection = await asyncpg.connect(self.server.dsn_of("postgres"), timeout=180)
         try:
-            await connection.execute(statement, timeout=60)
+            await connection.execute(statement, timeout=180)
         finally:
-            await connection.close(timeout=10)
+            await connection.close(timeout=180)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,10 @@ class FreshDatabase:
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
     """The PostgreSQL of this test run, started on first use."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False) as server:
+    with (
+        memory_folder(tmp_path_factory.mktemp("postgres")) as folder,
+        EmbeddedPostgres(folder, durable=False) as server,
+    ):
         yield TestServer(server)
 
 

@@ -92,7 +92,7 @@ class Ward:
         async with (
             self.app.router.lifespan_context(self.app),
             httpx.AsyncClient(
-                transport=transport, base_url=BASE, headers=headers, timeout=60, **more
+                transport=transport, base_url=BASE, headers=headers, timeout=180, **more
             ) as client,
         ):
             yield client

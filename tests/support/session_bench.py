@@ -171,4 +171,4 @@ class SessionBench:
             yield
         finally:
             self.session.inbox.close()
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, 180)

@@ -2,17 +2,16 @@
 
 from xdist.scheduler import LoadScopeScheduling
 
-_SERVERS = {
-    "timescale": ("[timescale",),
-    "demo": ("e2e/test_main_job.py", "e2e/test_hl7.py", "e2e/test_privacy.py"),
-}
+_TIMESCALE = "[timescale"
+_END_TO_END = "tests/e2e/"
 
 
 def shared_server(nodeid: str) -> str | None:
     """The server that a test shares with others, also of other files; None = it needs none."""
-    for server, signs in _SERVERS.items():
-        if any(sign in nodeid for sign in signs):
-            return server
+    if _TIMESCALE in nodeid:
+        return "timescale"
+    if nodeid.startswith(_END_TO_END):
+        return "demo"
     return None
 
 

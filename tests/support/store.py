@@ -1,4 +1,9 @@
-"""Stores for tests: on native partitions and on TimescaleDB, each test on an empty one."""
+"""Stores for tests: on native partitions and on TimescaleDB, each test on an empty one.
+
+What hardly differs between them, as its tables or its statements are the same, is marked
+`either_engine`: its TimescaleDB form, whose server is slow, waits for `make test-long`. What is
+marked `each_engine` inside such a file does not wait.
+"""
 
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,6 +31,20 @@ async def _build(dsn: str) -> None:
 
 SCHEMA: Final = Template("store", _build)
 ENGINES: Final = ("native", pytest.param("timescale", marks=pytest.mark.timescale))
+
+
+@pytest.hookimpl(tryfirst=True)  # before what is long is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What either engine proves is proved by the quick one, and in the campaigns by both."""
+    for item in items:
+        if _waits(item) and item.get_closest_marker("timescale"):
+            item.add_marker(pytest.mark.long)
+
+
+def _waits(item: pytest.Item) -> bool:
+    return bool(item.get_closest_marker("either_engine")) and not item.get_closest_marker(
+        "each_engine"
+    )
 
 
 @dataclass

@@ -36,7 +36,7 @@ def tracked() -> tuple[Path, ...]:
             check=True,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         ).stdout
         paths = (ROOT / name for name in listed.split("\0") if name)
     else:

@@ -16,7 +16,7 @@ from support.tree import ROOT
 from support.waiting import wait_until
 from wardlight_edge.config import DeviceSettings
 from wardlight_edge.profiles import load
-from wardlight_edge.sessions import advert_session, gateway, runner
+from wardlight_edge.sessions import advert_session, gateway, serving
 from wardlight_edge.sessions.gateway import Gateway
 from wardlight_edge.sessions.inbox import Inbox
 from wardlight_lab.bluez import FakeBluez
@@ -314,7 +314,7 @@ async def test_adverts_that_find_no_room_are_a_named_gap(
 async def test_a_gateway_that_stops_while_it_refuses_says_so_afterwards(
     bluez: FakeBluez, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "STOP_S", 0.1)
+    monkeypatch.setattr(serving, "STOP_S", 0.1)
     scale = sensor(bluez)
     async with running_gateway(tmp_path, PROFILES, enrolled(scale)) as run:
         run.outbox.is_full = True

@@ -149,7 +149,7 @@ def nats_connect(port: int, authority: CertificateAuthority) -> str:
     pair = authority.ensure_client("gw-a", Role.GATEWAY)
     context = ssl.create_default_context(cafile=authority.certificate_file)
     context.load_cert_chain(pair.certificate, pair.key)
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as plain:
+    with socket.create_connection(("127.0.0.1", port), timeout=180) as plain:
         assert plain.recv(4096).startswith(b"INFO ")
         with context.wrap_socket(plain, server_hostname="127.0.0.1") as connection:
             options = json.dumps({"verbose": True, "pedantic": False, "tls_required": True})

@@ -29,7 +29,7 @@ def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProce
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DBUS_")}
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True, text=True, timeout=60, env={**clean, **environment},
+        capture_output=True, text=True, timeout=180, env={**clean, **environment},
     )  # fmt: skip
 
 

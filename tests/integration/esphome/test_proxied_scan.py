@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support import edge_process
 from support.proxied_cuff import ProxiedCuff
 from support.running_gateway import running_gateway
 from support.tree import ROOT
@@ -55,7 +56,7 @@ async def scan(*arguments: str) -> tuple[int, str, str]:
         sys.executable, "-m", "wardlight_edge", "scan", *arguments,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(180):
         out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
 
@@ -137,7 +138,7 @@ async def test_a_proxy_that_does_not_hear_says_why(
     )  # fmt: skip
 
 
-async def test_a_gateway_that_listens_keeps_its_proxy(
+async def test_a_gateway_of_other_settings_keeps_its_proxy(
     proxy: "FakeProxy", settings_for: Settings, tmp_path: Path
 ) -> None:
     scale = sensor()
@@ -151,8 +152,67 @@ async def test_a_gateway_that_listens_keeps_its_proxy(
         listener = proxy.listener
         code, out, err = await scan("--config", write(tmp_path, [], settings), "--seconds", "3")
         assert (code, "nobody is heard" in out) == (0, True)
-        assert "the gateway that runs" in err
+        assert "a gateway with other settings" in err
         assert proxy.listener is listener
         count = len(run.outbox.events())
         scale.weigh(Decimal("80.40"))
         await wait_until(lambda: len(run.outbox.events()) > count)
+
+
+@pytest.fixture
+def gateway_file(tmp_path: Path) -> Callable[..., Path]:
+    """Settings that a gateway runs with, and the scan beside it."""
+
+    def made(sensor: BTHomeSensor, *proxies: ProxySettings) -> Path:
+        name = "generic-bthome"
+        profile = (ROOT / "firmware-configs" / f"{name}.toml").read_text(encoding="utf-8")
+        device = f'[[device]]\nidentity = "{sensor.identity_text}"\nprofile = "{name}"\n'
+        file = edge_process.write_settings(tmp_path, {name: profile}, device)
+        text = file.read_text().replace("[ble]", "[ble]\nadapters = []")
+        for each in proxies:
+            text += PROXY.format(name=each.name, port=each.port, key=each.noise_key_file)
+        file.write_text(text)
+        return file
+
+    return made
+
+
+async def test_the_running_gateway_tells_what_its_proxy_hears(
+    proxy: "FakeProxy", settings_for: Settings, tmp_path: Path, gateway_file: Callable[..., Path]
+) -> None:
+    scale = sensor()
+    phone = Advertiser("7A:00:00:00:00:01", "phone", address_type="random", interval_s=0.05)
+    phone.advertise({}, {0x004C: b"\x02\x15"})
+    proxy.peripherals = [scale, phone]
+    config = gateway_file(scale, settings_for(proxy))
+    gateway = await edge_process.Command.start(config, "run")
+    try:
+        await wait_until(lambda: (tmp_path / "data" / "status.token").exists())
+        await wait_until(lambda: proxy.listener is not None)
+        listener = proxy.listener
+        code, out, err = await scan("--config", str(config), "--seconds", "5", "--json")
+        assert (code, err) == (0, "")
+        document = json.loads(out)
+        assert document["adapters"] == ["proxy livingroom"]
+        found = {each["address"]: each for each in document["devices"]}
+        assert set(found) == {"54:48:E6:8F:80:A5", "7A:00:00:00:00:01"}
+        assert found["54:48:E6:8F:80:A5"]["is_enrolled"] is True
+        assert found["54:48:E6:8F:80:A5"]["profiles"] == ["generic-bthome"]
+        assert found["54:48:E6:8F:80:A5"]["radios"] == [
+            {"radio": "proxy livingroom", "signal_dbm": -48}
+        ]
+        assert found["7A:00:00:00:00:01"]["address_kind"] == "private"
+        assert proxy.listener is listener, "nothing was taken from the gateway"
+
+        (tmp_path / "data" / "status.token").write_text("another\n")
+        code, out, err = await scan("--config", str(config), "--seconds", "3")
+        assert (code, out) == (1, "")
+        assert "proxy livingroom: the gateway that runs listens, not the scan" in err
+        assert proxy.listener is listener
+    finally:
+        gateway.process.terminate()
+        assert await gateway.ends() == 0
+    # Its port is no more: the scan opens the proxy itself.
+    code, out, err = await scan("--config", str(config), "--seconds", "4", "--json")
+    assert (code, err) == (0, "")
+    assert {each["address"] for each in json.loads(out)["devices"]} == set(found)

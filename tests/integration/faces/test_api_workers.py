@@ -1,5 +1,6 @@
 """`wardlight-cloud serve` with two worker processes: they log as one does, and may be slow."""
 
+import contextlib
 import os
 import re
 import signal
@@ -12,12 +13,13 @@ import pytest
 
 from support.api_process import Api, serving
 from support.demo import is_alive
+from support.plain_http import PLAIN
 from support.postgres import FreshDatabase
-from support.served_ward import ANNA, TOKEN, WARD
+from support.served_ward import TOKEN, WARD
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(400)  # processes that start on a machine that is busy
-_BEFORE_PYTHON = "UPDATE patient SET updated_at = '4000-01-01 BC'"
+_BEFORE_PYTHON = "UPDATE commit_log SET stored_at = '4000-01-01 BC'"
 
 
 async def test_workers_log_as_one_process_does(
@@ -36,8 +38,8 @@ async def test_workers_log_as_one_process_does(
             "both workers told that they opened the store",
         )
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        async with httpx.AsyncClient(timeout=60, headers=headers) as client:
-            answer = await client.get(f"{api.url}/fhir/Patient/{ANNA}")
+        async with httpx.AsyncClient(timeout=180, headers=headers, verify=PLAIN) as client:
+            answer = await client.get(f"{api.url}/fhir/Device")
             assert answer.status_code == 500
             page = await client.get(f"{api.url}/healthz")
             assert page.status_code == 200
@@ -46,6 +48,7 @@ async def test_workers_log_as_one_process_does(
         await wait_until(lambda: f"error_id={number[1]}" in api.output(), 30, "it is in the log")
         assert "Traceback" not in api.output()
         await all_workers_count_as_one(api)
+        await an_export_survives_its_process(api, dsn)
         await a_worker_that_is_slow_is_not_killed(api)
         await workers_end_with_their_parent(api)
 
@@ -54,7 +57,7 @@ async def all_workers_count_as_one(api: Api) -> None:
     """Each connection goes to any of them, and any of them answers for all."""
 
     async def numbers() -> dict[str, float]:
-        async with httpx.AsyncClient(timeout=60) as client:
+        async with httpx.AsyncClient(timeout=180, verify=PLAIN) as client:
             text = (await client.get(f"{api.url}/metrics")).text
         lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
         return {name: float(number) for name, _, number in lines}
@@ -62,7 +65,7 @@ async def all_workers_count_as_one(api: Api) -> None:
     name = 'wardlight_http_requests_total{method="HEAD",route="/fhir/metadata",status="200"}'
     headers = {"Connection": "close"}
     for _ in range(40):
-        async with httpx.AsyncClient(timeout=60, headers=headers) as client:
+        async with httpx.AsyncClient(timeout=180, headers=headers, verify=PLAIN) as client:
             await client.head(f"{api.url}/fhir/metadata")
     told = await numbers()
     assert told[name] == 40
@@ -72,6 +75,48 @@ async def all_workers_count_as_one(api: Api) -> None:
     async with api.live(TOKEN) as events:
         await anext(events)
         assert (await numbers())["wardlight_live_streams"] == 1
+
+
+async def an_export_survives_its_process(api: Api, dsn: str) -> None:
+    """It is made beside the workers, and any of them tells how far it is."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE commit_log SET stored_at = now()")
+    headers = {"Authorization": f"Bearer {TOKEN}", "Prefer": "respond-async"}
+    async with httpx.AsyncClient(timeout=180, headers=headers, verify=PLAIN) as client:
+        answer = await client.get(f"{api.url}/fhir/$export?_type=Patient,Device")
+        assert answer.status_code == 202, answer.text
+        place = answer.headers["content-location"]
+        await wait_until(lambda: _exporting(api), 120, "a process makes it")
+        for pid in _exporting(api):
+            with contextlib.suppress(ProcessLookupError):  # it was quick
+                os.kill(int(pid), signal.SIGKILL)
+        told: list[httpx.Response] = []
+
+        async def is_made() -> bool:
+            told.append(await client.get(place))
+            return told[-1].status_code != 202
+
+        await wait_until(is_made, 120, "the next one makes it")
+        manifest = told[-1].json()
+        assert {each["type"]: each["count"] for each in manifest["output"]} == {
+            "Patient": 2, "Device": 4,
+        }  # fmt: skip
+        for each in manifest["output"]:
+            assert len((await client.get(each["url"])).text.splitlines()) == each["count"]
+    (attempt,) = await connection.fetch("SELECT state FROM bulk_export")
+    assert attempt["state"] == "done"
+    await connection.close()
+    await wait_until(lambda: not _exporting(api), 60, "it ended when none was left")
+
+
+def _exporting(api: Api) -> list[str]:
+    """Processes that make exports."""
+    found = []
+    for worker in _children(api):
+        with contextlib.suppress(OSError):  # of one that ended meanwhile
+            below = Path(f"/proc/{worker}/task/{worker}/children").read_text("ascii")
+            found += [pid for pid in below.split() if b"export_process" in _command(pid)]
+    return found
 
 
 async def a_worker_that_is_slow_is_not_killed(api: Api) -> None:

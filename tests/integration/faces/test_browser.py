@@ -2,6 +2,8 @@
 when things break; how it fits and is walked.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID
@@ -19,13 +21,41 @@ from support.browsed_ward import (
 )
 from support.readings import One
 from support.served_ward import BERT, CLIP, LOGIN, PASSWORD, Ward, quick_hash
+from support.waiting import wait_until
 from wardlight_cloud.dashboard.views import stale_after
+from wardlight_cloud.live import routes
+from wardlight_cloud.security import sessions
 from wardlight_shared.model import Flag
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),  # one browser for the file
     pytest.mark.timeout(400),  # a browser on a machine that is busy
 ]
+RENEWED_AFTER_S = 16  # a page that lacks a place for a value is laid out anew, if it is no younger
+
+
+async def sign_in_with_a_clock(page: Page, url: str, path: str) -> None:
+    """Sign in, on a page whose clock can be put forward."""
+    await page.clock.install()
+    await sign_in(page, url, path)
+
+
+async def time_passes(page: Page, seconds: int) -> None:
+    """As after the sleep of a laptop: the timers that are due run once."""
+    await page.clock.fast_forward(seconds * 1000)
+
+
+@asynccontextmanager
+async def hearing_of_rows(page: Page) -> AsyncIterator[None]:
+    """Until the end of the block the open page has been told of what was measured in it."""
+    await page.evaluate(
+        """document.addEventListener("wardlight:rows", (event) => {
+            globalThis.toldOf = event.detail.length;
+        })"""
+    )
+    yield
+    # Asked from here: what the page would evaluate by itself its policy forbids.
+    await wait_until(lambda: page.evaluate("globalThis.toldOf > 0"), what="the page is told")
 
 
 @pytest.mark.parametrize("path", ["/", f"/patients/{BERT}"])
@@ -34,12 +64,12 @@ async def test_a_value_becomes_old_before_one_s_eyes(
 ) -> None:
     """No reload, no new reading: time alone makes it stale, in words; a new one makes it fresh."""
     async with serving(browsed_ward) as url:
-        await sign_in(page, url, path)
-        await measured(browsed_ward, stale_after("spo2") - timedelta(seconds=15))
-        await page.reload()
-        await page.evaluate("globalThis.isTheFirst = true")
+        await measured(browsed_ward, stale_after("spo2") - timedelta(seconds=100))
+        await sign_in_with_a_clock(page, url, path)
         cell = page.locator(".reading").first
         await expect(cell.locator(".value")).to_have_text("97", timeout=PATIENCE_MS)
+        await expect(cell.locator(".age")).not_to_contain_text("not current")
+        await time_passes(page, 100)
         await expect(cell.locator(".age")).to_contain_text("not current", timeout=PATIENCE_MS)
         await measured(browsed_ward, timedelta(seconds=1), int(Flag.RELEASED))
         await expect(cell.locator(".age")).not_to_contain_text("not current", timeout=PATIENCE_MS)
@@ -73,9 +103,11 @@ async def test_a_first_value_comes_to_an_open_page(
 ) -> None:
     """Told once and never again, while the page is too young to be laid out anew."""
     async with serving(browsed_ward) as url:
-        await sign_in(page, url, path)
+        await sign_in_with_a_clock(page, url, path)
         await expect(page.locator(".reading")).to_have_count(0)
-        await measured(browsed_ward, timedelta(seconds=1))
+        async with hearing_of_rows(page):
+            await measured(browsed_ward, timedelta(seconds=1))
+        await time_passes(page, RENEWED_AFTER_S)
         await expect(page.locator(".reading .value")).to_have_text("97", timeout=PATIENCE_MS)
 
 
@@ -83,14 +115,16 @@ async def test_a_patient_added_meanwhile_comes_to_the_open_list(
     browsed_ward: Ward, page: Page
 ) -> None:
     async with serving(browsed_ward) as url:
-        await sign_in(page, url, "/")
+        await sign_in_with_a_clock(page, url, "/")
         new = UUID(int=77)
         await browsed_ward.add_patient(new, "Novak", "Nina", "N-1")
         since = datetime.now(UTC) - timedelta(days=1)
         await browsed_ward.store.assign(
             browsed_ward.devices[CLIP], new, user=None, valid_from=since
         )
-        await measured(browsed_ward, timedelta(seconds=1))
+        async with hearing_of_rows(page):
+            await measured(browsed_ward, timedelta(seconds=1))
+        await time_passes(page, RENEWED_AFTER_S)
         line = page.locator(f'[data-patient="{new}"]')
         await expect(line.locator(".value")).to_have_text("97", timeout=PATIENCE_MS)
 
@@ -122,8 +156,11 @@ async def test_times_are_those_of_the_reader_and_say_so(browsed_ward: Ward, page
 
 
 async def test_a_session_that_ends_takes_the_patients_off_the_screen(
-    browsed_ward: Ward, page: Page
+    browsed_ward: Ward, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(routes, "HEARTBEAT_S", 1.0)
+    monkeypatch.setattr(routes, "RENEW_S", 1.0)
+    monkeypatch.setattr(sessions, "REMEMBER_S", 0.5)
     await measured(browsed_ward, timedelta(seconds=1))
     async with serving(browsed_ward) as url:
         await sign_in(page, url, f"/patients/{BERT}")

@@ -11,13 +11,14 @@ import httpx
 import pytest
 
 from support.api_process import Api, Row, serving
+from support.plain_http import PLAIN
 from support.postgres import FreshDatabase
 from support.readings import One
 from support.served_ward import ANNA, BERT, CLIP, CUFF, WARD, Ward, open_ward
 from support.waiting import wait_until
 from wardlight_cloud.store.embedded import EmbeddedPostgres
 
-WITHIN_S = 90
+WITHIN_S = 240
 pytestmark = pytest.mark.timeout(400)  # processes that start on a machine that is busy
 
 
@@ -109,7 +110,7 @@ async def first_event(api: Api, token: str, last: str | None = None) -> tuple[st
     event_id = ""
     async with (
         asyncio.timeout(WITHIN_S),
-        httpx.AsyncClient(headers=headers, timeout=WITHIN_S) as client,
+        httpx.AsyncClient(headers=headers, timeout=WITHIN_S, verify=PLAIN) as client,
         client.stream("GET", f"{api.url}/api/v1/live") as answer,
     ):
         async for line in answer.aiter_lines():
@@ -124,7 +125,7 @@ async def refuse(api: Api, token: str) -> None:
     """What the feed does not serve."""
     nobody = "00000000-0000-4000-8000-000000000000"
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=180, verify=PLAIN) as client:
         url = f"{api.url}/api/v1/live"
         assert (await client.get(url)).status_code == 401
         for query, status in ((f"?patient={nobody}", 404), ("?patient=x", 400)):
@@ -194,7 +195,7 @@ async def comes_back_after_the_database_was_away(
 
 async def while_away(api: Api, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=api.url, timeout=180, verify=PLAIN) as client:
         answer = await client.get("/fhir/Observation", headers=headers)
         assert answer.status_code == 503
         assert answer.json()["resourceType"] == "OperationOutcome"
@@ -210,7 +211,7 @@ async def while_away(api: Api, token: str) -> None:
 
 async def is_up(api: Api, token: str) -> bool:
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=180, verify=PLAIN) as client:
         fhir = await client.get(f"{api.url}/fhir/Observation", headers=headers)
         live = client.stream("GET", f"{api.url}/api/v1/live", headers=headers)
         async with live as answer:
@@ -220,7 +221,7 @@ async def is_up(api: Api, token: str) -> bool:
 async def status_of(api: Api, path: str, expected: int) -> bool:
     """Whether a path answers so; False while nobody listens."""
     try:
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=180, verify=PLAIN) as client:
             return (await client.get(f"{api.url}{path}")).status_code == expected
     except httpx.TransportError:
         return False

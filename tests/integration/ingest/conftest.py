@@ -16,7 +16,7 @@ from wardlight_cloud.security.roles import Role
 from wardlight_lab.broker import Broker, Mosquitto, NatsServer
 
 GATEWAYS = [f"gw-test-{number}" for number in range(1, 9)]
-COLLECTORS = ["collector-1", "collector-2"]
+COLLECTORS = [f"collector-{number}" for number in range(1, 5)]
 PERMISSIONS = BrokerPermissions(gateways=GATEWAYS, collectors=COLLECTORS)
 
 Speak = Callable[..., SpeakingGateway]

@@ -58,7 +58,7 @@ async def collecting(
         yield collector
     finally:
         stop.set()
-        await asyncio.wait_for(running, 30)
+        await asyncio.wait_for(running, 180)
 
 
 @pytest.fixture

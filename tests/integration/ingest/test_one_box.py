@@ -52,7 +52,7 @@ class Box:
 
     def is_ready(self) -> bool:
         try:
-            with urlopen(f"http://127.0.0.1:{self.http_port}/readyz", timeout=5) as answer:
+            with urlopen(f"http://127.0.0.1:{self.http_port}/readyz", timeout=180) as answer:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False

@@ -124,7 +124,7 @@ async def test_metrics_are_served_on_the_loopback(world: CollectorWorld, speak: 
     await wait_until(lambda: gateway.settled() == {1, 2})
 
     def page() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=180) as answer:
             return str(answer.read().decode())
 
     await wait_until(lambda: 'wardlight_ingest_rows_total{outcome="stored"} 2.0' in page())

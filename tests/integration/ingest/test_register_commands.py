@@ -147,41 +147,114 @@ def test_users_and_clients_get_fresh_secrets(operator: Operator) -> None:
     first, second = operator.says("user", "nurse"), operator.says("user", "nurse")
     assert first != second
     assert first.startswith("password of nurse: ")
-    assert operator.says("client", "ehr").startswith("bearer token of ehr (shown once): wl_")
+    assert operator.says("client", "add", "ehr").startswith("bearer token of ehr (shown once): wl_")
 
 
 def test_a_client_is_revoked_and_a_user_disabled(operator: Operator, dsn: str) -> None:
     """And come back with new secrets; whom nobody knows cannot be sent away."""
-    token = operator.says("client", "ehr").split()[-1]
+    token = operator.says("client", "add", "ehr").split()[-1]
     operator.says("user", "nurse")
     assert asyncio.run(_who_reads(dsn, token)) == ("ehr", True)
-    operator.says("client", "ehr", "--revoke")
+    operator.says("client", "remove", "ehr")
     operator.says("user", "nurse", "--disable")
     assert asyncio.run(_who_reads(dsn, token)) == (None, False)
-    for command in (("client", "ehr", "--revoke"), ("user", "nurse", "--disable")):
+    for command in (
+        ("client", "remove", "ehr"), ("client", "token", "ehr"), ("user", "nurse", "--disable"),
+        ("user", "nurse", "--fhir-user", "Practitioner/1"),
+    ):  # fmt: skip
         assert operator.types(*command)[0] == 2
-        assert f"there is no {command[0]} '{command[1]}'" in operator.complaint
+        assert f"there is no {command[0]} '" in operator.complaint
     operator.says("user", "nurse")
-    token = operator.says("client", "ehr", "--scope", "system/*.rs").split()[-1]
+    token = operator.says("client", "add", "ehr", "--scope", "system/*.rs").split()[-1]
     assert asyncio.run(_who_reads(dsn, token)) == ("ehr", True)
+
+
+def test_a_token_has_the_scopes_of_its_client(operator: Operator, dsn: str) -> None:
+    said = ("client", "add", "modality", "--scope", "system/ImagingStudy.c")
+    first = operator.says(*said).split()[-1]
+    assert asyncio.run(_scopes(dsn, first)) == {"system/ImagingStudy.c"}
+    second = operator.says("client", "token", "modality").split()[-1]
+    assert asyncio.run(_scopes(dsn, first)) == set()
+    assert asyncio.run(_scopes(dsn, second)) == {"system/ImagingStudy.c"}
+    everything = operator.says("client", "add", "ehr").split()[-1]
+    assert asyncio.run(_scopes(dsn, everything)) == {"system/*.rs"}
+
+
+async def _scopes(dsn: str, token: str) -> set[str]:
+    store = await open_postgres(dsn)
+    try:
+        found = await store.token(token_hash(token))
+        return set() if found is None else set(found.scopes)
+    finally:
+        await store.close()
 
 
 async def _who_reads(dsn: str, token: str) -> tuple[str | None, bool]:
     """The client of a token, and whether nurse has a password."""
     store = await open_postgres(dsn)
     try:
-        client = await store.client_of_token(token_hash(token))
+        found = await store.token(token_hash(token))
         is_user = await store.password_hash("nurse") is not None
-        return None if client is None else client[0], is_user
+        return None if found is None else found.client, is_user
     finally:
         await store.close()
 
 
-@pytest.mark.parametrize("scope", ["patient/Nothing.r", "system/Observation.rs", "", "*"])
-def test_a_scope_that_nobody_would_keep_is_refused(operator: Operator, scope: str) -> None:
-    code, said = operator.types("client", "ehr", "--scope", "system/*.rs", "--scope", scope)
-    assert (code, said) == (2, "")
-    assert "reads all patients" in operator.complaint
+WRONG_CLIENTS: list[tuple[tuple[str, ...], str]] = [
+    (("--scope", "patient/Observation.rs"), "need --redirect-uri"),
+    (("--scope", "openid"), "need --redirect-uri"),
+    (("--scope", "system/Observation.sr"), "in this order"),
+    (("--scope", ""), "a scope has"),
+    (("--scope", "*"), "not a scope"),
+    (("--scope", "system/Observation.rs?status=final"), "can hold nobody to the filter"),
+    (("--public", "--scope", "patient/*.rs"), "needs --redirect-uri"),
+    (("--redirect-uri", "https://app.example/"), "needs --jwks or --public"),
+    (("--public", "--redirect-uri", "https://app.example/"), "say with --scope"),
+    (("--public", "--redirect-uri", "http://app.example/", "--scope", "patient/*.rs"), "https"),
+    (("--public", "--redirect-uri", "https://a.example/#x", "--scope", "patient/*.rs"), "fragment"),
+    (("--public", "--redirect-uri", "javascript:alert(1)", "--scope", "patient/*.rs"), "https, or"),
+    (("--public", "--redirect-uri", "data:text/html,x", "--scope", "patient/*.rs"), "https, or"),
+    (("--public", "--redirect-uri", "https://a.example/", "--scope", "system/*.rs"), "prove who"),
+    (("--jwks", "http://keys.example/jwks", "--scope", "system/*.rs"), "https only"),
+    (("--jwks", "nowhere.json", "--scope", "system/*.rs"), "cannot be read"),
+    (("--introspect",), "needs --jwks"),
+    (("--launch-url", "https://app.example/launch"), "needs --redirect-uri"),
+]
+
+
+def test_clients_that_cannot_be(operator: Operator, tmp_path: Path) -> None:
+    for options, complaint in WRONG_CLIENTS:
+        assert operator.types("client", "add", "app", *options) == (2, ""), options
+        assert complaint in operator.complaint, options
+    private = tmp_path / "private.json"
+    private.write_text('{"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB", "d": "AQAB"}]}')
+    keys = ("--jwks", str(private), "--scope", "system/*.rs")
+    assert operator.types("client", "add", "app", *keys) == (2, "")
+    assert "private or secret key" in operator.complaint
+    assert operator.types("client", "add", "an app") == (2, "")
+    assert operator.says("client", "list") == "none\n"
+
+
+def test_an_app_is_listed_and_launched(operator: Operator) -> None:
+    operator.says(
+        "client", "add", "growth-chart", "--public", "--redirect-uri", "https://app.example/back",
+        "--launch-url", "https://app.example/launch", "--scope", "launch", "--scope",
+        "patient/Observation.rs?category=vital-signs",
+    )  # fmt: skip
+    _, line = operator.says("client", "list").splitlines()
+    assert line.split() == [
+        "growth-chart", "nothing", "(public)", "launch",
+        "patient/Observation.rs?category=vital-signs", "https://app.example/back",
+    ]  # fmt: skip
+    names = ("--family", "Almeida", "--given", "Anna")
+    patient = operator.says("patient", "add", *names).split()[-1]
+    address = operator.says("client", "launch", "growth-chart", "--patient", patient)
+    assert address.startswith("https://app.example/launch?iss=http%3A%2F%2F127.0.0.1%3A8080%2Ffhir")
+    for name, who in (("growth-chart", str(uuid4())), ("other", patient)):
+        assert operator.types("client", "launch", name, "--patient", who)[0] == 2
+    assert operator.types("client", "token", "growth-chart")[0] == 2
+    operator.says("client", "remove", "growth-chart")
+    assert operator.says("client", "list") == "none\n"
 
 
 @pytest.mark.parametrize("number", ["9" * 21, "-1", "x", "\u0661"])

@@ -14,6 +14,7 @@ from support.collector_world import CollectorWorld
 from support.envelopes import SERIES, block, event, record, sealed
 from support.speaking_gateway import SpeakingGateway
 from support.waiting import wait_until
+from wardlight_cloud.config import CollectorSettings
 from wardlight_lab.broker import NatsServer
 from wardlight_shared.envelope import SeriesEntry
 from wardlight_shared.records import Lane
@@ -57,9 +58,8 @@ async def delivered(gateways: list[SpeakingGateway], first: int, count: int) -> 
     return time.monotonic() - started_s
 
 
-async def test_the_other_collector_takes_over_within_ten_seconds(
-    world: CollectorWorld, speak: Speak
-) -> None:
+async def taken_over(world: CollectorWorld, speak: Speak) -> float:
+    """Seconds from the death of one collector until the other has answered every gateway."""
     gateways = [speak(gateway) for gateway in GATEWAYS]
     for gateway in gateways:
         await asyncio.to_thread(gateway.say_online)
@@ -75,7 +75,6 @@ async def test_the_other_collector_takes_over_within_ten_seconds(
     await delivered(gateways, 1, 3)
     await world.kill(COLLECTORS[0])
     took_s = await delivered(gateways, 4, 3)
-    assert took_s < 10, f"took over after {took_s:.1f} s"
     assert all(any(ack.hello_wanted for ack in each.acks()) for each in gateways)
     held = await world.shards()
     assert held == {COLLECTORS[1]: 16}
@@ -84,6 +83,20 @@ async def test_the_other_collector_takes_over_within_ten_seconds(
     world.start(COLLECTORS[0])
     await wait_until(evenly, 60, "the shards are shared again")
     await delivered(gateways, 7, 3)
+    return took_s
+
+
+async def test_the_other_collector_takes_over(world: CollectorWorld, speak: Speak) -> None:
+    await taken_over(world, speak)
+    ttl_s = CollectorSettings().lease_ttl_s
+    assert ttl_s + ttl_s / 3 < 10, "a lease must end, and be asked for, within ten seconds"
+
+
+@pytest.mark.long
+async def test_it_does_so_within_ten_seconds(world: CollectorWorld, speak: Speak) -> None:
+    """A clock on the wall: only a machine with nothing else to do can answer this."""
+    took_s = await taken_over(world, speak)
+    assert took_s < 10, f"took over after {took_s:.1f} s"
 
 
 async def test_a_graceful_stop_hands_over_without_waiting_for_leases_to_end(

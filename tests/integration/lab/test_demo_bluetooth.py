@@ -39,9 +39,9 @@ async def demo_bluetooth(folder: Path, key: Path) -> AsyncIterator[dict[str, obj
         )  # fmt: skip
         assert process.stdout is not None
         try:
-            yield json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+            yield json.loads(await asyncio.wait_for(process.stdout.readline(), 180))
             process.terminate()
-            assert await asyncio.wait_for(process.wait(), 30) == 0
+            assert await asyncio.wait_for(process.wait(), 180) == 0
         finally:
             if process.returncode is None:
                 process.kill()

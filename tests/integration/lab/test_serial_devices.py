@@ -29,7 +29,7 @@ async def test_each_device_is_read_with_the_profile_it_names(tmp_path: Path) -> 
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 180))
         ports = ready["ports"]
         assert [each["profile"] for each in ports] == [line.profile for line in LINES.values()]
         loaded = profiles.load(ROOT / "firmware-configs", [each["profile"] for each in ports])
@@ -43,7 +43,7 @@ async def test_each_device_is_read_with_the_profile_it_names(tmp_path: Path) -> 
         # A piece is entered once all of it was written: the gateway may have heard the last one.
         await wait_until(lambda: _values(gateway, "spo2") <= _entered(ledger, "spo2"))
         process.terminate()
-        _, told = await asyncio.wait_for(process.communicate(), 30)
+        _, told = await asyncio.wait_for(process.communicate(), 180)
     finally:
         if process.returncode is None:
             process.kill()
@@ -95,7 +95,7 @@ async def test_a_person_is_told_how_to_use_it(arguments: list[str]) -> None:
     process = await asyncio.create_subprocess_exec(
         *MODULE, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    told, _ = await asyncio.wait_for(process.communicate(), 60)
+    told, _ = await asyncio.wait_for(process.communicate(), 180)
     for short in BY_SHORT:
         assert short in told.decode()
     if process.returncode == 0:

@@ -72,6 +72,7 @@ async def test_what_is_played_is_what_is_read(tmp_path: Path, format_: Format, c
 
         async with playing(port, pieces, speed=100, chunk=chunk, on_sent=on_sent):
             await wait_until(lambda: len(reader.take()) >= len(joined(pieces)))
+            await wait_until(lambda: len(heard) == 4)  # the last is told after it is read
         assert bytes(reader.received) == joined(pieces)
         assert heard == [True] * 4
         assert port.lost == 0
@@ -182,7 +183,7 @@ async def test_the_process_plays_until_it_is_told_to_stop(tmp_path: Path) -> Non
     )
     assert process.stdout is not None
     try:
-        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 60))
+        ready = json.loads(await asyncio.wait_for(process.stdout.readline(), 180))
         assert json.loads((tmp_path / "ready.json").read_text()) == ready
         (shown,) = ready["ports"]
         assert shown["protocol"] == "nonin-df2"
@@ -190,7 +191,7 @@ async def test_the_process_plays_until_it_is_told_to_stop(tmp_path: Path) -> Non
         reader = Reader(shown_path)
         await wait_until(lambda: len(reader.take()) >= 250)
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), 180) == 0
         reader.port.close()
     finally:
         if process.returncode is None:

@@ -25,7 +25,7 @@ HOUR_OLD = bytes.fromhex(
 
 
 async def _apdu(agent: Sender) -> bytes:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(180):
         head = await agent.reader.readexactly(4)
         return head + await agent.reader.readexactly(int.from_bytes(head[2:], "big"))
 

@@ -96,7 +96,7 @@ async def test_every_accepted_message_is_stored_once(tmp_path: Path) -> None:
     for life in range(LIVES):
         gateway = _start(tmp_path)
         try:
-            with socket.create_connection(("127.0.0.1", _port(tmp_path)), timeout=60) as sender:
+            with socket.create_connection(("127.0.0.1", _port(tmp_path)), timeout=180) as sender:
                 while len(accepted) < ACCEPTED_A_LIFE * (life + 1):
                     # What was not acknowledged before the kill is sent again, as a monitor does.
                     assert _is_accepted(sender, number)

@@ -29,7 +29,7 @@ def own_mounts() -> list[str]:
 def test_cycles_of_a_full_disk(tmp_path: Path, own_mounts: list[str]) -> None:
     command = [*own_mounts, sys.executable, str(CHILD), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=100, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr.decode()
     found = json.loads(done.stdout)
     assert found["same_epoch"]

@@ -43,7 +43,7 @@ def read_for(child: "subprocess.Popen[bytes]", seconds: float) -> bytes:
 def kill(child: "subprocess.Popen[bytes]", printed: bytes) -> dict[int, int]:
     """kill -9; returns {seq: number} of every whole line the child has printed."""
     child.send_signal(signal.SIGKILL)
-    rest, _ = child.communicate(timeout=30)
+    rest, _ = child.communicate(timeout=180)
     lines = (printed + rest).decode().split("\n")[:-1]
     return {int(seq): int(number) for seq, number in (line.split() for line in lines)}
 
@@ -96,7 +96,7 @@ def _kill_traced(child: "subprocess.Popen[bytes]") -> None:
     children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
     for pid in children:
         os.kill(int(pid), signal.SIGKILL)
-    child.communicate(timeout=30)
+    child.communicate(timeout=180)
 
 
 def _event(line: str) -> str | None:

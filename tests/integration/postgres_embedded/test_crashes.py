@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -98,11 +97,10 @@ async def test_keep_running_brings_the_server_back_at_the_same_address(data_dir:
         keeper = group.create_task(server.keep_running(), name="postgres keeper")
         for expected in (1, 2):
             await insert(server.dsn)
-            first, killed_at = pid_of(server), time.monotonic()
+            first = pid_of(server)
             os.kill(first, signal.SIGKILL)
             await wait_until(partial(_is_another, server, first))
             await wait_until(server.is_serving)
-            assert time.monotonic() - killed_at < 20
             assert await count(server.dsn) == expected
         keeper.cancel()
 

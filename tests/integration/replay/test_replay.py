@@ -204,7 +204,7 @@ async def test_a_paced_replay_keeps_its_pace(tmp_path: Path) -> None:
     file, receiver = _write(tmp_path / "strap.jsonl", lines), KeepingReceiver()
     transport = ReplayTransport("replay:strap", file, 100.0, tmp_path / "state", SystemClock())
     began_ms = SystemClock().mono_ms()
-    await asyncio.wait_for(transport.run(receiver), 30)
+    await asyncio.wait_for(transport.run(receiver), 180)
     moments = [each.mono_ms for each in receiver.of(Octets)]
     assert len(moments) == 5
     # Never early; one that a busy machine made late does not make the next one late.
@@ -219,7 +219,7 @@ async def test_a_capture_of_several_devices_plays_its_own(tmp_path: Path) -> Non
     ]
     file, receiver = _write(tmp_path / "many.jsonl", lines), KeepingReceiver()
     transport = ReplayTransport("replay:strap", file, 0, tmp_path / "state", SystemClock())
-    await asyncio.wait_for(transport.run(receiver), 30)
+    await asyncio.wait_for(transport.run(receiver), 180)
     assert receiver.values() == [b"\x00\x48", b"\x00\x4a"]
 
 
@@ -229,7 +229,7 @@ async def test_a_capture_of_others_and_an_empty_one_are_named(tmp_path: Path) ->
         file, receiver = _write(tmp_path / "it.jsonl", lines), KeepingReceiver()
         for _ in range(2):  # it is said at each start
             transport = ReplayTransport("replay:x", file, 0, tmp_path / "state", SystemClock())
-            await asyncio.wait_for(transport.run(receiver), 30)
+            await asyncio.wait_for(transport.run(receiver), 180)
             assert receiver.last().state is LinkState.ENDED
             reason = receiver.last().reason or ""
             assert said in reason
@@ -256,7 +256,7 @@ async def test_a_refusing_gateway_stops_the_replay(tmp_path: Path) -> None:
     await wait_until(lambda: receiver.states() == [LinkState.CONNECTED])
     assert not receiver.values()
     receiver.refuses = False
-    await asyncio.wait_for(task, 30)
+    await asyncio.wait_for(task, 180)
     assert len(receiver.values()) == 3
     assert not receiver.of(Unreadable)
 
@@ -266,6 +266,6 @@ async def test_a_serial_capture_brings_octets_of_a_line(tmp_path: Path, serial: 
     file = _write(tmp_path / "line.jsonl", [{"t": 0, "serial": serial}])
     receiver = KeepingReceiver()
     transport = ReplayTransport("replay:x", file, 0, tmp_path / "state", SystemClock())
-    await asyncio.wait_for(transport.run(receiver), 30)
+    await asyncio.wait_for(transport.run(receiver), 180)
     (arrival,) = receiver.of(Octets)
     assert (arrival.channel, arrival.octets) == ("", bytes.fromhex(serial))

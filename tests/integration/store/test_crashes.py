@@ -52,7 +52,7 @@ async def test_kill_9_under_load_loses_nothing_acknowledged(server: EmbeddedPost
             await wait_until(lambda goal=goal: acknowledged >= goal)  # type: ignore[misc]
             await asyncio.to_thread(server.kill)
             with pytest.raises(StorageError):
-                await asyncio.wait_for(writing, 60)
+                await asyncio.wait_for(writing, 180)
             assert not await store.is_ready()
             await asyncio.to_thread(server.start)
             await wait_until(lambda: _answers(store))
@@ -74,7 +74,7 @@ async def test_a_listener_learns_that_its_connection_is_lost(server: EmbeddedPos
             await asyncio.sleep(0)
             await asyncio.to_thread(server.kill)
             with pytest.raises(StorageError):
-                await asyncio.wait_for(waiting, 60)
+                await asyncio.wait_for(waiting, 180)
     finally:
         await store.close()
 

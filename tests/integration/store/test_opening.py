@@ -63,7 +63,7 @@ async def test_migrating_waits_for_a_database_that_is_not_up_yet(
         waiting = asyncio.create_task(migrate_store(settings, wait_s=200))
         await wait_until(lambda: "waiting for the database" in caplog.text, what="it says so")
         server.start()
-        assert await asyncio.wait_for(waiting, 100) == newest_version()
+        assert await asyncio.wait_for(waiting, 180) == newest_version()
     finally:
         server.stop()
 

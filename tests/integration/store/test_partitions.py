@@ -78,7 +78,7 @@ async def test_making_a_partition_waits_for_no_reader_and_no_writer(native_place
             "INSERT INTO reading SELECT time + interval '1 s', commit_seq, mantissa, flags, "
             "series_id, ord, error_ms, gateway_id, scale, absent, offset_min, clock FROM reading"
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(180):
             await store.ingest([make(Rec(2, [pulse(NOW - 3 * DAY, 2)]))])
     (row,) = await native_place.execute("SELECT count(*) AS count FROM reading")
     assert row["count"] == 3

@@ -33,7 +33,7 @@ async def test_two_people_release_at_once(native_place: Place) -> None:
     for number in range(1, ROUNDS + 1):
         await one.ingest([_aside(number, pulse(NOW + number * SECOND, 60), bytes([number] * 16))])
         (waiting,) = await one.quarantined()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             decisions = await asyncio.gather(
                 one.release_quarantined(waiting.quarantine_id, decided_by="One", reason="1"),
                 two.release_quarantined(waiting.quarantine_id, decided_by="Two", reason="2"),
@@ -51,7 +51,7 @@ async def test_an_event_comes_again_while_it_is_released(native_place: Place) ->
         await one.ingest([_aside(2 * number, pulse(moment, 60), event)])
         (waiting,) = await one.quarantined()
         copy = make(Rec(2 * number + 1, [pulse(moment + SECOND / 2, 60)], event))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             await asyncio.gather(
                 one.release_quarantined(waiting.quarantine_id, decided_by="One", reason="1"),
                 two.ingest([copy]),
@@ -68,7 +68,7 @@ async def test_collectors_put_copies_of_one_event_aside_at_once(native_place: Pl
             _aside(10 * number + place, pulse(FUTURE + place * SECOND, 60), event)
             for place in range(3)
         ]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             await asyncio.gather(
                 *(store.ingest([copy]) for store, copy in zip(stores, copies, strict=True))
             )

@@ -25,7 +25,7 @@ async def test_however_the_server_gathers_them(fresh_database: FreshDatabase) ->
     try:
         row = await connection.fetchrow(parse(told + BACKWARD)["told"])
     finally:
-        await connection.close(timeout=10)
+        await connection.close(timeout=180)
     assert row is not None
     assert tuple(row.keys()) == ASSIGNED
     assert row["series_id"] == [place * 11 for place in range(1, 10)]

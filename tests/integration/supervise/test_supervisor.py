@@ -138,6 +138,7 @@ async def test_a_crash_loop_is_told_and_slowed_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backoff, "_PAUSES_S", (0.0, 0.01, 0.01))
+    monkeypatch.setattr(backoff, "_LOOPING_PAUSES_S", (600.0,))
     states: list[State] = []
     flag = tmp_path / "flag"
 
@@ -154,8 +155,7 @@ async def test_a_crash_loop_is_told_and_slowed_down(
         await wait_until(lambda: supervisor.status()["one"].state is State.CRASH_LOOPING)
         assert supervisor.status()["one"].last_exit == 7
         assert supervisor.status()["one"].pid is None
-        started = asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() - started < 4, "the pause of 5 s was not waited out"
+        # Leaving does not wait out the pause: ten minutes would end this test.
 
 
 async def test_a_child_that_hangs_is_killed_and_started_again(
@@ -206,7 +206,7 @@ async def test_a_child_that_ignores_the_signal_is_killed_at_the_deadline(tmp_pat
 
 
 async def test_the_second_request_ends_patience(tmp_path: Path) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         async with Supervisor(tmp_path) as supervisor:
             command = shell("trap '' TERM; echo deaf; while :; do sleep 0.05; done")
             await supervisor.start(Child(name="deaf", command=command, stop_within_s=600))

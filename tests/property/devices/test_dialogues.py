@@ -1,7 +1,7 @@
 """Whatever a device sends, and in whatever order: a dialogue goes on, waits or gives up."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from support.vectors import cases, octets
@@ -32,7 +32,6 @@ VALUES = {name: _values(name) for name in NAMES}
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=60)
 @given(data=st.data())
 def test_no_device_can_stop_a_dialogue(name: str, data: st.DataObject) -> None:
     decoder = devices.load_gatt(name)

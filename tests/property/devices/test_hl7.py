@@ -3,7 +3,7 @@
 from decimal import Decimal
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from support.vectors import cases
@@ -65,6 +65,7 @@ def test_of_each_message_what_fits_is_taken_and_what_does_not_is_told(fits: list
 
 
 @given(stream=st.lists(_messages(), max_size=4), places=st.lists(st.integers(0, 5000), max_size=20))
+@example(stream=[b"\x0b\x0bMSH|"], places=[2])
 def test_a_conversation_is_indifferent_to_chunks(stream: list[bytes], places: list[int]) -> None:
     octets = b"".join(b"\x0b" + each + b"\x1c\r" for each in stream)
     edges = sorted({0, len(octets), *(place % (len(octets) + 1) for place in places)})

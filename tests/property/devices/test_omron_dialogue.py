@@ -49,7 +49,6 @@ PIECES = st.one_of(
 )
 
 
-@settings(max_examples=150)
 @given(st.data())
 def test_no_cuff_can_stop_it_or_be_changed_by_it(data: st.DataObject) -> None:
     dialogue = omron.dialogue({"model": "HEM-7322T"}, FRESH)

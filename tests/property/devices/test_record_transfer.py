@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import msgspec
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from wardlight_edge.devices._dialogue import Bookmark, Done, Steps, Trouble, Write
@@ -184,7 +184,6 @@ def _until_done(gateway: Gateway) -> None:
     raise AssertionError("it never comes to an end")
 
 
-@settings(max_examples=300)
 @given(
     data=st.data(),
     first=st.integers(0, 12),

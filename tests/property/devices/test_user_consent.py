@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from wardlight_edge.devices import (
@@ -96,7 +96,6 @@ class Watched:
         return 0
 
 
-@settings(max_examples=300)
 @given(st.lists(ACTIONS, max_size=40))
 def test_no_scale_can_make_it_guess_lose_or_try_again(actions: list[tuple[str, object]]) -> None:
     watched = Watched()

@@ -40,7 +40,6 @@ DATA = st.one_of(
 REPLIES = st.builds(reply, st.sampled_from([0, 0, 0, 9]), st.integers(0, 3), DATA)
 
 
-@settings(max_examples=150)
 @given(st.data())
 def test_no_ring_can_stop_it_or_be_changed_by_it(data: st.DataObject) -> None:
     dialogue = dialogue_of({})

@@ -6,8 +6,9 @@ a link has said who the device is and the newest such answer speaks for it; valu
 their order; what waits survives a restart.
 """
 
+import shutil
+import tempfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = TemporaryDirectory()
+        self.folder = Path(tempfile.mkdtemp(prefix="admission"))
         self.clock = ManualClock()
         self.is_up = False
         self.answers: list[str | None] = []
@@ -44,11 +45,11 @@ class Machine(RuleBasedStateMachine):
         self.begin()
 
     def teardown(self) -> None:
-        self.folder.cleanup()
+        shutil.rmtree(self.folder)
 
     def begin(self) -> None:
         sealer = Sealer(bytes(32))
-        vault = Vault(Path(self.folder.name), sealer.seal, sealer.open_sealed)
+        vault = Vault(self.folder, sealer.seal, sealer.open_sealed)
         device = DeviceSettings(identity=IDENTITY, profile="cuff", serial_number=RIGHT)
         keeper = DeviceClockKeeper(self.clock, lambda: True)
         self.admission = Admission(device, CUFF, keeper, self.clock, vault)

@@ -108,7 +108,7 @@ class WindowMachine(RuleBasedStateMachine):
 
 
 TestWindow = WindowMachine.TestCase
-TestWindow.settings = hypothesis_settings(max_examples=150, stateful_step_count=40)
+TestWindow.settings = hypothesis_settings(stateful_step_count=40)
 
 
 def test_patience_grows_with_each_batch_given_up_and_returns_with_progress() -> None:

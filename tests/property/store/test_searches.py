@@ -95,7 +95,7 @@ queries = st.fixed_dictionaries(
         "metrics": st.none() | st.sets(st.sampled_from(METRICS), min_size=1).map(tuple),
         "component_metrics": st.none() | st.sets(st.sampled_from(METRICS), min_size=1).map(tuple),
         "times": bounds,
-        "order": st.sampled_from(["newest", "oldest", "commit"]),
+        "order": st.sampled_from(["newest", "oldest", "commit", "latest"]),
         "count": st.integers(1, 60),
     }
 )
@@ -161,9 +161,11 @@ def _holds(bound: TimeBound, time: datetime) -> bool:
 
 
 def _check_order(
-    order: Literal["newest", "oldest", "commit"], times: list[datetime], commits: list[int]
+    order: Literal["newest", "oldest", "commit", "latest"],
+    times: list[datetime],
+    commits: list[int],
 ) -> None:
-    if order == "commit":
-        assert commits == sorted(commits)
+    if order in ("commit", "latest"):
+        assert commits == sorted(commits, reverse=order == "latest")
     else:
         assert times == sorted(times, reverse=order == "newest")

@@ -143,7 +143,7 @@ def test_the_devices_tasks_end_with_the_link_and_a_broken_one_is_reported(
         await asyncio.sleep(0)
         assert link.is_subscribed(UUID)
         link.end(Reason.LOCAL)
-        await asyncio.wait_for(link.tasks_done(), 5)
+        await asyncio.wait_for(link.tasks_done(), 180)
 
     run(scenario)
     assert "emulated device failed" in caplog.text

@@ -150,6 +150,19 @@ PINNED = {
     "pleth_waveform": (34, "", 150452, "MDC_PULS_OXIM_PLETH", "1", 262656, "procedure"),
     "ppg_rr_interval": (35, "8637-1", None, "", "ms", None, "vital-signs"),
     "battery": (36, "", 67996, "MDC_ATTR_VAL_BATT_CHARGE", "%", 262688, ""),
+    "ecg_lead_ii": (37, "", 131330, "MDC_ECG_ELEC_POTL_II", "mV", 266418, "procedure"),
+    "ecg_lead_iii": (38, "", 131389, "MDC_ECG_ELEC_POTL_III", "mV", 266418, "procedure"),
+    "ecg_lead_avr": (39, "", 131390, "MDC_ECG_ELEC_POTL_AVR", "mV", 266418, "procedure"),
+    "ecg_lead_avl": (40, "", 131391, "MDC_ECG_ELEC_POTL_AVL", "mV", 266418, "procedure"),
+    "ecg_lead_avf": (41, "", 131392, "MDC_ECG_ELEC_POTL_AVF", "mV", 266418, "procedure"),
+    "ecg_lead_v1": (42, "", 131331, "MDC_ECG_ELEC_POTL_V1", "mV", 266418, "procedure"),
+    "ecg_lead_v2": (43, "", 131332, "MDC_ECG_ELEC_POTL_V2", "mV", 266418, "procedure"),
+    "ecg_lead_v3": (44, "", 131333, "MDC_ECG_ELEC_POTL_V3", "mV", 266418, "procedure"),
+    "ecg_lead_v4": (45, "", 131334, "MDC_ECG_ELEC_POTL_V4", "mV", 266418, "procedure"),
+    "ecg_lead_v5": (46, "", 131335, "MDC_ECG_ELEC_POTL_V5", "mV", 266418, "procedure"),
+    "ecg_lead_v6": (47, "", 131336, "MDC_ECG_ELEC_POTL_V6", "mV", 266418, "procedure"),
+    "respiration_waveform": (48, "", 151780, "MDC_IMPED_TTHOR", "Ohm", 266432, "procedure"),
+    "co2_waveform": (49, "", 151724, "MDC_AWAY_CO2", "mm[Hg]", 266016, "procedure"),
 }
 
 # ISO/IEEE 11073-10101, partition 4 (dimensions), to the UCUM unit of the row.
@@ -166,6 +179,7 @@ UNIT_TERMS = {
     265216: "L/min",
     266016: "mm[Hg]",
     266418: "mV",
+    266432: "Ohm",
     268192: "Cel",
     268752: "{INR}",
     268800: "1",

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from wardlight_shared.blobs import BlobState, Chunk, Offer
 from wardlight_shared.control import Ack, GatewayConfig, GatewayState, Hello, Receipt
 from wardlight_shared.envelope import Clock, Envelope, SeriesEntry
 from wardlight_shared.records import (
@@ -18,6 +19,7 @@ from wardlight_shared.records import (
     StatusBody,
     WaveformBody,
 )
+from wardlight_shared.worklist import WorklistEntry, WorklistPage
 
 TEXT = (Path(__file__).parents[3] / "docs" / "wire-format.md").read_text(encoding="utf-8")
 TABLES: list[tuple[str, type[msgspec.Struct], int]] = [
@@ -31,6 +33,10 @@ TABLES: list[tuple[str, type[msgspec.Struct], int]] = [
     ("### 4 Status", StatusBody, 1),
     ("### 6 Gap", GapBody, 1),
     ("**Ack**", Ack, 0),
+    ("**Offer**", Offer, 1),
+    ("**Chunk**", Chunk, 1),
+    ("**BlobState**", BlobState, 1),
+    ("**WorklistPage**", WorklistPage, 0),
 ]
 
 
@@ -43,7 +49,9 @@ def test_tables_list_every_position(heading: str, kind: type[msgspec.Struct], fi
     assert told == [(str(first + place), name) for place, name in enumerate(names)]
 
 
-@pytest.mark.parametrize("kind", [Hello, GatewayConfig, Receipt, GatewayState, Clock, SeriesEntry])
+@pytest.mark.parametrize(
+    "kind", [Hello, GatewayConfig, Receipt, GatewayState, Clock, SeriesEntry, WorklistEntry]
+)
 def test_short_messages_have_their_sentence(kind: type[msgspec.Struct]) -> None:
     sentence = TEXT.split(f"**{kind.__name__}**:", 1)[1].split("\n\n", 1)[0]
     last = len(kind.__struct_fields__) - 1

@@ -17,7 +17,7 @@ ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become s
 
 def run(argv: list[str], **options: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # type: ignore[call-overload, no-any-return] # options are forwarded
-        argv, capture_output=True, text=True, timeout=60, check=False, **options
+        argv, capture_output=True, text=True, timeout=180, check=False, **options
     )
 
 

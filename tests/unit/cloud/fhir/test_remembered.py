@@ -35,7 +35,9 @@ def search(parameter: str) -> Callable[[str], object]:
 
 
 def accept(text: str) -> None:
-    request: Any = SimpleNamespace(scope={"query_string": b""}, headers={"accept": text})
+    request: Any = SimpleNamespace(
+        scope={"query_string": b"", "path": "/fhir/Patient"}, headers={"accept": text}
+    )
     asking.check_accept(request)
 
 

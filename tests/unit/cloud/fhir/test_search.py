@@ -59,7 +59,7 @@ def test_code_of_another_system_matches_nothing() -> None:
 def test_component_code_reaches_inside_the_panel() -> None:
     assert observation_search([("code", "8480-6")], strict=False).matches_nothing
     found = observation_search([("component-code", "8480-6")], strict=False)
-    assert found.query.component_metrics == wires("systolic_bp")
+    assert found.query.metrics == wires("blood_pressure")
 
 
 def test_category_and_code_must_both_hold() -> None:
@@ -87,7 +87,10 @@ def test_count_is_bounded_and_zero_asks_for_no_entries() -> None:
         ("_count", "-1"),
         ("_count", "many"),
         ("date", "soon"),
-        ("date", "2026,2027"),
+        ("date", "2026,soon"),
+        ("value-quantity", "gt"),
+        ("code-value-quantity", "8867-4"),
+        ("code:in", "8867-4"),
         ("_sort", "code"),
         ("patient", "Device/1"),
         ("_cursor", "%%%"),

@@ -52,7 +52,7 @@ class Bench:
         assert self.intake.offer(topic, lane, message)
 
     async def next_group(self) -> list[Prepared]:
-        return await asyncio.wait_for(self.grouping.next_group(), 10)
+        return await asyncio.wait_for(self.grouping.next_group(), 180)
 
 
 @pytest.fixture

@@ -58,4 +58,4 @@ async def test_waiting_ends_with_an_offer() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     intake.offer(TOPIC, Lane.LIVE, b"")
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 180)

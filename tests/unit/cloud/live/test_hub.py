@@ -81,7 +81,7 @@ def hub_on(store: Store) -> LiveHub:
 
 async def commits(subscription: Subscription) -> list[int]:
     """Commits of the next rows; a lost database wakes a subscriber without any."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(180):
         while not (rows := await subscription.next(30)):
             pass
     return [each.commit_seq for each in rows]

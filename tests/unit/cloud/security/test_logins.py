@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import cast
+from uuid import UUID
 
 import pytest
 from argon2 import Parameters, Type, extract_parameters
@@ -9,7 +10,8 @@ from starlette.requests import HTTPConnection
 
 from support.served_ward import quick_hash
 from wardlight_cloud.security import passwords, tokens
-from wardlight_cloud.store.base import RegisterStore
+from wardlight_cloud.security.access import Access, permission
+from wardlight_cloud.store.authorization import TokenRow
 from wardlight_cloud.store.logins import LoginStore
 
 PASSWORD = "abcd-efgh-jkmn-pqrs"
@@ -28,16 +30,16 @@ class Register:
 
     def __init__(self) -> None:
         self.users: dict[str, str] = {"nurse": HASH}
-        self.clients: dict[bytes, tuple[str, tuple[str, ...]]] = {}
+        self.tokens: dict[bytes, TokenRow] = {}
         self.asked = 0
 
     async def password_hash(self, login: str) -> str | None:
         self.asked += 1
         return self.users.get(login)
 
-    async def client_of_token(self, digest: bytes) -> tuple[str, tuple[str, ...]] | None:
+    async def token(self, digest: bytes) -> TokenRow | None:
         self.asked += 1
-        return self.clients.get(digest)
+        return self.tokens.get(digest)
 
 
 def checker(register: Register, clock: Clock) -> passwords.PasswordChecker:
@@ -104,22 +106,13 @@ async def test_many_tries_at_once_are_many_tries() -> None:
     assert register.asked == 5
 
 
-@pytest.mark.parametrize("scopes", [(), ("patient/Nothing.r",), ("system/Observation.rs",)])
-async def test_a_token_for_less_than_everything_opens_nothing(scopes: tuple[str, ...]) -> None:
-    """No scope is kept to but the one for all; such a token must not read more than it is for."""
-    register, token = Register(), tokens.new_token()
-    register.clients[tokens.token_hash(token)] = ("ehr", scopes)
-    authenticate = tokens.TokenAuthenticator(cast(RegisterStore, register)).client
-    with pytest.raises(PermissionError, match="ask its operator"):
-        await authenticate(bearing(f"Bearer {token}"))
-
-
 async def test_a_token_opens_for_its_client_only() -> None:
     register, token = Register(), tokens.new_token()
-    register.clients[tokens.token_hash(token)] = ("ehr", ("system/*.rs",))
-    authenticate = tokens.TokenAuthenticator(cast(RegisterStore, register)).client
+    register.tokens[tokens.token_hash(token)] = TokenRow("ehr", ("system/*.rs", "of no version"))
+    authenticate = tokens.TokenAuthenticator(register).access
     for header in (f"Bearer {token}", f"bearer {token} "):
-        assert (await authenticate(bearing(header))).name == "ehr"
+        found = await authenticate(bearing(header))
+        assert found == Access("ehr", (permission("system/*.rs"),))
     for header in (f"Bearer {token}x", f"Basic {token}", "Bearer", "Bearer ", token, ""):
         with pytest.raises(PermissionError):
             await authenticate(bearing(header))
@@ -130,22 +123,37 @@ async def test_a_token_opens_for_its_client_only() -> None:
 async def test_a_revoked_token_ends_within_five_seconds() -> None:
     clock, register, token = Clock(), Register(), tokens.new_token()
     digest = tokens.token_hash(token)
-    register.clients[digest] = ("ehr", ("system/*.rs",))
-    authenticate = tokens.TokenAuthenticator(cast(RegisterStore, register), clock=clock).client
+    register.tokens[digest] = TokenRow("ehr", ("system/*.rs",))
+    authenticate = tokens.TokenAuthenticator(register, clock=clock).access
     await authenticate(bearing(f"Bearer {token}"))
     await authenticate(bearing(f"Bearer {token}"))
     assert register.asked == 1
-    del register.clients[digest]
+    del register.tokens[digest]
     clock.now += 5
     with pytest.raises(PermissionError):
         await authenticate(bearing(f"Bearer {token}"))
 
 
+async def test_a_token_that_expires_is_not_remembered_beyond_its_end() -> None:
+    clock, register, token = Clock(), Register(), tokens.new_token()
+    row = TokenRow("app", ("patient/*.rs",), "nurse", UUID(int=1), expires_in_s=2.0)
+    register.tokens[tokens.token_hash(token)] = row
+    authenticate = tokens.TokenAuthenticator(register, clock=clock).access
+    found = await authenticate(bearing(f"Bearer {token}"))
+    assert (found.user, found.patient) == ("nurse", UUID(int=1))
+    register.tokens.clear()
+    clock.now += 1.9
+    await authenticate(bearing(f"Bearer {token}"))
+    clock.now += 0.1
+    with pytest.raises(PermissionError):
+        await authenticate(bearing(f"Bearer {token}"))
+
+
 async def test_unknown_tokens_do_not_fill_the_memory() -> None:
-    authenticator = tokens.TokenAuthenticator(cast(RegisterStore, Register()))
+    authenticator = tokens.TokenAuthenticator(Register())
     for number in range(1500):
         with pytest.raises(PermissionError):
-            await authenticator.client(bearing(f"Bearer wl_{number}"))
+            await authenticator.access(bearing(f"Bearer wl_{number}"))
     assert len(authenticator._known) <= 1024
 
 

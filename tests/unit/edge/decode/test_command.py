@@ -1,5 +1,8 @@
 """`wardlight-edge decode` as a person runs it: document, exit code, one line for what is wrong."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from support.decode_command import Run
 from wardlight_edge import devices
 from wardlight_edge.devices import Samples
+from wardlight_edge.devices._astm.frames import Frame, encode_frame
 
 BOSO = "16 7C00 5600 6100 E807 06 0F 11 11 1B 3300 0000"
 """A capture in the tests of derdilla/blood-pressure-monitor-fl."""
@@ -76,7 +80,7 @@ def test_values_come_one_a_line(run: Run) -> None:
         (("--char", "2A35", "--service", "x", "00"), "--service: no UUID"),
         (("--advert", "service-data:FFFF", "00"), "--advert: no decoder reads"),
         (("--advert", "manufacturer:zz", "00"), "--advert: write service-data:UUID"),
-        (("--serial", "teletype", "00"), "no decoder for serial teletype yet"),
+        (("--serial", "teletype", "00"), "--serial: no decoder reads teletype; known: contec, mas"),
         (("--sfloat", "00"), "--sfloat: 1 bytes, each number has 2"),
         (("--float", "00 00 00"), "--float: 3 bytes, each number has 4"),
         (("--serial", "nonin", "00 01"), "Nonin: 2 bytes hold no whole packet"),
@@ -222,6 +226,19 @@ def test_a_repeated_advertisement_is_one_weighing(run: Run) -> None:
     assert [each["value"] for each in shown["readings"]] == ["86.550"]
 
 
+def test_the_uuid_that_a_sniffer_shows_before_the_data(run: Run) -> None:
+    # The example of the BTHome v2 page: 25 degrees as id 02, and service data with its UUID.
+    plain = run("--advert", "service-data:FCD2", "40 02 C409 03 BF13")[1]
+    assert plain["readings"][0]["value"] == "25.00"
+    assert run("--advert", "service-data:FCD2", "D2FC 40 02 C409 03 BF13")[1] == plain
+    code, shown, _ = run("--advert", "service-data:181d", f"1D18 {MI_SCALE}")
+    assert (code, shown["readings"][0]["value"]) == (0, "86.550")
+    assert run("--advert", "service-data:181d", f"1B18 {MI_SCALE}")[0] == 2
+    assert run("--advert", "service-data:181d", "1D18")[2].endswith(
+        "0 bytes, its flags ask for 10\n"
+    )
+
+
 def test_an_encrypted_advertisement(run: Run, tmp_path: Path) -> None:
     # test_bindkey_correct of Bluetooth-Devices/bthome-ble.
     key = tmp_path / "key"
@@ -259,6 +276,17 @@ def test_a_waveform_is_shown_whatever_its_length(run: Run) -> None:
     assert shown["samples"][0]["rate_hz"] == "130"
 
 
+def test_samples_of_a_sensor_that_has_none_with_a_sign(run: Run) -> None:
+    """By hand, GHSS 3.2: an ECG of one octet a sample, 250 Hz, 1 uV a step."""
+    wave = "03 04 1C00 0100 01010200 B310 01000000 00000000 040000FD 01 01 02000000 01FF"
+    assert run("--char", "2B8B", wave)[1]["samples"][0]["values"] == [1, -1]
+    unsigned = ("--option", "samples=unsigned")
+    assert run("--char", "2B8B", *unsigned, wave)[1]["samples"][0]["values"] == [1, 255]
+    assert "samples" in run("--char", "2B8B", "--option", "samples=odd", wave)[2]
+    assert run("--char", "2B8B", "--option", "colour=red", wave)[0] == 2
+    assert run("--char", "2A19", "--option", "samples=signed", "64")[0] == 2
+
+
 def test_a_characteristic_that_two_decoders_share_needs_no_service(run: Run) -> None:
     assert run("--char", "2A9D", "00 983A")[0] == 0
     assert run("--char", "2A37", "00 48")[0] == 0
@@ -286,6 +314,77 @@ def test_bytes_of_a_line_from_standard_input(run: Run) -> None:
     code, shown, _ = run("--serial", "nonin", "-", stdin="80 48 61 00\n" * 3)
     assert code == 0
     assert {each["value"] for each in shown["readings"]} == {"97", "72"}
+
+
+def test_a_line_that_is_text_may_be_given_as_text(run: Run) -> None:
+    text = MASIMO.decode()
+    code, shown, _ = run("--serial", "masimo", "-", stdin=text)
+    assert code == 0
+    assert [each["value"] for each in shown["readings"]] == ["98", "97"]
+    assert run("--serial", "masimo", text.strip())[1] == shown
+    assert run("--serial", "masimo", MASIMO.hex())[1] == shown
+    assert run("--serial", "nonin", text)[2].startswith("wardlight-edge: Nonin: ")
+
+
+FRAMES = b"\x05" + b"".join(
+    encode_frame(Frame(number, text, True))
+    for number, text in (
+        (1, b"H|\\^&|||Meter^1.0^SN7\r"),
+        (2, b"R|1|^^^Glucose|93|mg/dL^P||||20150526115000\r"),
+        (2, b"R|1|^^^Glucose|93|mg/dL^P||||20150526115000\r"),
+        (3, "C|1|I|caf\u00e9\r".encode("latin-1")),
+    )
+)
+"""A transmission whose second frame was sent again, and a letter that is no ASCII."""
+
+
+def test_a_capture_of_a_link_is_taken_as_it_is(tmp_path: Path) -> None:
+    """Frames end with CR LF, and their checksums are of the very bytes."""
+    command = (sys.executable, "-m", "wardlight_edge", "decode", "--astm")
+    piped = subprocess.run(
+        (*command, "-"), input=FRAMES, capture_output=True, cwd=tmp_path, timeout=180, check=True
+    )
+    typed = subprocess.run(
+        (*command, FRAMES), capture_output=True, cwd=tmp_path, timeout=180, check=True
+    )
+    assert json.loads(piped.stdout) == json.loads(typed.stdout)
+    assert [each["value"] for each in json.loads(piped.stdout)["readings"]] == ["93"]
+
+
+def test_a_message_that_is_not_ascii_on_standard_input(run: Run) -> None:
+    warm = HL7.replace(
+        "150456^MDC_PULS_OXIM_SAT_O2^MDC|1.1.1|97|262688^MDC_DIM_PERCENT^MDC",
+        "150364^MDC_TEMP_BODY^MDC|1.1.1|98.6|\u00b0F",
+    ).replace("|P|2.6", "|P|2.6||||||UNICODE UTF-8")
+    for code, shown, error in (run("--hl7", "-", stdin=warm), run("--hl7", warm)):
+        assert (code, error) == (0, "")
+        assert [(each["value"], each["unit"]) for each in shown["readings"]] == [("98.6", "[degF]")]
+
+
+def test_messages_in_frames(run: Run) -> None:
+    frame = f"\x0b{HL7}\x1c\r".replace("\n", "\r")
+    assert len(run("--hl7", "-", stdin=frame * 2)[1]["readings"]) == 2
+    for cut in (frame[:-2], frame[:90], frame[:90] + frame, frame + frame[:90]):
+        code, shown, error = run("--hl7", cut.encode().hex())
+        assert (code, shown) == (2, None)
+        assert error.startswith("wardlight-edge: MLLP: a message is cut off")
+
+
+def test_a_message_without_a_reading_is_told_whoever_sent_it(run: Run) -> None:
+    message = HL7.replace("150456^MDC_PULS_OXIM_SAT_O2", "1^X")
+    code, shown, error = run("--hl7", "-", stdin=message)
+    assert (code, shown["readings"]) == (0, [])
+    assert shown["device"]
+    assert error == "wardlight-edge: nothing in this is a reading to publish\n"
+
+
+def test_glucose_of_an_instrument_that_names_no_sample(run: Run) -> None:
+    """By hand from ASTM E1394-97."""
+    record = "R|1|^^^Glucose|5.8|mmol/L||N||F||||20240615073000"
+    _, shown, _ = run("--astm", f"H|\\^&|||X|||||||P|1\r{record}\r")
+    (found,) = shown["readings"]
+    assert (found["metric"], found["value"]) == ("glucose_undetermined_whole_blood", "5.8")
+    assert found["unit"] == "mmol/L"
 
 
 def test_a_serial_decoder_without_the_function_is_fed_through_its_framer(

@@ -9,6 +9,8 @@ NOBODY_KNOWS = {"source": None, "accuracy_ms": None, "updated_hours_ago": None}
 BODY = {"supported": ["weight", "height"], "height_step": "0.001 m or 0.1 in"}
 WEIGHT = {"supported": ["timestamp", "bmi"], "weight_step": "0.005 kg or 0.01 lb"}
 
+REGISTERED = {"request": "register-new-user", "response": "success", "user": 3}
+
 # By hand from the tables of the Bluetooth GSS and the services' specifications.
 FACTS = [
     ("2A14", "01 08 02 03", {"reference_time": NTP}),
@@ -24,6 +26,11 @@ FACTS = [
     ("2A52", "05 00 0300", {"record_access": {"records": 3}}),
     ("2A52", "06 00 01 06", {"record_access": {"request": 1, "response": "no-records"}}),
     ("2A60", "0300 E0FF FFFF00", {"features": ["measurement-status", "sensor-status"]}),
+    ("2A99", "05000000", {"database_change_increment": 5}),
+    ("2A9A", "02", {"user_index": 2}),
+    ("2A9A", "FF", {"user_index": None}),
+    ("2A9F", "20 02 05", {"user_control": {"request": "consent", "response": "not-authorised"}}),
+    ("2A9F", "20 01 01 03", {"user_control": REGISTERED}),
     ("2A9B", "00860100", {"features": BODY}),
     ("2A9E", "3D000000", {"features": WEIGHT}),
     ("2AA8", "000000 00 FFFF", {"cgm_has_crc": False}),
@@ -39,6 +46,15 @@ def test_what_has_no_reading_is_said_of_the_device(
     run: Run, characteristic: str, octets: str, said: object
 ) -> None:
     assert run("--char", characteristic, octets) == (0, {"readings": [], "device": said}, "")
+
+
+@pytest.mark.parametrize(
+    ("octet", "accuracy_ms"), [("00", 0), ("FD", 31_625), ("FE", None), ("FF", None)]
+)
+def test_how_well_a_clock_is_set(run: Run, octet: str, accuracy_ms: int | None) -> None:
+    # GSS Time Accuracy: steps of 125 ms; 254 out of range, 255 unknown.
+    shown = run("--char", "2A14", f"01 {octet} 00 00")[1]
+    assert shown["device"]["reference_time"]["accuracy_ms"] == accuracy_ms
 
 
 @pytest.mark.parametrize("characteristic", sorted({each[0] for each in FACTS}))

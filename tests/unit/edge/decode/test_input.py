@@ -53,6 +53,30 @@ def test_a_message_is_hex_or_its_own_text() -> None:
     assert decode_input.message("MSH|^~\\&|A\r\nPID|1\r\n") == b"MSH|^~\\&|A\rPID|1\r"
 
 
+@pytest.mark.parametrize(
+    ("text", "octets"),
+    [
+        ("\ufeffMSH|^~\\&|A\n", b"MSH|^~\\&|A\r"),
+        ("\n MSH#^~\\&#A\n", b"MSH#^~\\&#A\r"),
+        ("R|1|^^^Glucose|168|mg/dL^P\n", b"R|1|^^^Glucose|168|mg/dL^P\r"),
+        ("C 0 0 1", None),
+        ("CAFE", b"\xca\xfe"),
+    ],
+)
+def test_a_text_is_known_by_its_beginning(text: str, octets: bytes | None) -> None:
+    if octets is None:
+        with pytest.raises(DecodeError):
+            decode_input.message(text)
+    else:
+        assert decode_input.message(text) == octets
+
+
+def test_the_mark_of_utf_8_on_standard_input() -> None:
+    text = b"\xef\xbb\xbfMSH|^~\\&|\xc2\xb0".decode(decode_input.STANDARD_INPUT)
+    sent = decode_input.message(text, "standard input", decode_input.STANDARD_INPUT)
+    assert sent == b"MSH|^~\\&|\xc2\xb0"
+
+
 @given(st.binary(min_size=1, max_size=64))
 def test_hex_of_any_bytes_is_read_back(octets: bytes) -> None:
     assert decode_input.octets(octets.hex(" ")) == octets

@@ -98,9 +98,9 @@ def test_a_restarted_device_is_believed_only_where_the_profile_says_so() -> None
     assert refusal(strict, sealed(99, "06701F")) is Refusal.REPLAYED
     assert len(lenient.take(BTHOME, sealed(99, "06701F"))) == 1
     assert len(lenient.take(BTHOME, sealed(100, "06701F"))) == 1
-    with pytest.raises(ConfigError, match="no option 'key'"):
+    with pytest.raises(ConfigError, match="key: no option of bthome"):
         bthome.receiver(ADDRESS, KEY, options={"key": "x"})
-    with pytest.raises(ConfigError, match="no option 'x'"):
+    with pytest.raises(ConfigError, match="x: no option of xiaomi_scale"):
         xiaomi_scale.receiver(ADDRESS, None, options={"x": 1})
 
 

@@ -164,16 +164,73 @@ def test_a_relative_stamp_is_an_age(counter: int, stamp: int, age_ms: int, flags
     assert _relative(counter, stamp) == (age_ms, flags)
 
 
-def test_a_high_resolution_stamp_dates_nothing() -> None:
-    report = bytes.fromhex(
-        "E7000032003012380101002A0000000022220D1E0020F0000000000100180001000200120A4C"
-        "0002006209E900080000000000001111"
-    )
+# The same with HiRes-Time-Stamp (0x09E9), 8 octets of 1 us; the device's own attributes with
+# HiRes-Relative-Time (0x09E8), as antidote's mds.c lays them out.
+HIGH = (
+    "E7000032003012380101002A0000000022220D1E0020F0000000000100180001000200120A4C0002006209E90008"
+)
+DEVICE = "E700001A001800010203001200000001000C09E80008"
+HOUR_US = 3_600_000_000
+
+
+def _high(shown_us: int | None, after_ms: int, stamp_us: int) -> tuple[int, int]:
+    """Age in ms and flags of a reading whose stamp comes ``after_ms`` the counter was shown."""
     talk = apdu.conversation({})
     talk.received(AARQ_0190, NOW)
-    (take,) = talk.received(report, NOW)
+    if shown_us is not None:
+        (told,) = talk.received(bytes.fromhex(DEVICE) + shown_us.to_bytes(8, "big"), NOW)
+        assert isinstance(told, Tell)
+    later = Now(NOW.mono_ms + after_ms, NOW.wall_ms + after_ms)
+    (take,) = talk.received(bytes.fromhex(HIGH) + stamp_us.to_bytes(8, "big"), later)
+    assert isinstance(take, Take)
+    (event,) = take.events
+    (reading,) = event.readings
+    assert reading.time is None
+    return event.age_ms, reading.flags
+
+
+@pytest.mark.parametrize(
+    ("shown_us", "after_ms", "stamp_us", "age_ms", "flags"),
+    [
+        (HOUR_US, 0, HOUR_US, 0, 0),
+        (HOUR_US, 2500, HOUR_US, 2500, 0),
+        (HOUR_US, 2500, HOUR_US + 2_499_400, 0, 0),
+        (HOUR_US, 0, HOUR_US - 60_008_000, 60_008, Flag.FROM_STORAGE),
+        (HOUR_US, 0, HOUR_US + 100_000, 0, 0),  # read a moment before it was stamped
+        (HOUR_US, 0, HOUR_US + 60_000_000, 0, Flag.DEVICE_CLOCK_UNSET),  # from before a restart
+        (1 << 63, 0, 5, 0, Flag.DEVICE_CLOCK_UNSET),  # 292,000 years
+        ((1 << 64) - 1, 0, (1 << 64) - 1, 0, 0),
+        (None, 0, HOUR_US, 0, Flag.DEVICE_CLOCK_UNSET),  # the agent shows no counter
+    ],
+)
+def test_a_high_resolution_stamp_is_an_age(
+    shown_us: int | None, after_ms: int, stamp_us: int, age_ms: int, flags: int
+) -> None:
+    assert _high(shown_us, after_ms, stamp_us) == (age_ms, flags)
+
+
+def test_a_new_association_knows_no_counter() -> None:
+    talk = apdu.conversation({})
+    talk.received(AARQ_0190, NOW)
+    talk.received(bytes.fromhex(DEVICE) + HOUR_US.to_bytes(8, "big"), NOW)
+    talk.received(ABRT, NOW)
+    talk.received(AARQ_0190, NOW)
+    (take,) = talk.received(bytes.fromhex(HIGH) + HOUR_US.to_bytes(8, "big"), NOW)
     assert isinstance(take, Take)
     assert take.events[0].readings[0].flags == Flag.DEVICE_CLOCK_UNSET
+
+
+@pytest.mark.parametrize("octets", ["", "00" * 7])
+def test_a_high_resolution_counter_has_8_octets(octets: str) -> None:
+    talk = apdu.conversation({})
+    talk.received(AARQ_0190, NOW)
+    length = len(octets) // 2
+    lengths = "".join(f"{length + each:04X}" for each in (18, 16, 10))
+    got = f"E700{lengths[:4]}{lengths[4:8]}00010203{lengths[8:]}00000001{length + 4:04X}09E8"
+    rejected, said = talk.received(bytes.fromhex(f"{got}{length:04X}{octets}"), NOW)
+    assert isinstance(rejected, Reject)
+    assert "high-resolution" in rejected.reason
+    assert said == Say(ABRT)
 
 
 def test_scanners_are_told_to_report() -> None:

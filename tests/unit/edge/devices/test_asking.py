@@ -62,5 +62,5 @@ def test_they_keep_nothing_and_have_no_options(name: str) -> None:
     assert isinstance(module, DialogueDecoder)
     dialogue = module.dialogue({}, {})
     assert (dialogue.bookmarks, dialogue.kept, dialogue.committed()) == ({}, frozenset(), ())
-    with pytest.raises(ConfigError, match="no such option"):
+    with pytest.raises(ConfigError, match="rate: no option of"):
         module.dialogue({"rate": 1}, {})

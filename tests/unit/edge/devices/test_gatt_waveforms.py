@@ -22,7 +22,7 @@ FRAME = bytes.fromhex("86 32 45 48 62")
 
 WAVES = [
     pytest.param(name, case, id=f"{name}: {case['name']}")
-    for name in ("polar_ecg", "berry_bci")
+    for name in ("polar_ecg", "berry_bci", "generic_health_sensor")
     for case in cases(name)
     if "samples" in case
 ]
@@ -31,9 +31,8 @@ WAVES = [
 def _shown(samples: Samples) -> dict[str, Any]:
     values = memoryview(samples.samples).cast("h").tolist()
     shown = msgspec.structs.asdict(samples)
-    return {key: shown[key] for key in ("metric", "unit", "rate_mhz", "first", "origin")} | {
-        "values": values
-    }
+    kept = ("metric", "unit", "rate_mhz", "first", "origin", *(["scale"] if samples.scale else []))
+    return {key: shown[key] for key in kept} | {"values": values}
 
 
 @pytest.mark.parametrize(("name", "case"), WAVES)

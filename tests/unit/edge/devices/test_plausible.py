@@ -55,6 +55,15 @@ def test_other_flags_and_readings_are_kept() -> None:
     assert same is fine
 
 
+def test_a_whole_is_possible_where_a_profile_expects_less() -> None:
+    profile = _profile(MetricSection("spo2", plausible=(70, 99)))
+    whole, more = flag_implausible(
+        (Reading("spo2", Decimal(100), "%"), Reading("spo2", Decimal("100.1"), "%")), profile
+    )
+    assert (whole.value, whole.flags) == (Decimal(100), IMPLAUSIBLE)
+    assert (more.value, more.raw_value) == (Absent.INVALID, Decimal("100.1"))
+
+
 def test_a_missing_number_is_not_implausible() -> None:
     assert _flags(Reading("spo2", Absent.NOT_MEASURED, "%"), TABLE_RANGES) == 0
 

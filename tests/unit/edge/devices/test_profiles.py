@@ -43,6 +43,17 @@ def test_a_device_that_advertises_has_a_decoder_for_it_and_no_blocks() -> None:
         assert not reads_adverts or parsed.stream is None, name
 
 
+def test_low_glucose_travels_first_whoever_measured_it() -> None:
+    """70 and 54 mg/dL are hypoglycaemia of level 1 and 2 (ADA Standards of Care, section 6)."""
+    for name, parsed in PROFILES.items():
+        if parsed.decoder == "replayed_readings":
+            continue
+        for metric in parsed.metrics:
+            if metric.name.startswith("glucose_"):
+                assert metric.alarm_low is not None, f"{name}: {metric.name}"
+                assert 54 <= metric.alarm_low <= 70, f"{name}: {metric.name}"
+
+
 def test_the_decoder_takes_the_options() -> None:
     """It raises for an option that it does not know."""
     for name, parsed in PROFILES.items():

@@ -83,3 +83,11 @@ def test_permitted_units_are_those_of_the_table() -> None:
     assert is_permitted("body_weight", "[lb_av]")
     assert is_permitted("body_weight", "kg")
     assert not is_permitted("systolic_bp", "kPa")
+
+
+def test_carbon_dioxide_in_kilopascal_becomes_millimetres() -> None:
+    """Note of the code table: a vital sign in kPa is outside the units of the FHIR profiles."""
+    assert not is_permitted("etco2", "kPa")
+    assert is_permitted("etco2", "mm[Hg]")
+    # By hand: 5.1 * 7.50062 = 38.253162, at the step of a tenth of a kPa.
+    assert str(convert(Decimal("5.1"), "kPa", "mm[Hg]")) == "38.3"

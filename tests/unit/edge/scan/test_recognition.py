@@ -5,8 +5,7 @@ import pytest
 from support.tree import ROOT
 from wardlight_edge.profiles import load_all
 from wardlight_edge.recognition import matching, services_of
-from wardlight_edge.transports.adverts import Advert, adverts_of, short_uuid
-from wardlight_edge.transports.ble import Sighting
+from wardlight_edge.transports.adverts import Advert, Sighting, adverts_of, short_uuid
 from wardlight_shared.profile import parse
 
 PROFILES = load_all(ROOT / "firmware-configs")

@@ -19,8 +19,7 @@ from wardlight_edge.scan_view import (
     printable,
     table,
 )
-from wardlight_edge.transports.adverts import Advert
-from wardlight_edge.transports.ble import Sighting
+from wardlight_edge.transports.adverts import Advert, Sighting
 
 
 def row(name: str | None = "cuff", address: str = "C0:00:00:00:00:01", **other: object) -> Row:

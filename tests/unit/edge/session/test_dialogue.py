@@ -105,7 +105,7 @@ class Meter:
             yield
         finally:
             self.session.inbox.close()
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, 180)
 
 
 async def fetch_three(meter: Meter) -> None:

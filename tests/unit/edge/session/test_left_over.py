@@ -90,7 +90,7 @@ class Lives:
             bench.octets(one, channel)
         bench.session.inbox.close()
         with suppress(IndexError):
-            await asyncio.wait_for(bench.session.run(bench.transport), 30)
+            await asyncio.wait_for(bench.session.run(bench.transport), 180)
         self.left = bench.session.left
 
 

@@ -53,6 +53,33 @@ def test_a_missing_number_reaches_no_limit() -> None:
     assert not LIMITS.is_alarm([Reading("spo2", Absent.SENSOR_OFF, "%")])
 
 
+@pytest.mark.parametrize(
+    ("metric", "absent", "is_reached"),
+    [
+        ("spo2", Absent.UNDER_RANGE, True),
+        ("spo2", Absent.NEGATIVE_INFINITY, True),
+        ("spo2", Absent.OVER_RANGE, False),  # no limit on that side
+        ("body_temperature", Absent.OVER_RANGE, True),
+        ("body_temperature", Absent.POSITIVE_INFINITY, True),
+        ("body_temperature", Absent.UNDER_RANGE, True),
+        ("body_temperature", Absent.NAN, False),
+        ("heart_rate", Absent.OVER_RANGE, False),
+    ],
+)
+def test_beyond_what_the_device_can_show_is_beyond_a_limit(
+    metric: str, absent: Absent, is_reached: bool
+) -> None:
+    """HI and LO are the worst values a glucose meter has."""
+    reading = Reading(metric, absent, "x")
+    assert LIMITS.is_alarm([reading]) is is_reached
+    assert LIMITS.is_near([reading]) is is_reached
+
+
+def test_a_demonstration_of_low_raises_no_alarm() -> None:
+    low = Reading("spo2", Absent.UNDER_RANGE, "%", flags=int(Flag.TEST))
+    assert not LIMITS.is_alarm([low])
+
+
 def test_a_demonstration_raises_no_alarm() -> None:
     assert not LIMITS.is_alarm([Reading("spo2", Decimal(70), "%", flags=int(Flag.DEMO))])
 
@@ -61,6 +88,11 @@ def test_the_devices_own_alarm_counts() -> None:
     assert LIMITS.is_alarm(
         [Reading("heart_rate", Decimal(70), "/min", flags=int(Flag.DEVICE_ALARM))]
     )
+
+
+def test_an_alarm_that_is_tried_out_is_none() -> None:
+    tried = int(Flag.DEVICE_ALARM | Flag.TEST)
+    assert not LIMITS.is_alarm([Reading("heart_rate", Decimal(70), "/min", flags=tried)])
 
 
 def test_an_unknown_unit_is_not_judged() -> None:

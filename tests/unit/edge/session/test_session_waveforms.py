@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from support import health_sensor_ecg
 from support.session_bench import SessionBench
 from support.tree import ROOT
 from support.vectors import cases, octets
@@ -80,3 +81,57 @@ async def test_a_ring_s_reply_in_two_notifications_is_one_reading(tmp_path: Path
         5,
         {2},
     ]
+
+
+async def test_the_ecg_of_a_health_sensor_is_kept_sample_by_sample(tmp_path: Path) -> None:
+    bench = SessionBench(tmp_path, _profile("generic-health-sensor-waveform"))
+    async with bench.running():
+        bench.connect()
+        for number in range(5 * 12):  # 12 s
+            for segment in health_sensor_ecg.segments(health_sensor_ecg.piece(number)):
+                bench.octets(segment, LIVE)
+            bench.clock.advance(200)
+        bench.link(LinkState.LOST)
+    waves = bench.outbox.waveforms()
+    assert [len(wave.samples) // 2 for wave in waves] == [650, 650, 260]
+    assert {(wave.rate_mhz, wave.scale) for wave in waves} == {(130_000, -3)}
+    microvolts = [
+        wave.origin + n for wave in waves for n in memoryview(wave.samples).cast("h")
+    ]  # fmt: skip
+    assert len(microvolts) == 12 * 130
+    assert health_sensor_ecg.is_played(microvolts)
+    assert not bench.outbox.events()
+    assert bench.entry.counts["decode_errors"] == 0
+
+
+async def test_numbers_with_a_time_are_an_event_and_the_waveform_beside_them_goes_on(
+    tmp_path: Path,
+) -> None:
+    second = bytes(2 * 100)
+    rate = bytes.fromhex("01 1500 0300 0A500200 22 729D2B290000 06 00 E00A 10000000")
+    array = bytes.fromhex("B210 010000FD 00000000 0A0000FD 01 02 64000000") + second
+    wave = bytes.fromhex("01010200") + array
+    wave = b"\x04" + (len(wave) + 2).to_bytes(2, "little") + b"\x01\x00" + wave
+    bundle = b"\x00\x00\x02" + rate + wave
+    value = b"\x03\xff" + len(bundle).to_bytes(2, "little") + bundle
+    bench = SessionBench(tmp_path, _profile("generic-health-sensor-waveform"))
+    async with bench.running():
+        bench.connect()
+        bench.octets(value, LIVE)
+        bench.clock.advance(1000)
+        bench.link(LinkState.LOST)
+    (event,) = bench.outbox.events()
+    assert event.mantissas == [16]
+    (kept,) = bench.outbox.waveforms()
+    assert kept.samples == second
+
+
+async def test_without_the_option_a_waveform_is_left_out(tmp_path: Path) -> None:
+    bench = SessionBench(tmp_path, _profile("generic-health-sensor"))
+    async with bench.running():
+        bench.connect()
+        for number in range(10):
+            bench.octets(b"\x03" + health_sensor_ecg.piece(number), LIVE)
+        bench.link(LinkState.LOST)
+    assert not bench.outbox.waveforms()
+    assert bench.entry.counts["decode_errors"] == 0

@@ -166,3 +166,9 @@ def test_design_of_the_page_needs_nothing_from_elsewhere(tmp_path: Path) -> None
     page = views.page(snapshot(DEVICE))
     assert "http" not in page.replace("http-equiv", "")
     assert "<script" not in page
+
+
+def test_why_images_do_not_go_up_is_said() -> None:
+    uplink = UplinkSnapshot(True, 5.0, 1.0, 12, 0, None, images="the cloud asks to wait (busy)")
+    (sentence,) = trouble_of(OUTBOX, uplink, ())
+    assert sentence == "Images do not go up: the cloud asks to wait (busy)."

@@ -61,3 +61,11 @@ def test_another_form_begins_another_run() -> None:
     folder.add([_run(75)], 1000, 1000)
     (before,) = folder.add([_run(75, origin=32_768)], 2000, 2000)
     assert before.run.origin == 0
+
+
+def test_a_frame_of_several_seconds_begins_that_long_before() -> None:
+    folder = WaveformFolder()
+    assert folder.add([_run(200, first=25)], 3000, 3000) == []
+    (block,) = folder.add([_run(225)], 6000, 6000)
+    assert (block.mono_ms, _count(block)) == (333, 425)
+    assert folder.flush() == []

@@ -1,0 +1,233 @@
+"""`wardlight-cloud import dicom` and `export`, with pydicom's files, dcmtk's tools and a PACS."""
+
+import asyncio
+import hashlib
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom.data
+import pytest
+from pydicom.fileset import FileSet
+
+from support.dicom_process import LOOPBACK, Ended, ran
+from support.dicom_samples import bundled, dataset_of
+from support.peers import require_peer
+from support.ports import free_port, is_listening
+from support.postgres import FreshDatabase
+from support.store import SCHEMA
+from support.waiting import wait_until
+from wardlight_cloud.cli import main
+from wardlight_cloud.config import load
+from wardlight_cloud.store.forwarding import DicomNode
+from wardlight_cloud.store.open import open_store
+
+BUNDLED = Path(pydicom.data.__file__).parent / "test_files"
+FILES = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "test-SR.dcm", "waveform_ecg.dcm",
+         "rtplan.dcm", "examples_ybr_color.dcm")  # fmt: skip
+
+
+TREE = 31  # instances that pydicom's DICOMDIR names
+
+
+@dataclass(frozen=True)
+class Box:
+    """An empty cloud, used by its commands."""
+
+    config: Path
+    capsys: pytest.CaptureFixture[str]
+
+    async def run(self, *arguments: str) -> Ended:
+        """In a thread of this process, as starting another one costs more than what it does."""
+        code = await asyncio.to_thread(main, [*arguments, "--config", str(self.config)])
+        out, complaint = self.capsys.readouterr()
+        return Ended(code, complaint + out)
+
+
+@pytest.fixture
+async def box(
+    fresh_database: FreshDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Box:
+    config = tmp_path / "cloud.toml"
+    dsn = await fresh_database(SCHEMA)
+    config.write_text(
+        f'data_dir = "{tmp_path}/data"\n[database]\ndsn = "{dsn}"\npool_size = 2\n'
+        "[images]\nprocesses = 1\n",
+        encoding="utf-8",
+    )
+    return Box(config, capsys)
+
+
+def counts(said: str) -> tuple[int, int, int, int]:
+    """(new, known, conflicting, rejected) of the last line."""
+    found = re.findall(
+        r"(\d+) new, (\d+) known, (\d+) with the UID of another file, (\d+) rejected", said
+    )
+    new, known, conflicting, rejected = found[-1]
+    return int(new), int(known), int(conflicting), int(rejected)
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Files of a tree."""
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+async def test_a_folder_is_taken_once(box: Box, tmp_path: Path) -> None:
+    """A DICOMDIR tree, files without suffix, broken ones, and traps."""
+    folder = tmp_path / "given"
+    shutil.copytree(BUNDLED / "dicomdirtests", folder / "DISK")
+    for name in (*FILES, "no_meta.dcm", "rtplan_truncated.dcm", "meta_missing_tsyntax.dcm"):
+        (folder / name.removesuffix(".dcm")).write_bytes((BUNDLED / name).read_bytes())
+    (folder / "notes").write_bytes(b"These are no images.")
+    (folder / "empty").touch()
+    (folder / "loop").symlink_to(folder)
+    (folder / "secrets").symlink_to("/etc/passwd")
+    before = {path: hashlib.sha256(path.read_bytes()).digest() for path in below(folder)}
+    dry = await box.run("import", "dicom", str(folder), "--dry-run")
+    assert dry.code == 0, dry.text
+    assert "would be:" in dry.text
+    first = await box.run("import", "dicom", str(folder))
+    assert first.code == 0, first.text
+    new, _, _, rejected = counts(first.text)
+    assert new >= len(FILES) + TREE
+    for name, reason in (
+        ("notes", "preamble"), ("empty", "an empty file"), ("loop", "symbolic link"),
+        ("secrets", "symbolic link"),
+    ):  # fmt: skip
+        assert re.search(rf"rejected +\S*/{name}  .*{reason}", first.text), (name, first.text)
+    again = await box.run("import", "dicom", str(folder))
+    assert counts(again.text)[0] == 0
+    assert counts(again.text)[3] == rejected
+    assert {path: hashlib.sha256(path.read_bytes()).digest() for path in below(folder)} == before
+
+
+async def test_an_export_is_a_file_set(box: Box, tmp_path: Path) -> None:
+    given, target = tmp_path / "given", tmp_path / "target"
+    given.mkdir()
+    for name in FILES:
+        (given / name).write_bytes(bundled(name))
+    assert counts((await box.run("import", "dicom", str(given))).text)[0] == len(FILES)
+    told = await box.run("export", "--all", "--to", str(target))
+    assert told.code == 0, told.text
+    assert f"{len(FILES)} files written" in told.text
+    files = [path for path in below(target) if path.name != "DICOMDIR"]
+    assert {path.read_bytes() for path in files} == {bundled(name) for name in FILES}
+    for path in files:
+        for component in path.relative_to(target).parts:
+            assert re.fullmatch(r"[A-Z0-9_]{1,8}", component)
+    dumped = await ran("dcmdump", str(target / "DICOMDIR"))
+    assert dumped.code == 0, dumped.text
+    for kind in ("PATIENT", "STUDY", "SERIES", "IMAGE", "SR DOCUMENT", "WAVEFORM", "RT PLAN"):
+        assert f"[{kind}" in dumped.text, kind
+    checked = await ran("dcmftest", *map(str, files), str(target / "DICOMDIR"))
+    assert checked.code == 0, checked.text
+    uids = {str(dataset_of(bundled(name)).SOPInstanceUID) for name in FILES}
+    found = FileSet(target / "DICOMDIR")
+    assert {str(each.SOPInstanceUID) for each in found} == uids
+    # pydicom leaves its folder to the garbage collector, which warns.
+    found._stage["t"].cleanup()
+    plain = [path for path in files if path.read_bytes() in (bundled(FILES[0]), bundled(FILES[1]))]
+    names = [str(path.relative_to(target)) for path in plain]
+    made = await ran("dcmmkdir", "+I", "+D", "OWN", *names, cwd=target)
+    assert made.code == 0, made.text  # dcmtk, too, takes files of these names into a directory
+    (target / "OWN").unlink()
+    files[0].write_bytes(b"damaged")
+    refused = await box.run("export", "--all", "--to", str(target))
+    assert refused.code == 2
+    assert "not empty; give --update" in refused.text
+    again = await box.run("export", "--all", "--to", str(target), "--update")
+    assert "1 files written" in again.text
+    assert f"{len(FILES) - 1} were there" in again.text
+    assert counts((await box.run("import", "dicom", str(target / "DICOMDIR"))).text)[:3] == (
+        0, len(FILES), 0,
+    )  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pynetdicom, when refused
+async def test_a_pacs_is_taken_study_by_study(box: Box, tmp_path: Path) -> None:
+    """By C-GET where the PACS has it."""
+    async with pacs(tmp_path) as port:
+        await fill(port, tmp_path)
+        source = f"ae://ARCHIVE@{LOOPBACK}:{port}"
+        first = await box.run("import", "dicom", source, "--calling", "IMPORTER")
+        assert first.code == 0, first.text
+        assert counts(first.text) == (len(OF_PACS), 0, 0, 0)
+        again = await box.run("import", "dicom", source, "--calling", "IMPORTER")
+        assert counts(again.text) == (0, len(OF_PACS), 0, 0)
+    refused = await box.run("import", "dicom", source)
+    assert refused.code == 1
+    assert "does not answer" in refused.text
+
+
+async def test_a_pacs_that_has_c_move_alone(box: Box, tmp_path: Path) -> None:
+    """It is a node of the list, and calls us; a dry run tells what would come, and stores none."""
+    ours = free_port()
+    store = await open_store(load(box.config))
+    async with pacs(tmp_path, "--disable-get", importer=ours) as port:
+        await fill(port, tmp_path)
+        await store.put_node(DicomNode("ARCHIVE", LOOPBACK, port, rights=()))
+        asked = ("import", "dicom", "ae://ARCHIVE", "--calling", "IMPORTER", "--port", str(ours))
+        dry = await box.run(*asked, "--dry-run", "--date", "20040119")
+        uid = dataset_of(bundled("CT_small.dcm")).StudyInstanceUID
+        assert f"study  {uid}  20040119  -  1 instances would come, 0 here" in dry.text
+        assert counts(dry.text) == (1, 0, 0, 0)
+        first = await box.run(*asked)
+        assert first.code == 0, first.text
+        assert counts(first.text) == (len(OF_PACS), 0, 0, 0)
+        again = await box.run(*asked)
+        assert counts(again.text) == (0, len(OF_PACS), 0, 0)
+    for name in OF_PACS:
+        sent = dataset_of(bundled(name))
+        ref = await store.instance(sent.SOPInstanceUID)
+        assert ref is not None
+        assert ref.transfer_syntax == sent.file_meta.TransferSyntaxUID
+    await store.close()
+
+
+async def test_a_pacs_that_does_not_know_us(box: Box, tmp_path: Path) -> None:
+    async with pacs(tmp_path, "--disable-get") as port:
+        await fill(port, tmp_path)
+        source = f"ae://ARCHIVE@{LOOPBACK}:{port}"
+        told = await box.run("import", "dicom", source, "--calling", "IMPORTER", "--port", "0")
+    assert told.code == 1
+    assert "ARCHIVE does not know where IMPORTER is" in told.text
+
+
+OF_PACS = ("CT_small.dcm", "MR_small.dcm", "examples_ybr_color.dcm")
+
+
+async def fill(port: int, folder: Path) -> None:
+    """Send the PACS its files."""
+    for name in OF_PACS:
+        path = folder / name
+        path.write_bytes(bundled(name))
+        syntax = "-xy" if name.startswith("examples") else "-x="
+        sent = await ran("storescu", syntax, "-aec", "ARCHIVE", LOOPBACK, str(port), str(path))
+        assert sent.code == 0, sent.text
+
+
+@asynccontextmanager
+async def pacs(folder: Path, *options: str, importer: int | None = None) -> AsyncIterator[int]:
+    """dcmtk's dcmqrscp with an empty archive; ``importer``: the port of the AE IMPORTER."""
+    port, store = free_port(), folder / "archive"
+    store.mkdir()
+    config = folder / "dcmqrscp.cfg"
+    hosts = "" if importer is None else f"ours = (IMPORTER, {LOOPBACK}, {importer})\n"
+    config.write_text(
+        f"NetworkTCPPort = {port}\nMaxPDUSize = 65536\nMaxAssociations = 8\n"
+        f"HostTable BEGIN\n{hosts}HostTable END\nVendorTable BEGIN\nVendorTable END\n"
+        f"AETable BEGIN\nARCHIVE {store} RW (200, 1024mb) ANY\nAETable END\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        require_peer("dcmqrscp"), "-c", str(config), "+xy", "-xy", *options,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        await wait_until(lambda: is_listening(port))
+        yield port
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 180)

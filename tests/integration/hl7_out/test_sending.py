@@ -1,0 +1,227 @@
+"""Messages over MLLP: each Observation, as FHIR has it, whatever the receiver does."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.mllp_receiver import CLOSES, OTHER, SILENT, MllpReceiver, mllp_receiver
+from support.readings import One
+from support.served_ward import ANNA, BERT, CLIP, CUFF, MINUTE, SCALE, START, Ward
+from support.waiting import wait_until
+from wardlight_cloud.cli import main
+from wardlight_cloud.config import load
+from wardlight_cloud.hl7.destinations import destinations
+from wardlight_cloud.hl7.messages import Parties
+from wardlight_cloud.hl7.mllp import Address
+from wardlight_cloud.hl7.sender import Destination, Hl7Sender
+from wardlight_cloud.security.ca import CertificateAuthority
+from wardlight_cloud.security.roles import Role
+from wardlight_cloud.store.hl7_out import Hl7Status
+from wardlight_shared.codes import METRICS
+from wardlight_shared.model import Flag
+
+METRIC = METRICS["heart_rate"].wire
+
+
+def destination(receiver: MllpReceiver, **more: Any) -> Destination:
+    address = Address("127.0.0.1", receiver.port, answer_s=1.0)
+    return Destination("ehr", address, Parties(receiving_application="EHR"), **more)
+
+
+@asynccontextmanager
+async def sending(ward: Ward, receiver: MllpReceiver, **more: Any) -> AsyncIterator[None]:
+    """A sender that is quick to try again."""
+    await ward.store.hl7_progress("ehr")  # it begins here
+    sender = Hl7Sender(ward.store, destination(receiver, **more), try_s=0.2, first_pause_s=0.1)
+    task = asyncio.create_task(sender.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def status(ward: Ward) -> Hl7Status:
+    (found,) = await ward.store.hl7_status()
+    return found
+
+
+async def has_settled(ward: Ward) -> bool:
+    found = await status(ward)
+    return found.waiting == 0 and found.behind == 0
+
+
+async def test_values_are_those_of_fhir(ward: Ward, receiver: MllpReceiver) -> None:
+    await ward.store_event(One("heart_rate", START - MINUTE, 60, device=CUFF))  # before it began
+    async with sending(ward, receiver):
+        await ward.store_event(
+            One("systolic_bp", START, 1205, -1, device=CUFF),
+            One("diastolic_bp", START, 80, device=CUFF),
+        )
+        await ward.store_event(One("body_temperature", START, 3650, -2, device=CLIP))
+        await ward.store_event(One("spo2", START, 97, device=CLIP, flags=int(Flag.EARLY)))
+        await ward.store_event(One("spo2", START + MINUTE, 0, absent=1, device=CLIP))
+        await ward.store_event(
+            One("glucose_capillary_plasma", START, 55, -1, unit="mmol/L", device=SCALE)
+        )
+        await ward.store_event(One("heart_rate", START, 300, device=CUFF, flags=int(Flag.TEST)))
+        await wait_until(lambda: len(receiver.received) >= 5, what="five messages")
+        await wait_until(lambda: has_settled(ward), what="nothing waits")
+    assert len(receiver.received) == 5
+    assert [each.part("MSH", 18) for each in receiver.received] == ["UNICODE UTF-8"] * 5
+    async with ward.client() as client:
+        start = f"{START:%Y-%m-%dT%H:%M:%SZ}"
+        page = await client.get(f"/fhir/Observation?date=ge{start}")
+    served = {
+        entry["resource"]["id"]: entry["resource"]
+        for entry in json.loads(page.text, parse_float=Decimal, parse_int=Decimal)["entry"]
+    }
+    assert len(served) == 5
+    for each in receiver.received:
+        resource = served.pop(each.part("OBR", 3))
+        assert resource["subject"]["reference"] == f"Patient/{each.patient}"
+        told = resource.get("component", [resource])
+        for obx, part in zip(each.segments("OBX"), told, strict=True):
+            fields = {n: each.message.part(obx, n, 1) for n in (2, 3, 5, 6, 11, 18)}
+            codes = {(c["system"].rpartition("/")[2], c["code"]) for c in part["code"]["coding"]}
+            assert ("urn:iso:std:iso:11073:10101", fields[3]) in codes or not fields[3].isdigit()
+            loinc = each.message.part(obx, 3, 4)
+            assert not loinc or ("loinc.org", loinc) in codes, (codes, loinc)
+            assert loinc or not any(system == "loinc.org" for system, _ in codes)
+            assert resource["device"]["reference"] == f"Device/{fields[18]}"
+            if "valueQuantity" in part:
+                assert fields[5] == str(part["valueQuantity"]["value"])
+                assert fields[6] == part["valueQuantity"]["code"]
+                early = resource["status"] == "preliminary"
+                assert fields[11] == ("P" if early else "F")
+            else:
+                assert (fields[5], fields[11]) == ("", "X")
+
+
+async def test_whatever_the_receiver_does(ward: Ward, receiver: MllpReceiver) -> None:
+    receiver.answers = ["AE", "AA", CLOSES, SILENT, OTHER, "AE"]
+    async with sending(ward, receiver):
+        await ward.store_each(
+            [One("heart_rate", START + n * MINUTE, 70 + n, device=CUFF) for n in range(4)]
+            + [One("spo2", START + n * MINUTE, 90 + n, device=CLIP) for n in range(4)]
+        )
+        await wait_until(lambda: len(receiver.taken()) == 8, what="all have arrived")
+        await wait_until(lambda: has_settled(ward), what="nothing waits")
+        for patient, first in ((ANNA, 70), (BERT, 90)):
+            own = [each for each in receiver.taken() if each.patient == str(patient)]
+            assert [each.part("OBX", 5) for each in own] == [str(first + n) for n in range(4)]
+        ids = [each.control_id for each in receiver.received]
+        assert len(set(ids)) == 8 and len(ids) == 13  # tried again as they were
+        bodies = {each.control_id: each.body for each in receiver.received}
+        assert all(bodies[each.control_id] == each.body for each in receiver.received)
+
+        # What is refused for good waits for a person, and holds up nobody.
+        receiver.answers = ["AR"]
+        await ward.store_each(
+            [One("heart_rate", START + n * MINUTE, 70 + n, device=CUFF) for n in (5, 6)]
+        )
+        await wait_until(lambda: len(receiver.taken()) == 9, what="the second one")
+        await wait_until(lambda: has_settled(ward), what="nothing waits")
+        (dead,) = await ward.store.dead_hl7()
+        assert (dead.reason, dead.attempts, dead.patient_id) == ("AR 204", 1, ANNA)
+        body = await ward.store.hl7_body(dead.message_id)
+        assert body is not None and b"|75|" in body
+        assert await ward.store.retry_hl7("other", None) == 0
+        assert await ward.store.retry_hl7(None, dead.message_id) == 1
+        await wait_until(lambda: len(receiver.taken()) == 10, 60, "it is sent again")
+        assert receiver.taken()[-1].control_id == dead.control_id
+    assert (await status(ward)).dead == 0
+
+
+async def test_another_process_goes_on(ward: Ward, receiver: MllpReceiver) -> None:
+    receiver.answers = [SILENT]
+    async with sending(ward, receiver):
+        await ward.store_event(One("heart_rate", START, 71, device=CUFF))
+        await wait_until(lambda: receiver.received, what="it was sent")
+    # It ended before it knew what became of the message.
+    async with sending(ward, receiver):
+        await ward.store_event(One("heart_rate", START + MINUTE, 72, device=CUFF))
+        await wait_until(lambda: len(receiver.taken()) == 2, what="both have arrived")
+    ids = [each.control_id for each in receiver.received]
+    assert ids[0] == ids[1] and [each.part("OBX", 5) for each in receiver.taken()] == ["71", "72"]
+
+
+async def test_a_message_an_interval(ward: Ward, receiver: MllpReceiver) -> None:
+    progress = await ward.store.hl7_progress("ehr")
+    for n in range(3):
+        await ward.store_event(
+            One("heart_rate", START + n * MINUTE, 70 + n, device=CUFF),
+            One("spo2", START + n * MINUTE, 90 + n, device=CLIP),
+        )
+    sender = Hl7Sender(
+        ward.store, destination(receiver, interval_s=60, metrics=frozenset({METRIC})),
+    )  # fmt: skip
+    seen = await ward.store.hl7_progress("ehr")
+    assert (await sender.gather(seen)) > 0  # too early
+    assert not await ward.store.take_hl7("ehr", count=10)
+    due = type(seen)(**{f: getattr(seen, f) for f in seen.__slots__} | {"gathered_s": 61.0})
+    await sender.gather(due)
+    waiting = await ward.store.take_hl7("ehr", count=10)
+    assert [(each.patient_id, each.body.count(b"OBX|")) for each in waiting] == [(ANNA, 3)]
+    assert (await ward.store.hl7_progress("ehr")).commit_seq > progress.commit_seq
+    assert not await ward.store.add_hl7("ehr", seen, (), commit_seq=0, place=None, is_gathered=True)
+
+
+async def test_over_tls_and_by_commands(
+    ward: Ward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority = CertificateAuthority.open(tmp_path)
+    own = authority.ensure_server([], name="ehr")
+    server, client = (
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+        authority.ensure_client("collector-1", Role.COLLECTOR),
+    )
+    server.load_cert_chain(own.certificate, own.key)
+    server.load_verify_locations(authority.certificate_file)
+    server.verify_mode = ssl.CERT_REQUIRED
+    dsn = ward.settings.database.dsn
+    assert dsn is not None
+    monkeypatch.setenv("WARDLIGHT_DATABASE__DSN", dsn.get_secret_value())
+    async with mllp_receiver(server) as receiver:
+        config = tmp_path / "cloud.toml"
+        config.write_text(
+            '[[hl7.destinations]]\nname = "ehr"\nhost = "127.0.0.1"\ntls = true\n'
+            f'port = {receiver.port}\nca_file = "{authority.certificate_file.name}"\n'
+            f'cert_file = "{client.certificate}"\nkey_file = "{client.key}"\n'
+        )
+
+        async def said(*arguments: str) -> tuple[int, str]:
+            code = await asyncio.to_thread(main, ["hl7", *arguments, "--config", str(config)])
+            return code, capsys.readouterr().out
+
+        assert await said("test", "ehr") == (0, "ehr takes connections\n")
+        receiver.answers = ["AA", "AR", "AR"]
+        assert (await said("test", "ehr", "--send"))[0] == 0
+        assert receiver.received[0].part("MSH", 11) == "T"
+        assert await said("test", "ehr", "--send") == (
+            1,
+            "ehr takes connections\nit answers AR 204\n",
+        )
+        (to,) = destinations(load(config).hl7)
+        await ward.store.hl7_progress("ehr")
+        sender = asyncio.create_task(Hl7Sender(ward.store, to).run())
+        await ward.store_event(One("heart_rate", START, 71, device=CUFF))
+        await wait_until(lambda: has_settled(ward), what="it was refused")
+        assert " 1 " in (await said("list"))[1]
+        (dead,) = await ward.store.dead_hl7()
+        assert "AR 204" in (await said("dead"))[1]
+        assert "|71|" in (await said("show", str(dead.message_id)))[1]
+        assert (await said("retry", "ehr"))[1] == "1 messages wait again\n"
+        await ward.store_event(One("heart_rate", START + MINUTE, 72, device=CUFF))
+        await wait_until(lambda: len(receiver.taken()) == 3, what="both have arrived")
+        sender.cancel()
+        await asyncio.gather(sender, return_exceptions=True)
+        assert (await said("drop", str(dead.message_id)))[0] == 2
+    assert (await said("test", "ehr"))[0] == 1

@@ -1,0 +1,95 @@
+"""What of a foreign resource is refused, and where it is said to be."""
+
+import json
+from typing import Any
+
+import pytest
+
+from support.stored_resources import observation, organization, task
+from wardlight_cloud.fhir.stored.kinds import STORED
+from wardlight_cloud.fhir.stored.validating import issues
+
+DAR = {"coding": [{"code": "unknown"}]}
+UCUM = "http://unitsofmeasure.org"
+LOINC = "http://loinc.org"
+
+
+def _code(code: str) -> dict[str, Any]:
+    return {"coding": [{"system": LOINC, "code": code}]}
+
+
+def _quantity(value: Any, code: str) -> dict[str, Any]:
+    return {"value": value, "system": UCUM, "code": code}
+
+
+def _pressure(*sides: str, unit: str = "mm[Hg]") -> dict[str, Any]:
+    made = observation(code=_code("85354-9"))
+    del made["valueQuantity"]
+    made["component"] = [{"code": _code(s), "valueQuantity": _quantity(80, unit)} for s in sides]
+    return made
+
+
+def _without(resource: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in resource.items() if key not in names}
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        organization(), task(), observation(), _pressure("8480-6", "8462-4"),
+        observation(category=[], valueQuantity=_quantity(5, "{any}")),
+        {**_without(observation(), "valueQuantity"), "dataAbsentReason": DAR},
+        task(contained=[{"resourceType": "Patient", "id": "p"}], owner={"reference": "#p"}),
+        {"resourceType": "Patient", "birthDate": "1950", "_gender": {"id": "x"}},
+    ],
+)  # fmt: skip
+def test_what_is_valid(resource: dict[str, Any]) -> None:
+    assert issues(json.dumps(resource).encode()) == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "code", "place"),
+    [
+        ({"resourceType": "Encounter"}, "not-supported", "resourceType"),
+        (task(status="done"), "code-invalid", "Task.status"),
+        (_without(task(), "status"), "required", "Task"),
+        (task(colour="green"), "structure", "Task.colour"),
+        (task(authoredOn="2026-13-01"), "value", "Task.authoredOn"),
+        (task(owner={"reference": 5}), "value", "Task.owner.reference"),
+        (task(owner={"reference": "#nobody"}), "not-found", "Task.owner.reference"),
+        (organization(active="true"), "value", "Organization.active"),
+        (organization(telecom=[{"system": "pigeon"}]), "code-invalid",
+         "Organization.telecom[0].system"),
+        (observation(valueQuantity=_quantity("72", "/min")), "value",
+         "Observation.valueQuantity.value"),
+        (observation(dataAbsentReason=DAR), "invariant", "Observation.dataAbsentReason"),
+        (observation(valueString="x"), "structure", "Observation"),
+        (observation(valueQuantity=_quantity(72, "{beats}/min")), "code-invalid",
+         "Observation.valueQuantity.code"),
+        (_without(observation(), "subject"), "required", "Observation.subject"),
+        (_without(observation(), "effectiveDateTime"), "required", "Observation.effective"),
+        (_without(observation(), "valueQuantity"), "invariant", "Observation"),
+        (_pressure("8480-6"), "required", "Observation.component"),
+        (_pressure("8480-6", "8480-6"), "required", "Observation.component"),
+        (_pressure("8480-6", "8462-4", unit="kPa"), "code-invalid",
+         "Observation.component[0].valueQuantity.code"),
+        (observation(component=[{"code": _code("8867-4"), "valueInteger": 1}]), "invariant",
+         "Observation.component[0].code"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(resource: dict[str, Any], code: str, place: str) -> None:
+    found = issues(json.dumps(resource).encode())
+    assert code in {each.code for each in found}
+    assert any(each.expression.startswith(place) for each in found), found
+
+
+def test_issues_quote_no_value() -> None:
+    body = json.dumps(task(status="secret", authoredOn="secret", secret_name="secret"))
+    assert "secret" not in "".join(each.diagnostics for each in issues(body.encode()))
+
+
+@pytest.mark.parametrize("kind", STORED)
+def test_each_kind_has_a_model(kind: str) -> None:
+    assert all(each.code in ("required", "invariant", "structure") for each in issues(
+        json.dumps({"resourceType": kind}).encode()
+    ))  # fmt: skip

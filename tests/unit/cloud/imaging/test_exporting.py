@@ -1,0 +1,169 @@
+"""Export of what is odd: patients without a number or a name, numbers of two issuers, folders."""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from support.dicom_process import ran
+from support.dicom_samples import image, octets_of
+from support.memory_objects import MemoryObjects
+from wardlight_cloud.imaging.exporting import Exporter, ExportReport
+from wardlight_cloud.store.imaging import ImageQuery, ImageRow, InstanceRef
+from wardlight_shared.errors import ConfigError
+
+
+class Shelf:
+    """Studies in memory, with their objects."""
+
+    def __init__(self) -> None:
+        self.objects = MemoryObjects()
+        self._studies: dict[str, list[tuple[InstanceRef, bytes]]] = {}
+
+    def add(self, made: Dataset) -> str:
+        """Put an instance there; the UID of its study."""
+        octets = octets_of(made)
+        sha256 = hashlib.sha256(octets).digest()
+        self.objects.objects[sha256] = octets
+        ref = InstanceRef(
+            made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID, made.SOPClassUID,
+            made.file_meta.TransferSyntaxUID, sha256, len(octets), 1, 16, 16, 1, "hot",
+            datetime.now(UTC),
+        )  # fmt: skip
+        header = made.to_json_dict(bulk_data_threshold=1, bulk_data_element_handler=lambda _: "@")
+        study = self._studies.setdefault(ref.study_uid, [])
+        study.append((ref, orjson.dumps(header)))
+        return ref.study_uid
+
+    async def headers(self, study_uid: str) -> Sequence[tuple[InstanceRef, bytes]]:
+        return self._studies.get(study_uid, [])
+
+    async def images(self, query: ImageQuery) -> tuple[ImageRow, ...]:
+        raise AssertionError(query)
+
+    async def export(
+        self, folder: Path, *uids: str, is_update: bool = False
+    ) -> tuple[ExportReport, list[Dataset]]:
+        """Export studies; the records of the DICOMDIR."""
+        exporter = Exporter(self, self.objects, folder, is_update=is_update)  # type: ignore[arg-type]
+        report = await exporter.export(each(uids))
+        return report, list(dcmread(folder / "DICOMDIR").DirectoryRecordSequence)
+
+
+async def each(uids: Sequence[str]) -> AsyncIterator[str]:
+    for uid in uids:
+        yield uid
+
+
+def files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def of(records: list[Dataset], kind: str) -> list[Dataset]:
+    return [record for record in records if record.DirectoryRecordType == kind]
+
+
+async def test_patients_without_number_or_name_stay_apart(tmp_path: Path) -> None:
+    shelf = Shelf()
+    uids = [
+        shelf.add(image(PatientID="", PatientName="Nobody^One")),
+        shelf.add(image(PatientID="", PatientName="")),
+        shelf.add(image(PatientID="7", PatientName="", IssuerOfPatientID="NORTH")),
+        shelf.add(image(PatientID="7", PatientName="Other^Person", IssuerOfPatientID="SOUTH")),
+        shelf.add(image(PatientID="7", PatientName="Other^Person", IssuerOfPatientID="SOUTH")),
+    ]
+    report, records = await shelf.export(tmp_path, *uids)
+    assert (report.studies, report.written, report.failed) == (5, 5, [])
+    patients = of(records, "PATIENT")
+    assert len(patients) == 4
+    assert len({(each.PatientID, each.get("IssuerOfPatientID")) for each in patients}) == 4
+    assert all(str(each.PatientID) for each in patients)
+    assert sorted(str(each.PatientID)[:8] for each in patients) == [
+        "7",
+        "7",
+        "UNKNOWN-",
+        "UNKNOWN-",
+    ]
+    dumped = await ran("dcmdump", str(tmp_path / "DICOMDIR"))
+    assert dumped.code == 0, dumped.text
+    names = ["/".join(each.ReferencedFileID) for each in of(records, "IMAGE")]
+    made = await ran("dcmmkdir", "+I", "-W", "-Nxc", "+D", str(tmp_path / "OWN"), *names,
+                     cwd=tmp_path)  # fmt: skip
+    assert made.code == 0, made.text
+
+
+async def test_values_that_are_none_are_left_out_of_the_directory(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """As the index has them; what is left open is said as elsewhere, and nothing quotes them."""
+    shelf = Shelf()
+    uid = shelf.add(image())
+    ref, header = shelf._studies[uid][0]
+    odd = {
+        "00080020": {"vr": "DA", "Value": ["20261399"]},
+        "00080030": {"vr": "TM", "Value": ["10:15:07"]},
+        "00080060": {"vr": "CS", "Value": ["ct"]},
+        "00200011": {"vr": "UN", "InlineBinary": "MmE="},
+        "00200013": {"vr": "IS", "Value": [None]},
+        "00100020": {"vr": "LO", "Value": [None]},
+    }
+    shelf._studies[uid][0] = (ref, orjson.dumps(orjson.loads(header) | odd))
+    report, records = await shelf.export(tmp_path, uid)
+    assert (report.written, report.failed) == (1, [])
+    ((patient,), (study,), (series,), (instance,)) = (
+        of(records, kind) for kind in ("PATIENT", "STUDY", "SERIES", "IMAGE")
+    )
+    assert patient.PatientID.startswith("UNKNOWN-")
+    assert (study.StudyDate, study.StudyTime) == ("19000101", "10:15:07")
+    assert (series.Modality, series.SeriesNumber, instance.InstanceNumber) == ("ct", 0, 0)
+    assert not [each for each in recwarn if "pydicom" in each.filename]
+    assert (await ran("dcmdump", str(tmp_path / "DICOMDIR"))).code == 0
+
+
+async def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
+    shelf = Shelf()
+    uid = shelf.add(image())
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(ConfigError, match="give --update"):
+        await shelf.export(tmp_path, uid)
+    for foreign in (b"no directory", octets_of(image())):
+        (tmp_path / "DICOMDIR").write_bytes(foreign)
+        with pytest.raises(ConfigError, match="DICOMDIR"):
+            await shelf.export(tmp_path, uid, is_update=True)
+        assert (tmp_path / "DICOMDIR").read_bytes() == foreign
+
+
+async def test_an_update_adds_and_keeps(tmp_path: Path) -> None:
+    shelf = Shelf()
+    first, second = shelf.add(image(PatientID="1")), shelf.add(image(PatientID="2"))
+    await shelf.export(tmp_path, first)
+    report, records = await shelf.export(tmp_path, second, is_update=True)
+    assert (report.written, report.present) == (1, 1)
+    assert {each.StudyInstanceUID for each in of(records, "STUDY")} == {first, second}
+
+
+async def test_a_study_that_is_not_there_is_told(tmp_path: Path) -> None:
+    shelf = Shelf()
+    report, records = await shelf.export(tmp_path, "1.2.3")
+    assert (report.absent, report.studies, records) == (["1.2.3"], 0, [])
+
+
+async def test_what_was_cut_off_goes_on(tmp_path: Path) -> None:
+    """As after kill -9: no DICOMDIR, one whole file, one half of another."""
+    shelf = Shelf()
+    uids = [shelf.add(image()) for _ in range(3)]
+    await shelf.export(tmp_path, *uids)
+    (tmp_path / "DICOMDIR").unlink()
+    files = files_below(tmp_path)
+    files[0].with_suffix(".part").write_bytes(files[0].read_bytes()[:100])
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:-1])
+    report, records = await shelf.export(tmp_path, *uids, is_update=True)
+    assert (report.written, report.present) == (2, 1)
+    assert len(of(records, "IMAGE")) == 3
+    assert not [path for path in files_below(tmp_path) if path.suffix == ".part"]

@@ -1,0 +1,130 @@
+"""Whose image it is: identifiers, issuers, birth dates and orders."""
+
+from dataclasses import replace
+from datetime import date
+from uuid import uuid4
+
+import pytest
+
+from support.image_rows import instance
+from wardlight_cloud.imaging.matching import Issuers, match
+from wardlight_cloud.store.imaging import Identified
+from wardlight_cloud.store.orders import Order
+
+ONE, TWO = uuid4(), uuid4()
+BORN = date(1950, 1, 2)
+
+
+def _match(
+    candidates: list[Identified],
+    issuers: Issuers = Issuers(default="s"),  # noqa: B008 - frozen
+    order: Order | None = None,
+    gateway: str | None = None,
+    **columns: str,
+) -> tuple[object, str]:
+    columns.setdefault("PatientID", "A")
+    header = instance(**columns).header  # type: ignore[arg-type]
+    issuer = issuers.issuer(header.issuer, gateway)
+    return match(header, issuer, candidates, issuers, order, gateway)
+
+
+def _identified(system: str = "s", patient: object = ONE, born: date | None = None) -> Identified:
+    return Identified("A", system, patient, born)  # type: ignore[arg-type]
+
+
+def _order(patient: object, patient_id: str = "A", issuer: str = "") -> Order:
+    return Order("N1", patient, patient_id, issuer, (), ("gw-1",))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("issuers", "issuer", "system", "is_found"),
+    [
+        (Issuers(), "", "anything", False),
+        (Issuers(), "X", "X", True),
+        (Issuers(), "x", "X", True),
+        (Issuers(), "1.2.3", "urn:oid:1.2.3", True),
+        (Issuers(), "X", "Y", False),
+        (Issuers(default="http://h"), "", "http://h", True),
+        (Issuers(default="http://h"), "", "http://other", False),
+        (Issuers(systems={"HOSP": "http://h"}), "HOSP", "http://h", True),
+        (Issuers(systems={"HOSP": "http://h"}), "HOSP", "HOSP", False),
+        (Issuers("HOSP", {"HOSP": "http://h"}), "", "http://h", True),
+        (Issuers("X", gateways={"gw-1": "HOSP"}), "", "HOSP", True),
+        (Issuers("X", gateways={"gw-1": "HOSP"}), "", "X", False),
+        (Issuers("X", gateways={"gw-2": "HOSP"}), "", "X", True),
+        (Issuers("X", gateways={"gw-1": "HOSP"}), "Y", "Y", True),
+    ],
+)
+def test_an_id_belongs_to_its_issuer(
+    issuers: Issuers, issuer: str, system: str, is_found: bool
+) -> None:
+    found = _match([_identified(system)], issuers, gateway="gw-1", IssuerOfPatientID=issuer)
+    assert found == ((ONE, "unknown") if is_found else (None, "unknown"))
+
+
+def test_two_patients_are_ambiguous_and_one_with_two_identifiers_is_not() -> None:
+    assert _match([_identified("s"), _identified("S", TWO)]) == (None, "ambiguous")
+    assert _match([_identified("s"), _identified("S")]) == (ONE, "unknown")
+    assert _match([_identified("s"), _identified("t", TWO)]) == (ONE, "unknown")
+
+
+def test_a_birth_date_counts_where_both_know_it() -> None:
+    known, unknown = [_identified(born=BORN)], [_identified()]
+    assert _match(known, PatientBirthDate="19500102") == (ONE, "unknown")
+    assert _match(known, PatientBirthDate="19500103") == (None, "birth-date-differs")
+    assert _match(known) == (ONE, "unknown")
+    assert _match(unknown, PatientBirthDate="19500103") == (ONE, "unknown")
+
+
+def test_a_birth_date_counts_by_the_order_too() -> None:
+    order = replace(_order(ONE, issuer="s"), birth_date=BORN)
+    told = {"PatientBirthDate": "19500103"}
+    for issuers, gateway in ((Issuers(), "gw-1"), (Issuers(default="s"), None)):
+        assert _match([], issuers, order, gateway, **told) == (None, "birth-date-differs")
+        for same in ("19500102", ""):
+            found = _match([], issuers, order, gateway, PatientBirthDate=same)
+            assert found == (ONE, "unknown")
+        unknown = replace(order, birth_date=None)
+        assert _match([], issuers, unknown, gateway, **told) == (ONE, "unknown")
+    # It is nobody's order here, so its patient's birth date says nothing.
+    assert _match([], Issuers(), order, "gw-2", **told) == (None, "unknown")
+
+
+def test_nobody_has_no_id() -> None:
+    assert _match([_identified()], PatientID="") == (None, "unknown")
+    assert _match([]) == (None, "unknown")
+
+
+def test_an_order_names_the_patient_and_must_agree() -> None:
+    assert _match([], order=_order(ONE)) == (ONE, "unknown")
+    assert _match([], order=_order(None)) == (None, "unknown")
+    assert _match([_identified()], order=_order(ONE)) == (ONE, "unknown")
+    assert _match([_identified()], order=_order(None)) == (ONE, "unknown")
+    assert _match([_identified()], order=_order(TWO)) == (None, "order-differs")
+    assert _match([_identified()], order=_order(ONE, "B")) == (None, "order-differs")
+    assert _match([], order=_order(ONE), PatientID="") == (None, "unknown")
+    for issuers in (Issuers(), Issuers(default="s")):  # none on both sides is not the same one
+        of_none = _order(ONE, "")
+        assert _match([], issuers, of_none, "gw-1", PatientID="") == (None, "unknown")
+    two = [_identified("s"), _identified("S", TWO)]
+    assert _match(two, order=_order(ONE)) == (None, "ambiguous")
+
+
+@pytest.mark.parametrize(
+    ("default", "issuer", "ordered_by", "gateway", "found"),
+    [
+        (None, "", "", "gw-1", (ONE, "unknown")),  # it was on the list of this gateway
+        (None, "", "", "gw-2", (None, "unknown")),  # the same two numbers at another site
+        (None, "", "", None, (None, "unknown")),
+        (None, "H", "H", None, (ONE, "unknown")),
+        (None, "H", "", "gw-2", (None, "unknown")),
+        (None, "H", "K", "gw-1", (None, "order-differs")),
+        ("H", "", "H", "gw-2", (ONE, "unknown")),
+    ],
+)
+def test_an_order_counts_at_its_site_or_under_its_issuer(
+    default: str | None, issuer: str, ordered_by: str, gateway: str | None, found: object
+) -> None:
+    order = _order(ONE, issuer=ordered_by)
+    said = {"IssuerOfPatientID": issuer}
+    assert _match([], Issuers(default), order, gateway, **said) == found

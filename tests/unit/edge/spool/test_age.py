@@ -1,0 +1,162 @@
+"""How old a spool is, whatever its wall clock says."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.manual_clock import ManualClock
+from wardlight_edge.spool.age import KEEP_EVERY_MS, LONGEST_OFF_MS, Age
+from wardlight_edge.spool.commitments import Asker, CommitmentTable, Reference
+from wardlight_edge.spool.database import Database, Transaction
+from wardlight_edge.spool.sealing import Sealer
+from wardlight_shared.errors import StorageError
+
+HOUR_MS = 3_600_000
+YEAR_MS = 365 * 24 * HOUR_MS
+
+
+class World:
+    """A machine and its spool; ``is_set``: the kernel calls the wall clock synchronised."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = Database(folder / "spool.sqlite")
+        self.clock = ManualClock()
+        self.is_set = True
+        self.start()
+
+    def start(self) -> None:
+        self.age = Age(self.database, self.clock, is_set=lambda: self.is_set)
+        self.age.keep()
+
+    def pass_hours(self, hours: int) -> None:
+        self.clock.advance(hours * HOUR_MS)
+        self.age.keep()
+
+    def hours(self) -> float:
+        return self.age.now_ms() / HOUR_MS
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.database.close()
+
+
+def test_it_goes_on_while_the_process_is_down(world: World) -> None:
+    world.pass_hours(1)
+    world.clock.advance(5 * HOUR_MS)
+    world.start()
+    assert world.hours() == 6
+
+
+@pytest.mark.parametrize("jump_ms", [5 * YEAR_MS, -40 * YEAR_MS])
+def test_a_wall_clock_that_is_set_changes_nothing(world: World, jump_ms: int) -> None:
+    """Also when the kernel believed it before and after: somebody's NTP server was wrong."""
+    world.pass_hours(1)
+    world.clock.set_wall(world.clock.wall_ms() + jump_ms)
+    world.pass_hours(1)
+    world.start()
+    assert world.hours() == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "hours"), [(True, True, 12), (False, True, 2), (True, False, 2)]
+)
+def test_the_time_between_two_boots_counts_where_both_clocks_are_known(
+    world: World, before: bool, after: bool, hours: int
+) -> None:
+    if not before:
+        world.database.write(lambda changes: changes.execute("DELETE FROM age"))
+        world.is_set = False
+        world.start()
+    world.pass_hours(1)
+    wall_ms = world.clock.wall_ms()
+    world.clock.reboot("boot-2")
+    world.clock.set_wall(0)
+    world.is_set = False
+    world.start()
+    world.pass_hours(1)
+    assert world.hours() == 2, "it is not known yet"
+    world.clock.set_wall(wall_ms + 11 * HOUR_MS)
+    world.is_set = after
+    world.age.keep(at_once=True)
+    world.start()
+    assert world.hours() == hours
+
+
+def test_it_is_written_now_and_then_and_goes_back_by_little(world: World) -> None:
+    before = world.database.value("SELECT age_ms FROM age")
+    world.clock.advance(KEEP_EVERY_MS - 1)
+    world.age.keep()
+    assert world.database.value("SELECT age_ms FROM age") == before
+    world.clock.reboot("boot-2")
+    world.is_set = False
+    world.start()
+    assert world.age.now_ms() == before
+
+
+def _off(world: World, wall_ms: int) -> None:
+    """A boot with a wall clock at its begin, an hour of it with a request, then the right time."""
+    world.pass_hours(1)
+    world.clock.reboot("boot-2")
+    world.clock.set_wall(0)
+    world.is_set = False
+    world.start()
+    table = CommitmentTable(world.database, Sealer(b"k" * 32))
+    asker = Asker("1.3", "CT1", "W", "192.0.2.1")
+    world.clock.advance(1)
+    table.put(asker, [Reference("1.9", "1.8")], received_ms=1, now_ms=world.age.now_ms())
+    world.pass_hours(1)
+    world.clock.set_wall(wall_ms)
+    world.is_set = True
+
+
+def _waited(world: World) -> float:
+    now_ms = world.age.now_ms()  # first: what is due is looked for in this order
+    return (now_ms - int(world.database.value("SELECT asked_at FROM commitment"))) / HOUR_MS
+
+
+def test_no_deadline_comes_early_where_the_move_fails_or_is_watched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows and age move at once: not at all where the disk refuses, and nobody sees one alone."""
+    _off(world, world.clock.wall_ms() + 193 * HOUR_MS)
+    write, seen = world.database.write, list[float]()
+
+    def refused(_: Callable[[Transaction], object]) -> None:
+        raise StorageError("no")
+
+    def watched(change: Callable[[Transaction], object]) -> object:
+        looking = threading.Thread(target=lambda: seen.append(_waited(world)), daemon=True)
+        looking.start()
+        looking.join(0.2)  # it waits, or has looked too early
+        done = write(change)
+        looking_on.append(looking)
+        return done
+
+    looking_on: list[threading.Thread] = []
+    monkeypatch.setattr(world.database, "write", refused)
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            world.age.keep(at_once=True)
+        assert (_waited(world), world.hours() < 3) == (1, True)
+    monkeypatch.setattr(world.database, "write", watched)
+    world.age.keep(at_once=True)
+    for each in looking_on:
+        each.join(180)
+    assert (seen, _waited(world)) == ([1], 1)
+    monkeypatch.setattr(world.database, "write", write)
+    assert world.hours() > 190
+    world.start()
+    assert _waited(world) == 1
+
+
+def test_a_time_off_beyond_reason_counts_in_part(world: World) -> None:
+    _off(world, world.clock.wall_ms() + 9 * YEAR_MS)
+    before = world.age.now_ms()
+    world.age.keep(at_once=True)
+    assert world.age.now_ms() - before == LONGEST_OFF_MS
+    assert _waited(world) == 1
