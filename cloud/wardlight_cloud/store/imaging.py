@@ -184,6 +184,18 @@ class InstanceRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacking:
+    """What cannot be had of a series at once, or not at all.
+
+    ``is_cold``: something of it lies in the slow place. ``doubted``: how many of its instances are
+    not given out, for a check found their objects damaged or missing.
+    """
+
+    is_cold: bool
+    doubted: int
+
+
+@dataclass(frozen=True, slots=True)
 class Match:
     """One matching key of a query: keyword of the attribute, and how it is matched.
 
@@ -257,9 +269,11 @@ class Unmatched:
     @property
     def why(self) -> WaitsFor:
         """The reason, and what is missing where nobody can be found."""
-        if self.reason != "unknown" or self.given_by:
+        if self.reason != "unknown":
             return self.reason
-        return "no-issuer" if self.patient_id else "no-number"
+        if not self.patient_id:
+            return "no-number"
+        return "unknown" if self.given_by else "no-issuer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,8 +347,8 @@ class ImageStore(Protocol):
     ) -> tuple[InstanceRef, ...]:
         """Instances of a study, series, or the one, in the order of series and number."""
 
-    async def cold_series(self, study_uids: Sequence[str]) -> frozenset[tuple[str, str]]:
-        """Series of these studies of which an object lies in the slow place: (study, series)."""
+    async def lacking(self, study_uids: Sequence[str]) -> Mapping[tuple[str, str], Lacking]:
+        """(study, series) of these studies, of those series that cannot all be had at once."""
 
     async def instance(self, sop_uid: str) -> InstanceRef | None:
         """The instance of this UID."""

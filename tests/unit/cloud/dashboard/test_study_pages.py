@@ -116,6 +116,11 @@ def test_why_a_study_waits_is_worded(reason: UnmatchedReason) -> None:
     assert line.reason.startswith("the ")
 
 
+@pytest.mark.parametrize("given_by", ["", "http://x"])
+def test_a_study_without_a_number_says_that(given_by: str) -> None:
+    assert Unmatched("1.2", "", "", "", (), 3, NOW, "unknown", given_by).why == "no-number"
+
+
 def test_a_study_that_nobody_can_be_found_for_says_what_is_missing() -> None:
     row = Unmatched("1.2", "A-1", "", "", (), 3, NOW, "unknown")
     assert "images.gateway_issuers" in waiting_line(row).reason

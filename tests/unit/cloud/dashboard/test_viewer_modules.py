@@ -69,6 +69,20 @@ def test_lengths_are_told_as_the_object_allows() -> None:
     assert named == {case[0]: case[3] for case in LENGTHS}
 
 
+def test_a_date_time_is_told_as_far_as_it_goes() -> None:
+    """PS3.5, 6.2: DT may end after any of its parts, and may have a zone."""
+    told = {
+        "20001206120000": "2000-12-06 12:00:00",
+        "200012061200": "2000-12-06 12:00",
+        "20001206": "2000-12-06",
+        "20001206120000.123456-0500": "2000-12-06 12:00:00 (UTC-0500)",
+        "2000": "2000",
+        "yesterday": "yesterday",
+    }
+    found = in_node("dicom", "return cases.map(dateTimeText)", cases=list(told))
+    assert dict(zip(told, found, strict=True)) == told
+
+
 def test_letters_say_where_the_patient_s_sides_are() -> None:
     """Axial, coronal, sagittal, tilted (PS3.3, C.7.6.2.1.1), in letters, and saying nothing."""
     cases = [

@@ -116,6 +116,15 @@ export function timeText(tm) {
   return parts ? `${parts[1]}:${parts[2]}` : tm;
 }
 
+// A DT with what it holds of its time and, in words, its zone (PS3.5, 6.2).
+export function dateTimeText(dt) {
+  const parts = /^(\d{8})(\d{4})?(\d{2})?(?:\.\d{1,6})?([+-]\d{4})?$/.exec(dt);
+  if (!parts) return dt;
+  const [, date, minutes, seconds, zone] = parts;
+  const time = minutes ? ` ${timeText(minutes)}${seconds ? `:${seconds}` : ""}` : "";
+  return `${dateText(date)}${time}${zone ? ` (UTC${zone})` : ""}`;
+}
+
 export function frameCount(dataset) {
   return Math.max(1, number(dataset, "NumberOfFrames") ?? 1);
 }

@@ -1,6 +1,6 @@
 // A structured report as text: its tree of names and values (PS3.3, C.17.3). What it does not show is named.
 
-import { code, dateText, element, items, number, personName, text, timeText, value } from "./dicom.js";
+import { code, dateText, dateTimeText, element, items, number, personName, text, timeText, value } from "./dicom.js";
 
 const CHARSETS = {
   "": "utf-8", ISO_IR_192: "utf-8", ISO_IR_100: "latin1", ISO_IR_101: "iso-8859-2",
@@ -49,7 +49,7 @@ async function answer(item, dataset, web, jump) {
     case "NUM": return measured(item);
     case "DATE": return dateText(text(item, "Date"));
     case "TIME": return timeText(text(item, "Time"));
-    case "DATETIME": return text(item, "DateTime");
+    case "DATETIME": return dateTimeText(text(item, "DateTime"));
     case "PNAME": return personName(value(item, "PersonName"));
     case "UIDREF": return text(item, "UID");
     case "IMAGE": case "WAVEFORM": case "COMPOSITE": return reference(item, jump);
