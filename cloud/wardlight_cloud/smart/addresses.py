@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from wardlight_cloud.security.oauth_paths import TOKEN
+from wardlight_cloud.security.outgoing import LOOPBACK
 from wardlight_cloud.smart.errors import OAuthError
 
 FHIR: Final = "/fhir"
@@ -19,7 +20,6 @@ KEYS: Final = "/oauth/jwks"
 LAUNCH: Final = "/api/v1/launch"
 CONFIGURATION: Final = "/.well-known/smart-configuration"
 OPENID: Final = "/.well-known/openid-configuration"
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Addresses:

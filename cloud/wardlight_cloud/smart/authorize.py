@@ -22,7 +22,7 @@ from wardlight_cloud.security.access import (
     permission,
     permissions,
 )
-from wardlight_cloud.smart.addresses import LOOPBACK
+from wardlight_cloud.security.outgoing import LOOPBACK
 from wardlight_cloud.smart.errors import AppError, AppFault, RefusedApp
 from wardlight_cloud.store.authorization import ClientRow
 

@@ -1,6 +1,5 @@
 """What subscriptions ask of the store and of the settings."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
@@ -9,8 +8,6 @@ from wardlight_cloud.store.base import ReadStore
 from wardlight_cloud.store.maintenance import MaintenanceStore
 from wardlight_cloud.store.resources import ResourceStore
 from wardlight_cloud.store.subscriptions import SubscriptionStore
-
-Networks = Sequence[IPv4Network | IPv6Network]
 
 
 class AskedStore(ReadStore, ResourceStore, SubscriptionStore, Protocol):

@@ -19,9 +19,8 @@ from wardlight_cloud.fhir.outcome import MEDIA_TYPE
 from wardlight_cloud.fhir.subscriptions.definition import Definition
 from wardlight_cloud.fhir.subscriptions.endpoints import (
     BadEndpointError,
-    addresses,
     check_endpoint,
-    port_of,
+    connected,
 )
 from wardlight_cloud.fhir.subscriptions.ports import Bounds
 from wardlight_cloud.fhir.subscriptions.signing import SIGNATURE, TIMESTAMP, signature
@@ -86,23 +85,9 @@ class Poster:
     async def _connected(
         self, parts: SplitResult
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection to the first address of the name that answers."""
-        is_safe = parts.scheme == "https"
-        if is_safe and self._context is None:
+        if parts.scheme == "https" and self._context is None:
             self._context = ssl.create_default_context()  # reads all certificates of the system
-        context = self._context if is_safe else None
-        refused: OSError | None = None
-        for address in await addresses(parts, self._bounds):
-            try:
-                return await asyncio.open_connection(
-                    address, port_of(parts), ssl=context,
-                    server_hostname=parts.hostname if is_safe else None,
-                )  # fmt: skip
-            except ssl.SSLError:
-                raise
-            except OSError as error:
-                refused = error
-        raise refused or OSError("no address")
+        return await connected(parts, self._bounds, self._context)
 
 
 async def _status(
