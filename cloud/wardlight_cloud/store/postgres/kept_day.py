@@ -5,7 +5,9 @@ Layout  zstd of MessagePack: groups; of each Observation, ascending by (time, an
         little endian, in columns); ids, 32 characters each; texts
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -25,8 +27,18 @@ _ID: Final = 32
 _OPEN_MOST: Final = 64 << 20
 _LEVEL: Final = 3
 
-Text = tuple[Position, str, bytes]
-"""(position in the search, id, text) of an Observation."""
+_Column = npt.NDArray[np.signedinteger[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """(id, text) of Observations that follow each other in a search.
+
+    ``position`` says where one of them stands: a page needs that of one, if any.
+    """
+
+    texts: list[tuple[str, bytes]]
+    position: Callable[[int], Position]
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -43,6 +55,8 @@ class Group(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if query.metrics is not None and self.observation_metric not in query.metrics:
             return False
         metrics = query.component_metrics
+        if metrics is None and not query.other_units:
+            return bool(self.measured)
         return any(
             (metrics is None or self.observation_metric in metrics or metric in metrics)
             and (metric, unit) not in query.other_units
@@ -84,46 +98,71 @@ def _group(found: Found) -> Group:
     return Group(about.origin.metric, str(about.origin.device_id), measured)
 
 
+class _Opener(threading.local):
+    """A decompressor for each thread: to make one costs as much as to open a day."""
+
+    def __init__(self) -> None:
+        self.zstd = zstandard.ZstdDecompressor()
+
+
+_OPENER: Final = _Opener()
+
+
 class KeptDay:
     """A day that was kept."""
 
     def __init__(self, body: bytes) -> None:
-        opened = zstandard.ZstdDecompressor().decompress(body, max_output_size=_OPEN_MOST)
+        opened = _OPENER.zstd.decompress(body, max_output_size=_OPEN_MOST)
         self._packed = msgspec.msgpack.decode(opened, type=_Packed)
 
     def found(
         self, query: ObservationQuery, window: Window, after: Position | None, limit: int
-    ) -> list[Text]:
+    ) -> Stretch:
         """The first of those that the query asks for within the window, behind ``after``."""
         kept = self._packed
-        times, anchors, ords, ends = (
-            np.frombuffer(column, kind)
-            for column, kind in (
-                (kept.times, "<i8"), (kept.anchors, "<i4"), (kept.ords, "<i4"), (kept.ends, "<u4"),
-            )
-        )  # fmt: skip
-        lo, hi = (int(np.searchsorted(times, us_of(edge))) for edge in window)
+        times = np.frombuffer(kept.times, "<i8")
+        lo, hi = (int(times.searchsorted(us_of(edge))) for edge in window)
         is_backward = direction_of(query) == "backward"
         if after is not None:
-            behind = _first_behind(after, times, anchors, ords)
+            behind = self._first_behind(after, times)
             lo, hi = (lo, min(hi, behind)) if is_backward else (max(lo, behind), hi)
-            if not is_backward and lo < hi and _position(lo, times, anchors, ords) == after:
+            if not is_backward and lo < hi and self._position(lo) == after:
                 lo += 1
-        wanted = np.array([group.is_wanted(query) for group in kept.groups], bool)
-        places = np.flatnonzero(wanted[np.frombuffer(kept.places, "<u2")[lo:hi]]) + lo
+        places = self._wanted(query, lo, hi)
         places = places[::-1][:limit] if is_backward else places[:limit]
-        begins = np.concatenate(((0,), ends))[places]
-        columns = (column[places].tolist() for column in (times, anchors, ords))
-        return [
-            (
-                (0, time, anchor, ord_),
-                kept.ids[place * _ID : (place + 1) * _ID],
-                kept.texts[begin:end],
-            )
-            for place, time, anchor, ord_, begin, end in zip(
-                places.tolist(), *columns, begins.tolist(), ends[places].tolist(), strict=True
-            )
-        ]
+        edges = [0, *np.frombuffer(kept.ends, "<u4").tolist()]
+        ids, texts = kept.ids, kept.texts
+        return Stretch(
+            [
+                (ids[place * _ID : (place + 1) * _ID], texts[edges[place] : edges[place + 1]])
+                for place in places
+            ],
+            lambda index: self._position(places[index]),
+        )
+
+    def _wanted(self, query: ObservationQuery, lo: int, hi: int) -> Sequence[int]:
+        """Places from ``lo`` to before ``hi`` of what the query asks for, ascending."""
+        groups = [group.is_wanted(query) for group in self._packed.groups]
+        if all(groups):
+            return range(lo, hi)
+        of_groups = np.frombuffer(self._packed.places, "<u2")[lo:hi]
+        found: list[int] = (np.array(groups, bool)[of_groups].nonzero()[0] + lo).tolist()
+        return found
+
+    def _position(self, place: int) -> Position:
+        kept = self._packed
+        time, anchor, ord_ = (
+            int(np.frombuffer(column, kind)[place])
+            for column, kind in ((kept.times, "<i8"), (kept.anchors, "<i4"), (kept.ords, "<i4"))
+        )
+        return 0, time, anchor, ord_
+
+    def _first_behind(self, after: Position, times: _Column) -> int:
+        """The place of the first that is not before ``after``."""
+        place = int(times.searchsorted(after[1]))
+        while place < len(times) and self._position(place) < after:
+            place += 1
+        return place
 
     def lines(self, query: ObservationQuery | None) -> tuple[bytes, int]:
         """All texts that the query asks for (None = all), a line each, and how many; of any time.
@@ -140,18 +179,3 @@ class KeptDay:
         edges = zip(begins.tolist(), ends.tolist(), strict=True)
         texts = [kept.texts[begin:end] for begin, end in edges]
         return b"\n".join([*texts, b""]) if texts else b"", len(texts)
-
-
-_Column = npt.NDArray[np.signedinteger[Any]]
-
-
-def _position(place: int, times: _Column, anchors: _Column, ords: _Column) -> Position:
-    return 0, int(times[place]), int(anchors[place]), int(ords[place])
-
-
-def _first_behind(after: Position, times: _Column, anchors: _Column, ords: _Column) -> int:
-    """The place of the first that is not before ``after``."""
-    place = int(np.searchsorted(times, after[1]))
-    while place < len(times) and _position(place, times, anchors, ords) < after:
-        place += 1
-    return place

@@ -5,7 +5,7 @@ search is written anew.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -16,7 +16,7 @@ from wardlight_cloud.store.postgres.by_time import ahead, direction_of, is_narro
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.errors import storage_call
 from wardlight_cloud.store.postgres.gathering import Position
-from wardlight_cloud.store.postgres.kept_day import MOST, KeptDay, Text, packed
+from wardlight_cloud.store.postgres.kept_day import MOST, KeptDay, Stretch, packed
 from wardlight_cloud.store.postgres.observations import ObservationsPart, names_nothing, search_of
 from wardlight_cloud.store.postgres.scan import Direction, Window, finish
 from wardlight_cloud.store.postgres.spans import TICK
@@ -74,8 +74,8 @@ class ObservationTextsPart(ObservationsPart):
         self, query: ObservationQuery, form: Form, window: Window, after: Position | None
     ) -> TextPage:
         (patient,) = query.patients or ()
-        limit = query.count + 1
-        found: list[Text] = []
+        left = query.count + 1
+        found: list[Stretch] = []
         unkept: list[PatientDay] = []
         async with self._connections.acquire() as connection:
             rows = await connection.fetch(
@@ -83,21 +83,23 @@ class ObservationTextsPart(ObservationsPart):
             )
             kept = {row["day"]: row["body"] for row in rows if row["day"] is not None}
             others_seq = rows[0]["others_seq"] or 0
-            for stretch in _stretches(window, kept, direction_of(query)):
-                left = limit - len(found)
-                if stretch.body is not None:
-                    found += KeptDay(stretch.body).found(query, stretch.window, after, left)
+            for part in _parts(window, kept, direction_of(query)):
+                if part.body is not None:
+                    stretch = KeptDay(part.body).found(query, part.window, after, left)
                 else:
-                    unkept += (PatientDay(patient, day) for day in stretch.days if _is_old(day))
-                    found += await self._written(
-                        connection, _cut(query, stretch.window), form, after, left
+                    unkept += (PatientDay(patient, day) for day in part.days if _is_old(day))
+                    stretch = await self._written(
+                        connection, _cut(query, part.window), form, after, left
                     )
-                if len(found) >= limit:
+                found.append(stretch)
+                left -= len(stretch.texts)
+                if left <= 0:
                     break
-        page = found[: query.count]
-        is_more = len(found) > query.count
-        following = self._cursors.seal(page[-1][0], search_of(query)) if is_more else None
-        texts = [(identity, text) for _, identity, text in page]
+        texts = [each for stretch in found for each in stretch.texts]
+        following = None
+        if len(texts) > query.count:
+            texts.pop()
+            following = self._cursors.seal(_last_but_one(found), search_of(query))
         return TextPage(texts, following, tuple(unkept), others_seq)
 
     async def _written(
@@ -107,15 +109,27 @@ class ObservationTextsPart(ObservationsPart):
         form: Form,
         after: Position | None,
         limit: int,
-    ) -> list[Text]:
+    ) -> Stretch:
         rows, _ = await within(connection, query, after, limit)
         await finish(connection, rows, self._ids, self._known)
-        texts = zip(rows, form.texts(rows), strict=True)
-        return [(row.position, row.observation_id, text) for row, text in texts]
+        ids = [row.observation_id for row in rows]
+        return Stretch(
+            list(zip(ids, form.texts(rows), strict=True)), lambda index: rows[index].position
+        )
+
+
+def _last_but_one(found: Sequence[Stretch]) -> Position:
+    """Where the last of a page stands, when one more was found than it holds; two at least."""
+    back = 2
+    for stretch in reversed(found):
+        if back <= len(stretch.texts):
+            return stretch.position(len(stretch.texts) - back)
+        back -= len(stretch.texts)
+    raise AssertionError("a page has no end")
 
 
 @dataclass(slots=True)
-class _Stretch:
+class _Part:
     """A kept day, or adjoining days that are not kept."""
 
     window: Window
@@ -123,10 +137,10 @@ class _Stretch:
     days: list[date]
 
 
-def _stretches(window: Window, kept: Mapping[date, bytes], direction: Direction) -> list[_Stretch]:
+def _parts(window: Window, kept: Mapping[date, bytes], direction: Direction) -> list[_Part]:
     """The window cut at kept days, in the order of the search."""
     first, last = _first_and_last(window)
-    made: list[_Stretch] = []
+    made: list[_Part] = []
     for place in range((last - first).days + 1):
         day = first + place * _DAY
         begin = datetime.combine(day, time(), UTC)
@@ -136,7 +150,7 @@ def _stretches(window: Window, kept: Mapping[date, bytes], direction: Direction)
             made[-1].window = made[-1].window[0], edges[1]
             made[-1].days.append(day)
         else:
-            made.append(_Stretch(edges, body, [day]))
+            made.append(_Part(edges, body, [day]))
     return made if direction == "forward" else made[::-1]
 
 
