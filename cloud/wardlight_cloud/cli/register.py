@@ -1,6 +1,7 @@
 """Commands on the register and the ledger: patient, user, client, ledger."""
 
 import argparse
+from collections import Counter
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
@@ -39,7 +40,12 @@ def _patient(commands: Any, config: argparse.ArgumentParser) -> None:
     add.add_argument("--gender", choices=_GENDERS, default="unknown")
     add.add_argument("--identifier", nargs=2, action="append", metavar=("SYSTEM", "VALUE"))
     add.set_defaults(action=_add_patient)
-    command(steps, config, "list", "all patients").set_defaults(action=_list_patients)
+    listed = command(steps, config, "list", "all patients")
+    listed.add_argument(
+        "--shared", action="store_true",
+        help="only those that have the same identifier (system and value) as another one",
+    )  # fmt: skip
+    listed.set_defaults(action=_list_patients)
 
 
 async def _add_patient(store: Store, options: argparse.Namespace) -> int:
@@ -59,6 +65,9 @@ async def _add_patient(store: Store, options: argparse.Namespace) -> int:
 
 async def _list_patients(store: Store, options: argparse.Namespace) -> int:
     found = await all_pages(lambda after: store.patients(count=PAGE, after=after))
+    if options.shared:
+        told = Counter(pair for each in found for pair in set(each.identifiers) if pair[0])
+        found = [each for each in found if any(told[pair] > 1 for pair in each.identifiers)]
     show(
         ("patient", "family", "given", "born"),
         [(each.patient_id, each.family, each.given, each.birth_date) for each in found],

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from wardlight_cloud.fhir import bundle, paging
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
+from wardlight_cloud.store.resources import SeveralPeople
 from wardlight_shared.errors import StorageError
 
 _Found = TypeVar("_Found")
@@ -90,6 +91,16 @@ def unanswered(error: StorageError) -> FhirError:
         return FhirError(503, "timeout", text, headers={"Retry-After": "30"})
     text = "The database does not answer; try again."
     return FhirError(503, "transient", text, headers={"Retry-After": "5"})
+
+
+def several_people(error: SeveralPeople, status: int = 400) -> FhirError:
+    """400, or another status, for a chain by an identifier that several Patients have."""
+    text = (
+        "Several Patients have this identifier, so what is found would be of two people. Search "
+        "Patient?identifier=... and name one of them by id."
+    )
+    expression = f"http.{error.param}.identifier"
+    return FhirError(status, "multiple-matches", text, expression=expression)
 
 
 def version_headers(version: str, updated: datetime) -> dict[str, str]:

@@ -3,10 +3,12 @@
 What a chain leads to is looked up first; the search then names it, and both readings and stored
 Observations are searched alike.
 
-Errors  FhirError 400 with the parameter at fault; 403 for a type that may not be searched
+Errors  FhirError 400 with the parameter at fault; 403 for a type that may not be searched;
+        SeveralPeople for an identifier that several Patients have
 Source  R4 4.0.1 3.1.1.5.1
 """
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from wardlight_cloud.fhir import isolation
@@ -15,9 +17,20 @@ from wardlight_cloud.fhir.outcome import FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.parameters import split_values
 from wardlight_cloud.fhir.stored.asker import Asker
+from wardlight_cloud.fhir.stored.body import parsed, whole
+from wardlight_cloud.fhir.stored.index_values import index_values
 from wardlight_cloud.security.access import Interaction
 from wardlight_cloud.store.base import ReadStore
-from wardlight_cloud.store.resources import ResourceQuery, ResourceStore
+from wardlight_cloud.store.resources import (
+    Condition,
+    HasText,
+    ResourceQuery,
+    ResourceRow,
+    ResourceStore,
+    SeveralPeople,
+    TextMatch,
+    TextValue,
+)
 
 _LED_TO: Final = {
     **dict.fromkeys(("patient.", "subject.", "patient:Patient.", "subject:Patient."), "Patient"),
@@ -67,7 +80,32 @@ async def _stored(store: ChainStore, asker: Asker, kind: str, rest: str, text: s
     limits = asker.limits(kind)
     wanted = (*limits.conditions, asker.criteria().condition(kind, rest, text))
     page = await store.resources(ResourceQuery(kind, limits.patients, wanted, count=_MOST + 1))
+    if (kind, rest) == ("Patient", "identifier") and _is_of_several(page.rows, wanted[-1]):
+        raise SeveralPeople("patient")
     return [row.id for row in page.rows]
+
+
+def _is_of_several(rows: Sequence[ResourceRow], wanted: Condition) -> bool:
+    """Whether one of the identifiers is that of several Patients: their readings never mix."""
+    assert isinstance(wanted, HasText)  # noqa: S101 - a token
+    found = [
+        {
+            (each.value, each.system)
+            for each in index_values(parsed(whole(row)), "")
+            if isinstance(each, TextValue) and each.param == "identifier"
+        }
+        for row in rows
+        if row.body is not None
+    ]
+    return any(
+        sum(any(_is(match, *pair) for pair in pairs) for pairs in found) > 1
+        for match in wanted.any_of
+        if match.value is not None
+    )
+
+
+def _is(match: TextMatch, value: str, system: str) -> bool:
+    return match.value == value and match.system in (None, system)
 
 
 async def _sensors(store: ChainStore, asker: Asker, rest: str, text: str) -> list[str]:

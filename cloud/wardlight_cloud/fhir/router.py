@@ -16,7 +16,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wardlight_cloud.fhir import asking, isolation, search
-from wardlight_cloud.fhir.answers import conditional, resource_answer, unanswered, unforeseen
+from wardlight_cloud.fhir.answers import (
+    conditional,
+    resource_answer,
+    several_people,
+    unanswered,
+    unforeseen,
+)
 from wardlight_cloud.fhir.bulk.face import EXPORT, STATUS, BulkFace, Exports
 from wardlight_cloud.fhir.capability import OWN_HANDLERS, capability_statement, search_parameters
 from wardlight_cloud.fhir.device_face import DeviceFace
@@ -44,7 +50,7 @@ from wardlight_cloud.security.access import Access, Interaction
 from wardlight_cloud.security.who import note_answer
 from wardlight_cloud.store.exports import ExportStore
 from wardlight_cloud.store.observation_texts import ObservationTextStore
-from wardlight_cloud.store.resources import ResourceStore
+from wardlight_cloud.store.resources import ResourceStore, SeveralPeople
 from wardlight_cloud.store.subscriptions import SubscriptionStore
 from wardlight_shared.errors import StorageError
 
@@ -311,6 +317,8 @@ class FhirFace:
                 return await handler(request)
             except FhirError as error:
                 return error.response()
+            except SeveralPeople as error:
+                return several_people(error).response()
             except StorageError as error:
                 return unanswered(error).response()
             except Exception as error:  # noqa: BLE001 - a client of FHIR gets an OperationOutcome

@@ -374,7 +374,10 @@ class RegisterStore(Protocol):
     """Register of patients, devices, gateways, assignments and API clients."""
 
     async def put_patient(self, patient: Patient) -> Patient:
-        """Create or replace by id; returns it with its new commit_seq."""
+        """Create or replace by id; returns it with its new commit_seq.
+
+        StorageError when an identifier (system and value) that is new to it is another patient's.
+        """
 
     async def put_gateway(self, gateway: str, *, enabled: bool = True) -> None:
         """Create or switch a gateway."""

@@ -114,7 +114,10 @@ class HasId:
 
 @dataclass(frozen=True, slots=True)
 class RefersTo:
-    """``param`` refers to a resource of ``kind`` that meets the conditions (a chain)."""
+    """``param`` refers to a resource of ``kind`` that meets the conditions (a chain).
+
+    A Patient's ``identifier`` among them is meant to name one person: see SeveralPeople.
+    """
 
     param: str
     kind: str
@@ -279,15 +282,33 @@ class Written:
 class Conflict:
     """Nothing was written: the change at ``place`` met something else than it asked for.
 
-    version: ``if_version`` is not the one held; expectation: the search finds something else.
+    version: ``if_version`` is not the one held; expectation: the search finds something else;
+    identifier: ``identifier`` (system, value) of a Patient is another one's.
     """
 
     place: int
-    cause: Literal["version", "expectation"]
+    cause: Literal["version", "expectation", "identifier"]
+    identifier: tuple[str, str] | None = None
+
+
+class SeveralPeople(Exception):
+    """A chain names people by an identifier that several Patients in reach have.
+
+    Two Patients cannot get the same identifier, but data of before may have such pairs; what is
+    found by one of them would be of two people. ``param``: what the chain begins with.
+    """
+
+    def __init__(self, param: str) -> None:
+        super().__init__("a chain names several people by one identifier")
+        self.param = param
 
 
 class ResourceStore(Protocol):
-    """Stored resources. Raises StorageError; ValueError for a cursor of another search."""
+    """Stored resources.
+
+    Raises StorageError; ValueError for a cursor of another search; searches and writes raise
+    SeveralPeople.
+    """
 
     async def write_resources(
         self, changes: Sequence[ResourceChange]

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID as Uuid
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from support.collector_world import SCHEMA
@@ -102,6 +104,35 @@ def test_a_patient_is_added_and_gets_a_device(operator: Operator) -> None:
     code, _ = operator.types("gateway", "assign", "ble:0A1B2C3D4E5F", found[0])
     assert code == 2
     assert "see `gateway devices`" in operator.complaint
+
+
+async def _share(dsn: str, first: str) -> None:
+    """Two have one identifier, as in data of before it was refused."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "INSERT INTO patient_identifier SELECT patient_id, 7, 'urn:oid:1.2.3', '42' FROM patient "
+        "WHERE patient_id <> $1", Uuid(first),
+    )  # fmt: skip
+    await connection.close()
+
+
+def test_an_identifier_is_one_patients(operator: Operator, dsn: str) -> None:
+    def add(given: str) -> tuple[int, str]:
+        names = ("patient", "add", "--family", "Example", "--given", given)
+        return operator.types(*names, "--identifier", "urn:oid:1.2.3", "42")
+
+    code, first = add("Ada")
+    assert code == 0, operator.complaint
+    code, _ = add("Bo")
+    assert code != 0
+    assert "urn:oid:1.2.3 is another patient's already" in operator.complaint
+    assert "42" not in operator.complaint
+    operator.says("patient", "add", "--family", "Example", "--given", "Bo")
+    assert operator.says("patient", "list", "--shared") == "none\n"
+    asyncio.run(_share(dsn, first.strip()))
+    operator.says("patient", "add", "--family", "Example", "--given", "Cy")
+    shared = operator.says("patient", "list", "--shared")
+    assert "Ada" in shared and "Bo" in shared and "Cy" not in shared
 
 
 async def _measure(dsn: str) -> None:

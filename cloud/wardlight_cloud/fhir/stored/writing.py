@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from wardlight_cloud.fhir.answers import several_people
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.stored.asker import Asker, is_within
 from wardlight_cloud.fhir.stored.body import parsed, stored_text, whole
@@ -46,6 +47,7 @@ from wardlight_cloud.store.resources import (
     ResourceQuery,
     ResourceRow,
     ResourceStore,
+    SeveralPeople,
     Written,
 )
 
@@ -112,6 +114,12 @@ class Writer:
             if wish.kind not in STORED:
                 raise _refused(wish, 404, "not-supported", f"{wish.kind} is not stored here.")
             asker.check_change(wish.kind, _INTERACTIONS[wish.method])
+        try:
+            return await self._written(asker, wishes)
+        except SeveralPeople as error:
+            raise several_people(error, 412) from error
+
+    async def _written(self, asker: Asker, wishes: Sequence[Wish]) -> list[Done]:
         for _ in range(_TRIES):
             steps = await self._steps(asker, wishes)
             written = await self._store.write_resources([step.change for step in steps])
@@ -119,6 +127,8 @@ class Writer:
                 return [_done(asker, step, each) for step, each in zip(steps, written, strict=True)]
             if written.cause == "version" and wishes[written.place].if_match is not None:
                 raise _stale(wishes[written.place])
+            if written.identifier is not None:
+                raise _taken(wishes[written.place], steps[written.place], written.identifier)
         raise FhirError(409, "conflict", "Others keep changing the same resources; try again.")
 
     async def _steps(self, asker: Asker, wishes: Sequence[Wish]) -> list[_Step]:
@@ -380,6 +390,20 @@ def _done(asker: Asker, step: _Step, written: Written) -> Done:
 
 def _many(wish: Wish) -> FhirError:
     return _refused(wish, 412, "multiple-matches", "The condition finds more than one resource.")
+
+
+def _taken(wish: Wish, step: _Step, identifier: tuple[str, str]) -> FhirError:
+    """422 with the element of a Patient that says another one's identifier."""
+    element = "identifier"
+    if isinstance(step.change, Put):
+        held = parsed(step.change.body).get("identifier", [])
+        pairs = [(each.get("system", ""), each.get("value")) for each in held]
+        element = f"identifier[{pairs.index(identifier)}]"
+    text = (
+        "Another Patient has this identifier (system and value). Find it with "
+        "Patient?identifier=... and change that one, or take the identifier from it first."
+    )
+    return _refused(wish, 422, "duplicate", text, element)
 
 
 def _stale(wish: Wish) -> FhirError:

@@ -21,6 +21,7 @@ _SQL: Final = statements("register")
 _GATEWAYS: Final = statements("gateways")
 _INGEST: Final = statements("ingest")
 _RESOURCES: Final = statements("resources")
+_Identifier = tuple[str, str]
 
 
 class RegisterPart(Part):
@@ -31,6 +32,12 @@ class RegisterPart(Part):
         """See RegisterStore."""
         async with self._connections.transaction() as connection:
             await connection.fetchval(_RESOURCES["lock_resources"])
+            taken = await taken_identifier(connection, [patient])
+            if taken is not None:
+                raise StorageError(
+                    f"put_patient: an identifier of system {taken[1][0]} is another patient's "
+                    "already; give each patient its own, or take it from the other one first"
+                )
             commit_seq, stored_at = await take_commit(connection)
             await put_columns(connection, patient, commit_seq, stored_at)
             await connection.fetchval(_RESOURCES["keep_patient"], patient.patient_id)
@@ -145,6 +152,25 @@ class RegisterPart(Part):
         async with self._connections.acquire() as connection:
             if await connection.fetchval(_GATEWAYS["release_dead_letter"], letter_id) is None:
                 raise StorageError("release_dead_letter: there is no such letter")
+
+
+async def taken_identifier(
+    connection: Connection, patients: Sequence[Patient]
+) -> tuple[UUID, _Identifier] | None:
+    """The first identifier that one of the patients is to have, and another one has or is to have.
+
+    None = there is none; one without a system is nobody's own. What both had before stays. Asked
+    under ``lock_resources``: whoever writes a patient holds it, so nobody gets one in between.
+    """
+    wanted = [(each.patient_id, *pair) for each in patients for pair in each.identifiers]
+    if not wanted:
+        return None
+    columns = [list(column) for column in zip(*wanted, strict=True)]
+    written = [each.patient_id for each in patients]
+    row = await connection.fetchrow(_SQL["taken_identifiers"], *columns, written)
+    if row is None:
+        return None
+    return UUID(int=row["patient_id"].int), (row["system"], row["value"])
 
 
 async def put_columns(

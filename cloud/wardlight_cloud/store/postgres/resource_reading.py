@@ -4,6 +4,7 @@ from datetime import UTC
 from typing import Any, Final
 
 from wardlight_cloud.store.postgres.connections import Connection
+from wardlight_cloud.store.postgres.named_people import refuse_several
 from wardlight_cloud.store.postgres.resource_search import (
     Place,
     Statement,
@@ -30,7 +31,8 @@ async def plan(connection: Connection) -> None:
 async def found(
     connection: Connection, query: ResourceQuery, after: Place | None
 ) -> list[ResourceRow]:
-    """One more than the page holds, when there are more."""
+    """One more than the page holds, when there are more. SeveralPeople as the Protocol says."""
+    await refuse_several(connection, query.conditions)
     commits = await commits_of(connection, query)
     if commits == NO_COMMITS:
         return []

@@ -11,7 +11,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from wardlight_cloud.store.postgres.connections import Connection, Connections
-from wardlight_cloud.store.postgres.register import put_columns, take_commit
+from wardlight_cloud.store.postgres.register import (
+    put_columns,
+    take_commit,
+    taken_identifier,
+)
 from wardlight_cloud.store.postgres.resource_reading import found, plan
 from wardlight_cloud.store.postgres.statements import statements
 from wardlight_cloud.store.resources import (
@@ -74,6 +78,9 @@ async def write(
         if conflict is not None:
             return conflict
         made = {place: step for place, step in steps.items() if _makes_a_version(step)}
+        conflict = await _taken(connection, made)
+        if conflict is not None:
+            return conflict
         commit = await _make(connection, list(made.values())) if made else None
     return tuple(
         _written(steps.get(place), commit if place in made else None)
@@ -121,6 +128,20 @@ async def _conflict(
         if change.expected is not None and not await _is_met(connection, change.expected):
             return Conflict(place, "expectation")
     return None
+
+
+async def _taken(connection: Connection, made: dict[int, _Step]) -> Conflict | None:
+    """The first Patient that would get another one's identifier."""
+    places = {
+        step.change.patient.patient_id: (place, step.change.patient)
+        for place, step in made.items()
+        if isinstance(step.change, Put) and step.change.patient is not None
+    }
+    taken = await taken_identifier(connection, [patient for _, patient in places.values()])
+    if taken is None:
+        return None
+    patient_id, identifier = taken
+    return Conflict(places[patient_id][0], "identifier", identifier)
 
 
 def _has_version(step: _Step) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from wardlight_cloud.store.postgres.errors import storage_call
+from wardlight_cloud.store.postgres.named_people import refuse_several
 from wardlight_cloud.store.postgres.part import Database, Part
 from wardlight_cloud.store.postgres.resource_reading import (
     NO_COMMITS,
@@ -73,6 +74,7 @@ class ResourcesPart(Part):
         """See ResourceStore."""
         async with self._connections.transaction() as connection:
             await plan(connection)
+            await refuse_several(connection, query.conditions)
             commits = await commits_of(connection, query)
             if commits == NO_COMMITS:
                 return 0

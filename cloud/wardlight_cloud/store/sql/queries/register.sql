@@ -12,6 +12,35 @@ SET
     commit_seq = excluded.commit_seq,
     updated_at = excluded.updated_at
 
+-- name: taken_identifiers
+-- $1 patients, $2 systems and $3 values: identifiers that patients are to have, all of $4, who are
+-- written. Those that another patient has, or is to have, and which are new to the one. A value
+-- without a system says nothing of whose it is.
+WITH wanted AS (
+    SELECT DISTINCT patient_id, system, value
+    FROM unnest($1::uuid[], $2::text[], $3::text[]) AS k (patient_id, system, value)
+    WHERE value <> '' AND system <> ''
+)
+SELECT w.patient_id, w.system, w.value
+FROM wanted AS w
+WHERE
+    (
+        EXISTS (
+            SELECT FROM patient_identifier AS i
+            WHERE i.value = w.value AND i.system = w.system AND i.patient_id <> ALL($4::uuid[])
+        )
+        OR EXISTS (
+            SELECT FROM wanted AS o
+            WHERE o.value = w.value AND o.system = w.system AND o.patient_id <> w.patient_id
+        )
+    )
+    AND NOT EXISTS (
+        SELECT FROM patient_identifier AS own
+        WHERE own.patient_id = w.patient_id AND own.value = w.value AND own.system = w.system
+    )
+ORDER BY w.patient_id, w.system, w.value
+LIMIT 1
+
 -- name: clear_identifiers
 DELETE FROM patient_identifier WHERE patient_id = $1
 

@@ -108,6 +108,23 @@ WHERE resource_key = ANY($1::bigint[]) AND param = ANY($2::text[])
 GROUP BY value
 ORDER BY value
 
+-- name: names_several
+-- Whether one of the identifiers $1 with the systems $2 (NULL = any) is of several Patients, of
+-- those that $3 sees (NULL = all).
+SELECT EXISTS (
+    SELECT FROM unnest($1::text[], $2::text[]) AS k (value, system)
+    WHERE (
+        SELECT count(DISTINCT t.resource_key)
+        FROM resource_text AS t
+        INNER JOIN resource AS r USING (resource_key)
+        WHERE
+            t.param = 'Patient.identifier' AND t.value = k.value
+            AND (k.system IS NULL OR t.system = k.system)
+            AND r.body IS NOT NULL
+            AND ($3::uuid[] IS NULL OR (r.patients && $3 AND r.patients <@ $3))
+    ) > 1
+)
+
 -- name: resource_owners
 -- The newest commit of a kind ($1), and the patients of what commits after $2 wrote.
 SELECT
