@@ -16,6 +16,7 @@ from wardlight_cloud.store.imaging import (
     ImageQuery,
     ImageRow,
     KeyNote,
+    Lacking,
     Level,
     Match,
     PutOutcome,
@@ -149,6 +150,51 @@ async def test_the_order_of_arrival_changes_no_answer(place: Place, store: Postg
         rows = await store.images(ImageQuery(Level.INSTANCE))
         seen.append([(row.study, row.series, row.instance) for row in rows])
     assert seen[0] == seen[1] == seen[2]
+
+
+async def test_what_lacks_of_a_series_is_counted(store: PostgresStore) -> None:
+    """Instances with a finding that is open, once each, and objects in the slow place."""
+    one, other, third = (instance(f"1.2.3.1.{number}") for number in (1, 2, 3))
+    far = instance("1.2.3.2.1", series="1.2.3.2")
+    await store.put_instances([one, other, third, far])
+    assert await store.lacking(["1.2.3"]) == {}
+    await store.note_check(one.sha256, "unindexed")
+    assert await store.lacking(["1.2.3"]) == {}
+    await store.note_check(one.sha256, "differs")
+    await store.note_check(other.sha256, "missing")
+    await store.set_tier([third.sha256, far.sha256], "cold")
+    assert await store.lacking(["1.2.3", "9"]) == {
+        ("1.2.3", "1.2.3.1"): Lacking(is_cold=True, doubted=2),
+        ("1.2.3", "1.2.3.2"): Lacking(is_cold=True, doubted=0),
+    }
+    await store.note_check(one.sha256, None)
+    await store.note_replaced(other.sha256, "hot")
+    await store.set_tier([third.sha256, far.sha256], "hot")
+    assert await store.lacking(["1.2.3"]) == {}
+
+
+async def test_that_an_object_is_doubted_changes_its_study(store: PostgresStore) -> None:
+    """Whoever polls reads it anew; a check that finds the same as before changes nothing."""
+    one, elsewhere = instance(), instance("9.1.1", study="9", series="9.1")
+    await store.put_instances([one, elsewhere])
+    seen = await store.commit_seq()
+
+    async def changed() -> list[str]:
+        nonlocal seen
+        rows = await store.images(ImageQuery(Level.STUDY, stored_after_seq=seen))
+        seen = await store.commit_seq()
+        return [row.study_uid for row in rows]
+
+    for found, expected in (
+        (None, []), ("unindexed", []), (None, []), ("differs", ["1.2.3"]), ("missing", []),
+        (None, ["1.2.3"]), ("unreadable", ["1.2.3"]),
+    ):  # fmt: skip
+        await store.note_check(one.sha256, found)  # type: ignore[arg-type]
+        assert await changed() == expected, found
+    await store.note_replaced(one.sha256, "hot")
+    assert await changed() == ["1.2.3"]
+    await store.note_replaced(one.sha256, "hot")
+    assert await changed() == []
 
 
 async def test_newest_studies_come_first_and_pages_do_not_overlap(store: PostgresStore) -> None:

@@ -79,7 +79,7 @@ class DicomWebFace:
             memory_bytes=limits.decode_memory_bytes,
         )  # fmt: skip
         transcoder = Transcoder(self._workshop)
-        self._qido = Qido(images, locator, addresses, has_cold=limits.cold_s is not None)
+        self._qido = Qido(images, locator, addresses)
         self._metadata = Metadata(images, locator, addresses)
         self._retrieve = Retrieve(locator, octets, transcoder, addresses)
         self._frames = FrameAnswers(locator, octets, self._workshop, addresses)

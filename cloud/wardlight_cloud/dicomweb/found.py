@@ -13,6 +13,7 @@ import orjson
 from wardlight_cloud.dicomweb.addresses import instance_address, series_address, study_address
 from wardlight_cloud.dicomweb.attributes import INSTANCE_ALWAYS, SERIES_ALWAYS, STUDY_ALWAYS
 from wardlight_cloud.dicomweb.query import Search
+from wardlight_cloud.imaging.availability import Availability, Available, of_instance
 from wardlight_cloud.store.imaging import ImageRow, Level
 
 _Json = dict[str, Any]
@@ -21,7 +22,7 @@ _Json = dict[str, Any]
 class Results:
     """Makes results of rows; ``above``: levels whose UID stands in the path.
 
-    ``cold``: series (study and series UID) of which something lies in the slow place.
+    ``available``: knows what of these rows cannot be had at once.
     """
 
     def __init__(
@@ -29,15 +30,14 @@ class Results:
         search: Search,
         root: str,
         above: frozenset[Level],
-        cold: frozenset[tuple[str, str]] = frozenset(),
+        available: Available,
     ) -> None:
         self._search = search
         self._root = root
         self._level = search.query.level
         self._tells_study = Level.STUDY not in above
         self._tells_series = Level.SERIES not in above
-        self._cold_series = cold
-        self._cold_studies = frozenset(study_uid for study_uid, _ in cold)
+        self._available = available
 
     def of(self, rows: Sequence[ImageRow]) -> bytes:
         """A JSON array; one result at a time is more than its text in memory."""
@@ -72,7 +72,7 @@ class Results:
             **_blank(_STUDY_BLANKS),
             **self._kept(row.study, STUDY_ALWAYS),
             "0020000D": {"vr": "UI", "Value": [row.study_uid]},
-            "00080056": _available(is_cold=row.study_uid in self._cold_studies),
+            "00080056": _available(self._available.study(row)),
             "00080061": {"vr": "CS", "Value": list(row.modalities)},
             "00080062": {"vr": "UI", "Value": list(row.sop_classes)},
             "00081190": {"vr": "UR", "Value": [study_address(self._root, row.study_uid)]},
@@ -88,7 +88,7 @@ class Results:
             **self._kept(row.series or b"{}", SERIES_ALWAYS),
             "0020000D": {"vr": "UI", "Value": [row.study_uid]},
             "0020000E": {"vr": "UI", "Value": [series_uid]},
-            "00080056": _available(is_cold=(row.study_uid, series_uid) in self._cold_series),
+            "00080056": _available(self._available.series(row)),
             "00081190": {"vr": "UR", "Value": [address]},
             "00201209": {"vr": "IS", "Value": [row.series_instances]},
         }
@@ -106,7 +106,7 @@ class Results:
                 "0020000E": {"vr": "UI", "Value": [ref.series_uid]},
                 "00080016": {"vr": "UI", "Value": [ref.sop_class]},
                 "00080018": {"vr": "UI", "Value": [ref.sop_uid]},
-                "00080056": _available(is_cold=ref.tier == "cold", is_doubted=ref.is_doubted),
+                "00080056": _available(of_instance(ref)),
                 "00081190": {"vr": "UR", "Value": [instance_address(self._root, ref)]},
             }
         )
@@ -145,11 +145,5 @@ def _blank(attributes: dict[str, str]) -> _Json:
     return {tag: {"vr": vr} for tag, vr in attributes.items()}
 
 
-def _available(*, is_cold: bool, is_doubted: bool = False) -> _Json:
-    """Instance Availability: of a study or series that of its slowest part.
-
-    An instance that is known to be damaged is not given out; its study is, but for that one.
-    """
-    if is_doubted:
-        return {"vr": "CS", "Value": ["UNAVAILABLE"]}
-    return {"vr": "CS", "Value": ["NEARLINE" if is_cold else "ONLINE"]}
+def _available(found: Availability) -> _Json:
+    return {"vr": "CS", "Value": [str(found)]}

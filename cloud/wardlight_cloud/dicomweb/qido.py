@@ -15,6 +15,7 @@ from wardlight_cloud.dicomweb.json_answer import json_answer, json_stream
 from wardlight_cloud.dicomweb.located import Locator
 from wardlight_cloud.dicomweb.media import accepted, takes
 from wardlight_cloud.dicomweb.query import Search, search_of
+from wardlight_cloud.imaging.availability import Available
 from wardlight_cloud.store.imaging import ImageRow, ImageStore, Level
 
 JSON: Final = "application/dicom+json"
@@ -25,11 +26,7 @@ _COUNT: Final = "count=exact"  # in Prefer, as PostgREST has it
 class Qido:
     """Answers searches."""
 
-    def __init__(
-        self, images: ImageStore, locator: Locator, addresses: Addresses, *, has_cold: bool = False
-    ) -> None:
-        """``has_cold``: some images may lie in a slow place."""
-        self._has_cold = has_cold
+    def __init__(self, images: ImageStore, locator: Locator, addresses: Addresses) -> None:
         self._images = images
         self._locator = locator
         self._addresses = addresses
@@ -59,15 +56,16 @@ class Qido:
         levels = ((Level.STUDY, study_uid), (Level.SERIES, series_uid))
         above = frozenset(level for level, uid in levels if uid is not None)
         rows = rows[: search.limit]
-        results = Results(search, root, above, await self._cold(rows))
+        results = Results(search, root, above, await self._available(rows, above))
         if self._is_told(search, rows):
             return json_answer(request, results.of(rows), headers, kind)
         return json_stream(request, self._with_headers(results, rows), headers, kind)
 
-    async def _cold(self, rows: Sequence[ImageRow]) -> frozenset[tuple[str, str]]:
-        if not self._has_cold:
-            return frozenset()
-        return await self._images.cold_series(sorted({row.study_uid for row in rows}))
+    async def _available(self, rows: Sequence[ImageRow], above: frozenset[Level]) -> Available:
+        """What of these can be had; of instances below a series their rows say it."""
+        if Level.SERIES in above:
+            return Available()
+        return Available(await self._images.lacking(sorted({row.study_uid for row in rows})))
 
     def _is_told(self, search: Search, rows: Sequence[ImageRow]) -> bool:
         """Whether rows have all that is asked for; if not, headers of instances do."""

@@ -22,6 +22,7 @@ from wardlight_cloud.dimse.patients import (
 )
 from wardlight_cloud.dimse.requests import FindRequest, QueryLevel
 from wardlight_cloud.dimse.responses import find_response
+from wardlight_cloud.imaging.availability import Available
 from wardlight_cloud.imaging.reads import ReadLog
 from wardlight_cloud.store.image_reads import Reader
 from wardlight_cloud.store.imaging import ImageQuery, ImageRow, ImageStore, Level, Match
@@ -62,6 +63,7 @@ class Finder:
             rows = self._calls.call(self._store.images(replace(request.query, limit=most + 1)))
             if request.is_of_one_patient:
                 check_one(rows)
+            available = self._available(rows[:most], request.level)
         except StorageError as error:
             _log.warning("a search was refused", extra={"error": str(error)})
             yield refusal(OUT_OF_RESOURCES, "the index does not answer"), None
@@ -77,7 +79,7 @@ class Finder:
                 return
             counts = self._patient_counts(row, request)
             self._reads.note(caller, row.study_uid, "dimse")
-            yield status, find_response(row, request, self._ae_title, counts)
+            yield status, find_response(row, request, self._ae_title, counts, available)
             count += 1
         if len(rows) > most:
             yield refusal(OUT_OF_RESOURCES, f"more than {most} matches; ask for fewer"), None
@@ -94,6 +96,12 @@ class Finder:
             if whose not in seen:
                 seen.add(whose)
                 yield row
+
+    def _available(self, rows: tuple[ImageRow, ...], level: QueryLevel) -> Available:
+        if level not in (QueryLevel.STUDY, QueryLevel.SERIES) or not rows:
+            return Available()
+        uids = sorted({row.study_uid for row in rows})
+        return Available(self._calls.call(self._store.lacking(uids)))
 
     def _patient_counts(self, row: ImageRow, request: FindRequest) -> dict[str, int]:
         asked = {key.keyword for key in request.keys} & _PATIENT_COUNTS.keys()

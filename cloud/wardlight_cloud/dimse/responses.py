@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 
 from wardlight_cloud.dimse.patients import number_and_issuer
 from wardlight_cloud.dimse.requests import FindRequest, QueryLevel
+from wardlight_cloud.imaging.availability import Availability, Available, of_instance
 from wardlight_cloud.imaging.json_elements import element_of
 from wardlight_cloud.store.imaging import ImageRow
 
@@ -27,15 +28,24 @@ Attributes = Mapping[str, dict[str, Any]]
 
 
 def find_response(
-    row: ImageRow, request: FindRequest, ae_title: str, counts: Mapping[str, int] | None = None
+    row: ImageRow,
+    request: FindRequest,
+    ae_title: str,
+    counts: Mapping[str, int] | None = None,
+    available: Available | None = None,
 ) -> Dataset:
-    """The identifier of one match; ``counts``: of its patient, by keyword."""
+    """The identifier of one match; ``counts``: of its patient, by keyword.
+
+    ``available``: knows what of these rows cannot be had at once.
+    """
     known = _attributes(row)
     counted = _counted(row) | dict(counts or {})
     found = Dataset()
     found.QueryRetrieveLevel = request.level.value
     found.RetrieveAETitle = ae_title
-    found.InstanceAvailability = _availability(row, request.level)
+    how_soon = _availability(row, request.level, available or Available())
+    if how_soon is not None:
+        found.InstanceAvailability = str(how_soon)
     for key in request.keys:
         if key.keyword in counted:
             setattr(found, key.keyword, counted[key.keyword])
@@ -96,12 +106,16 @@ def _unique_keys(row: ImageRow, level: QueryLevel) -> Dataset:
     return keys
 
 
-def _availability(row: ImageRow, level: QueryLevel) -> str:
-    if level is not QueryLevel.IMAGE or row.ref is None:
-        return "ONLINE"
-    if row.ref.is_doubted:
-        return "UNAVAILABLE"
-    return "NEARLINE" if row.ref.tier == "cold" else "ONLINE"
+def _availability(row: ImageRow, level: QueryLevel, available: Available) -> Availability | None:
+    """None for a patient: a row is of one study, which says nothing of the others."""
+    match level:
+        case QueryLevel.PATIENT:
+            return None
+        case QueryLevel.STUDY:
+            return available.study(row)
+        case QueryLevel.SERIES:
+            return available.series(row)
+    return None if row.ref is None else of_instance(row.ref)
 
 
 def _in_character_set(found: Dataset, asked_for: str) -> Dataset:

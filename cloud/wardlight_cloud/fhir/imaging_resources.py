@@ -21,6 +21,7 @@ from wardlight_cloud.fhir.dicom_json import (
 from wardlight_cloud.fhir.imaging_ids import ImagingIds
 from wardlight_cloud.fhir.observation_texts import instant
 from wardlight_cloud.fhir.vocabulary import CATEGORY, LOINC, UCUM
+from wardlight_cloud.imaging.availability import Availability
 from wardlight_cloud.store.imaging import ImageRow, InstanceRef
 
 PDF_CLASSES: Final = ("1.2.840.10008.5.1.4.1.1.104.1",)
@@ -35,6 +36,8 @@ PROCEDURE: Final = "procedure"
 WAVEFORM_EXTENSION: Final = "urn:wardlight:fhir:waveform"
 DELAY_EXTENSION: Final = "urn:wardlight:fhir:retrieval-delay"
 """How long it takes to get what lies in the second, slow place of images."""
+AVAILABILITY_EXTENSION: Final = "urn:wardlight:fhir:instance-availability"
+"""UNAVAILABLE: the file is known to be damaged or missing, and is not given out."""
 _OFFSET: Final = "00080201"
 _ACCESSION: Final = "00080050"
 _DOCUMENT: Final = "00420011"  # Encapsulated Document
@@ -96,6 +99,7 @@ def imaging_study(
             "numberOfSeries": row.study_series,
             "numberOfInstances": row.study_instances,
             "description": study.text("00081030"),
+            "note": _damage(refs),
             "series": [_series(each, refs, offset) for each in series],
         }
     )
@@ -122,6 +126,7 @@ def _instance(ref: InstanceRef) -> dict[str, Any]:
     number = ref.number if ref.number is not None and ref.number >= 0 else None
     return without_gaps(
         {
+            "extension": _unavailable(ref),
             "uid": ref.sop_uid,
             "sopClass": {"system": URI_SYSTEM, "code": oid(ref.sop_class)},
             "number": number,
@@ -188,7 +193,7 @@ def _attachments(
             {"contentType": "application/pdf", "url": f"{address}/bulkdata/{_DOCUMENT}"},
             whole,
         ]
-    slow = {"extension": _delay(makers.cold_s, ref)}
+    slow = {"extension": [*(_delay(makers.cold_s, ref) or ()), *(_unavailable(ref) or ())]}
     return [without_gaps({**slow, **each, "title": title, "creation": created}) for each in found]
 
 
@@ -205,6 +210,7 @@ def ecg_observation(row: ImageRow, makers: Makers) -> dict[str, Any]:
             "extension": [
                 {"url": WAVEFORM_EXTENSION, "valueUrl": instance_address(ref, makers)},
                 *(_delay(makers.cold_s, ref) or ()),
+                *(_unavailable(ref) or ()),
             ],
             "identifier": [uid_identifier(ref.sop_uid)],
             "status": "final",
@@ -259,6 +265,25 @@ def _delay(cold_s: int | None, *refs: InstanceRef) -> list[dict[str, Any]] | Non
 def _delay_of(cold_s: int) -> dict[str, Any]:
     duration = {"value": cold_s, "unit": "s", "system": UCUM, "code": "s"}
     return {"url": DELAY_EXTENSION, "valueDuration": duration}
+
+
+def _unavailable(ref: InstanceRef) -> list[dict[str, Any]] | None:
+    """What says that a file is not given out; None where it is."""
+    if not ref.is_doubted:
+        return None
+    return [{"url": AVAILABILITY_EXTENSION, "valueCode": str(Availability.UNAVAILABLE)}]
+
+
+def _damage(refs: Sequence[InstanceRef]) -> list[dict[str, str]] | None:
+    """The same for people who read a study; R4 has no element for it."""
+    doubted = sum(ref.is_doubted for ref in refs)
+    if not doubted:
+        return None
+    text = (
+        f"A check found the stored files of {doubted} of {len(refs)} instances damaged or missing: "
+        "they are not given out until the operator has put them right, or they come again."
+    )
+    return [{"text": text}]
 
 
 def _subject(row: ImageRow) -> dict[str, str]:

@@ -328,3 +328,8 @@ async def test_what_is_known_to_be_damaged_is_not_given_out(archive: Archive) ->
         told = {each["00080018"]["Value"][0]: each["00080056"]["Value"][0] for each in found}
         state = "ONLINE" if status == 200 else "UNAVAILABLE"
         assert told == {good.SOPInstanceUID: "ONLINE", bad.SOPInstanceUID: state}
+        # What cannot be had as a whole is not said to be at hand; of instances alone both are told.
+        whole = "ONLINE" if status == 200 else "OFFLINE"
+        for path in (f"/studies?StudyInstanceUID={good.StudyInstanceUID}", f"{study}/series"):
+            (level,) = (await archive.get(path)).json()
+            assert level["00080056"]["Value"] == [whole], (finding, path)

@@ -112,6 +112,12 @@ async def test_what_is_damaged_is_not_sent_until_it_is_whole(site: Any, tmp_path
     asked = [part for name, value in pairs.items() for part in ("-k", f"{name}={value}")]
     found = await site.server.asked("findscu", "-v", "-S", *asked)
     assert "UNAVAILABLE" in found.text
+    for above_it in ("STUDY", "SERIES"):
+        keys_of = [f"QueryRetrieveLevel={above_it}", f"StudyInstanceUID={ref.study_uid}"]
+        level = await site.server.asked(
+            "findscu", "-v", "-S", *(part for each in keys_of for part in ("-k", each))
+        )
+        assert "CS [UNAVAILABLE ]" in level.text, level.text
     got = await site.server.asked("getscu", "-v", "-S", "-od", str(tmp_path), *asked)
     assert files_in(tmp_path) == [], got.text
     async with store_scp(tmp_path, "+xa", ae_title="WHOLE") as port:

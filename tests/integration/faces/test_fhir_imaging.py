@@ -145,6 +145,22 @@ async def test_order_number_and_offset_are_told(ward: Ward, stock: ImageStock) -
     assert (number["value"], number["type"]["coding"][0]["code"]) == ("A-77", "ACSN")
 
 
+async def test_a_damaged_file_is_told_and_is_a_new_version(ward: Ward, stock: ImageStock) -> None:
+    """Whoever has the study with its version asks anew, and is told; and again when it is well."""
+    async with ward.client() as client:
+        (study,) = await found(client, "ImagingStudy", patient=str(BERT))
+        (ref,) = await ward.store.instances(uid_of(study))
+        url = f"/fhir/ImagingStudy/{study['id']}"
+        for finding, is_told in (("differs", True), (None, False)):
+            etag = (await client.get(url)).headers["etag"]
+            await ward.store.note_check(ref.sha256, finding)  # type: ignore[arg-type]
+            answer = await client.get(url, headers={"If-None-Match": etag})
+            assert answer.status_code == 200
+            ImagingStudy.model_validate_json(answer.content)
+            assert ("note" in answer.json()) == is_told
+            assert ("UNAVAILABLE" in answer.text) == is_told
+
+
 async def test_an_order_is_a_service_request(ward: Ward, stock: ImageStock) -> None:
     """Its number is the accession number of its images, which lead to it."""
     async with ward.client() as client:
@@ -244,6 +260,7 @@ async def test_each_parameter_of_images_filters(ward: Ward, stock: ImageStock) -
             ("DocumentReference", "patient"): (str(ANNA), 2, str(BERT)),
             ("DocumentReference", "subject"): (str(ANNA), 2, str(BERT)),
             ("DocumentReference", "related"): (letters_study, 1, f"ImagingStudy/{ct['id']}"),
+            ("DocumentReference", "status"): ("current", 2, "superseded"),
             ("Endpoint", "_id"): ("dicom-wado-rs", 1, "nothing"),
             ("Endpoint", "connection-type"): ("dicom-qido-rs", 1, "dicom-stow-rs"),
         }  # fmt: skip
@@ -313,6 +330,10 @@ async def test_ecg_points_at_its_waveform(ward: Ward, stock: ImageStock) -> None
         assert not await found(client, "Observation", code="11524-6", patient=str(BERT))
         study = await client.get(f"/fhir/{ecg['derivedFrom'][0]['reference']}")
         mixed = await client.get("/fhir/Observation?code=11524-6,8867-4")
+        assert await found(client, "Observation", code="11524-6", status="final") == [ecg]
+        assert not await found(client, "Observation", code="11524-6", status="entered-in-error")
+        ignored = await client.get("/fhir/Observation?code=11524-6&performer=Practitioner/x")
+        assert ignored.status_code == 400
     assert mixed.status_code == 400
     assert uid_of(study.json()) == file.StudyInstanceUID
     assert ecg["code"]["coding"][0]["code"] == "11524-6"

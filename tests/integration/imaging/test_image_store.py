@@ -29,7 +29,7 @@ from wardlight_cloud.imaging.scrub import Scrub
 from wardlight_cloud.imaging.tiers import Cooling
 from wardlight_cloud.imaging.versions import show_version
 from wardlight_cloud.store.blobs_aside import AsideBlob
-from wardlight_cloud.store.imaging import ImageQuery, Level, Match, PutOutcome, Source
+from wardlight_cloud.store.imaging import ImageQuery, Lacking, Level, Match, PutOutcome, Source
 from wardlight_cloud.store.object_base import ObjectMissingError
 from wardlight_cloud.store.object_folder import FolderObjects
 from wardlight_cloud.store.postgres import PostgresStore
@@ -616,7 +616,8 @@ async def test_old_objects_move_and_are_read_where_they_are(
     ref = await archive.store.instance("1.2.3.1.1")
     assert ref is not None
     assert ref.tier == "cold"
-    assert await archive.store.cold_series(["1.2.3", "9"]) == {("1.2.3", "1.2.3.1")}
+    lacking = await archive.store.lacking(["1.2.3", "9"])
+    assert lacking == {("1.2.3", "1.2.3.1"): Lacking(is_cold=True, doubted=0)}
     # What is not whole stays where it is: of two damaged copies neither is the better one.
     assert await cold.read(sha256(damaged)) == b"rotten in another way"
     assert path.read_bytes() == b"rotten"
@@ -629,7 +630,7 @@ async def test_old_objects_move_and_are_read_where_they_are(
     assert [each.tier for each in refs] == ["cold", "hot"]
     # A database from before the move takes it for hot: the one copy there is stays.
     await archive.store.set_tier([sha256(octets)], "hot")
-    assert await archive.store.cold_series(["1.2.3"]) == frozenset()
+    assert await archive.store.lacking(["1.2.3"]) == {}
     await Cooling(archive.store, tiers, after_days=1, now=lambda: LATER).turn()
     assert await tiers.read(sha256(octets)) == octets
 

@@ -13,6 +13,7 @@ from wardlight_cloud.store.imaging import (
     InstanceRef,
     IsThere,
     KnownFile,
+    Lacking,
     NewInstance,
     PutOutcome,
     Receipt,
@@ -99,10 +100,12 @@ class ImagesPart(Part):
         return tuple(rows.ref_of(row) for row in found)
 
     @storage_call
-    async def cold_series(self, study_uids: Sequence[str]) -> frozenset[tuple[str, str]]:
+    async def lacking(self, study_uids: Sequence[str]) -> Mapping[tuple[str, str], Lacking]:
         """See ImageStore."""
-        found = await self._image_rows("cold_series", list(study_uids))
-        return frozenset((row["study_uid"], row["series_uid"]) for row in found)
+        return {
+            (row["study_uid"], row["series_uid"]): Lacking(row["is_cold"], row["doubted"])
+            for row in await self._image_rows("lacking", list(study_uids))
+        }
 
     @storage_call
     async def instance(self, sop_uid: str) -> InstanceRef | None:

@@ -15,6 +15,7 @@ from wardlight_cloud.store.image_keeping import (
     Tier,
     Waiting,
 )
+from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.errors import storage_call
 from wardlight_cloud.store.postgres.imaging_queue import change_study
 from wardlight_cloud.store.postgres.part import Part
@@ -127,17 +128,23 @@ class ImageKeepingPart(Part):
                 if row is None or row["checked_at"] != seen.checked_at:
                     return
             await connection.execute(_SQL["note_checked"], sha256)
+            was_doubted = await connection.fetchval(_SQL["is_doubted"], sha256)
             ended = "well" if found is None else "other"
             await connection.execute(_SQL["resolve_findings"], sha256, found, ended)
             if found is not None:
                 await connection.execute(_SQL["add_finding"], sha256, found)
+            if was_doubted != (found not in (None, "unindexed")):  # no other one is open now
+                await _change_studies(connection, sha256)
 
     @storage_call
     async def note_replaced(self, sha256: bytes, tier: Tier) -> int:
         """See ImageKeepingStore."""
         async with self._connections.transaction() as connection:
             await connection.execute(_SQL["note_replaced"], sha256, tier)
+            was_doubted = await connection.fetchval(_SQL["is_doubted"], sha256)
             status = await connection.execute(_SQL["resolve_findings"], sha256, None, "replaced")
+            if was_doubted:
+                await _change_studies(connection, sha256)
         return int(status.rpartition(" ")[2])
 
     @storage_call
@@ -223,6 +230,15 @@ class ImageKeepingPart(Part):
         async with self._connections.acquire() as connection:
             rows = await connection.fetch(_SQL[name], *arguments)
         return tuple(StoredObject(**row) for row in rows)
+
+
+async def _change_studies(connection: Connection, sha256: bytes) -> None:
+    """Whoever polls sees that an object is given out no longer, or again; its row is locked."""
+    commit = await connection.fetchrow(_INGEST["take_commit"])
+    assert commit is not None  # noqa: S101 - the function returns one row or raises
+    await connection.execute(
+        _SQL["change_studies_of_object"], sha256, commit["commit_seq"], commit["stored_at"]
+    )
 
 
 def _conditions(rule: KeepRule) -> tuple[datetime, list[str], bool]:

@@ -1,6 +1,6 @@
 """What lies in the slow place and cannot be read now: the client is told when, and the reader."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from wardlight_cloud.dicomweb.guarded import Guarded
 from wardlight_cloud.dicomweb.qido import Qido
 from wardlight_cloud.security.access import Interaction
 from wardlight_cloud.store.image_reads import Reader
-from wardlight_cloud.store.imaging import ImageQuery, ImageRow, Level
+from wardlight_cloud.store.imaging import ImageQuery, ImageRow, Lacking, Level
 from wardlight_shared.errors import StorageError
 
 
@@ -45,12 +45,12 @@ async def test_a_client_is_told_how_long_it_takes(is_cold: bool, cold_s: int, wa
 
 
 class _Images:
-    """Two studies; of the one a series lies in the slow place."""
+    """Three studies: a series is cold, one of nine instances damaged, all nine damaged."""
 
     asked = 0
 
     async def images(self, query: ImageQuery) -> tuple[ImageRow, ...]:
-        rows = [("1", "1.1"), ("1", "1.2"), ("2", "2.1")]
+        rows = [("1", "1.1"), ("1", "1.2"), ("2", "2.1"), ("3", "3.1"), ("4", "4.1")]
         if query.level is Level.STUDY:
             rows = rows[1:]
         now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -59,28 +59,30 @@ class _Images:
             for study, series in rows
         )
 
-    async def cold_series(self, study_uids: Sequence[str]) -> frozenset[tuple[str, str]]:
-        assert study_uids == ["1", "2"]
+    async def lacking(self, study_uids: Sequence[str]) -> Mapping[tuple[str, str], Lacking]:
+        assert study_uids == ["1", "2", "3", "4"]
         self.asked += 1
-        return frozenset({("1", "1.2")})
+        return {
+            ("1", "1.2"): Lacking(is_cold=True, doubted=0),
+            ("3", "3.1"): Lacking(is_cold=True, doubted=1),
+            ("4", "4.1"): Lacking(is_cold=False, doubted=9),
+        }
 
 
-async def test_a_study_or_series_is_available_as_its_slowest_part_is() -> None:
+async def test_no_study_or_series_is_told_to_be_had_sooner_than_its_worst_part() -> None:
     images: Any = _Images()
     locator: Any = None
     headers = [(b"host", b"x.example")]
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "scheme": "https",
              "headers": headers, "server": ("x", 443), "path_params": {}}  # fmt: skip
     who = Reach(Reader("user", "anna"), None, may_store=False)
-    for level, expected in (
-        (Level.STUDY, ["NEARLINE", "ONLINE"]), (Level.SERIES, ["ONLINE", "NEARLINE", "ONLINE"])
-    ):  # fmt: skip
-        for has_cold in (True, False):
-            face = Qido(images, locator, Addresses(None), has_cold=has_cold)
-            answer = await face.search(Request(scope), who, level)
-            found = [each["00080056"]["Value"] for each in orjson.loads(answer.body)]
-            assert found == [[each if has_cold else "ONLINE"] for each in expected]
-    assert images.asked == 2, "without a slow place nobody asks"
+    worst = ["NEARLINE", "ONLINE", "OFFLINE", "UNAVAILABLE"]
+    for level, expected in ((Level.STUDY, worst), (Level.SERIES, ["ONLINE", *worst])):
+        face = Qido(images, locator, Addresses(None))
+        answer = await face.search(Request(scope), who, level)
+        found = [each["00080056"]["Value"] for each in orjson.loads(answer.body)]
+        assert found == [[each] for each in expected]
+    assert images.asked == 2
 
 
 def test_the_viewer_says_it_in_words_and_does_not_try_at_once() -> None:

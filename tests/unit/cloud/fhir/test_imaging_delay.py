@@ -1,4 +1,4 @@
-"""FHIR says how long an image takes that lies in the slow place, wherever it points at one."""
+"""FHIR says of an image that it takes long, or is not given out, wherever it points at one."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from uuid import UUID
 from support.image_rows import instance
 from wardlight_cloud.fhir.imaging_ids import ImagingIds
 from wardlight_cloud.fhir.imaging_resources import (
+    AVAILABILITY_EXTENSION,
     DELAY_EXTENSION,
     PDF_CLASSES,
     Makers,
@@ -49,3 +50,28 @@ def test_what_lies_in_the_slow_place_says_how_long_it_takes() -> None:
         assert _delays(ecg_observation(row, makers)) == told
         assert _delays(imaging_study(row, (), (hot, ref), makers, {})) == told
         assert _delays(endpoint("dicom-wado-rs", "http://x", cold_s)) == [900] * (cold_s == 900)
+
+
+def _unavailable(found: Any) -> int:
+    """How often a resource says that a file is not given out."""
+    parts = found if isinstance(found, list) else []
+    own = 0
+    if isinstance(found, dict):
+        parts = list(found.values())
+        own = found == {"url": AVAILABILITY_EXTENSION, "valueCode": "UNAVAILABLE"}
+    return own + sum(map(_unavailable, parts))
+
+
+def test_what_is_known_to_be_damaged_is_not_told_as_if_it_could_be_had() -> None:
+    ids = ImagingIds(b"k" * 64, "x")
+    makers = Makers(ids, ids, ids, "http://x/dicom-web")
+    good, bad = replace(REF, tier="hot"), replace(REF, tier="hot", is_doubted=True)
+    for ref, times in ((good, 0), (bad, 1)):
+        row = replace(ROW, ref=ref)
+        assert _unavailable(document_reference(row, makers)["content"]) == times * 2
+        assert _unavailable(ecg_observation(row, makers)) == times
+        study = imaging_study(row, (row,), (good, ref), makers, {})
+        assert _unavailable(study["series"]) == times
+        told = [each["text"] for each in study.get("note", ())]
+        assert len(told) == times
+        assert all("of 1 of 2 instances damaged or missing" in each for each in told)

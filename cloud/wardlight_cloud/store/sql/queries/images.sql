@@ -255,19 +255,39 @@ FROM image_instance AS i
 INNER JOIN image_header AS h USING (instance_pk)
 WHERE i.sop_uid = ANY($1::text[])
 
--- name: cold_series
--- Each series is looked at until one of its objects is cold; none where nothing is cold at all.
-SELECT s.study_uid, e.series_uid
-FROM image_study AS s
-INNER JOIN image_series AS e USING (study_pk)
-WHERE
-    s.study_uid = ANY($1::text[])
-    AND EXISTS (SELECT FROM blob AS c WHERE c.tier = 'cold')
-    AND EXISTS (
-        SELECT FROM image_instance AS i
-        INNER JOIN blob AS b USING (sha256)
-        WHERE i.series_pk = e.series_pk AND b.tier = 'cold'
-    )
+-- name: lacking
+-- Each series is looked at until one of its objects is cold; none where nothing is cold at all, and
+-- no instances where no finding is open.
+SELECT l.study_uid, l.series_uid, l.is_cold, l.doubted
+FROM (
+    SELECT
+        s.study_uid,
+        e.series_uid,
+        EXISTS (SELECT FROM blob AS c WHERE c.tier = 'cold')
+        AND EXISTS (
+            SELECT FROM image_instance AS i
+            INNER JOIN blob AS b USING (sha256)
+            WHERE i.series_pk = e.series_pk AND b.tier = 'cold'
+        ) AS is_cold,
+        (
+            SELECT count(*) FROM image_instance AS i
+            WHERE
+                i.series_pk = e.series_pk
+                AND EXISTS (
+                    SELECT FROM object_finding AS f
+                    WHERE f.resolved_at IS NULL AND f.kind <> 'unindexed'
+                )
+                AND EXISTS (
+                    SELECT FROM object_finding AS f
+                    WHERE
+                        f.sha256 = i.sha256 AND f.resolved_at IS NULL AND f.kind <> 'unindexed'
+                )
+        ) AS doubted
+    FROM image_study AS s
+    INNER JOIN image_series AS e USING (study_pk)
+    WHERE s.study_uid = ANY($1::text[])
+) AS l
+WHERE l.is_cold OR l.doubted > 0
 
 -- name: instance
 SELECT {ref} FROM {shown}

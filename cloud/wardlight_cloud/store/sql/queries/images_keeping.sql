@@ -170,6 +170,16 @@ SELECT EXISTS (
     WHERE sha256 = $1 AND resolved_at IS NULL AND kind <> 'unindexed'
 )
 
+-- name: change_studies_of_object
+-- Those that show it: whether it is given out is told with them.
+UPDATE image_study_state AS t SET commit_seq = $2, updated_at = $3
+WHERE t.study_pk IN (
+    SELECT e.study_pk
+    FROM image_instance AS i
+    INNER JOIN image_series AS e USING (series_pk)
+    WHERE i.sha256 = $1
+)
+
 -- name: ended_findings
 SELECT finding_id, sha256, kind, found_at, resolved_at, ended
 FROM object_finding
