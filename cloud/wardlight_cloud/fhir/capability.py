@@ -10,14 +10,13 @@ from wardlight_cloud.fhir.imaging_search import (
     ENDPOINT_PARAMETERS,
     IMAGING_STUDY_PARAMETERS,
 )
-from wardlight_cloud.fhir.observation_searches import NOT_OF_READINGS
+from wardlight_cloud.fhir.observation_parameters import DECLARED
 from wardlight_cloud.fhir.operations.definitions import OPERATIONS
 from wardlight_cloud.fhir.order_search import ORDER_PARAMETERS
 from wardlight_cloud.fhir.own.audit_event import AUDIT_PARAMETERS
 from wardlight_cloud.fhir.own.device_metric import METRIC_PARAMETERS
 from wardlight_cloud.fhir.own.issue import FLAG_PARAMETERS, ISSUE_PARAMETERS
 from wardlight_cloud.fhir.own.provenance_search import PROVENANCE_PARAMETERS
-from wardlight_cloud.fhir.search import OBSERVATION_PARAMETERS
 from wardlight_cloud.fhir.stored.kinds import NOT_DELETED, STORED, SUBSCRIPTION
 from wardlight_cloud.fhir.stored.parameter_table import SEARCH_PARAMETERS
 from wardlight_cloud.fhir.subscriptions.declaring import SUBSCRIBING
@@ -26,8 +25,9 @@ from wardlight_cloud.security.oauth_paths import AUTHORIZE, INTROSPECT, REVOKE, 
 from wardlight_shared import __version__
 
 DEVICE_PARAMETERS: Final = {
-    "_id": "token", "device-name": "string", "identifier": "token", "manufacturer": "string",
-    "model": "string", "patient": "reference", "status": "token", "type": "token",
+    "_id": "token", "_lastUpdated": "date", "device-name": "string", "identifier": "token",
+    "manufacturer": "string", "model": "string", "patient": "reference", "status": "token",
+    "type": "token",
 }  # fmt: skip
 _PUBLISHED: Final = "2026-11-22"
 _SMART: Final = {
@@ -100,7 +100,7 @@ OWN_HANDLERS: Final[dict[str, dict[str, str]]] = {
 
 OWN_SEARCHES: Final[dict[str, dict[str, str]]] = {
     **{kind: parameters_of(kind, own) for kind, own in OWN_HANDLERS.items()},
-    "Observation": {**OBSERVATION_PARAMETERS, **NOT_OF_READINGS},
+    "Observation": DECLARED,
     "AuditEvent": AUDIT_PARAMETERS,
     "DetectedIssue": ISSUE_PARAMETERS,
     "Flag": FLAG_PARAMETERS,

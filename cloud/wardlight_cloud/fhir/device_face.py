@@ -20,6 +20,8 @@ from wardlight_cloud.fhir.device_search import (
     device_search,
 )
 from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.own.asked import Asked
+from wardlight_cloud.fhir.parameters import honoured_parameters
 from wardlight_cloud.fhir.resources import (
     collector_resource,
     device_resource,
@@ -29,6 +31,7 @@ from wardlight_cloud.fhir.resources import (
 from wardlight_cloud.store.base import DeviceRow, Gateway, ReadStore
 from wardlight_cloud.store.device_facts import DeviceFactStore
 
+_CHANGED = "_lastUpdated"
 _PAGING = ("_count", paging.SUMMARY, paging.TOTAL, paging.CURSOR)
 
 _Shown = tuple[Row, UUID | None, tuple[int, ...]]
@@ -49,11 +52,15 @@ class DeviceFace:
     async def search(self, request: Request) -> Response:
         """A page of devices."""
         parameters = await asking.parameters(request)
-        values = asking.single(
-            parameters, (*DEVICE_PARAMETERS, *_PAGING), strict=asking.is_strict(request)
-        )
-        answer = Answer(self._base(request), "Device", list(values.items()))
-        wanted = isolation.devices(request, device_search(values))
+        is_strict = asking.is_strict(request)
+        # A range of time is two of these; of all others there is one at most.
+        times = [each for each in parameters if each[0].partition(":")[0] == _CHANGED]
+        others = [each for each in parameters if each not in times]
+        changed = honoured_parameters(times, (_CHANGED,), strict=is_strict)
+        values = asking.single(others, (*DEVICE_PARAMETERS, *_PAGING), strict=is_strict)
+        answer = Answer(self._base(request), "Device", [*values.items(), *changed])
+        during = Asked(tuple(changed)).interval(_CHANGED)
+        wanted = isolation.devices(request, device_search(values, during))
         return await answer.of_pages(partial(self._find, wanted), _resource)
 
     async def read(self, request: Request) -> Response:

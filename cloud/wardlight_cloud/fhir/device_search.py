@@ -3,8 +3,8 @@ pages.
 
 All are found by ``_id``, ``identifier`` and ``type``; what else is asked must hold as well. Only
 sensors belong to patients, and a search that names nothing lists sensors only. Of names, makers,
-models and states the store has no index: pages of sensors are looked through, and what is shown of
-each may be less than a page.
+models, states and changes the store has no index: pages of sensors are looked through, and what is
+shown of each may be less than a page.
 
 Cursors  ``g`` and the last gateway shown, or ``d`` and the store's cursor
 Errors   ValueError for a cursor of another search
@@ -12,6 +12,7 @@ Errors   ValueError for a cursor of another search
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 from uuid import UUID
@@ -24,7 +25,9 @@ from wardlight_cloud.fhir.resources import (
     SOFTWARE_SYSTEM,
     collector_resource,
     device_resource,
+    device_version,
     gateway_resource,
+    gateway_updated,
 )
 from wardlight_cloud.store.base import DeviceRow, Gateway, ReadStore
 
@@ -43,6 +46,7 @@ class Software(Enum):
 
 COLLECTOR: Final = Software.COLLECTOR
 Row = Gateway | DeviceRow | Software
+Interval = tuple[datetime | None, datetime | None]
 Found = tuple[tuple[Row, ...], bytes | None]
 
 
@@ -55,6 +59,7 @@ class DeviceSearch:
     patient: UUID | None
     of_nobody: bool  # a patient is asked for that cannot be one of ours
     texts: tuple[tuple[str, str], ...] = ()  # device-name, manufacturer, model, status, type
+    changed: Interval = (None, None)  # lastUpdated, [from, to)
 
     async def find(self, store: ReadStore, *, count: int, after: bytes | None) -> Found:
         """A page of at most ``count``, and the cursor of the next."""
@@ -86,8 +91,12 @@ class DeviceSearch:
         if not is_named or self.patient is not None or self.of_nobody:
             return ()
         few: list[Gateway | Software] = [COLLECTOR, *await store.gateways()]
-        found = [each for each in few if self._is_asked_for(each) and _has_texts(each, self.texts)]
+        found = [each for each in few if self._is_asked_for(each) and self._fits(each)]
         return tuple(sorted(found, key=_name))
+
+    def _fits(self, row: Row) -> bool:
+        """Whether it says what the store has no index of."""
+        return _has_changed(row, self.changed) and _has_texts(row, self.texts)
 
     def _is_asked_for(self, row: Gateway | Software) -> bool:
         if self.ids is not None and _name(row) not in self.ids:
@@ -100,11 +109,11 @@ class DeviceSearch:
         return self.identifier is None or token(self.identifier) in ((None, value), (system, value))
 
     async def _sensors(self, store: ReadStore, count: int, after: bytes | None) -> Found:
-        if not self.texts:
+        if not self.texts and self.changed == (None, None):
             return await self._sensors_by_store(store, count, after)
         for _ in range(_PAGES_MOST):
             rows, following = await self._sensors_by_store(store, count, after)
-            found = tuple(row for row in rows if _has_texts(row, self.texts))
+            found = tuple(row for row in rows if self._fits(row))
             if found or following is None:
                 break
             after = following.removeprefix(_OF_SENSORS)
@@ -123,7 +132,7 @@ class DeviceSearch:
         return rows, None if following is None else _OF_SENSORS + following
 
 
-def device_search(values: Mapping[str, str]) -> DeviceSearch:
+def device_search(values: Mapping[str, str], changed: Interval = (None, None)) -> DeviceSearch:
     """Parse the honoured parameters; FhirError 400 for one that cannot be used."""
     patient = None
     if "patient" in values:
@@ -134,6 +143,7 @@ def device_search(values: Mapping[str, str]) -> DeviceSearch:
         patient=patient,
         of_nobody="patient" in values and patient is None,
         texts=tuple((name, values[name]) for name in _TEXTS if name in values),
+        changed=changed,
     )
 
 
@@ -151,6 +161,17 @@ def _name(row: Row) -> str:
     if isinstance(row, Gateway):
         return GATEWAY_ID + row.gateway
     return row.value if isinstance(row, Software) else str(row.device_id)
+
+
+def _has_changed(row: Row, during: Interval) -> bool:
+    """Whether the version that is shown came to be then; software has none."""
+    if during == (None, None):
+        return True
+    if isinstance(row, Software):
+        return False
+    updated = gateway_updated(row) if isinstance(row, Gateway) else device_version(row)[1]
+    start, end = during
+    return (start is None or updated >= start) and (end is None or updated < end)
 
 
 def _has_texts(row: Row, texts: tuple[tuple[str, str], ...]) -> bool:

@@ -32,14 +32,17 @@ from wardlight_cloud.fhir.imaging_resources import (
     imaging_study,
 )
 from wardlight_cloud.fhir.imaging_search import (
+    CURRENT,
     DOCUMENT_PARAMETERS,
     ENDPOINT_PARAMETERS,
+    FINAL,
     IMAGING_STUDY_PARAMETERS,
     ImagingReads,
     ImagingSearch,
     instance_search,
     study_search,
 )
+from wardlight_cloud.fhir.observation_parameters import refuse_narrowing
 from wardlight_cloud.fhir.order_face import OrderFace
 from wardlight_cloud.fhir.outcome import FhirError, invalid
 from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token
@@ -48,7 +51,7 @@ from wardlight_cloud.store.imaging import ImageQuery, ImageRow, Level, Match
 
 _FORM: Final = ("_count", "_sort", paging.SUMMARY, paging.TOTAL, paging.CURSOR)
 _ECG_PARAMETERS: Final = (
-    "_id", "_lastUpdated", "patient", "subject", "date", "code", "combo-code", "category",
+    "_id", "_lastUpdated", "patient", "subject", "date", "code", "combo-code", "category", "status",
 )  # fmt: skip
 _MOST_INSTANCES: Final = 5000
 _MOST_SERIES: Final = 100_000
@@ -126,7 +129,9 @@ class ImagingFace:
     async def _search_documents(self, request: Request) -> Response:
         honoured = await _honoured(request, DOCUMENT_PARAMETERS)
         makers = await self._makers(request)
-        search = instance_search(honoured, makers.documents, makers.studies, DOCUMENT_CLASSES)
+        search = instance_search(
+            honoured, makers.documents, makers.studies, DOCUMENT_CLASSES, CURRENT
+        )
         answer = Answer(self._base(request), "DocumentReference", honoured)
         search = isolation.images(request, search)
         return await self._answered(answer, search, honoured, _documents, makers)
@@ -137,7 +142,9 @@ class ImagingFace:
             return await self._orders.by_change(request)
         honoured = await _honoured(request, DOCUMENT_PARAMETERS)
         makers = await self._makers(request)
-        search = instance_search(honoured, makers.documents, makers.studies, DOCUMENT_CLASSES)
+        search = instance_search(
+            honoured, makers.documents, makers.studies, DOCUMENT_CLASSES, CURRENT
+        )
         search = isolation.images(request, search)
         newest = await self._store.commit_before(datetime.max.replace(tzinfo=UTC))
         return Documents(self._store, search, makers, newest, partial(self._counted, search))
@@ -157,10 +164,11 @@ class ImagingFace:
         if not _names_ecgs(parameters):
             return None
         strict = asking.is_strict(request)
+        refuse_narrowing(parameters, _ECG_PARAMETERS, "ECGs")
         honoured = honoured_parameters(parameters, (*_ECG_PARAMETERS, *_FORM), strict=strict)
         _check_sort(honoured)
         makers = await self._makers(request)
-        search = instance_search(honoured, makers.ecgs, makers.studies, ECG_CLASSES)
+        search = instance_search(honoured, makers.ecgs, makers.studies, ECG_CLASSES, FINAL)
         answer = Answer(self._base(request), "Observation", honoured)
         search = isolation.ecgs(request, search)
         return await self._answered(answer, search, honoured, _ecgs, makers)

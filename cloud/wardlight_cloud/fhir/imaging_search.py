@@ -52,10 +52,13 @@ DOCUMENT_PARAMETERS: Final = {
     "patient": "reference",
     "subject": "reference",
     "related": "reference",
+    "status": "token",
 }
 ENDPOINT_PARAMETERS: Final = {"_id": "token", "connection-type": "token"}
 AVAILABLE: Final = "available"
 STATUS_SYSTEM: Final = "http://hl7.org/fhir/imagingstudy-status"
+FINAL: Final = ("final", "http://hl7.org/fhir/observation-status")
+CURRENT: Final = ("current", "http://hl7.org/fhir/document-reference-status")
 _OID: Final = "urn:oid:"
 _LOOKED_AT: Final = 200
 _CURSOR_BYTES: Final = 16
@@ -203,7 +206,7 @@ def study_search(
         "subject": draft.of_patients,
         "started": lambda name, text: _by_day(draft, "StudyDate", name, text),
         "modality": lambda name, text: _modality(draft, text),
-        "status": lambda name, text: _status(draft, text),
+        "status": lambda name, text: _status(draft, text, AVAILABLE, STATUS_SYSTEM),
         "endpoint": lambda name, text: _endpoint(draft, text, endpoints),
     }
     for name, text in honoured:
@@ -213,9 +216,13 @@ def study_search(
 
 
 def instance_search(
-    honoured: Parameters, ids: ImagingIds, studies: ImagingIds, sop_classes: Sequence[str]
+    honoured: Parameters,
+    ids: ImagingIds,
+    studies: ImagingIds,
+    sop_classes: Sequence[str],
+    status: tuple[str, str],
 ) -> ImagingSearch:
-    """A search of resources that are instances of these SOP classes."""
+    """A search of resources that are instances of these SOP classes; all have one status."""
     draft = Draft()
     draft.narrow("SOPClassUID", sop_classes)
     readers: dict[str, Callable[[str, str], None]] = {
@@ -224,8 +231,9 @@ def instance_search(
         "identifier": lambda name, text: draft.narrow("SOPInstanceUID", uids_of(text)),
         "patient": draft.of_patients,
         "subject": draft.of_patients,
-        "related": lambda name, text: _related(draft, name, text, studies),
+        "related": lambda name, text: _related(draft, text, studies),
         "date": lambda name, text: _by_day(draft, TAKEN_DATE, name, text),
+        "status": lambda name, text: _status(draft, text, *status),
     }
     for name, text in honoured:
         if name in readers:
@@ -271,11 +279,10 @@ def _modality(draft: Draft, text: str) -> None:
     draft.narrow("ModalitiesInStudy", (code for system, code in pairs if system in (None, DCM)))
 
 
-def _status(draft: Draft, text: str) -> None:
-    """What is stored is available."""
+def _status(draft: Draft, text: str, only: str, of: str) -> None:
+    """The status that all of them have, and its system: studies available, ECGs final."""
     draft.is_empty |= not any(
-        code == AVAILABLE and system in (None, STATUS_SYSTEM)
-        for system, code in map(token, split_values(text))
+        code == only and system in (None, of) for system, code in map(token, split_values(text))
     )
 
 
@@ -285,13 +292,12 @@ def _endpoint(draft: Draft, text: str, endpoints: Mapping[str, str]) -> None:
     draft.is_empty |= names.isdisjoint(endpoints)
 
 
-def _related(draft: Draft, name: str, text: str, studies: ImagingIds) -> None:
+def _related(draft: Draft, text: str, studies: ImagingIds) -> None:
     ids = []
     for value in split_values(text):
         kind, _, identity = value.rpartition("/")
-        if kind and not kind.endswith("ImagingStudy"):
-            raise invalid(name, "expected a reference to ImagingStudy")
-        ids.append(identity)
+        if not kind or kind == "ImagingStudy" or kind.endswith("/ImagingStudy"):
+            ids.append(identity)  # what else a document may be related to, others wrote
     draft.of_ids("StudyInstanceUID", studies, ids)
 
 

@@ -23,6 +23,7 @@ from wardlight_cloud.fhir.merging import is_merged, merged
 from wardlight_cloud.fhir.observation_chains import is_chain, without_chains
 from wardlight_cloud.fhir.observation_form import OBSERVATIONS, DayKeeper
 from wardlight_cloud.fhir.observation_others import OtherObservations
+from wardlight_cloud.fhir.observation_parameters import NOT_OF_READINGS
 from wardlight_cloud.fhir.observation_sources import (
     KIND,
     SORTS,
@@ -46,16 +47,6 @@ from wardlight_cloud.store.base import ObservationQuery, ReadStore, TimeBound
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.observation_texts import ObservationTextStore
 from wardlight_cloud.store.resources import ResourceRow, ResourceStore
-
-NOT_OF_READINGS: Final = {
-    "_security": "token", "_source": "uri", "_tag": "token",
-    "based-on": "reference", "combo-value-concept": "token", "component-value-concept": "token",
-    "derived-from": "reference", "encounter": "reference", "focus": "reference",
-    "has-member": "reference", "method": "token", "part-of": "reference",
-    "performer": "reference", "specimen": "reference", "value-concept": "token",
-    "value-date": "date", "value-string": "string",
-}  # fmt: skip
-"""Parameters that no reading has a value of: they find stored Observations only."""
 
 _PLAIN: Final = frozenset({*OBSERVATION_PARAMETERS, *OF_THE_ANSWER})
 """Names without a modifier that readings are searched by: of almost all parameters."""

@@ -213,13 +213,17 @@ def device_resource(
     return {key: value for key, value in resource.items() if value not in (None, "", [])}
 
 
+def gateway_updated(gateway: Gateway) -> datetime:
+    """When what its resource says came to be."""
+    return gateway.state_at or gateway.enrolled_at
+
+
 def gateway_resource(gateway: Gateway) -> dict[str, Any]:
     """One gateway (PHG)."""
-    updated = gateway.state_at or gateway.enrolled_at
     return {
         "resourceType": "Device",
         "id": f"gateway-{gateway.gateway}",
-        "meta": {"lastUpdated": instant(updated)},
+        "meta": {"lastUpdated": instant(gateway_updated(gateway))},
         "identifier": [{"system": GATEWAY_SYSTEM, "value": gateway.gateway}],
         "status": "active" if gateway.enabled else "inactive",
         "statusReason": [

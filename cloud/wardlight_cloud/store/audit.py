@@ -65,14 +65,14 @@ class AuditQuery:
 
     ``patients``: about one of them; ``reach``: whose entries may be seen (None = all). ``start``
     and ``end``: recorded in [start, end). ``statuses``: [low, high] ranges of HTTP statuses.
-    ``after``: (recorded_at, event_id) of the last row of the page before.
+    ``events``: (recorded_at, event_id); ``after``: the same of the last row of the page before.
     """
 
     reach: Patients
     patients: tuple[UUID, ...] | None = None
     start: datetime | None = None
     end: datetime | None = None
-    event: tuple[datetime, int] | None = None
+    events: tuple[tuple[datetime, int], ...] | None = None
     actions: tuple[str, ...] | None = None
     faces: tuple[str, ...] | None = None
     interactions: tuple[str, ...] | None = None

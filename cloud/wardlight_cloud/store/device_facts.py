@@ -33,12 +33,17 @@ class DeviceMetricRow:
 
 @dataclass(frozen=True, slots=True)
 class MetricQuery:
-    """In the order of keys. None = not asked for; ``reach``: devices that these have now."""
+    """In the order of keys. None = not asked for; ``reach``: devices that these have now.
+
+    ``changed_from``, ``changed_to``: the device has changed in [from, to).
+    """
 
     reach: Patients
     devices: tuple[UUID, ...] | None = None
     metrics: tuple[int, ...] | None = None
-    key: MetricKey | None = None
+    keys: tuple[MetricKey, ...] | None = None
+    changed_from: datetime | None = None
+    changed_to: datetime | None = None
     after: MetricKey | None = None
     count: int = 50
 
@@ -56,6 +61,7 @@ class TroubleRow:
     metric  of an alarm: wire number of what was measured
     count   readings with the alarm, or lost; 0 = not known
     parts   ids of Observations with the alarm, the first of them
+    changed_at  when it was told here, was over, or became the patient's, whichever came last
     """
 
     key: str
@@ -68,6 +74,7 @@ class TroubleRow:
     metric: int | None
     count: int
     parts: tuple[str, ...]
+    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,8 @@ class TroubleQuery:
     """The latest first, of events that touch [start, end). None = not asked for.
 
     Alarms are looked for in the last ALARM_DAYS before ``end`` where patients or devices are named,
-    else in the last day.
+    else in the last day; further back where changes since then are asked for.
+    ``changed_from``, ``changed_to``: of changed_at, [from, to). ``is_over``: whether it has ended.
     """
 
     reach: Patients
@@ -83,7 +91,10 @@ class TroubleQuery:
     troubles: tuple[Trouble, ...] | None = None
     start: datetime | None = None
     end: datetime | None = None
-    key: str | None = None
+    keys: tuple[str, ...] | None = None
+    changed_from: datetime | None = None
+    changed_to: datetime | None = None
+    is_over: bool | None = None
     after: tuple[datetime, str] | None = None
     count: int = 50
 

@@ -18,7 +18,8 @@ Width = Literal["1m", "1h"]
 class StreamQuery:
     """The latest first. None = not asked for; ``reach``: whose may be seen (None = all).
 
-    ``key``: a single one; ``after``: the key of the last one of the page before. Keys are opaque.
+    ``keys``: these alone; ``after``: the key of the last one of the page before. Keys are opaque.
+    ``changed_from``, ``changed_to``: stored in [from, to); averages have no such time.
     """
 
     reach: Patients
@@ -26,7 +27,9 @@ class StreamQuery:
     metrics: tuple[int, ...] | None = None
     start: datetime | None = None
     end: datetime | None = None
-    key: str | None = None
+    keys: tuple[str, ...] | None = None
+    changed_from: datetime | None = None
+    changed_to: datetime | None = None
     after: str | None = None
     count: int = 50
 

@@ -31,7 +31,7 @@ from support.served_ward import (
     Ward,
 )
 from wardlight_cloud.fhir.capability import DEVICE_PARAMETERS, search_parameters
-from wardlight_cloud.fhir.observation_searches import NOT_OF_READINGS
+from wardlight_cloud.fhir.observation_parameters import NOT_OF_READINGS
 from wardlight_cloud.fhir.observation_texts import FLAG_EXTENSION
 from wardlight_cloud.fhir.paging import cursor_text
 from wardlight_cloud.fhir.search import OBSERVATION_PARAMETERS
@@ -142,7 +142,8 @@ async def test_metadata_is_open_and_valid(ward: Ward) -> None:
 
 # Tried in test_fhir_own.py.
 OF_DEVICES = {
-    ("Device", name) for name in ("device-name", "manufacturer", "model", "status", "type")
+    ("Device", name)
+    for name in ("_lastUpdated", "device-name", "manufacturer", "model", "status", "type")
 }
 
 

@@ -306,6 +306,10 @@ FILTERS: list[tuple[str, str, str]] = [
     ("Device", "model", "Clip"),
     ("Device", "status", "active"), ("Device", "type", "65573"), ("Device", "patient", str(BERT)),
     ("Device", "identifier", CLIP), ("Device", "_id", "{id}"),
+    ("Device", "_lastUpdated", "gt{changed}"), ("DeviceMetric", "_lastUpdated", "gt{changed}"),
+    ("DetectedIssue", "_lastUpdated", "gt{changed}"), ("Flag", "_lastUpdated", "gt{changed}"),
+    ("DetectedIssue", "status", "preliminary"), ("Flag", "status", "active"),
+    ("Flag", "author", "Device/{clip}"),
     ("DeviceMetric", "type", "150456"), ("DeviceMetric", "source", "Device/{clip}"),
     ("DeviceMetric", "_id", "{id}"), ("DeviceMetric", "identifier", "{id}"),
     ("Provenance", "patient", str(BERT)), ("Provenance", "agent", "Device/{clip}"),
@@ -323,6 +327,8 @@ ALL_OR_NONE = {("DeviceMetric", "category"): "measurement", ("DeviceMetric", "pa
 async def test_each_parameter_filters(ward: Ward) -> None:
     """What the statement declares of them: each finds some and not all."""
     await fill(ward)
+    charge = StatusRow(0, us(START + SECOND), CUFF, "battery", {"percent": 70})
+    await ward.store.ingest([BatchMaker()(Rec(next(ward.seqs)), statuses=[charge])])
     async with ward.client() as client:
         statement = (await client.get("/fhir/metadata")).json()["rest"][0]["resource"]
         declared = {
@@ -342,7 +348,11 @@ async def test_each_parameter_filters(ward: Ward) -> None:
             last = everything[-1]
             target = last["target"][0]["reference"] if "target" in last else ""
             value = text.format(
-                id=last["id"], clip=clip["id"], target=target, recorded=last.get("recorded", "")
+                id=last["id"],
+                clip=clip["id"],
+                target=target,
+                recorded=last.get("recorded", ""),
+                changed=min(e["meta"]["lastUpdated"] for e in everything if "meta" in e),
             )
             found = await all_of(client, f"{kind}?{name}={value}")
             assert set() < ids(found) < ids(everything), (kind, name)
@@ -359,7 +369,7 @@ async def test_each_parameter_filters(ward: Ward) -> None:
 
 
 def _nobody(name: str) -> str:
-    if name in ("target", "agent", "implicated", "source"):
+    if name in ("target", "agent", "implicated", "source", "author"):
         return {"target": "Observation/nobody"}.get(name, f"Device/{ANNA}")
     return "lt2000" if name in ("recorded", "_lastUpdated", "identified", "date") else "nobody"
 

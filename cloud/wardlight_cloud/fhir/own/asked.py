@@ -34,13 +34,26 @@ class Asked:
         return found
 
     def codes(self, name: str, systems: Iterable[str | None]) -> tuple[str, ...] | None:
-        """Codes of tokens; one of another system is none of ours. None in systems = any."""
-        values = self.values(name)
-        if values is None:
-            return None
-        known = frozenset(systems) | {None}
-        pairs = [token(value) for value in values]
-        return tuple(code for system, code in pairs if system in known and code)
+        """Codes of tokens; one of another system is none of ours. None in systems = any.
+
+        ``system|`` is any code of a system: where there is one alone, it asks for nothing.
+        """
+        found: tuple[str, ...] | None = None
+        known = frozenset(systems)
+        for text in self.texts(name):
+            pairs = [token(value) for value in split_values(text)]
+            if len(known) == 1 and any(not code and system in known for system, code in pairs):
+                continue
+            more = tuple(code for system, code in pairs if system in known | {None} and code)
+            found = more if found is None else tuple(each for each in found if each in more)
+        return found
+
+    def names(self, name: str, systems: Iterable[str | None]) -> tuple[str, ...] | None:
+        """Values of ``_id`` that are also codes of an identifier; None = neither is asked for."""
+        ids, codes = self.values("_id"), self.codes(name, systems)
+        if ids is None or codes is None:
+            return codes if ids is None else ids
+        return tuple(each for each in ids if each in codes)
 
     def ids(self, name: str, kind: str) -> tuple[UUID, ...] | None:
         """UUIDs of references to a kind; those that can be none of ours are left out."""

@@ -100,7 +100,7 @@ class AuditEvents:
         event = _event(resource_id)
         if event is None:
             return None
-        query = AuditQuery(reach.patients, event=event, count=1)
+        query = AuditQuery(reach.patients, events=(event,), count=1)
         return next(
             (_made(row, reach.patients) for row in await self._store.audit_events(query)), None
         )
@@ -113,15 +113,13 @@ def _query(
     start, end = asked.interval("date", "_lastUpdated")
     patients = asked.ids("patient", "Patient")
     ids = asked.values("_id")
-    events = [each for each in map(_event, ids or ()) if each is not None]
+    events = None if ids is None else tuple(found for each in ids if (found := _event(each)))
     outcomes = asked.codes("outcome", ["http://terminology.hl7.org/CodeSystem/audit-event-outcome"])
     faces, interactions = _faces(asked), _interactions(asked)
-    if (ids is not None and not events) or () in (
-        within(reach.patients, patients), faces, interactions, outcomes,
-    ):  # fmt: skip
+    if () in (within(reach.patients, patients), events, faces, interactions, outcomes):
         return None
     return AuditQuery(
-        reach.patients, patients, start, end, events[0] if events else None,
+        reach.patients, patients, start, end, events,
         asked.codes("action", ["http://hl7.org/fhir/audit-event-action"]), faces, interactions,
         asked.values("agent-name"), asked.values("address"), _entities(asked),
         None if outcomes is None else tuple(_OUTCOMES[c] for c in outcomes if c in _OUTCOMES),

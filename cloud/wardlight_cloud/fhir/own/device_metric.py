@@ -31,8 +31,8 @@ _ID: Final = re.compile(r"([0-9a-f]{32})-(\d{1,5})-(\d)")
 _NEVER: Final = UUID(int=0)
 
 METRIC_PARAMETERS: Final = {
-    "_id": "token", "category": "token", "identifier": "token", "parent": "reference",
-    "source": "reference", "type": "token",
+    "_id": "token", "_lastUpdated": "date", "category": "token", "identifier": "token",
+    "parent": "reference", "source": "reference", "type": "token",
 }  # fmt: skip
 
 
@@ -63,7 +63,7 @@ class DeviceMetrics:
         key = metric_key(resource_id)
         if key is None:
             return None
-        rows = await self._store.device_metrics(MetricQuery(reach.patients, key=key, count=1))
+        rows = await self._store.device_metrics(MetricQuery(reach.patients, keys=(key,), count=1))
         return next(map(_made, rows), None)
 
 
@@ -95,18 +95,14 @@ def metric_id(device: UUID, metric: int, unit: str) -> str:
 
 def _query(asked: Asked, reach: Reach, count: int, after: MetricKey | None) -> MetricQuery | None:
     """None where nothing can be found."""
-    ids, identifiers = asked.values("_id"), asked.codes("identifier", [IDENTIFIER_SYSTEM])
-    named = [each for each in (ids, identifiers) if each is not None]
-    keys = [metric_key(text) for text in set.intersection(*map(set, named))] if named else []
-    wanted = [each for each in keys if each is not None]
+    named = asked.names("identifier", [IDENTIFIER_SYSTEM])
+    keys = None if named is None else [key for each in named if (key := metric_key(each))]
     categories = asked.codes("category", [_CATEGORY])
-    if (named and not wanted) or (categories is not None and "measurement" not in categories):
-        return None
-    if asked.texts("parent"):
+    if asked.texts("parent") or (categories is not None and "measurement" not in categories):
         return None
     return MetricQuery(
         reach.patients, asked.ids("source", "Device"), _metrics(asked),
-        wanted[0] if wanted else None, after, count,
+        None if keys is None else tuple(keys), *asked.interval("_lastUpdated"), after, count,
     )  # fmt: skip
 
 
@@ -120,7 +116,7 @@ def _metrics(asked: Asked) -> tuple[int, ...] | None:
         system, bar, code = value.rpartition("|")
         for wire, metric in BY_WIRE.items():
             for coding in code_of(metric)["coding"]:
-                if coding["code"] == code and (not bar or coding["system"] == system):
+                if code in ("", coding["code"]) and (not bar or coding["system"] == system):
                     found.add(wire)
     return tuple(sorted(found))
 

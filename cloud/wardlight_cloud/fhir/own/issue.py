@@ -6,7 +6,7 @@ ended. Who was told of an alarm and what came of it is not known here.
 Source  R4 4.0.1 DetectedIssue, Flag
 """
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +22,8 @@ from wardlight_shared.codes import BY_WIRE
 CODE_SYSTEM: Final = "urn:wardlight:event"
 IDENTIFIER_SYSTEM: Final = "urn:wardlight:event-id"
 _FLAG_CATEGORY: Final = "http://terminology.hl7.org/CodeSystem/flag-category"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MS: Final = timedelta(milliseconds=1)
 _SEVERITY: Final[dict[Trouble, str]] = {"alarm": "high", "link": "moderate", "gap": "low"}
 _TROUBLES: Final[tuple[Trouble, ...]] = ("alarm", "link", "gap")
 _TEXT: Final[dict[Trouble, str]] = {
@@ -31,13 +33,14 @@ _TEXT: Final[dict[Trouble, str]] = {
 }
 
 ISSUE_PARAMETERS: Final = {
-    "_id": "token", "code": "token", "identified": "date", "identifier": "token",
-    "implicated": "reference", "patient": "reference",
+    "_id": "token", "_lastUpdated": "date", "code": "token", "identified": "date",
+    "identifier": "token", "implicated": "reference", "patient": "reference", "status": "token",
 }  # fmt: skip
 FLAG_PARAMETERS: Final = {
-    "_id": "token", "date": "date", "identifier": "token", "patient": "reference",
-    "subject": "reference",
+    "_id": "token", "_lastUpdated": "date", "author": "reference", "date": "date",
+    "identifier": "token", "patient": "reference", "status": "token", "subject": "reference",
 }  # fmt: skip
+"""R4 has no ``status`` for either; who looks for active flags means it all the same (R5 has it)."""
 
 
 class _Events:
@@ -45,6 +48,8 @@ class _Events:
 
     kind = ""
     _date = ""
+    _device = ""
+    _statuses: tuple[str, str, str] = ("", "", "")  # system, before the end, after it
 
     def __init__(self, store: DeviceFactStore) -> None:
         self._store = store
@@ -56,7 +61,7 @@ class _Events:
     async def find(self, asked: Asked, reach: Reach, *, count: int, after: bytes | None) -> Page:
         """See OwnKind; the latest first."""
         place = None if after is None else _opened(after)
-        query = _query(asked, reach, self._date, count + 1, place)
+        query = self._query(asked, reach, count + 1, place)
         rows = () if query is None else await self._store.troubles(query)
         page = rows[:count]
         following = None
@@ -68,23 +73,47 @@ class _Events:
         """See OwnKind."""
         if not resource_id.startswith(tuple(f"{each}-" for each in _TROUBLES)):
             return None
-        query = TroubleQuery(reach.patients, key=resource_id, count=1)
+        query = TroubleQuery(reach.patients, keys=(resource_id,), count=1)
         return next((self._made(row) for row in await self._store.troubles(query)), None)
 
     def _made(self, row: TroubleRow) -> Made:
-        changed = row.ended_at or row.started_at
-        version = "1" if row.ended_at is None else "2"
+        version = str((row.changed_at - _EPOCH) // _MS)
         resource = self._resource(row)
         head = {
             "resourceType": self.kind,
             "id": row.key,
-            "meta": {"versionId": version, "lastUpdated": instant(changed)},
+            "meta": {"versionId": version, "lastUpdated": instant(row.changed_at)},
             "identifier": [{"system": IDENTIFIER_SYSTEM, "value": row.key}],
         }
-        return Made(head | resource, version, changed)
+        return Made(head | {"status": self._status(row)} | resource, version, row.changed_at)
+
+    def _status(self, row: TroubleRow) -> str:
+        return self._statuses[1 if row.ended_at is None else 2]
 
     def _resource(self, row: TroubleRow) -> dict[str, Any]:
         raise AssertionError(row)  # each kind has its own
+
+    def _query(
+        self, asked: Asked, reach: Reach, count: int, after: tuple[datetime, str] | None
+    ) -> TroubleQuery | None:
+        """None where nothing can be found."""
+        patients = within(reach.patients, asked.ids("patient", "Patient"))
+        patients = within(patients, asked.ids("subject", "Patient"))
+        system, before, afterwards = self._statuses
+        statuses = asked.codes("status", [system])
+        is_over = None
+        if statuses is not None:
+            found = {before, afterwards} & set(statuses)
+            if not found:
+                return None
+            is_over = None if len(found) == len({before, afterwards}) else afterwards in found
+        start, end = asked.interval(self._date)
+        changed_from, changed_to = asked.interval("_lastUpdated")
+        return TroubleQuery(
+            patients, asked.ids(self._device, "Device"), _troubles(asked), start, end,
+            asked.names("identifier", [IDENTIFIER_SYSTEM]), changed_from, changed_to, is_over,
+            after, count,
+        )  # fmt: skip
 
 
 class DetectedIssues(_Events):
@@ -93,11 +122,12 @@ class DetectedIssues(_Events):
     kind = "DetectedIssue"
     parameters = ISSUE_PARAMETERS
     _date = "identified"
+    _device = "implicated"
+    _statuses = ("http://hl7.org/fhir/observation-status", "preliminary", "final")
 
     def _resource(self, row: TroubleRow) -> dict[str, Any]:
         parts = [f"Observation/{each}" for each in row.parts]
         return {
-            "status": "preliminary" if row.ended_at is None else "final",
             "code": _code(row),
             "severity": _SEVERITY[row.trouble],
             "patient": {"reference": f"Patient/{row.patient_id}"},
@@ -115,6 +145,8 @@ class Flags(_Events):
     kind = "Flag"
     parameters = FLAG_PARAMETERS
     _date = "date"
+    _device = "author"
+    _statuses = ("http://hl7.org/fhir/flag-status", "active", "inactive")
 
     def _resource(self, row: TroubleRow) -> dict[str, Any]:
         is_clinical = row.trouble == "alarm"
@@ -124,34 +156,12 @@ class Flags(_Events):
             "display": "Clinical" if is_clinical else "Administrative",
         }
         return {
-            "status": "active" if row.ended_at is None else "inactive",
             "category": [{"coding": [category]}],
             "code": _code(row),
             "subject": {"reference": f"Patient/{row.patient_id}"},
             "period": _period(row),
             "author": {"reference": f"Device/{row.device_id}"},
         }
-
-
-def _query(
-    asked: Asked, reach: Reach, date: str, count: int, after: tuple[datetime, str] | None
-) -> TroubleQuery | None:
-    """None where nothing can be found."""
-    patients = within(reach.patients, asked.ids("patient", "Patient"))
-    patients = within(patients, asked.ids("subject", "Patient"))
-    keys = [
-        each
-        for each in (asked.values("_id"), asked.codes("identifier", [IDENTIFIER_SYSTEM]))
-        if each is not None
-    ]
-    named = set.intersection(*map(set, keys)) if keys else set()
-    if keys and len(named) != 1:
-        return None
-    start, end = asked.interval(date)
-    return TroubleQuery(
-        patients, asked.ids("implicated", "Device"), _troubles(asked), start, end,
-        next(iter(named), None), after, count,
-    )  # fmt: skip
 
 
 def _troubles(asked: Asked) -> tuple[Trouble, ...] | None:

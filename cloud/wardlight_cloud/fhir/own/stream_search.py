@@ -5,6 +5,7 @@ A search is one of these when it asks for one of their categories, and for no ot
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from starlette.responses import Response
 
 from wardlight_cloud.fhir import asking, isolation, paging
 from wardlight_cloud.fhir.answers import Answer
+from wardlight_cloud.fhir.observation_parameters import refuse_narrowing
 from wardlight_cloud.fhir.outcome import invalid
 from wardlight_cloud.fhir.own.asked import Asked, within
 from wardlight_cloud.fhir.own.kind import Made
@@ -31,13 +33,17 @@ from wardlight_cloud.security.access import Reach
 from wardlight_cloud.store.streams import StreamQuery, StreamStore, Width
 
 STREAM_PARAMETERS: Final = {
-    "category": "token", "code": "token", "date": "date", "device": "reference",
-    "patient": "reference", "subject": "reference",
+    "_id": "token", "_lastUpdated": "date", "category": "token", "code": "token", "date": "date",
+    "device": "reference", "patient": "reference", "status": "token", "subject": "reference",
 }  # fmt: skip
-"""What such a search takes."""
+"""What such a search takes; averages have no ``_lastUpdated``."""
 
 _FORM: Final = ("_count", "_sort", paging.SUMMARY, paging.TOTAL, paging.CURSOR)
 _KINDS: Final = frozenset({WAVEFORM, *AVERAGE})
+_CHANGED: Final = "_lastUpdated"
+_STATUS: Final = "http://hl7.org/fhir/observation-status"
+_LENGTH: Final[dict[Width, timedelta]] = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1)}
+_TICK: Final = timedelta(microseconds=1)
 
 
 class StreamSearches:
@@ -52,7 +58,9 @@ class StreamSearches:
         kind = _kind_asked_for(given)
         if kind is None:
             return None
-        names = (*STREAM_PARAMETERS, *_FORM)
+        takes = STREAM_PARAMETERS if kind == WAVEFORM else STREAM_PARAMETERS.keys() - {_CHANGED}
+        refuse_narrowing(given, takes, "averages and waveforms")
+        names = (*takes, *_FORM)
         honoured = honoured_parameters(given, names, strict=asking.is_strict(request))
         if dict(honoured).get("_sort", "-date") != "-date":
             raise invalid("_sort", "averages and waveforms come the latest first: use -date")
@@ -64,12 +72,12 @@ class StreamSearches:
         """One of them; None where there is none in reach."""
         for width, prefix in AVERAGE_ID.items():
             if resource_id.startswith(prefix):
-                query = StreamQuery(reach.patients, key=resource_id.removeprefix(prefix), count=1)
+                query = _of_key(reach, resource_id.removeprefix(prefix))
                 kind = next(name for name, each in AVERAGE.items() if each == width)
                 return await self._one(self._averages(width, query), reach, kind)
         if not resource_id.startswith(WAVEFORM_ID):
             return None
-        query = StreamQuery(reach.patients, key=resource_id.removeprefix(WAVEFORM_ID), count=1)
+        query = _of_key(reach, resource_id.removeprefix(WAVEFORM_ID))
         return await self._one(self._waveforms(query), reach, WAVEFORM)
 
     async def _one(
@@ -99,6 +107,10 @@ class StreamSearches:
     async def _averages(self, width: Width, query: StreamQuery) -> list[tuple[str, Made]]:
         rows = await self._store.averages(query, width)
         return [(row.key, Made(average(row, width))) for row in rows]
+
+
+def _of_key(reach: Reach, key: str) -> StreamQuery:
+    return StreamQuery(reach.patients, keys=(key,), count=1)
 
 
 def is_stream(resource_id: str) -> bool:
@@ -135,15 +147,44 @@ def _query(asked: Asked, reach: Reach, kind: str) -> StreamQuery | None:
         return None
     patients = within(reach.patients, asked.ids("patient", "Patient"))
     patients = within(patients, asked.ids("subject", "Patient"))
-    start, end = asked.interval("date")
+    prefix = WAVEFORM_ID if kind == WAVEFORM else AVERAGE_ID[AVERAGE[kind]]
+    ids = asked.values("_id")
+    during = _in_status(asked, kind, *asked.interval("date"))
+    if during is None:
+        return None
     metrics = None
     for text in asked.texts("code"):
         found = {wire for v in split_values(text) for wire, _ in measured_by_code(*token(v))}
         metrics = found if metrics is None else metrics & found
     return StreamQuery(
         patients, asked.ids("device", "Device"),
-        None if metrics is None else tuple(sorted(metrics)), start, end,
+        None if metrics is None else tuple(sorted(metrics)), *during,
+        None if ids is None
+        else tuple(each.removeprefix(prefix) for each in ids if each.startswith(prefix)),
+        *asked.interval(_CHANGED),
     )  # fmt: skip
+
+
+def _in_status(
+    asked: Asked, kind: str, start: datetime | None, end: datetime | None
+) -> tuple[datetime | None, datetime | None] | None:
+    """The time with what ``status`` says of it: an average is final when its time is over.
+
+    None where nothing has such a status.
+    """
+    statuses = asked.codes("status", [_STATUS])
+    if statuses is None:
+        return start, end
+    if kind == WAVEFORM or {"final", "preliminary"} <= set(statuses):
+        return (start, end) if "final" in statuses else None
+    edge = datetime.now(UTC) - _LENGTH[AVERAGE[kind]] + _TICK
+    if "final" in statuses:
+        return start, edge if end is None else min(end, edge)
+    return (
+        None
+        if "preliminary" not in statuses
+        else (edge if start is None else max(start, edge), end)
+    )
 
 
 def _resource(made: Made) -> dict[str, Any]:

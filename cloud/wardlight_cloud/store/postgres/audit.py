@@ -32,7 +32,7 @@ class AuditPart(Part):
         async with self._connections.acquire() as connection:
             rows = await connection.fetch(
                 _SQL["audit_events"],
-                query.reach, query.patients, query.start, query.end, *(query.event or _NOWHERE),
+                query.reach, query.patients, query.start, query.end, *_columns(query.events),
                 query.actions, query.faces, query.interactions,
                 _beginning(query.agents, str.lower), _beginning(query.addresses, str),
                 query.entities, lows, highs, *(query.after or _NOWHERE), query.count,
@@ -44,6 +44,14 @@ class AuditPart(Part):
         """See AuditStore."""
         async with self._connections.acquire() as connection:
             return int(await connection.fetchval(_SQL["forget_audit"], older_than))
+
+
+def _columns(
+    events: Sequence[tuple[datetime, int]] | None,
+) -> tuple[list[datetime] | None, list[int] | None]:
+    if events is None:
+        return None, None
+    return [at for at, _ in events], [event_id for _, event_id in events]
 
 
 def _ranges(

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from wardlight_cloud.store.device_facts import (
     DeviceMetricRow,
+    MetricKey,
     MetricQuery,
     TroubleQuery,
     TroubleRow,
@@ -41,12 +42,13 @@ class DeviceFactsPart(Part):
     @storage_call
     async def device_metrics(self, query: MetricQuery) -> tuple[DeviceMetricRow, ...]:
         """See DeviceFactStore."""
-        if () in (query.reach, query.devices, query.metrics):
+        if () in (query.reach, query.devices, query.metrics, query.keys):
             return ()
         async with self._connections.acquire() as connection:
             rows = await connection.fetch(
                 _SQL["device_metrics"], query.reach, query.devices, query.metrics,
-                *(query.key or _NOTHING), *(query.after or _NOTHING), query.count,
+                *_columns(query.keys), *(query.after or _NOTHING), query.changed_from,
+                query.changed_to, query.count,
             )  # fmt: skip
         return tuple(
             DeviceMetricRow(**{**row, "calibration_due": day_of(row["calibration_due"])})
@@ -63,14 +65,15 @@ class DeviceFactsPart(Part):
     @storage_call
     async def troubles(self, query: TroubleQuery) -> tuple[TroubleRow, ...]:
         """See DeviceFactStore."""
-        if () in (query.reach, query.devices, query.troubles):
+        if () in (query.reach, query.devices, query.troubles, query.keys):
             return ()
+        first, last = _alarms_between(query)
         async with self._connections.acquire() as connection:
             rows = await connection.fetch(
                 _SQL["troubles"], query.reach, query.devices, query.troubles, query.start,
-                query.end, query.key, *(query.after or (None, None)), _SOUND,
-                int(Flag.DEVICE_ALARM), _PAUSE, _alarms_from(query), int(NOT_CLINICAL),
-                query.count,
+                query.end, query.keys, *(query.after or (None, None)), _SOUND,
+                int(Flag.DEVICE_ALARM), _PAUSE, first, last, int(NOT_CLINICAL),
+                query.changed_from, query.changed_to, query.is_over, query.count,
             )  # fmt: skip
         return tuple(self._trouble(row) for row in rows)
 
@@ -82,15 +85,41 @@ class DeviceFactsPart(Part):
         return TroubleRow(
             row["key"], row["trouble"], row["patient_id"], row["device_id"], row["started_at"],
             row["ended_at"], row["detail"], row["metric"], row["count"],
-            tuple(self._observation_ids.ids(keys)) if keys else (),
+            tuple(self._observation_ids.ids(keys)) if keys else (), row["changed_at"],
         )  # fmt: skip
 
 
-def _alarms_from(query: TroubleQuery) -> datetime:
-    """From when on to look for alarms."""
-    found = None if query.key is None else _ALARM_KEY.fullmatch(query.key)
-    if found is not None and int(found[1], 16) < _LAST_US:
-        return BEGINNING + int(found[1], 16) * TICK
+def _columns(keys: Sequence[MetricKey] | None) -> tuple[Any, Any, Any]:
+    if keys is None:
+        return _NOTHING
+    return [key[0] for key in keys], [key[1] for key in keys], [key[2] for key in keys]
+
+
+def _alarms_between(query: TroubleQuery) -> tuple[datetime, datetime | None]:
+    """From when until when to look for alarms.
+
+    A day further at both ends: an alarm that lasts beyond what is asked for is shown whole.
+    """
+    found = [_ALARM_KEY.fullmatch(key) for key in query.keys or ()]
+    starts = [us for each in found if each is not None and (us := int(each[1], 16)) < _LAST_US]
+    if starts:
+        return BEGINNING + min(starts) * TICK, None
+    ends = [each for each in (query.end, query.changed_to) if each is not None]
+    end = min(ends, default=None)
+    last = end or datetime.now(UTC)
     is_narrow = query.reach is not None or query.devices is not None
-    first = (query.end or datetime.now(UTC)) - (_ALARM_DAYS if is_narrow else _A_DAY)
-    return first if query.start is None else max(first, query.start - _A_DAY)
+    first = _before(last, _ALARM_DAYS if is_narrow else _A_DAY)
+    if query.changed_from is not None:
+        since = _before(query.changed_from, _A_DAY)
+        first = max(_before(last, _ALARM_DAYS), min(first, since))
+    if query.start is not None:
+        first = max(first, _before(query.start, _A_DAY))
+    return first, None if end is None else _before(end, -_A_DAY)
+
+
+def _before(moment: datetime, length: timedelta) -> datetime:
+    """So long before a moment, within the calendar."""
+    try:
+        return moment - length
+    except OverflowError:
+        return BEGINNING if length > timedelta() else moment

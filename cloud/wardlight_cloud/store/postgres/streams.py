@@ -37,7 +37,9 @@ class StreamsPart(Part):
         if wanted is None:
             return ()
         async with self._connections.acquire() as connection:
-            rows = await connection.fetch(_SQL["waveforms"], *wanted, query.count)
+            rows = await connection.fetch(
+                _SQL["waveforms"], *wanted, query.count, query.changed_from, query.changed_to
+            )  # fmt: skip
         keys = self._keys.ids([_key(row) for row in rows])
         return tuple(
             WaveformBlock(
@@ -71,14 +73,18 @@ class StreamsPart(Part):
 
     def _wanted(self, query: StreamQuery) -> tuple[Any, ...] | None:
         """Arguments of ``wanted``; None where nothing can be found."""
-        one, place = self._place(query.key), self._place(query.after)
+        place = self._place(query.after)
+        found = [self._place(key) for key in query.keys or ()]
+        ones = [each for each in found if each is not None]
         if query.after is not None and place is None:
             raise ValueError("not a cursor of this search")
-        if (query.key is not None and one is None) or () in (
-            query.reach, query.devices, query.metrics,
-        ):  # fmt: skip
+        if () in (query.reach, query.devices, query.metrics):
             return None
-        at = (None, None) if one is None else (one[0], instant_of(one[1]))
+        if query.keys is not None and not ones:
+            return None
+        at: tuple[list[int] | None, list[Any] | None] = (None, None)
+        if ones:
+            at = [series for series, _, _ in ones], [instant_of(time) for _, time, _ in ones]
         behind = (None, None) if place is None else (instant_of(place[1]), place[0])
         return query.reach, query.devices, query.metrics, query.start, query.end, *at, *behind
 

@@ -200,7 +200,8 @@ CREATE TABLE gap (
     device text,
     cause text NOT NULL,
     readings bigint NOT NULL,
-    is_removal boolean NOT NULL
+    is_removal boolean NOT NULL,
+    stored_at timestamptz DEFAULT clock_timestamp()
 );
 CREATE INDEX gap_ledger ON gap (gateway_id, epoch);
 CREATE INDEX gap_device ON gap (device, started_at) WHERE device IS NOT NULL;
@@ -212,7 +213,8 @@ CREATE TABLE status (
     time timestamptz NOT NULL,
     device_id uuid,
     name text NOT NULL,
-    data jsonb NOT NULL
+    data jsonb NOT NULL,
+    stored_at timestamptz DEFAULT clock_timestamp()
 );
 CREATE INDEX status_time ON status (gateway_id, time);
 CREATE INDEX status_device ON status (device_id, name, time) WHERE device_id IS NOT NULL;
@@ -1061,6 +1063,39 @@ $$;
 CREATE TRIGGER assignment_changed AFTER INSERT OR UPDATE OR DELETE ON assignment
 FOR EACH ROW EXECUTE FUNCTION note_assigned_change();
 
+-- What an assignment lost when it was shortened or removed, by commit_seq: readings of [valid_from,
+-- valid_to) that were stored by then had been the patient's from assigned_seq on.
+CREATE TABLE left_interval (
+    commit_seq bigint NOT NULL,
+    assigned_seq bigint NOT NULL,
+    valid_from timestamptz NOT NULL,
+    valid_to timestamptz,
+    device_id uuid NOT NULL REFERENCES device,
+    patient_id uuid NOT NULL REFERENCES patient ON DELETE CASCADE,
+    user_index smallint
+);
+CREATE INDEX left_interval_commit ON left_interval (commit_seq);
+
+-- Assignments change under take_commit() only: the newest commit is the one of this transaction.
+CREATE FUNCTION note_left_interval() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' AND NEW.valid_to >= coalesce(OLD.valid_to, 'infinity') THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO left_interval (
+        commit_seq, assigned_seq, valid_from, valid_to, device_id, patient_id, user_index
+    )
+    SELECT
+        max(commit_seq), OLD.commit_seq,
+        CASE TG_OP WHEN 'UPDATE' THEN NEW.valid_to ELSE OLD.valid_from END,
+        OLD.valid_to, OLD.device_id, OLD.patient_id, OLD.user_index
+    FROM commit_log;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER assignment_shortened AFTER UPDATE OF valid_to OR DELETE ON assignment
+FOR EACH ROW EXECUTE FUNCTION note_left_interval();
+
 -- Resources that EHRs and apps write: as they are, all their versions, what they are found by.
 -- All changes are made under lock_resources(), then take_commit(); in this order, always.
 
@@ -1369,7 +1404,7 @@ CREATE TABLE subscription (
 CREATE INDEX subscription_due ON subscription (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX subscription_client ON subscription (client);
 
--- patients: whose the resource was when it matched.
+-- patients: whose the resource was when it matched, or until then: is_left.
 CREATE TABLE subscription_event (
     number bigint NOT NULL,
     commit_seq bigint NOT NULL,
@@ -1378,6 +1413,7 @@ CREATE TABLE subscription_event (
     kind text COLLATE "C" NOT NULL,
     id text COLLATE "C" NOT NULL,
     patients uuid[] NOT NULL,
+    is_left boolean NOT NULL DEFAULT false,
     PRIMARY KEY (subscription_id, number)
 );
 CREATE INDEX subscription_event_stored_at ON subscription_event (stored_at);
@@ -1434,7 +1470,8 @@ CREATE INDEX bulk_export_time ON bulk_export (transaction_time);
 -- HL7 v2 out: how far each destination has come, and the messages that wait for it.
 
 -- Observations up to commit_seq, and of those behind it up to the place, have their messages. turn:
--- of whoever writes here. next_at: until then nothing is sent, for the reason.
+-- of whoever writes here. next_at: until then nothing is sent, for the reason. Commits behind
+-- from_commit are told.
 CREATE TABLE hl7_destination (
     made_at timestamptz NOT NULL DEFAULT now(),
     gathered_at timestamptz NOT NULL DEFAULT now(),
@@ -1444,7 +1481,8 @@ CREATE TABLE hl7_destination (
     attempts int NOT NULL DEFAULT 0,
     name text PRIMARY KEY,
     place bytea,
-    reason text NOT NULL DEFAULT ''
+    reason text NOT NULL DEFAULT '',
+    from_commit bigint NOT NULL
 );
 
 -- body NULL: arrived, and forgotten.

@@ -34,7 +34,10 @@ WHERE
     AND ($2::uuid[] IS NULL OR patients && $2)
     AND ($3::timestamptz IS NULL OR recorded_at >= $3)
     AND ($4::timestamptz IS NULL OR recorded_at < $4)
-    AND ($5::timestamptz IS NULL OR (recorded_at, event_id) = ($5, $6::bigint))
+    AND ($5::timestamptz[] IS NULL OR (
+        recorded_at = ANY($5)
+        AND (recorded_at, event_id) IN (SELECT * FROM unnest($5::timestamptz[], $6::bigint[]))
+    ))
     AND ($7::text[] IS NULL OR action = ANY($7))
     AND ($8::text[] IS NULL OR face = ANY($8))
     AND ($9::text[] IS NULL OR interaction = ANY($9))

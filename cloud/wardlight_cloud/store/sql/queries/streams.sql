@@ -2,17 +2,21 @@
 
 -- part: wanted
 -- NULL = no filter. $1 patients, $2 devices, $3 metrics, $4 and $5 [start, end), $6 and $7 series and
--- time of a single one, $8 and $9 time and series that the page is behind.
+-- times of single ones, $8 and $9 time and series that the page is behind.
 ($1::uuid[] IS NULL OR a.patient_id = ANY($1))
 AND ($2::uuid[] IS NULL OR a.device_id = ANY($2))
 AND ($3::int[] IS NULL OR a.metric = ANY($3))
 AND ($4::timestamptz IS NULL OR r.time >= $4)
 AND ($5::timestamptz IS NULL OR r.time < $5)
-AND ($6::int IS NULL OR (r.series_id = $6 AND r.time = $7::timestamptz))
+AND ($6::int[] IS NULL OR (
+    r.series_id = ANY($6) AND r.time = ANY($7::timestamptz[])
+    AND (r.series_id, r.time) IN (SELECT * FROM unnest($6::int[], $7::timestamptz[]))
+))
 AND ($8::timestamptz IS NULL OR (r.time, r.series_id) < ($8, $9::int))
 AND r.time >= a.valid_from AND (a.valid_to IS NULL OR r.ended_at <= a.valid_to)
 
 -- name: waveforms
+-- $11 and $12 [start, end) of when it was stored.
 SELECT
     r.series_id, r.time, r.ended_at, r.rate_mhz, r.origin, r.scale, r.samples, r.error_ms,
     g.gateway, a.patient_id, a.device_id, a.metric, a.unit, c.commit_seq, c.stored_at
@@ -24,7 +28,10 @@ INNER JOIN (
 ) AS r ON r.series_id = a.series_id
 INNER JOIN gateway AS g ON g.gateway_id = r.gateway_id
 INNER JOIN commit_log AS c ON c.commit_seq = greatest(r.commit_seq, a.assigned_seq)
-WHERE {wanted}
+WHERE
+    {wanted}
+    AND ($11::timestamptz IS NULL OR c.stored_at >= $11)
+    AND ($12::timestamptz IS NULL OR c.stored_at < $12)
 ORDER BY r.time DESC, r.series_id DESC
 LIMIT $10
 
