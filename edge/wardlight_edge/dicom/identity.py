@@ -2,7 +2,8 @@
 
 In      fragments of a data set as they come, and the transfer syntax
 Out     Identity; None while more octets are needed. Of at most LOOKED_AT octets, no copy is made
-        where the first fragment has all of them that are needed
+        where the first fragment has all of them that are needed. They are read when they have
+        doubled since, and at the data set's end: fragments of a few octets cost no more than others
 Errors  NoIdentity: it does not say it there, or cannot be read
 
 Elements before the two are passed over, undefined lengths included. Like pydicom, which reads it
@@ -62,6 +63,7 @@ class Beginning:
     def __init__(self, transfer_syntax: str) -> None:
         self._syntax = transfer_syntax
         self._held = bytearray()
+        self._enough = 0
         self._inflate = zlib.decompressobj(-15) if transfer_syntax in _DEFLATED else None
 
     def add(self, octets: memoryview) -> Identity | None:
@@ -74,14 +76,29 @@ class Beginning:
                 raise NoIdentity("a data set that is not deflated as it should be") from None
         if self._held:
             self._held += known
+            if len(self._held) < self._enough:
+                return None
             known = bytes(self._held)
+        found = self._read(known)
+        if found is None:
+            self._enough = min(2 * len(known), LOOKED_AT)
+            if not self._held:
+                self._held += known
+        return found
+
+    def end(self) -> Identity:
+        """The data set is whole, and ``add`` had no answer."""
+        found = self._read(bytes(self._held))
+        if found is None:
+            raise NoIdentity("a data set that ends before it says what it is")
+        return found
+
+    def _read(self, known: bytes | memoryview) -> Identity | None:
         try:
             return _identity(memoryview(known), self._syntax)
         except _More:
             if len(known) >= LOOKED_AT:
                 raise NoIdentity("a data set that does not begin with what it is") from None
-        if not self._held:
-            self._held += known
         return None
 
 

@@ -90,12 +90,12 @@ class Receiving:
         """Make it durable; only then success."""
         if self._rest is not None:
             return self._rest.finish()
-        if self._beginning is not None:
-            self._incoming.abandon()
-            return self._refused(NoIdentity("a data set that ends before it says what it is"))
         try:
+            if self._beginning is not None:
+                self._compare(self._beginning.end())
             accepted = self._incoming.accept(self._about)
-        except StorageError as error:
+        except (StorageError, DecodeError) as error:
+            self._incoming.abandon()
             return self._refused(error)
         self._done(accepted, self._size)
         return Status.SUCCESS

@@ -15,6 +15,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from support.dicom_wire import CT, EXPLICIT, IMPLICIT, instance
+from wardlight_edge.dicom import identity
 from wardlight_edge.dicom.identity import LOOKED_AT, Beginning, Identity, NoIdentity
 
 BIG: Final = "1.2.840.10008.1.2.2"
@@ -51,13 +52,13 @@ def _encoded(made: Dataset, syntax: str) -> bytes:
     return squeeze.compress(buffer.getvalue()) + squeeze.flush()
 
 
-def _read(octets: bytes, syntax: str, cuts: list[int]) -> Identity | None:
+def _read(octets: bytes, syntax: str, cuts: list[int]) -> Identity:
     beginning, stream = Beginning(syntax), BytesIO(octets)
     for cut in [*cuts, len(octets)]:
         found = beginning.add(memoryview(stream.read(cut)))
         if found is not None:
             return found
-    return None
+    return beginning.end()
 
 
 @given(
@@ -109,7 +110,29 @@ def test_it_stands_at_the_beginning_or_nowhere() -> None:
     ):  # fmt: skip
         with pytest.raises(NoIdentity):
             _read(octets, EXPLICIT, [])
-    assert _read(instance("1.2.3")[:-1], EXPLICIT, []) is None, "it is cut"
+    with pytest.raises(NoIdentity, match="ends before"):
+        _read(instance("1.2.3")[:-1], EXPLICIT, [])
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_fragments_of_a_few_octets_are_read_now_and_then(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read in all grows with the octets, not with their square."""
+    read: list[int] = []
+
+    def counted(octets: memoryview, syntax: str) -> Identity:
+        read.append(len(octets))
+        return true(octets, syntax)
+
+    true = identity._identity
+    monkeypatch.setattr(identity, "_identity", counted)
+    octets = _long(5, LOOKED_AT - 200) + instance("1.2.3")
+    assert _read(octets, EXPLICIT, [step] * (len(octets) // step)) == (CT, "1.2.3")
+    assert sum(read) <= 3 * LOOKED_AT
+    with pytest.raises(NoIdentity, match="does not begin"):
+        _read(_long(5, LOOKED_AT) + octets, EXPLICIT, [step] * (LOOKED_AT // step + 1))
+    assert len(read) < 40
 
 
 def test_a_small_stream_that_inflates_to_much_is_bounded() -> None:
