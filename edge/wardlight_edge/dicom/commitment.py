@@ -38,14 +38,24 @@ _LONGEST_UID: Final = 64
 
 
 class CommitmentService:
-    """Implements Service. ``knows``: whether reports can be sent to an AE title."""
+    """Implements Service.
+
+    knows    whether reports can be sent to an AE title
+    refused  is told why there is no room, without names
+    """
 
     sop_classes = frozenset({COMMITMENT_CLASS})
     bound = Bound(4 << 20, RESOURCE_LIMITATION)
 
-    def __init__(self, desk: CommitmentDesk, knows: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        desk: CommitmentDesk,
+        knows: Callable[[str], bool],
+        refused: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._desk = desk
         self._knows = knows
+        self._refused = refused
 
     def answer(
         self, peer: Peer, request: Request, is_cancelled: Callable[[], bool]
@@ -85,7 +95,8 @@ class CommitmentService:
             return INVALID_ARGUMENT, str(error)[:64]
         try:
             outcome = self._desk.take(asker, references, peer.association)
-        except SpoolFull:
+        except SpoolFull as error:
+            self._refused(str(error))
             return RESOURCE_LIMITATION, "No room on the gateway"
         if outcome is PutOutcome.DIFFERS:
             return INVALID_ARGUMENT, "Transaction UID was used for other instances"

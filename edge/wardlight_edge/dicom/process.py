@@ -112,7 +112,10 @@ def serving(settings: Settings, stopping: threading.Event) -> Iterator["Imaging"
     client = None if certificates is None else lambda: tls.client_context(certificates)
     with ExitStack() as stack:
         spool = stack.enter_context(open_receiving(settings.data_dir, key, dicom))
-        opened = stack.enter_context(open_services(dicom, spool, SystemClock(), tls=client))
+        tally = Tally()
+        opened = stack.enter_context(
+            open_services(dicom, spool, SystemClock(), tls=client, refused=tally.refused)
+        )
         by_class = {
             sop_class: service
             for service in (EchoService(), *opened.services)
@@ -125,7 +128,7 @@ def serving(settings: Settings, stopping: threading.Event) -> Iterator["Imaging"
             services=by_class,
             allowed=AllowList(dicom),
             acceptable=Acceptable(dicom.private_storage_classes, by_class),
-            tally=Tally(),
+            tally=tally,
             commitments=opened.commitments,
             seats=seats.take,
             stopping=stopping,

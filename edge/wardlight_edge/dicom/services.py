@@ -31,12 +31,17 @@ def open_services(
     clock: Clock,
     *,
     tls: Callable[[], ssl.SSLContext] | None = None,
+    refused: Callable[[str], None] = lambda _: None,
 ) -> Iterator["Opened"]:
-    """The services; ``tls`` makes the context for reports to peers that take them over TLS."""
-    steps_held = StepTable(spool.database, spool.sealer)
-    commitments_held = CommitmentTable(spool.database, spool.sealer)
+    """The services.
+
+    tls      makes the context for reports to peers that take them over TLS
+    refused  is told why there is no room for a request
+    """
+    steps_held = StepTable(spool.database, spool.sealer, spool.room)
+    commitments_held = CommitmentTable(spool.database, spool.sealer, spool.room)
     age = Age(spool.database, clock)
-    steps = StepService(steps_held, spool, clock, age)
+    steps = StepService(steps_held, spool, clock, age, refused)
     desk = CommitmentDesk(commitments_held, spool, settings.commitment, clock, age)
     reporter = Reporter(desk, addresses(settings), tls)
     worklist = WorklistTable(spool.database, spool.sealer, clock)
@@ -45,7 +50,7 @@ def open_services(
             (
                 WorklistService(worklist, settings.worklist),
                 steps,
-                CommitmentService(desk, reporter.knows),
+                CommitmentService(desk, reporter.knows, refused),
             ),
             desk,
             age,

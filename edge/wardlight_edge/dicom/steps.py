@@ -21,10 +21,10 @@ from wardlight_edge.dicom.base import Bound, Peer, Reply, Request
 from wardlight_edge.dicom.data_sets import TooMuch
 from wardlight_edge.dicom.marks import ae_mark
 from wardlight_edge.dicom.step_file import STEP_CLASS, step_file
-from wardlight_edge.dicom.step_rules import STATUS, StepRefused, begun, changed
+from wardlight_edge.dicom.step_rules import ENDS, STATUS, StepRefused, begun, changed
 from wardlight_edge.spool.age import Age
 from wardlight_edge.spool.base import ReceivingSpool, SpoolFull
-from wardlight_edge.spool.steps import StepEvent, StepState, StepTable
+from wardlight_edge.spool.steps import StepEvent, StepState, StepTable, files_of
 from wardlight_shared.blobs import BlobKind
 from wardlight_shared.errors import DecodeError, StorageError
 
@@ -45,16 +45,24 @@ _LARGEST: Final = 900 * 1024  # the collector takes files of 1 MiB
 
 
 class StepService:
-    """Implements Service."""
+    """Implements Service. ``refused``: is told why there is no room, without names."""
 
     sop_classes = frozenset({STEP_CLASS})
     bound = Bound(_LARGEST, RESOURCE_LIMITATION)
 
-    def __init__(self, table: StepTable, spool: ReceivingSpool, clock: Clock, age: Age) -> None:
+    def __init__(
+        self,
+        table: StepTable,
+        spool: ReceivingSpool,
+        clock: Clock,
+        age: Age,
+        refused: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._table = table
         self._spool = spool
         self._clock = clock
         self._age = age
+        self._refused = refused
         self._queueing = threading.Lock()
 
     def answer(
@@ -119,14 +127,20 @@ class StepService:
         )  # fmt: skip
         try:
             is_kept = self._table.put(state, event, self._age.now_ms())
-        except SpoolFull:
+        except SpoolFull as error:
+            self._refused(str(error))
             raise StepRefused(RESOURCE_LIMITATION, "No room on the gateway") from None
         if not is_kept:  # another association changed the step meanwhile
             status = DUPLICATE_INSTANCE if kind == "create" else PROCESSING_FAILURE
             raise StepRefused(status, "The step was changed by another association")
 
     def _enqueue(self, event: StepEvent) -> None:
-        incoming = self._spool.begin(BlobKind.STEP, event.sop_instance, len(event.file))
+        incoming = self._spool.begin(
+            BlobKind.STEP,
+            event.sop_instance,
+            len(event.file),
+            sender=files_of(event.calling_ae),
+        )
         try:
             incoming.write(event.file)
             incoming.accept(
@@ -154,11 +168,16 @@ def _after(kind: str, held: StepState | None, attributes: Dataset) -> Dataset:
 
 
 def _state(step: Dataset, events: int) -> StepState:
+    status = data_sets.text(step, STATUS)
     step.SpecificCharacterSet = "ISO_IR 192"  # events may differ in theirs
     written = data_sets.written(step)
     if len(written) > _LARGEST:
         raise TooMuch(f"A step has at most {_LARGEST} octets")
-    return StepState(data_sets.text(step, STATUS), events, written)
+    if status not in ENDS:
+        return StepState(status, events, written)
+    over = Dataset()
+    setattr(over, STATUS, status)
+    return StepState(status, events, data_sets.written(over), is_over=True)
 
 
 def _read(octets: bytes, transfer_syntax: str) -> Dataset:

@@ -85,10 +85,13 @@ class Incoming(Protocol):
 class ReceivingSpool(Protocol):
     """The imaging process's part."""
 
-    def begin(self, kind: BlobKind, key: str, expected_bytes: int = 0) -> Incoming:
+    def begin(
+        self, kind: BlobKind, key: str, expected_bytes: int = 0, *, sender: str = ""
+    ) -> Incoming:
         """Begin a file of the instance or step ``key`` (its SOP Instance UID).
 
-        SpoolFull at once where quota or reserve would not hold ``expected_bytes``.
+        ``sender``: whom its room counts for. SpoolFull at once where quota or reserve would not
+        hold ``expected_bytes``.
         """
 
     def find(self, key: str) -> Sequence[Item]:

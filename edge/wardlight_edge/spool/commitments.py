@@ -7,7 +7,8 @@
     damaged   its rows do not open: nobody can be told, an operator has to look
 
 A request may be about 20,000 instances, and many may wait: their instances stay on the disk and are
-gone through some hundred at a time. Times are ages of the spool (age.py) but for ``received_ms``.
+gone through some hundred at a time. They are removed when the report was taken: what is left says
+only that this was asked for. Times are ages of the spool (age.py) but for ``received_ms``.
 
 Errors  SpoolFull, StorageError
 """
@@ -21,8 +22,10 @@ from typing import Final
 
 import msgspec
 
+from wardlight_edge.spool import bounds
 from wardlight_edge.spool.base import SpoolFull
 from wardlight_edge.spool.database import Database, Row, Transaction
+from wardlight_edge.spool.room import Room
 from wardlight_edge.spool.sealing import Sealer
 from wardlight_shared.errors import StorageError
 
@@ -95,16 +98,23 @@ _page: Final = msgspec.msgpack.Decoder(list[Reference])
 
 
 class CommitmentTable:
-    """Keeps requests and what is reported of them."""
+    """Keeps requests and what is reported of them.
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    room  whose reserve of the disk is left alone; None = nothing is put
+    """
+
+    def __init__(self, database: Database, sealer: Sealer, room: Room | None = None) -> None:
         self._database = database
         self._sealer = sealer
+        self._room = room
 
     def put(
         self, asked: Asker, references: Sequence[Reference], *, received_ms: int, now_ms: int
     ) -> PutOutcome:
-        """Keep a request; durable on return. SpoolFull: too many are open."""
+        """Keep a request; durable on return.
+
+        SpoolFull: too many are open, of all or of the requester, or the disk is at its reserve.
+        """
         pages = [_encoder.encode(references[at : at + PAGE])
                  for at in range(0, len(references), PAGE)]  # fmt: skip
         digest = self._digest(pages)
@@ -199,7 +209,15 @@ class CommitmentTable:
 
     def settle(self, number: int, state: CommitmentState) -> None:
         """The report was answered, or is given up; durable on return."""
-        self._run("UPDATE commitment SET state = ? WHERE commitment = ?", state.value, number)
+
+        def change(transaction: Transaction) -> None:
+            transaction.execute(
+                "UPDATE commitment SET state = ? WHERE commitment = ?", (state.value, number)
+            )
+            if state is CommitmentState.REPORTED:
+                _remove_pages(transaction, number)
+
+        self._database.write(change)
 
     def counts(self) -> dict[str, int]:
         """How many requests are in each state."""
@@ -216,40 +234,66 @@ class CommitmentTable:
     def _put(self, transaction: Transaction, request: "_Request", pages: list[bytes]) -> PutOutcome:
         asked, now_ms = request.asked, request.now_ms
         key = self._sealer.hash(_SUBJECT, f"{asked.calling_ae}\0{asked.transaction}")
-        rows = transaction.rows("SELECT digest, state FROM commitment WHERE key_hash = ?", (key,))
+        rows = transaction.rows(
+            "SELECT digest, state, commitment, name, sender FROM commitment WHERE key_hash = ?",
+            (key,),
+        )
         if rows and rows[0][1] == CommitmentState.DAMAGED:  # what is asked now takes its place
             transaction.execute("DELETE FROM commitment WHERE key_hash = ?", (key,))
         elif rows and rows[0][0] != request.digest:
             return PutOutcome.DIFFERS
         elif rows:
-            transaction.execute(
-                "UPDATE commitment SET state = 'waiting', verdicts = NULL, attempts = 0,"
-                " received_ms = ?, asked_at = ?, next_at = ?"
-                " WHERE key_hash = ? AND state IN ('reported', 'given-up')",
-                (request.received_ms, now_ms, now_ms, key),
-            )
+            _, state, number, name, sender = rows[0]
+            if state in (CommitmentState.REPORTED, CommitmentState.GIVEN_UP):
+                _remove_pages(transaction, number)
+                transaction.execute(
+                    "UPDATE commitment SET state = 'waiting', attempts = 0, received_ms = ?,"
+                    " asked_at = ?, next_at = ? WHERE commitment = ?",
+                    (request.received_ms, now_ms, now_ms, number),
+                )
+                self._hold(transaction, sender, pages, entries=0)
+                self._put_pages(transaction, number, name, pages)
             return PutOutcome.KNOWN
         is_open = transaction.value(
             "SELECT count(*) FROM commitment WHERE state IN ('waiting', 'decided')"
         )
         if int(is_open) >= MAX_OPEN:
             raise SpoolFull("too many requests for storage commitment are open")
+        sender = self._sealer.hash("sender", asked.calling_ae)
+        self._hold(transaction, sender, pages, entries=1)
         name = os.urandom(16)
         number = transaction.insert(
             "INSERT INTO commitment (key_hash, state, received_ms, asked_at, next_at, attempts,"
-            " name, asked, instances, digest) VALUES (?, 'waiting', ?, ?, ?, 0, ?, ?, ?, ?)",
+            " name, asked, instances, digest, sender)"
+            " VALUES (?, 'waiting', ?, ?, ?, 0, ?, ?, ?, ?, ?)",
             (
                 *(key, request.received_ms, now_ms, now_ms, name),
                 self._sealer.seal(_place(name, b"asked"), _encoder.encode(asked)),
-                *(request.instances, request.digest),
+                *(request.instances, request.digest, sender),
             ),
         )
+        self._put_pages(transaction, number, name, pages)
+        return PutOutcome.NEW
+
+    def _hold(
+        self, transaction: Transaction, sender: bytes, pages: list[bytes], *, entries: int
+    ) -> None:
+        octets = _octets(pages)
+        if self._room is not None:
+            self._room.spare(octets)
+        bounds.hold(transaction, bounds.COMMITMENTS, sender, octets, entries=entries)
+
+    def _put_pages(
+        self, transaction: Transaction, number: int, name: bytes, pages: list[bytes]
+    ) -> None:
         for place, page in enumerate(pages):
             sealed = self._sealer.seal(_place(name, b"page %d" % place), page)
             transaction.execute(
                 "INSERT INTO commitment_page VALUES (?, ?, ?)", (number, place, sealed)
             )
-        return PutOutcome.NEW
+        transaction.execute(
+            "UPDATE commitment SET octets = ? WHERE commitment = ?", (_octets(pages), number)
+        )
 
     def _digest(self, pages: list[bytes]) -> bytes:
         """What tells whether the same instances are asked for; says nothing without the key."""
@@ -307,3 +351,15 @@ class _Request(msgspec.Struct, frozen=True):
 
 def _place(name: bytes, column: bytes) -> bytes:
     return b"commitment " + column + b" " + name
+
+
+def _octets(pages: list[bytes]) -> int:
+    return sum(map(len, pages))
+
+
+def _remove_pages(transaction: Transaction, number: int) -> None:
+    """Of a request that is over: whoever asks again brings the same instances."""
+    transaction.execute("DELETE FROM commitment_page WHERE commitment = ?", (number,))
+    transaction.execute(
+        "UPDATE commitment SET octets = 0, verdicts = NULL WHERE commitment = ?", (number,)
+    )

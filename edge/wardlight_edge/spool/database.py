@@ -4,10 +4,8 @@ WAL with synchronous=FULL: a change is on the disk when ``write`` returns. Two p
 file open; each waits for the other's transactions. Any thread may call. Threads that write at the
 same time share one transaction and one flush: whoever comes first commits for all who wait.
 
-Each file ``*.sql`` beside this one holds tables of one subject; all of them are executed when the
-file is opened, so their statements say IF NOT EXISTS.
-
-Errors  SpoolFull: no room on the disk; SpoolDamaged; StorageError (nothing else of sqlite3 leaves)
+Errors  SpoolFull: no room on the disk; SpoolDamaged, SpoolUnreadable (faults.py); StorageError
+        (nothing else of sqlite3 leaves)
 """
 
 import logging
@@ -20,33 +18,19 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar
 
 from wardlight_edge.durable import make_private
-from wardlight_edge.spool.base import SpoolFull
+from wardlight_edge.spool import schema
+from wardlight_edge.spool.faults import SpoolDamaged, SpoolUnreadable, meaning, verdict
 from wardlight_shared.errors import StorageError
 
 _log = logging.getLogger(__name__)
-VERSION: Final = 2
 _BUSY_S: Final = 20.0  # the other process holds the lock for one flush; a disk may be slow
 _NONE: Final = -1
 _LOG_BYTES: Final = 5 << 20  # SQLite begins anew at about 4 MiB
-_UPGRADES: Final = {
-    # What was asked for before is asked for again: requests had their instances in one row.
-    1: """
-ALTER TABLE item ADD COLUMN ordinal INTEGER NOT NULL DEFAULT 0;
-UPDATE item SET ordinal = received_ms;
-ALTER TABLE item ADD COLUMN noticed_at INTEGER;
-ALTER TABLE step RENAME COLUMN changed_ms TO changed_at;
-UPDATE step SET changed_at = 0;
-DROP TABLE commitment;
-""",
-}
-_CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_MOST_UNREADABLE: Final = 3
+"""Reads that the disk fails before the database is looked at anew."""
 
 Row = tuple[Any, ...]
 _T = TypeVar("_T")
-
-
-class SpoolDamaged(StorageError):
-    """The database file is not what SQLite wrote."""
 
 
 class Transaction:
@@ -103,6 +87,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._inode = _NONE
+        self._unreadable = 0
         self._waiting: list[_Change[Any]] = []
         self._waiting_lock = threading.Lock()
         self._write_lock = threading.Lock()
@@ -175,14 +160,18 @@ class Database:
         return rows[0][0] if rows else None
 
     def check(self, *, thorough: bool = False) -> None:
-        """Raise SpoolDamaged when SQLite finds the structure damaged; ``thorough``: or an index."""
+        """Raise SpoolDamaged when SQLite finds the structure damaged; ``thorough``: or an index.
+
+        SpoolUnreadable: the disk does not give a page.
+        """
         pragma = "integrity" if thorough else "quick"
         # Of its own: what the others hold in their caches would hide what the disk has.
         with self._meaning(), closing(_connect(self.path)) as fresh:
-            verdict = fresh.execute(f"PRAGMA {pragma}_check(1)").fetchall()
-        if verdict != [("ok",)]:
-            self._mark()
-            raise SpoolDamaged(f"{self.path}: {verdict[0][0] if verdict else 'no verdict'}")
+            told = fresh.execute(f"PRAGMA {pragma}_check(1)").fetchall()
+        if told != [("ok",)]:
+            error = verdict(self.path, str(told[0][0]) if told else "no verdict")
+            self._note(error)
+            raise error
 
     def reserve(self) -> None:
         """Give log and file the size they will need, now and not commit by commit.
@@ -252,20 +241,14 @@ class Database:
             self._inode = inode
 
     def _prepare(self) -> None:
-        """Make the tables, or bring those of an older version to this one."""
-        self._writer.execute("BEGIN IMMEDIATE")  # rolled back with the connection
-        version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
-            raise StorageError(
-                f"{self.path}: made by a newer version ({version}, this one knows {VERSION})"
-            )
-        scripts = [_UPGRADES[each] for each in range(version or VERSION, VERSION)]
-        for file in sorted(Path(__file__).parent.glob("*.sql")):
-            scripts.append(file.read_text(encoding="utf-8"))
-        for statement in (each for script in scripts for each in _statements(script)):
-            self._writer.execute(statement)
-        self._writer.execute(f"PRAGMA user_version = {VERSION}")
-        self._writer.execute("COMMIT")
+        """Make the tables; SpoolDamaged where those that are there do not go with our statements."""
+        try:
+            schema.prepare(self._writer, self.path)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_ERROR:
+                raise
+            self._mark()
+            raise SpoolDamaged(f"{self.path}: its tables are not the spool's ({error})") from error
 
     @contextmanager
     def _meaning(self) -> Iterator[None]:
@@ -273,10 +256,14 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            meaning = _translated(self.path, error)
-            if isinstance(meaning, SpoolDamaged):
-                self._mark()
-            raise meaning from error
+            meant = meaning(self.path, error)
+            self._note(meant)
+            raise meant from error
+
+    def _note(self, error: StorageError) -> None:
+        self._unreadable += isinstance(error, SpoolUnreadable)
+        if isinstance(error, SpoolDamaged) or self._unreadable >= _MOST_UNREADABLE:
+            self._mark()
 
     def _mark(self) -> None:
         """Have the imaging process look at it: it alone sets a database aside."""
@@ -298,16 +285,6 @@ def _fill(changes: Transaction) -> None:
 
 def _empty(changes: Transaction) -> None:
     changes.execute("DROP TABLE IF EXISTS reserve")
-
-
-def _statements(script: str) -> Iterator[str]:
-    """Statements one by one: ``executescript`` would end the transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
 
 
 def _inode(path: Path) -> int:
@@ -333,15 +310,3 @@ def _connect(path: Path) -> sqlite3.Connection:
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection
-
-
-def _translated(path: Path, error: sqlite3.Error) -> StorageError:
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = code & 0xFF if code is not None else None
-    if primary == sqlite3.SQLITE_FULL:
-        return SpoolFull(f"{path}: no room on the disk")
-    if primary in _CORRUPT or code == sqlite3.SQLITE_IOERR_SHORT_READ:  # the latter: cut short
-        return SpoolDamaged(f"{path}: {error}")
-    if primary in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return StorageError(f"{path}: another process kept the spool busy; try again")
-    return StorageError(f"{path}: {error}")

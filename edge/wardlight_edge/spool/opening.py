@@ -20,7 +20,8 @@ from typing import Final
 from wardlight_edge.clock import SystemClock
 from wardlight_edge.durable import sync_folder
 from wardlight_edge.imaging_settings import DicomSettings
-from wardlight_edge.spool.database import Database, SpoolDamaged, Transaction, mark_of
+from wardlight_edge.spool.database import Database, Transaction, mark_of
+from wardlight_edge.spool.faults import SpoolDamaged, SpoolUnreadable
 from wardlight_edge.spool.receiving import SqliteReceivingSpool
 from wardlight_edge.spool.room import Room
 from wardlight_edge.spool.salvage import Salvage
@@ -36,6 +37,8 @@ _OBJECTS: Final = "objects"
 _ASIDE: Final = "aside"
 _SALVAGE: Final = ".salvage-"
 _DAMAGED: Final = ".damaged-"
+_PAUSES_S: Final = (0.5, 2.0, 5.0)
+"""Before a database that the disk does not give is tried again."""
 _KEY_PLACE: Final = b"origin"
 _log = logging.getLogger(__name__)
 
@@ -117,22 +120,38 @@ def _database(file: Path, key: bytes) -> Iterator[Database]:
 
 
 def _sound(file: Path) -> Database:
-    """The database; a new one where the file is damaged."""
+    """The database; a new one where the file is damaged, or the disk does not give it."""
     suspect = mark_of(file)
     _finish_setting_aside(file)
     try:
-        database = Database(file)
-        try:
-            database.check(thorough=suspect.exists())
-        except StorageError:
-            database.close()
-            raise
-    except SpoolDamaged as error:
+        database = _checked(file, thorough=suspect.exists())
+    except (SpoolDamaged, SpoolUnreadable) as error:
         _log.error("the spool's database is damaged: set aside", extra={"reason": str(error)})
         _set_aside(file)
         suspect.unlink(missing_ok=True)
         return Database(file)
     suspect.unlink(missing_ok=True)
+    return database
+
+
+def _checked(file: Path, *, thorough: bool) -> Database:
+    """The database, where it is sound; what the disk does not give is asked for again."""
+    for pause_s in _PAUSES_S:
+        try:
+            return _opened(file, thorough=thorough)
+        except SpoolUnreadable as error:
+            _log.error("the spool's database cannot be read", extra={"reason": str(error)})
+        time.sleep(pause_s)
+    return _opened(file, thorough=thorough)
+
+
+def _opened(file: Path, *, thorough: bool) -> Database:
+    database = Database(file)
+    try:
+        database.check(thorough=thorough)
+    except StorageError:
+        database.close()
+        raise
     return database
 
 

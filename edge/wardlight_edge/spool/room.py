@@ -22,6 +22,8 @@ from wardlight_shared.errors import StorageError
 EVERYBODY: Final = b""
 _STEP_BYTES: Final = 1 << 20
 _FRESH_S: Final = 0.5
+_FREE_FILES: Final = 2048
+"""Of those that the file system can still make; what is left to vitals and the system."""
 
 
 class Room:
@@ -53,10 +55,7 @@ class Room:
 
     def free_bytes(self) -> int:
         """Octets of the disk that any account may use."""
-        try:
-            found = os.statvfs(self._folder)
-        except OSError as error:
-            raise StorageError(f"the spool's folder: {error.strerror}") from error
+        found = self._disk()
         return found.f_bavail * found.f_frsize
 
     def take(self, sender: bytes, octets: int, *, quota: int | None, is_bounded: bool) -> None:
@@ -66,10 +65,16 @@ class Room:
                 self._hold_quota(EVERYBODY, octets, self._settings.quota_bytes, "the spool's")
                 if quota is not None:
                     self._hold_quota(sender, octets, quota, "the sender's")
-            if self.free_bytes() < self._settings.min_free_bytes + octets:
-                raise SpoolFull("the rest of the disk is kept free (dicom.min_free_bytes)")
+            self.spare(octets)
+            if not self._has_files():
+                raise SpoolFull("the file system can hardly make files any more")
             self._claimed[EVERYBODY] += octets
             self._claimed[sender] += octets
+
+    def spare(self, octets: int) -> None:
+        """SpoolFull where so many octets in tables would take from the reserve of the disk."""
+        if self.free_bytes() < self._settings.min_free_bytes + octets:
+            raise SpoolFull("the rest of the disk is kept free (dicom.min_free_bytes)")
 
     def give_back(self, sender: bytes, octets: int, kept: int) -> None:
         """The claim ended; ``kept`` octets are in the table now."""
@@ -80,6 +85,17 @@ class Room:
                 self._claimed[who] -= octets
                 if self._claimed[who] <= 0:
                     del self._claimed[who]
+
+    def _has_files(self) -> bool:
+        """A sender of tiny objects uses up the files before the octets."""
+        found = self._disk()
+        return found.f_files == 0 or found.f_favail >= _FREE_FILES  # 0: it makes them as it goes
+
+    def _disk(self) -> os.statvfs_result:
+        try:
+            return os.statvfs(self._folder)
+        except OSError as error:
+            raise StorageError(f"the spool's folder: {error.strerror}") from error
 
     def _hold_quota(self, who: bytes, octets: int, quota: int, whose: str) -> None:
         if self._used(who) + self._claimed[who] + octets <= quota:

@@ -23,8 +23,9 @@ import msgspec
 
 from wardlight_edge.spool.age import AGES
 from wardlight_edge.spool.base import ItemState, SpoolFull
-from wardlight_edge.spool.commitments import MAX_INSTANCES, PAGE
-from wardlight_edge.spool.database import Database, Row, SpoolDamaged, Transaction
+from wardlight_edge.spool.commitments import MAX_INSTANCES, PAGE, CommitmentState
+from wardlight_edge.spool.database import Database, Row, Transaction
+from wardlight_edge.spool.faults import SpoolDamaged
 from wardlight_edge.spool.sealing import Sealer
 from wardlight_shared.errors import StorageError
 
@@ -163,13 +164,14 @@ class Salvage:
 
     def _commitment(self, wreck: sqlite3.Connection, row: Row) -> bool:
         pages = self._pages(wreck, row[0])
+        is_over = row[2] == CommitmentState.REPORTED and not pages
 
         def is_genuine(row: Row) -> bool:
             name, asked, instances, verdicts = row[7], row[8], row[9], row[11]
             return (
                 0 < instances <= MAX_INSTANCES
                 and self._opens(b"commitment asked " + name, asked)
-                and [page[1] for page in pages] == list(range(-(-instances // PAGE)))
+                and (is_over or [page[1] for page in pages] == list(range(-(-instances // PAGE))))
                 and all(self._opens(b"commitment page %d %s" % (page[1], name), page[2])
                         for page in pages)
                 and (verdicts is None or self._opens(b"commitment verdicts " + name, verdicts))

@@ -33,7 +33,9 @@ CREATE TABLE IF NOT EXISTS step (
     status     TEXT NOT NULL,
     events     INTEGER NOT NULL,
     changed_at INTEGER NOT NULL,      -- age of the spool
-    sealed     BLOB NOT NULL          -- the attributes after all events
+    sealed     BLOB NOT NULL,         -- the attributes after all events; once it is over, its status
+    sender     BLOB NOT NULL DEFAULT x'',      -- bounds.py: hash of the calling AE title
+    octets     INTEGER NOT NULL DEFAULT 0      -- of "sealed" while the step is not over
 );
 CREATE INDEX IF NOT EXISTS step_changed ON step (changed_at);
 
@@ -41,7 +43,9 @@ CREATE INDEX IF NOT EXISTS step_changed ON step (changed_at);
 CREATE TABLE IF NOT EXISTS step_event (
     event  INTEGER PRIMARY KEY AUTOINCREMENT,
     name   BLOB NOT NULL,  -- 16 random octets: the sealed column's place
-    sealed BLOB NOT NULL
+    sealed BLOB NOT NULL,
+    sender BLOB NOT NULL DEFAULT x'',
+    octets INTEGER NOT NULL DEFAULT 0
 );
 
 -- Events whose row does not open: kept for an operator, so that the others go on.
@@ -65,7 +69,9 @@ CREATE TABLE IF NOT EXISTS commitment (
     asked       BLOB NOT NULL,         -- sealed: who asked
     instances   INTEGER NOT NULL,
     digest      BLOB NOT NULL,         -- keyed hash of the instances
-    verdicts    BLOB                   -- sealed: of each instance what is reported, once decided
+    verdicts    BLOB,                  -- sealed: of each instance what is reported, once decided
+    sender      BLOB NOT NULL DEFAULT x'',
+    octets      INTEGER NOT NULL DEFAULT 0  -- of its pages, which are kept until it is reported
 );
 CREATE INDEX IF NOT EXISTS commitment_due ON commitment (state, next_at);
 
@@ -76,3 +82,59 @@ CREATE TABLE IF NOT EXISTS commitment_page (
     sealed     BLOB NOT NULL,
     UNIQUE (commitment, page)
 );
+
+-- What each sender has in three of these tables, for bounds.py; kept by triggers, so that no change
+-- forgets it.
+CREATE TABLE IF NOT EXISTS held (
+    subject TEXT NOT NULL,     -- table
+    sender  BLOB NOT NULL,     -- hash of the calling AE title; x'' = it was not noted
+    entries INTEGER NOT NULL,
+    octets  INTEGER NOT NULL,
+    PRIMARY KEY (subject, sender)
+) WITHOUT ROWID;
+
+CREATE INDEX IF NOT EXISTS commitment_sender ON commitment (sender, state, commitment);
+CREATE INDEX IF NOT EXISTS step_sender ON step (sender, status, step);
+
+CREATE TRIGGER IF NOT EXISTS held_commitment_comes AFTER INSERT ON commitment BEGIN
+    INSERT INTO held VALUES ('commitment', NEW.sender, 1, NEW.octets)
+    ON CONFLICT (subject, sender) DO UPDATE SET entries = entries + 1,
+        octets = octets + excluded.octets;
+END;
+
+CREATE TRIGGER IF NOT EXISTS held_commitment_changes AFTER UPDATE OF octets ON commitment BEGIN
+    UPDATE held SET octets = octets + NEW.octets - OLD.octets
+    WHERE subject = 'commitment' AND sender = NEW.sender;
+END;
+
+CREATE TRIGGER IF NOT EXISTS held_commitment_goes AFTER DELETE ON commitment BEGIN
+    UPDATE held SET entries = entries - 1, octets = octets - OLD.octets
+    WHERE subject = 'commitment' AND sender = OLD.sender;
+END;
+
+CREATE TRIGGER IF NOT EXISTS held_step_comes AFTER INSERT ON step BEGIN
+    INSERT INTO held VALUES ('step', NEW.sender, 1, NEW.octets)
+    ON CONFLICT (subject, sender) DO UPDATE SET entries = entries + 1,
+        octets = octets + excluded.octets;
+END;
+
+CREATE TRIGGER IF NOT EXISTS held_step_changes AFTER UPDATE OF octets ON step BEGIN
+    UPDATE held SET octets = octets + NEW.octets - OLD.octets
+    WHERE subject = 'step' AND sender = NEW.sender;
+END;
+
+CREATE TRIGGER IF NOT EXISTS held_step_goes AFTER DELETE ON step BEGIN
+    UPDATE held SET entries = entries - 1, octets = octets - OLD.octets
+    WHERE subject = 'step' AND sender = OLD.sender;
+END;
+
+CREATE TRIGGER IF NOT EXISTS held_event_comes AFTER INSERT ON step_event BEGIN
+    INSERT INTO held VALUES ('step_event', NEW.sender, 1, NEW.octets)
+    ON CONFLICT (subject, sender) DO UPDATE SET entries = entries + 1,
+        octets = octets + excluded.octets;
+END;
+
+CREATE TRIGGER IF NOT EXISTS held_event_goes AFTER DELETE ON step_event BEGIN
+    UPDATE held SET entries = entries - 1, octets = octets - OLD.octets
+    WHERE subject = 'step_event' AND sender = OLD.sender;
+END;

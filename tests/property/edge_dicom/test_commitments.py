@@ -50,7 +50,9 @@ class Spool:
     def is_kept(self, item: Item) -> bool | None:
         raise AssertionError("its custody is the cloud's")
 
-    def begin(self, kind: BlobKind, key: str, expected_bytes: int = 0) -> Incoming:
+    def begin(
+        self, kind: BlobKind, key: str, expected_bytes: int = 0, *, sender: str = ""
+    ) -> Incoming:
         raise AssertionError("nothing is stored this way here")
 
     def store(self, uid: str, sop_class: str, octets: bytes) -> None:

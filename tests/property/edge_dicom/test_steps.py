@@ -39,7 +39,9 @@ class Spool:
     def is_kept(self, item: Item) -> bool | None:
         raise AssertionError("steps are not committed")
 
-    def begin(self, kind: BlobKind, key: str, expected_bytes: int = 0) -> "Taking":
+    def begin(
+        self, kind: BlobKind, key: str, expected_bytes: int = 0, *, sender: str = ""
+    ) -> "Taking":
         assert kind is BlobKind.STEP
         if self.mood == "full":
             raise SpoolFull("no room")

@@ -31,7 +31,9 @@ class Spool:
     def is_kept(self, item: Item) -> bool | None:
         raise AssertionError("nothing waits here")
 
-    def begin(self, kind: BlobKind, key: str, expected_bytes: int = 0) -> Incoming:
+    def begin(
+        self, kind: BlobKind, key: str, expected_bytes: int = 0, *, sender: str = ""
+    ) -> Incoming:
         raise AssertionError("nothing is stored here")
 
 

@@ -23,7 +23,8 @@ from wardlight_edge.spool.age import Age
 from wardlight_edge.spool.attention import Attention
 from wardlight_edge.spool.base import ItemState
 from wardlight_edge.spool.commitments import PAGE, Asker, CommitmentTable, Reference
-from wardlight_edge.spool.database import Database, SpoolDamaged, mark_of
+from wardlight_edge.spool.database import Database, mark_of
+from wardlight_edge.spool.faults import SpoolDamaged
 from wardlight_edge.spool.opening import databases_aside, is_suspect, open_receiving, open_sending
 from wardlight_edge.spool.receiving import SqliteReceivingSpool
 from wardlight_edge.spool.salvage import Salvage, Salvaged

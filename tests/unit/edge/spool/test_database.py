@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from support.waiting import wait_until_sync
-from wardlight_edge.spool.database import Database, SpoolDamaged, Transaction
+from wardlight_edge.spool.database import Database, Transaction
+from wardlight_edge.spool.faults import SpoolDamaged
 from wardlight_shared.errors import StorageError
 
 ADD = "INSERT INTO usage VALUES (?, 1)"

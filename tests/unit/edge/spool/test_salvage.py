@@ -13,7 +13,8 @@ from wardlight_edge.imaging_settings import DicomSettings
 from wardlight_edge.spool.attention import Attention
 from wardlight_edge.spool.base import SpoolFull
 from wardlight_edge.spool.commitments import PAGE, Asker, CommitmentTable, Reference
-from wardlight_edge.spool.database import Database, SpoolDamaged, mark_of
+from wardlight_edge.spool.database import Database, mark_of
+from wardlight_edge.spool.faults import SpoolDamaged
 from wardlight_edge.spool.opening import databases_aside, databases_unread, open_receiving
 from wardlight_edge.spool.receiving import SqliteReceivingSpool
 from wardlight_edge.spool.salvage import Salvage, Salvaged
