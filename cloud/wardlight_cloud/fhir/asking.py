@@ -11,6 +11,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from wardlight_cloud.fhir.addresses import with_local_references
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token, uuid
@@ -26,12 +27,15 @@ _SPOKEN: Final = (
     "_format=json."
 )
 _HOST: Final = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+BASE: Final = "wardlight.fhir_base"
+"""Where in the scope of a request the address of this server stands."""
+
 _FORM: Final = "application/x-www-form-urlencoded"
 _FORM_MAX: Final = 64 * 1024  # what servers and proxies take of a URL, for the same parameters
 
 
 async def parameters(request: Request) -> Parameters:
-    """Of the URL, and of the form of a POST."""
+    """Of the URL, and of the form of a POST; references at our own address are relative."""
     found = _query(request)
     if request.method == "POST":
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
@@ -40,7 +44,7 @@ async def parameters(request: Request) -> Parameters:
     for name, value in found:
         if "\0" in value:  # PostgreSQL refuses it even as something to look for
             raise invalid(name, "holds the character NUL, which no text of FHIR has")
-    return found
+    return with_local_references(found, request.scope.get(BASE, ""))
 
 
 def _query(request: Request) -> list[tuple[str, str]]:

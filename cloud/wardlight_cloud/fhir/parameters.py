@@ -71,11 +71,17 @@ def token(text: str) -> tuple[str | None, str]:
 
 
 def reference_id(parameter: str, text: str, kind: str) -> UUID | None:
-    """Id of ``ID``, ``Kind/ID`` or a URL ending so; None when it cannot be one of ours."""
-    parts = text.split("/")
-    if len(parts) > 1 and parts[-2] != kind:
+    """Id of ``ID`` or ``Kind/ID``; None when it cannot be one of ours.
+
+    What is absolute still is another server's (addresses.py made our own relative).
+    """
+    of, slash, resource_id = text.rpartition("/")
+    if "/" in of:
+        return None
+    if slash and of != kind:
         raise invalid(parameter, f"expected a reference to {kind}")
-    return uuid(parts[-1])
+    found = uuid(resource_id)
+    return found if str(found) == resource_id else None
 
 
 def uuid(text: str) -> UUID | None:

@@ -314,6 +314,7 @@ class FhirFace:
         async def answer(request: Request) -> Response:
             try:
                 asking.check_accept(request)
+                request.scope[asking.BASE] = self._base(request)
                 return await handler(request)
             except FhirError as error:
                 return error.response()

@@ -18,6 +18,8 @@ from uuid import UUID
 
 from starlette.requests import Request
 
+from wardlight_cloud.fhir import asking
+from wardlight_cloud.fhir.addresses import with_local_references
 from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.outcome import FhirError, invalid
 from wardlight_cloud.fhir.parameters import reference_id
@@ -81,6 +83,7 @@ async def asked_for(request: Request, level: Level, known: Sequence[str]) -> Ask
     pairs = parse_qsl(query, keep_blank_values=True)
     if request.method == "POST":
         pairs += _of_parameters(await json_body(request, limit=RESOURCE_BYTES))
+    pairs = with_local_references(pairs, request.scope.get(asking.BASE, ""))
     return _Reader("handling=lenient" in wishes, level, known, request.method).read(pairs)
 
 

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from wardlight_cloud.fhir import isolation
+from wardlight_cloud.fhir.addresses import local_reference
 from wardlight_cloud.fhir.bulk.asked import Asked, Filter, Level, asked_for
 from wardlight_cloud.fhir.bulk.delivering import FileAnswer
 from wardlight_cloud.fhir.bulk.folder import DELETED, ERRORS, ExportFile, ExportFolder
@@ -152,11 +153,12 @@ class BulkFace:
         """Whose resources are wanted, as far as the asker may know of them; None = everybody's."""
         if level is not Level.GROUP:
             return await self._known(request, asked)
-        limits = Asker(request, self._base(request)).limits("Group", Interaction.READ)
+        base = self._base(request)
+        limits = Asker(request, base).limits("Group", Interaction.READ)
         rows = await visible(self._store, "Group", [group], limits)
         if not rows or rows[0].body is None:
             raise FhirError(404, "not-found", "There is no Group with this id.")
-        members = _members_of(parsed(whole(rows[0])))
+        members = _members_of(parsed(whole(rows[0])), base)
         if asked.patients is None:
             return members
         if not set(asked.patients) <= set(members):
@@ -251,12 +253,13 @@ def _address(request: Request, base: str) -> str:
     return f"{base}{path}?{query}" if query else f"{base}{path}"
 
 
-def _members_of(group: dict[str, Any]) -> tuple[UUID, ...]:
+def _members_of(group: dict[str, Any], base: str) -> tuple[UUID, ...]:
     """Patients that are members now."""
     found = set()
     for member in group.get("member", ()):
-        kind, _, text = member.get("entity", {}).get("reference", "").rpartition("/")
-        if member.get("inactive") is True or kind.rpartition("/")[2] != "Patient":
+        local = local_reference(member.get("entity", {}).get("reference", ""), base)
+        kind, _, text = (local or "").partition("/")
+        if member.get("inactive") is True or kind != "Patient":
             continue
         try:
             found.add(UUID(text))

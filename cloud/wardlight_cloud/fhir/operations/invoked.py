@@ -11,6 +11,7 @@ from typing import Any, Final
 from starlette.requests import Request
 
 from wardlight_cloud.fhir import asking
+from wardlight_cloud.fhir.addresses import with_local_references
 from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.outcome import FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
@@ -30,7 +31,8 @@ async def invoked(request: Request) -> Parameters:
     given = value.get("parameter", [])
     if not isinstance(given, list) or len(given) > _MOST:
         raise FhirError(400, "structure", f"parameter is not a list of up to {_MOST}.")
-    return [_pair(each) for each in given]
+    base = request.scope.get(asking.BASE, "")
+    return with_local_references([_pair(each) for each in given], base)
 
 
 def _pair(given: Any) -> tuple[str, str]:

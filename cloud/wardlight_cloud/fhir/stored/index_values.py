@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+from wardlight_cloud.fhir.addresses import local_reference
 from wardlight_cloud.fhir.stored.elements import elements
 from wardlight_cloud.fhir.stored.moments import interval
 from wardlight_cloud.fhir.stored.parameter_table import SEARCH_PARAMETERS, SearchParameter
@@ -29,10 +30,6 @@ ANY_SYSTEM: Final = "*"
 IDENTIFIER: Final = ":identifier"
 _HASH_PREFIX: Final = 120
 _SPACE: Final = re.compile(r"\s+")
-_REFERENCE: Final = re.compile(
-    r"(?:(?P<base>https?://.+)/)?(?P<kind>[A-Z][A-Za-z]{1,63})/(?P<id>[A-Za-z0-9.-]{1,64})"
-    r"(?:/_history/[A-Za-z0-9.-]{1,64})?"
-)
 _NAME_PARTS: Final = ("family", "given", "prefix", "suffix", "text")
 _ADDRESS_PARTS: Final = ("line", "city", "district", "state", "country", "postalCode", "text")
 _PATIENT: Final = re.compile(r"Patient/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
@@ -67,14 +64,6 @@ def references(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for each in node:
             yield from references(each)
-
-
-def local_reference(text: str, base: str) -> str | None:
-    """``Kind/id`` of a reference to this server, without its version; None for any other one."""
-    match = _REFERENCE.fullmatch(text)
-    if match is None or match["base"] not in (None, base):
-        return None
-    return f"{match['kind']}/{match['id']}"
 
 
 def indexed_text(text: str) -> str:

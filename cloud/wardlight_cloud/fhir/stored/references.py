@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
+from wardlight_cloud.fhir.addresses import local_reference
 from wardlight_cloud.fhir.outcome import FhirError, outcome_issue
 from wardlight_cloud.fhir.stored.asker import Asker, is_within
-from wardlight_cloud.fhir.stored.index_values import local_reference
 from wardlight_cloud.fhir.stored.kinds import STORED
 from wardlight_cloud.fhir.stored.wishes import Query
 from wardlight_cloud.security.access import Interaction

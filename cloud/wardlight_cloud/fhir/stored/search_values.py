@@ -14,13 +14,13 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from wardlight_cloud.fhir.addresses import local_reference
 from wardlight_cloud.fhir.outcome import invalid
 from wardlight_cloud.fhir.stored.index_values import (
     ANY_SYSTEM,
     IDENTIFIER,
     folded,
     indexed_text,
-    local_reference,
 )
 from wardlight_cloud.fhir.stored.moments import Interval, interval, today
 from wardlight_cloud.fhir.stored.parameter_table import SearchParameter

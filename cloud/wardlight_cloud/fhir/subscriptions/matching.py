@@ -13,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from wardlight_cloud.fhir import isolation
+from wardlight_cloud.fhir.addresses import with_local_references
 from wardlight_cloud.fhir.search import OBSERVATION_PARAMETERS, observation_search
 from wardlight_cloud.fhir.stored.asker import Asker, is_within
 from wardlight_cloud.fhir.stored.conditions import Limits
@@ -155,7 +156,8 @@ def _check_name(kind: str, name: str) -> None:
 def _readings(about: Definition, asker: Asker) -> ObservationQuery | None:
     if any(name.partition(":")[0] not in OF_READINGS for name, _ in about.criteria):
         return None
-    found = observation_search(list(about.criteria), strict=True)
+    criteria = with_local_references(about.criteria, asker.base)
+    found = observation_search(criteria, strict=True)
     if found.matches_nothing:
         return None
     isolation.admit(asker.request, isolation.access(asker.request), OBSERVATION, Interaction.SEARCH)
