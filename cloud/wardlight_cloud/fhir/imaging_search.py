@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 from uuid import UUID
 
+from wardlight_cloud.fhir.addresses import id_of_reference
 from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.dicom_json import DCM, UID_SYSTEM
 from wardlight_cloud.fhir.imaging_ids import ImagingIds
@@ -288,17 +289,14 @@ def _status(draft: Draft, text: str, only: str, of: str) -> None:
 
 def _endpoint(draft: Draft, text: str, endpoints: Mapping[str, str]) -> None:
     """Every study is at both of ours."""
-    names = {value.rpartition("/")[2] for value in split_values(text)}
+    names = {id_of_reference(value, "Endpoint") for value in split_values(text)}
     draft.is_empty |= names.isdisjoint(endpoints)
 
 
 def _related(draft: Draft, text: str, studies: ImagingIds) -> None:
-    ids = []
-    for value in split_values(text):
-        kind, _, identity = value.rpartition("/")
-        if not kind or kind == "ImagingStudy" or kind.endswith("/ImagingStudy"):
-            ids.append(identity)  # what else a document may be related to, others wrote
-    draft.of_ids("StudyInstanceUID", studies, ids)
+    ids = (id_of_reference(value, "ImagingStudy") for value in split_values(text))
+    # What else a document may be related to, others wrote.
+    draft.of_ids("StudyInstanceUID", studies, [each for each in ids if each is not None])
 
 
 def _by_day(draft: Draft, keyword: str, name: str, text: str) -> None:

@@ -15,7 +15,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from support.fhir_definitions.package import require_definitions
 from support.fhir_definitions.validator import Validator
 from support.readings import One
-from support.served_ward import ANNA, BERT, CLIP, CUFF, LOGIN, PASSWORD, START, Ward
+from support.served_ward import ANNA, BASE, BERT, CLIP, CUFF, LOGIN, PASSWORD, START, Ward
 from support.waiting import wait_until
 from wardlight_cloud.fhir.own.audit_event import AUDIT_PARAMETERS
 from wardlight_cloud.security.tokens import new_token, token_hash
@@ -138,6 +138,8 @@ async def each_parameter_filters(client: httpx.AsyncClient, everything: list[Jso
         assert found and (found < whole or name == "address"), name
         nobody = "lt2000" if name in ("date", "_lastUpdated") else "nobody"
         assert not await events(client, f"{name}={nobody}"), name
+    assert await events(client, f"entity={BASE}/fhir/{reading}")
+    assert not await events(client, f"entity=https://other.example/fhir/{reading}")
 
 
 async def test_only_who_may_reads_it(ward: Ward) -> None:

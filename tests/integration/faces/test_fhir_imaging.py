@@ -114,6 +114,25 @@ async def test_every_resource_is_valid_and_reads_as_it_was_found(
     }  # fmt: skip
 
 
+async def test_only_our_own_studies_and_endpoints_are_referred_to(
+    ward: Ward, stock: ImageStock
+) -> None:
+    async with ward.client() as client:
+        documents = {each["id"] for each in await found(client, "DocumentReference")}
+        studies = [each["id"] for each in await found(client, "ImagingStudy")]
+        assert documents and studies
+        for address, is_ours in (
+            ("", True),
+            (f"{BASE}/fhir/", True),
+            ("https://o.example/", False),
+        ):
+            of_studies = [f"{address}ImagingStudy/{each}" for each in studies]
+            related = await found(client, "DocumentReference", related=",".join(of_studies))
+            assert {each["id"] for each in related} == (documents if is_ours else set()), address
+            at = f"{address}Endpoint/dicom-wado-rs"
+            assert bool(await found(client, "ImagingStudy", endpoint=at)) is is_ours, address
+
+
 async def test_study_says_what_the_files_say(ward: Ward, stock: ImageStock) -> None:
     file = dataset_of(bundled("CT_small.dcm"))
     async with ward.client() as client:

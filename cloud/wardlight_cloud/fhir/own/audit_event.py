@@ -129,8 +129,7 @@ def _query(
 
 def _entities(asked: Asked) -> tuple[str, ...] | None:
     """``Kind/id`` of references; a study also by its UID."""
-    values = asked.values("entity")
-    return None if values is None else tuple("/".join(each.split("/")[-2:]) for each in values)
+    return asked.values("entity")
 
 
 def _faces(asked: Asked) -> tuple[str, ...] | None:

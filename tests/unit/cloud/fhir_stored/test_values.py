@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wardlight_cloud.fhir.addresses import local_reference
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.stored.body import DEEPEST, dumped, parsed, stored_text, whole
 from wardlight_cloud.fhir.stored.elements import elements
-from wardlight_cloud.fhir.stored.index_values import folded, indexed_text, local_reference
+from wardlight_cloud.fhir.stored.index_values import folded, indexed_text
 from wardlight_cloud.fhir.stored.json_patch import patched
 from wardlight_cloud.fhir.stored.moments import at, interval
 from wardlight_cloud.fhir.stored.search_values import number_interval, quantity_matches
