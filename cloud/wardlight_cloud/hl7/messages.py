@@ -6,7 +6,9 @@ OBR-3   the id of the Observation, which FHIR has, too; a correction has the sam
 OBX-5   the digits of the device: 36.50 stays 36.50; empty where there is no number, or none that
         the device itself calls valid
 OBX-8   QUES, INV, EARLY, CAL: what the device said of the measurement; NAV: there is none
-OBX-11  F; P early value; C corrected; W withdrawn; X no number, or an invalid one
+OBX-11  F; P early value; C corrected; W withdrawn, by its sender or because it is not the
+        patient's (table 0085: "transmitted for wrong patient"); X no number, or an invalid one
+OBR-25  F, P, or C: that is for a withdrawn one, too, as table 0123 has no W
 OBX-14  when it was measured, with the offset of the place
 OBX-18  id of the sensor, which FHIR has, too
 
@@ -20,12 +22,14 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from wardlight_cloud.hl7.codes import code, unit_code
 from wardlight_cloud.hl7.fields import components, escaped, local, moment, segment
 from wardlight_cloud.store.base import Patient
-from wardlight_cloud.store.observation_rows import ObservationRow, Value
+from wardlight_cloud.store.observation_rows import Kind, ObservationRow, Value
 from wardlight_shared.floats import decimal_from_parts
-from wardlight_shared.model import Flag
+from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
 from wardlight_shared.timestamps import OFFSET_LIMIT_MIN
 
 _OURS: Final = "WARDLIGHT"
@@ -67,6 +71,22 @@ def message(
     for number, row in enumerate(rows, 1):
         segments += _observation(number, row)
     return "".join(f"{each}\r" for each in segments).encode()
+
+
+def withdrawn(row: ObservationRow, at: datetime) -> ObservationRow:
+    """An Observation as it is told to the record of a patient whose it is no longer.
+
+    Without a number: it is another patient's, or nobody's, by now.
+    """
+    about = row.circumstances
+    kinds = tuple(
+        Kind(each.metric, 0, CODE_BY_ABSENT[Absent.INVALID], each.unit, int(Flag.WITHDRAWN))
+        for each in about.kinds
+    )
+    return replace(
+        row, circumstances=replace(about, kinds=kinds), mantissas=(0,) * len(kinds), raw=None,
+        context=(), stored_at=at,
+    )  # fmt: skip
 
 
 def _header(parties: Parties, control_id: str, now: datetime, processing: str) -> str:
@@ -114,7 +134,7 @@ def _observation(number: int, row: ObservationRow) -> Iterable[str]:
     taken = moment(local(row.time_us, offset if abs(offset) <= OFFSET_LIMIT_MIN else 0))
     values = row.values
     states = {_state(value) for value in values}
-    whole = next((each for each in "CWP" if each in states), "F")
+    whole = "C" if states & {"C", "W"} else "P" if "P" in states else "F"
     yield segment(
         "OBR",
         {

@@ -4,6 +4,8 @@ One process at a time works for a destination. Messages are made and the place i
 commits moved in one transaction, so no Observation is left out and none is in two messages. A
 message that was sent and not acknowledged is sent again as it is, with its control id.
 
+An Observation that its patient has lost, for a device was another one's, is withdrawn (OBX-11 W).
+
     AA   it has arrived
     AE   it is tried again, up to 8 times within hours; the patient's later messages wait
     AR   it is dead: an operator sees it (``hl7 dead``); the patient's later messages go on
@@ -19,13 +21,14 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 from uuid import UUID
 
-from wardlight_cloud.hl7.messages import Parties, message
+from wardlight_cloud.hl7.messages import Parties, message, withdrawn
 from wardlight_cloud.hl7.metrics import MESSAGES, OBSERVATIONS
 from wardlight_cloud.hl7.mllp import Acknowledgement, Address, MllpClient, MllpError
 from wardlight_cloud.store.base import Patient, ReadStore
 from wardlight_cloud.store.hl7_out import Hl7Progress, Hl7Store, NewMessage, WaitingMessage
 from wardlight_cloud.store.maintenance import MaintenanceStore
 from wardlight_cloud.store.observation_rows import ObservationRow
+from wardlight_cloud.store.subscriptions import ObservationChange
 from wardlight_shared.errors import StorageError
 
 _log = logging.getLogger(__name__)
@@ -141,7 +144,11 @@ class Hl7Sender:
         rows, place = await self._store.changed_observations(
             after=seen.commit_seq, upto=seen.newest, place=seen.place, count=_GATHERED
         )
-        wanted = [row for row in rows if not self._to.metrics or self._is_wanted(row)]
+        wanted = [
+            withdrawn(each.row, each.stored_at) if each.is_left else each.row
+            for each in rows
+            if self._is_wanted(each.row) and (not each.is_left or _was_told(each, seen))
+        ]
         messages = await self._messages(wanted)
         await self._store.add_hl7(
             self._to.name, seen, messages,
@@ -152,6 +159,8 @@ class Hl7Sender:
         return 0.0 if place is not None else _LOOK_S
 
     def _is_wanted(self, row: ObservationRow) -> bool:
+        if not self._to.metrics:
+            return True
         measured = {row.origin.metric, *(kind.metric for kind in row.circumstances.kinds)}
         return not measured.isdisjoint(self._to.metrics)
 
@@ -239,6 +248,15 @@ class Hl7Sender:
         client, self._client = self._client, None
         if client is not None:
             await client.__aexit__(None, None, None)
+
+
+def _was_told(left: ObservationChange, seen: Hl7Progress) -> bool:
+    """Whether there may be a message of it that names the patient whom it left.
+
+    What came and left between two looks at commits was told to nobody.
+    """
+    since = left.row.commit_seq
+    return seen.from_commit < since and (since <= seen.commit_seq or seen.place is not None)
 
 
 def _reason(answer: Acknowledgement) -> str:

@@ -18,7 +18,8 @@ from wardlight_cloud.store.subscriptions import ChangeStore
 class Hl7Progress:
     """How far a destination has come; ``newest``: the newest commit that is visible.
 
-    ``gathered_s``: seconds since messages were made last; ``pause_s``: until it is tried again.
+    ``gathered_s``: seconds since messages were made last; ``pause_s``: until it is tried again;
+    ``from_commit``: what commits behind it brought was told, as far as it has come.
     """
 
     commit_seq: int
@@ -28,6 +29,7 @@ class Hl7Progress:
     gathered_s: float
     pause_s: float
     attempts: int
+    from_commit: int
 
 
 @dataclass(frozen=True, slots=True)

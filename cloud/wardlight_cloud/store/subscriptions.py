@@ -14,6 +14,8 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+import msgspec
+
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.resources import ResourceRow
 
@@ -72,7 +74,7 @@ class SubscriptionRow:
 class SubscriptionEvent:
     """A resource was made or changed as a subscription asks for.
 
-    ``patients``: whose it was then.
+    ``patients``: whose it was then. ``is_left``: whose it was until then, a reading.
     """
 
     number: int
@@ -81,6 +83,7 @@ class SubscriptionEvent:
     kind: str
     id: str
     patients: tuple[UUID, ...]
+    is_left: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,21 @@ class Match:
     kind: str
     id: str
     patients: tuple[UUID, ...]
+    is_left: bool = False
+
+
+class ObservationChange(msgspec.Struct, frozen=True, gc=False):
+    """An Observation that a commit made, changed or gave to a patient, or took from one.
+
+    ``is_left``: it is no longer of the patient whom ``row`` names, but of the ``holder``, None =
+    of nobody; ``row.commit_seq`` says then since when it had been the patient's as it is.
+    """
+
+    row: ObservationRow
+    commit_seq: int
+    stored_at: datetime
+    is_left: bool = False
+    holder: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +160,10 @@ class ChangeStore(Protocol):
 
     async def changed_observations(
         self, *, after: int, upto: int, place: bytes | None, count: int
-    ) -> tuple[tuple[ObservationRow, ...], bytes | None]:
-        """Readings' Observations that commits behind ``after`` made, changed or gave to a patient.
+    ) -> tuple[tuple[ObservationChange, ...], bytes | None]:
+        """Readings' Observations that commits behind ``after`` made, changed, gave or took.
 
+        In the order of commits; of one, what left a patient comes before what came to one.
         ``place``: behind the last one of the page before; the answer's is None where there is no
         further one.
         """

@@ -174,6 +174,59 @@ async def test_a_message_an_interval(ward: Ward, receiver: MllpReceiver) -> None
     assert not await ward.store.add_hl7("ehr", seen, (), commit_seq=0, place=None, is_gathered=True)
 
 
+async def test_a_reading_that_left_its_patient_is_withdrawn(
+    ward: Ward, receiver: MllpReceiver
+) -> None:
+    """What was told of the wrong patient, and nothing else: with the id that it was told by."""
+    cuff = ward.devices[CUFF]
+    await ward.store_event(One("heart_rate", START + 3 * MINUTE, 60, device=CUFF))  # before it
+    async with sending(ward, receiver):
+        await ward.store_event(One("heart_rate", START, 70, device=CUFF))
+        await ward.store_event(
+            One("systolic_bp", START + MINUTE, 120, device=CUFF),
+            One("diastolic_bp", START + MINUTE, 80, device=CUFF),
+        )
+        await wait_until(lambda: len(receiver.taken()) == 2, what="both have arrived")
+        told = receiver.taken()[1]
+        await ward.store.assign(cuff, BERT, user=None, valid_from=START + MINUTE)
+        await ward.store_event(One("heart_rate", START + 2 * MINUTE, 72, device=CUFF))
+        await wait_until(lambda: len(receiver.taken()) == 6, what="hers, his three")
+        await wait_until(lambda: has_settled(ward), what="nothing waits")
+        assert len(receiver.taken()) == 6
+        (gone,) = [each for each in receiver.taken()[2:] if each.patient == str(ANNA)]
+        assert receiver.taken()[2] is gone
+        assert gone.part("OBR", 3) == told.part("OBR", 3)
+        assert gone.part("OBR", 25) == "C"
+        for before, after in zip(told.segments("OBX"), gone.segments("OBX"), strict=True):
+            for field in (2, 3, 4, 6, 14, 18):
+                assert told.message.part(before, field, 1) == gone.message.part(after, field, 1)
+            assert gone.message.part(after, 11, 1) == "W" and not after.field(5)
+        his = [each for each in receiver.taken() if each.patient == str(BERT)]
+        assert len(his) == 3 and told.part("OBR", 3) in [each.part("OBR", 3) for each in his]
+        assert {each.part("OBX", 11) for each in his} == {"F"}
+
+        # Shortened: it is nobody's, which only he who was told of it hears.
+        (held,) = [
+            each for each in await ward.store.assignments(device_id=cuff)
+            if each.patient_id == BERT
+        ]  # fmt: skip
+        await ward.store.unassign(held.assignment_id, valid_to=START + 2 * MINUTE)
+        await wait_until(lambda: len(receiver.taken()) == 8, what="two are withdrawn")
+        await wait_until(lambda: has_settled(ward), what="nothing waits")
+        last = receiver.taken()[6:]
+        assert {(each.patient, each.part("OBX", 11)) for each in last} == {(str(BERT), "W")}
+
+
+async def test_what_left_before_anybody_was_told(ward: Ward, receiver: MllpReceiver) -> None:
+    await ward.store.hl7_progress("ehr")
+    await ward.store_event(One("heart_rate", START, 70, device=CUFF))
+    await ward.store.assign(ward.devices[CUFF], BERT, user=None, valid_from=START)
+    async with sending(ward, receiver):
+        await wait_until(lambda: receiver.taken(), what="it has arrived")
+        await wait_until(lambda: has_settled(ward), what="nothing waits")
+    assert [(each.patient, each.part("OBX", 5)) for each in receiver.taken()] == [(str(BERT), "70")]
+
+
 async def test_over_tls_and_by_commands(
     ward: Ward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,9 +32,10 @@ async def told(ward: Ward, base: str, criteria: str, *scopes: str) -> set[str]:
     }
     place = None
     while about.kind == "Observation":
-        rows, place = await ward.store.changed_observations(
+        changes, place = await ward.store.changed_observations(
             after=0, upto=newest, place=place, count=2
         )
+        rows = [change.row for change in changes]
         ids |= {row.observation_id for row in rows if wanted.takes_reading(row)}
         if place is None:
             break

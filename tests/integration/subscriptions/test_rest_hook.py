@@ -1,18 +1,22 @@
 """Notices by rest-hook: each event once or more, in order, whatever becomes of the receiver."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import httpx
 from fhir.resources.R4B.bundle import Bundle
 
-from support.notice_receiver import BUSY, MOVED, OK, SILENT, Receiver
+from support.notice_receiver import BUSY, MOVED, OK, SILENT, Receiver, receiving
 from support.readings import One
-from support.served_ward import ANNA, BERT, CLIP, CUFF, MINUTE, START, Ward
+from support.served_ward import ANNA, BASE, BERT, CLIP, CUFF, MINUTE, START, Ward
 from support.stored_resources import created, task
 from support.subscribed_ward import extension, is_in, status_of, subscribed, subscription
 from support.waiting import wait_until
+from wardlight_cloud.security.tokens import new_token, token_hash
+from wardlight_cloud.store.authorization import ClientRow, Grant, NewTokens
 
 
 async def events_of(client: httpx.AsyncClient, name: str, query: str = "") -> list[dict[str, Any]]:
@@ -116,6 +120,7 @@ async def test_corrections_and_other_patients(
     await wait_until(lambda: is_in(client, hers, "active"), what="it is active")
     await ward.store_event(One("heart_rate", START, 71, device=CUFF))
     await wait_until(lambda: receiver.numbers() == [1], what="the first event")
+    first = receiver.focuses()[1]
 
     # While the receiver is away the device turns out to have been Bert's.
     receiver.stop()
@@ -128,11 +133,85 @@ async def test_corrections_and_other_patients(
         "/fhir/Subscription", json=subscription(f"Observation?patient={BERT}", receiver.url)
     )
     await receiver.listen()
-    await wait_until(lambda: 2 in receiver.numbers(), what="the second event")
+    await wait_until(lambda: 4 in receiver.numbers(), what="both are hers no longer")
     assert receiver.focuses()[2] is None  # a number and a time, nothing of what is Bert's
-    assert [each.get("focus") for each in await events_of(client, hers)] == [None, None]
+    assert receiver.focuses()[3] == first  # what she is told to look for is not hers any more
+    told = [each.get("focus") for each in await events_of(client, hers)]
+    assert told[:2] == [None, None] and told[3] is not None
+    assert told[2] is not None and told[2]["reference"] == first
     assert str(BERT) not in str([each.body for each in receiver.notices])
     assert his.status_code == 201
+
+
+async def test_a_reading_that_left_its_patient(
+    ward: Ward, client: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    """Who asks for the former patient's is told that it is gone; who asks for all, where it is."""
+    async with _for_anna(ward) as hers, _receiving_all(ward, client) as (everybody, all_of_it):
+        whole = subscription("Observation", receiver.url, "full-resource")
+        name, _ = await subscribed(hers, whole)
+        await wait_until(lambda: is_in(hers, name, "active"), what="it is active")
+        await wait_until(lambda: is_in(client, everybody, "active"), what="it is active, too")
+        await ward.store_event(One("heart_rate", START, 71, device=CUFF))
+        await ward.store_event(One("heart_rate", START + MINUTE, 72, device=CUFF))
+        await wait_until(lambda: receiver.numbers() == [1, 2], what="both readings")
+        await wait_until(lambda: all_of_it.numbers() == [1, 2], what="both readings, there too")
+        told = receiver.focuses()
+        await ward.store.assign(ward.devices[CUFF], BERT, user=None, valid_from=START + MINUTE)
+        await wait_until(lambda: receiver.numbers() == [1, 2, 3], what="it is told")
+        assert receiver.focuses()[3] == told[2]
+        bundle = json.loads(receiver.taken()[-1].body)
+        assert Bundle.model_validate(bundle).type == "history"
+        (entry,) = bundle["entry"][1:]
+        assert entry["request"]["method"] == "DELETE" and "resource" not in entry
+        assert told[2] == entry["fullUrl"] == f"{BASE}/fhir/{entry['request']['url']}"
+        assert str(BERT) not in receiver.taken()[-1].body.decode()
+        # It is found as Bert's by the other one, who is told of it once.
+        await wait_until(lambda: all_of_it.numbers() == [1, 2, 3], what="it is told of Bert's")
+        (entry,) = json.loads(all_of_it.taken()[-1].body)["entry"][1:]
+        assert entry["resource"]["subject"]["reference"] == f"Patient/{BERT}"
+
+        # Nobody's, then hers again before anybody was told.
+        receiver.stop()
+        (held,) = [
+            each
+            for each in await ward.store.assignments(device_id=ward.devices[CUFF])
+            if each.patient_id == BERT
+        ]
+        await ward.store.unassign(held.assignment_id, valid_to=held.valid_from)
+        await wait_until(lambda: all_of_it.numbers() == [1, 2, 3, 4], what="it is nobody's")
+        (entry,) = json.loads(all_of_it.taken()[-1].body)["entry"][1:]
+        assert entry["request"]["method"] == "DELETE"
+        await ward.store.assign(ward.devices[CUFF], ANNA, user=None, valid_from=START + MINUTE)
+        await receiver.listen()
+        await wait_until(lambda: 4 in receiver.numbers(), what="it is hers again")
+        (entry,) = json.loads(receiver.taken()[-1].body)["entry"][1:]
+        assert entry["resource"]["subject"]["reference"] == f"Patient/{ANNA}"
+
+
+@asynccontextmanager
+async def _for_anna(ward: Ward) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an app that a user has let see Anna's."""
+    token, scopes = new_token(), ("patient/*.cruds",)
+    await ward.store.put_registration(ClientRow("app", scopes, is_public=True))
+    tokens = NewTokens(token_hash(token), 600)
+    await ward.store.grant(Grant("app", scopes, "nurse", ANNA), tokens)
+    transport = httpx.ASGITransport(ward.app)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/fhir+json"}
+    async with httpx.AsyncClient(
+        transport=transport, base_url=BASE, headers=headers, timeout=180
+    ) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _receiving_all(
+    ward: Ward, client: httpx.AsyncClient
+) -> AsyncIterator[tuple[str, Receiver]]:
+    async with receiving() as receiver:
+        whole = subscription("Observation", receiver.url, "full-resource")
+        name, _ = await subscribed(client, whole)
+        yield name, receiver
 
 
 async def test_resources_of_any_kind(

@@ -25,12 +25,13 @@ _STATUS: Final = f"{GUIDE}backport-subscription-status-r4"
 class Told:
     """An event as it may be told now; ``is_seen`` False: by its number alone.
 
-    ``text``: the resource, where it may be read.
+    ``text``: the resource, where it may be read. ``is_deleted``: it is out of reach for good.
     """
 
     event: SubscriptionEvent
     is_seen: bool
     text: bytes | None = None
+    is_deleted: bool = False
 
 
 def notice(
@@ -47,7 +48,9 @@ def notice(
     base = row.subscriber.base
     entries = [_status_entry(row, about, kind, total, told, content)]
     if content == "full-resource":
-        entries += [_resource_entry(base, each) for each in told if each.text is not None]
+        entries += [
+            _resource_entry(base, each) for each in told if each.text is not None or each.is_deleted
+        ]
     return orjson.dumps(
         {
             "resourceType": "Bundle",
@@ -144,6 +147,12 @@ def _event(base: str, told: Told, content: Content) -> list[dict[str, Any]]:
 
 def _resource_entry(base: str, told: Told) -> dict[str, Any]:
     path = f"{told.event.kind}/{told.event.id}"
+    if told.is_deleted:
+        return {
+            "fullUrl": f"{base}/{path}",
+            "request": {"method": "DELETE", "url": path},
+            "response": {"status": "204"},
+        }
     return {
         "fullUrl": f"{base}/{path}",
         "resource": orjson.Fragment(told.text or b"null"),

@@ -3,6 +3,9 @@
 An event keeps its number for ever, but names its resource only while the subscriber may see it
 and it still is of the patients that it was of when it matched. What was given to another patient
 meanwhile, or deleted, or is out of reach by now, is a number and a time.
+
+An event of a reading that left its patient names it to whoever sees that patient: the name is what
+his copy has. Where the reading is out of his reach it is told as deleted, else by its name alone.
 """
 
 import re
@@ -12,7 +15,7 @@ from typing import Final
 
 from wardlight_cloud.fhir import isolation
 from wardlight_cloud.fhir.observation import observation
-from wardlight_cloud.fhir.stored.asker import Asker
+from wardlight_cloud.fhir.stored.asker import Asker, is_within
 from wardlight_cloud.fhir.stored.body import whole
 from wardlight_cloud.fhir.stored.visible import visible
 from wardlight_cloud.fhir.subscriptions.definition import Content
@@ -42,12 +45,16 @@ async def told(
         for kind, names in by_kind.items()
         for name, found in (await _seen(store, asker, kind, sorted(names), interaction)).items()
     }
+    limits = asker.limits(OBSERVATION) if any(each.is_left for each in events) else None
     made = []
     for event in events:
         found = seen.get((event.kind, event.id))
         is_seen = found is not None and found[0] == event.patients
         text = found[1] if is_seen and found is not None and whole_too else None
-        made.append(Told(event, is_seen, text))
+        is_gone = event.is_left and not is_seen
+        if is_gone:
+            is_seen = limits is not None and is_within(OBSERVATION, event.patients, limits.patients)
+        made.append(Told(event, is_seen, text, is_deleted=is_gone and is_seen and found is None))
     return made
 
 

@@ -18,6 +18,8 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
+from msgspec.structs import replace as replace_fields
+
 from wardlight_cloud.fhir import isolation
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.stored.asker import Asker
@@ -28,10 +30,10 @@ from wardlight_cloud.fhir.subscriptions.matching import OBSERVATION, Wanted, acc
 from wardlight_cloud.fhir.subscriptions.metrics import EVENTS
 from wardlight_cloud.fhir.subscriptions.ports import SubscribingStore
 from wardlight_cloud.fhir.subscriptions.resource import definition_of, resource_of
-from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.resources import IndexValue, ResourceRow
 from wardlight_cloud.store.subscriptions import (
     Match,
+    ObservationChange,
     Progress,
     Subscriber,
     SubscriptionRow,
@@ -232,7 +234,7 @@ class Watcher:
 
     async def _observations(
         self, seen: Progress, upto: int
-    ) -> tuple[Sequence[ObservationRow], bytes | None]:
+    ) -> tuple[Sequence[ObservationChange], bytes | None]:
         asked = self._wanted.get(OBSERVATION)
         if asked is None or not asked.has_readings:
             return (), None
@@ -240,16 +242,19 @@ class Watcher:
             after=seen.commit_seq, upto=upto, place=seen.place, count=_AT_ONCE
         )
 
-    def _of_readings(self, rows: Sequence[ObservationRow]) -> list[Match]:
-        return [
-            Match(
-                about.subscription_id, about.generation, row.commit_seq, row.stored_at,
-                OBSERVATION, row.observation_id, (row.origin.patient_id,),
-            )
-            for row in rows
-            for about, wanted in self._wanted[OBSERVATION].of((row.origin.patient_id,))
-            if wanted.takes_reading(row)
-        ]  # fmt: skip
+    def _of_readings(self, changes: Sequence[ObservationChange]) -> list[Match]:
+        found: list[Match] = []
+        for change in changes:
+            patient = change.row.origin.patient_id
+            for about, wanted in self._wanted[OBSERVATION].of((patient,)):
+                if not wanted.takes_reading(change.row) or _is_told_next(wanted, change):
+                    continue
+                match = Match(
+                    about.subscription_id, about.generation, change.commit_seq, change.stored_at,
+                    OBSERVATION, change.row.observation_id, (patient,), change.is_left,
+                )  # fmt: skip
+                found.append(match)
+        return found
 
     def _of_resources(self, rows: Sequence[ResourceRow]) -> list[Match]:
         found: list[Match] = []
@@ -273,6 +278,16 @@ def _wanted(row: SubscriptionRow) -> Wanted | None:
         return compiled(about, Asker(isolation.on_behalf_of(access), row.subscriber.base))
     except FhirError:
         return None  # its deliverer finds the same, and says so
+
+
+def _is_told_next(wanted: Wanted, change: ObservationChange) -> bool:
+    """Whether who lost it asks for it as it is now: the change that gave it tells of that."""
+    if not change.is_left or change.holder is None:
+        return False
+    about = change.row.circumstances
+    origin = replace_fields(about.origin, patient_id=change.holder)
+    given = replace_fields(change.row, circumstances=replace_fields(about, origin=origin))
+    return wanted.takes_reading(given)
 
 
 def _match(about: SubscriptionRow, row: ResourceRow) -> Match:

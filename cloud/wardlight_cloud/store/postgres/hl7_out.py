@@ -32,7 +32,7 @@ class Hl7OutPart(Part):
         assert row is not None  # noqa: S101 - it was added
         return Hl7Progress(
             row["commit_seq"], row["place"], row["turn"], row["newest"], row["gathered_s"],
-            row["pause_s"], row["attempts"],
+            row["pause_s"], row["attempts"], row["from_commit"],
         )  # fmt: skip
 
     @storage_call

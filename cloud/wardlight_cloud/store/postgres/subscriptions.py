@@ -164,7 +164,7 @@ class SubscriptionsPart(Part):
         return tuple(
             SubscriptionEvent(
                 row["number"], row["commit_seq"], row["stored_at"].astimezone(UTC), row["kind"],
-                row["id"], tuple(UUID(int=each.int) for each in row["patients"]),
+                row["id"], tuple(UUID(int=each.int) for each in row["patients"]), row["is_left"],
             )
             for row in rows
         )  # fmt: skip
@@ -240,6 +240,7 @@ async def _add(connection: Connection, matches: Sequence[Match]) -> None:
         [each.kind for each in matches],
         [each.id for each in matches],
         [",".join(map(str, each.patients)) for each in matches],
+        [each.is_left for each in matches],
     )
 
 

@@ -18,3 +18,40 @@ FROM (
     WHERE a.assigned_seq > $1 AND a.assigned_seq <= $2
 ) AS c
 INNER JOIN series AS s USING (series_id)
+
+-- name: left_commits
+SELECT DISTINCT commit_seq FROM left_interval
+WHERE commit_seq > $1 AND commit_seq <= $2
+ORDER BY commit_seq
+
+-- name: left_series
+-- Series, of metrics $2, that had rows by then, with the columns of assigned_series as they were.
+SELECT
+    l.patient_id, l.device_id, l.valid_from, l.valid_to, l.assigned_seq, s.series_id,
+    coalesce(s.panel_series_id, s.series_id) AS anchor, s.metric, s.observation_metric, s.unit,
+    s.user_index, s.site, s.raw_unit
+FROM left_interval AS l
+INNER JOIN series AS s
+    ON
+        l.device_id = s.device_id
+        AND (l.user_index IS NULL OR l.user_index = coalesce(s.user_index, 255))
+WHERE
+    l.commit_seq = $1 AND NOT s.is_panel AND s.metric = ANY($2::int[])
+    AND EXISTS (
+        SELECT FROM series_commit AS c
+        WHERE c.series_id = s.series_id AND c.commit_seq <= $1
+    )
+
+-- name: corrected_since
+-- Places of rows that were stored by $2 and that later commits took another value for.
+SELECT DISTINCT series_id, time, ord FROM superseded
+WHERE series_id = ANY($1::int[]) AND commit_seq <= $2 AND superseded_seq > $2
+
+-- name: holders
+-- $1 series, $2 times: whose readings of these are now, by their place; none = nobody's.
+SELECT k.place, a.patient_id
+FROM unnest($1::int[], $2::timestamptz[]) WITH ORDINALITY AS k (series_id, time, place)
+INNER JOIN assigned_series AS a
+    ON
+        a.series_id = k.series_id
+        AND k.time >= a.valid_from AND (a.valid_to IS NULL OR k.time < a.valid_to)

@@ -1,13 +1,14 @@
 -- HL7 v2 out: destinations and their messages.
 
 -- name: add_destination
-INSERT INTO hl7_destination (name, commit_seq)
-SELECT $1, coalesce(max(commit_seq), 0) FROM commit_log
+INSERT INTO hl7_destination (name, commit_seq, from_commit)
+SELECT $1, newest.commit_seq, newest.commit_seq
+FROM (SELECT coalesce(max(commit_seq), 0) AS commit_seq FROM commit_log) AS newest
 ON CONFLICT (name) DO NOTHING
 
 -- name: progress_of
 SELECT
-    d.commit_seq, d.place, d.turn, d.attempts,
+    d.commit_seq, d.from_commit, d.place, d.turn, d.attempts,
     coalesce((SELECT max(commit_seq) FROM commit_log), 0) AS newest,
     extract(EPOCH FROM clock_timestamp() - d.gathered_at)::double precision AS gathered_s,
     greatest(0, extract(EPOCH FROM d.next_at - clock_timestamp()))::double precision AS pause_s

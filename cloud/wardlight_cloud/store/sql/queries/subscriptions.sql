@@ -104,9 +104,10 @@ RETURNING turn
 WITH given AS (
     SELECT m.*, row_number() OVER (PARTITION BY m.subscription_id ORDER BY m.place) AS step
     FROM unnest(
-        $1::text[], $2::int[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[]
+        $1::text[], $2::int[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
+        $8::boolean[]
     ) WITH ORDINALITY
-        AS m (subscription_id, generation, commit_seq, stored_at, kind, id, patients, place)
+        AS m (subscription_id, generation, commit_seq, stored_at, kind, id, patients, is_left, place)
     INNER JOIN subscription AS s
         ON
             s.subscription_id = m.subscription_id AND s.generation = m.generation
@@ -122,10 +123,12 @@ WITH given AS (
     WHERE s.subscription_id = n.subscription_id
     RETURNING s.subscription_id, s.last_number - n.events AS before
 )
-INSERT INTO subscription_event (number, commit_seq, stored_at, subscription_id, kind, id, patients)
+INSERT INTO subscription_event (
+    number, commit_seq, stored_at, subscription_id, kind, id, patients, is_left
+)
 SELECT
     c.before + g.step, g.commit_seq, g.stored_at, g.subscription_id, g.kind, g.id,
-    string_to_array(g.patients, ',')::uuid[]
+    string_to_array(g.patients, ',')::uuid[], g.is_left
 FROM given AS g
 INNER JOIN counted AS c USING (subscription_id)
 
@@ -179,7 +182,7 @@ FROM subscription
 WHERE next_at IS NOT NULL
 
 -- name: subscription_events
-SELECT number, commit_seq, stored_at, kind, id, patients
+SELECT number, commit_seq, stored_at, kind, id, patients, is_left
 FROM subscription_event
 WHERE subscription_id = $1 AND number BETWEEN $2 AND $3
 ORDER BY number
