@@ -107,10 +107,15 @@ async def test_a_group_of_another_servers_people_exports_none_of_ours(
         ],
     }  # fmt: skip
     name = (await created(client, group))["id"]
-    asked = await client.get(
-        f"/fhir/Group/{name}/$export?_type=Patient",
-        headers={"Prefer": "respond-async", "Accept": "application/fhir+json"},
-    )
+    export, wishes = f"/fhir/Group/{name}/$export", {"Prefer": "respond-async"}
+    for address, status in ((OTHER, 400), (OWN, 202)):
+        reference = {"reference": f"{address}/Patient/{BERT}"}
+        parameter = [{"name": "patient", "valueReference": reference}]
+        body = {"resourceType": "Parameters", "parameter": parameter}
+        asked = await client.post(export, json=body, headers=wishes)
+        assert asked.status_code == status, asked.text
+    assert (await client.delete(asked.headers["Content-Location"])).status_code == 202
+    asked = await client.get(f"{export}?_type=Patient", headers=wishes)
     assert asked.status_code == 202, asked.text
     place = asked.headers["Content-Location"]
 
