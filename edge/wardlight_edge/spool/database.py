@@ -241,7 +241,7 @@ class Database:
             self._inode = inode
 
     def _prepare(self) -> None:
-        """Make the tables; SpoolDamaged where those that are there do not go with our statements."""
+        """Make the tables; SpoolDamaged where those that are there are not the spool's."""
         try:
             schema.prepare(self._writer, self.path)
         except sqlite3.OperationalError as error:

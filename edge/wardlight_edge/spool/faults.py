@@ -1,14 +1,14 @@
 """What SQLite's errors mean for the spool, and what is done then.
 
     no room      SQLITE_FULL: refused, as where a quota is used up
-    damaged      SQLITE_CORRUPT, _NOTADB, _FORMAT; of _IOERR those that say that the octets are not
-                 what was written: _SHORT_READ (the file ends too early), _CORRUPTFS (the file
-                 system is damaged), _DATA (a checksum): set aside and made again from the files
-    unreadable   other reads that the disk fails: refused; tried again, for a cable or a bus may
-                 come back. Where the same read fails at an opening too it counts as damaged: a
-                 sector is gone, and without it no process could start any more
-    anything     writes, flushes and locks that fail: refused, and nothing is set aside: what was
-    else         committed is there
+    damaged      SQLITE_CORRUPT, _NOTADB, _FORMAT; _IOERR_SHORT_READ (the file ends too early) and
+                 _IOERR_DATA (a checksum); no such table: set aside and made again from the files
+    unreadable   _IOERR_READ, and _IOERR_CORRUPTFS, which SQLite says for EIO: refused, and tried
+                 again, for a cable or a bus may come back. Where the disk does not give it at an
+                 opening either, it counts as damaged: a sector is gone, and without that no process
+                 could start any more
+    all else     writes, flushes and locks that fail: refused, and nothing is set aside: what was
+                 committed is there
 
 Whoever is refused keeps what it has: C-STORE, N-ACTION and the others answer with a failure.
 
@@ -24,11 +24,8 @@ from wardlight_edge.spool.base import SpoolFull
 from wardlight_shared.errors import StorageError
 
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-_DAMAGED_READS: Final = {
-    sqlite3.SQLITE_IOERR_SHORT_READ,
-    sqlite3.SQLITE_IOERR_CORRUPTFS,
-    sqlite3.SQLITE_IOERR_DATA,
-}
+_DAMAGED_READS: Final = {sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_DATA}
+_UNREADABLE: Final = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS}
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _VERDICT_CODE: Final = re.compile(r"error code=(\d+)")
 
@@ -62,9 +59,10 @@ def _of_code(path: Path, code: int, text: str) -> StorageError:
     primary = code & 0xFF
     if primary == sqlite3.SQLITE_FULL:
         return SpoolFull(f"{path}: no room on the disk")
-    if primary in _DAMAGED or code in _DAMAGED_READS:
+    is_emptied = code == sqlite3.SQLITE_ERROR and text.startswith("no such table")
+    if primary in _DAMAGED or code in _DAMAGED_READS or is_emptied:
         return SpoolDamaged(f"{path}: {text}")
-    if code == sqlite3.SQLITE_IOERR_READ:
+    if code in _UNREADABLE:
         return SpoolUnreadable(f"{path}: the disk does not give what is in it ({text})")
     if primary in _BUSY:
         return StorageError(f"{path}: another process kept the spool busy; try again")

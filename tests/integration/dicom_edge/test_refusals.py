@@ -148,12 +148,15 @@ def test_a_data_set_that_is_another_object_than_its_request(tmp_path: Path) -> N
                 wire.send(data(pdv(1, 2, octets[step * len(parts) :])))
                 assert wire.status() == refusal
         assert _store(wire, "1.2.3", b"ab") == 0
-        small = instance("1.2.5")
-        wire.send(data(pdv(1, 3, store("1.2.5"))))
+        small = instance("1.2.5.0.0.0.0.0.0.0")
+        wire.send(data(pdv(1, 3, store("1.2.5.0.0.0.0.0.0.0"))))
         wire.send(*(data(pdv(1, 0, small[at : at + 3])) for at in range(0, len(small), 3)))
         wire.send(data(pdv(1, 2, b"")))
         assert wire.status() == 0, "what it is was known at its end"
-        assert (running.status().refused, set(stored(tmp_path))) == (8, {"1.2.3", "1.2.5"})
+        assert (running.status().refused, set(stored(tmp_path))) == (
+            8,
+            {"1.2.3", "1.2.5.0.0.0.0.0.0.0"},
+        )
         kept = [each for each in (tmp_path / "dicom" / "objects").iterdir() if each.suffix != PART]
         assert len(kept) == 2
 

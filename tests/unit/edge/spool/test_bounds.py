@@ -108,6 +108,8 @@ def test_a_requester_has_so_many_octets(
     requests: Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was reported takes none; what was given up gives its octets back when need be."""
+    requests.ask("1.9")
+    requests.settle("1.9", CommitmentState.REPORTED)
     requests.ask("1.0", instances=100)
     one = requests.octets()
     assert one > 1000
@@ -128,6 +130,7 @@ def test_a_requester_has_so_many_octets(
     assert requests.ask("1.0", instances=100) is PutOutcome.KNOWN
     assert sorted(requests.open()) == ["1.0", "1.2", "1.3"]
     assert requests.octets() == 3 * one
+    assert requests.ask("1.9", instances=2) is PutOutcome.DIFFERS, "it gave no room, and stays"
 
 
 def test_a_report_that_was_taken_is_asked_for_again_whole(requests: Requests) -> None:
@@ -299,11 +302,15 @@ def test_of_a_step_that_is_over_only_that_is_kept(tmp_path: Path) -> None:
         found = StepTable(spool.database, spool.sealer).find("1.1")
         assert found is not None
         assert len(found.attributes) < 100
+        files = spool.room.used_bytes(spool.sender_hash(files_of("CT1")))
+        assert files == spool.room.used_bytes() > 0
         held = "SELECT entries, octets FROM held WHERE subject = 'step'"
         assert spool.database.rows(held) == [(1, 0)]
 
 
-def test_a_file_of_version_2_keeps_what_it_has(tmp_path: Path) -> None:
+def test_a_file_of_version_2_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whose requests and steps they are was not noted: they count for nobody."""
     with Database(tmp_path / "spool.sqlite") as database:
         requests, steps = Requests(database), StepTable(database, Sealer(KEY))
@@ -317,7 +324,10 @@ def test_a_file_of_version_2_keeps_what_it_has(tmp_path: Path) -> None:
         (found,) = requests.table.due(1 << 60)
         assert sum(map(len, requests.table.references(found))) == 1000
         assert [each.event.sop_instance for each in steps.waiting()] == ["1.1"]
-        assert _put(steps, "1.1", 2, IN_PROGRESS, 300)
+        with monkeypatch.context() as patch:
+            _bound(patch, "STEPS", entries=1, octets=100)
+            assert _put(steps, "1.1", 2, IN_PROGRESS, 300)
+            assert _put(steps, "1.1", 3, IN_PROGRESS, 400)
         steps.queued(steps.waiting()[0].number)
         requests.settle("1.0", CommitmentState.REPORTED)
         assert requests.ask("1.0", instances=1000) is PutOutcome.KNOWN
@@ -325,7 +335,7 @@ def test_a_file_of_version_2_keeps_what_it_has(tmp_path: Path) -> None:
         sums = database.rows(
             "SELECT subject, entries FROM held WHERE sender <> x'' ORDER BY subject"
         )
-        assert sums == [("commitment", 1), ("step_event", 1)]
+        assert sums == [("commitment", 1), ("step_event", 2)]
         assert requests.table.forget(1) == 0
         assert steps.forget(1) == 1
 
