@@ -16,7 +16,7 @@ from wardlight_cloud.ingest.admission import Admission
 from wardlight_cloud.ingest.blobs import Blobs
 from wardlight_cloud.ingest.leases import Leases
 from wardlight_cloud.store.blobs_aside import AsideBlob
-from wardlight_cloud.store.image_keeping import FindingKind, Tier
+from wardlight_cloud.store.image_keeping import FindingKind, StoredObject, Tier
 from wardlight_cloud.store.imaging import InstanceHeader, KnownFile, PutOutcome, Source
 from wardlight_shared import topics
 from wardlight_shared.blobs import BlobState, Offer, WorklistWanted, decode_state
@@ -56,7 +56,12 @@ class Desk:
     async def is_doubted(self, sha256: bytes) -> bool:
         return sha256 in self.findings
 
-    async def note_check(self, sha256: bytes, found: FindingKind | None) -> None:
+    async def stored_object(self, sha256: bytes) -> StoredObject | None:
+        return None
+
+    async def note_check(
+        self, sha256: bytes, found: FindingKind | None, *, seen: StoredObject | None = None
+    ) -> None:
         assert found is not None
         self.findings[sha256] = found
 

@@ -20,6 +20,7 @@ from typing import Final, Self
 from wardlight_cloud.dicomweb.errors import DicomWebError, not_acceptable
 from wardlight_cloud.dicomweb.jobs import ANSWER_HEAD, READY, Job, Making, Status, encode_job
 from wardlight_cloud.dicomweb.octets import Octets, Segment, Slice, held
+from wardlight_cloud.imaging.held_path import held_path
 from wardlight_cloud.store.imaging import InstanceRef
 from wardlight_shared.errors import StorageError
 
@@ -114,10 +115,10 @@ class Workshop:
     @contextlib.asynccontextmanager
     async def _file(self, ref: InstanceRef) -> AsyncIterator[Path]:
         """The object as a file of this machine."""
-        local = self._octets.local_path(ref.sha256)
-        if local is not None:
-            yield local
-            return
+        with held_path(self._octets.local_path, ref.sha256) as local:
+            if local is not None:
+                yield local
+                return
         self._scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=self._scratch, prefix="decode-") as copy:
             async for piece in self._octets.pieces((Slice(ref.sha256, 0, ref.size),)):

@@ -23,6 +23,7 @@ from pynetdicom.association import Association
 
 from wardlight_cloud.dimse.loop_thread import LoopCalls
 from wardlight_cloud.dimse.transcoding import Transcoder
+from wardlight_cloud.imaging.held_path import held_path
 from wardlight_cloud.store.imaging import InstanceRef
 from wardlight_cloud.store.object_base import ObjectStore
 from wardlight_shared.errors import StorageError, WardlightError
@@ -115,12 +116,14 @@ class Sender:
         """A file with the instance as it is stored; SendingError, also where it is damaged."""
         if ref.is_doubted:
             raise SendingError("a check found the stored object damaged or missing")
+        with held_path(self._objects.local_path, ref.sha256) as local:
+            if local is not None:
+                yield local
+                return
         with tempfile.TemporaryDirectory(prefix="wardlight-dimse-") as folder:
-            yield self._stored_file(ref, Path(folder))
+            yield self._copied(ref, Path(folder))
 
-    def _stored_file(self, ref: InstanceRef, folder: Path) -> Path:
-        if (local := self._objects.local_path(ref.sha256)) is not None:
-            return local
+    def _copied(self, ref: InstanceRef, folder: Path) -> Path:
         copy = folder / "stored"
         try:
             with copy.open("wb") as file:

@@ -2,26 +2,35 @@
 
 An object that was damaged is as if it were not there: whoever still has it is asked to send it, and
 what comes takes its place. So "held" means: durable, every octet read and its hash right, and no
-check has found anything wrong with it that nothing has ended since.
+check has found anything wrong with it that nothing has ended since. What was read within the last
+VERIFIED_S by this process, and was not written to since, is not read again: a sender that offers
+the same objects over and over costs one read of each in that time.
 
 Errors  StorageError: object store or database are away, so nothing can be said
 """
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from enum import Enum
 from typing import Final, Protocol
 
 from wardlight_cloud.imaging.metrics import CHECKED
 from wardlight_cloud.imaging.object_check import Pause, judged
-from wardlight_cloud.store.image_keeping import FindingKind, Tier
+from wardlight_cloud.store.image_keeping import FindingKind, StoredObject, Tier
 from wardlight_cloud.store.imaging import Receipt
 from wardlight_cloud.store.object_base import ObjectStore
 
 _log = logging.getLogger(__name__)
+VERIFIED_S: Final = 600.0
+_REMEMBERED: Final = 4096  # a few hundred octets each
 _AT_ONCE: Final = 4
 _SHOWN_DIGITS: Final = 12
+_Stamp = tuple[int, datetime | None]
+"""Size, and when the file changed last (a folder) or was uploaded (S3)."""
 
 
 class CustodyStore(Protocol):
@@ -30,7 +39,12 @@ class CustodyStore(Protocol):
     async def is_doubted(self, sha256: bytes) -> bool:
         """See ImageKeepingStore."""
 
-    async def note_check(self, sha256: bytes, found: FindingKind | None) -> None:
+    async def stored_object(self, sha256: bytes) -> StoredObject | None:
+        """See ImageKeepingStore."""
+
+    async def note_check(
+        self, sha256: bytes, found: FindingKind | None, *, seen: StoredObject | None = None
+    ) -> None:
         """See ImageKeepingStore."""
 
     async def note_replaced(self, sha256: bytes, tier: Tier) -> int:
@@ -57,11 +71,18 @@ class Custody:
     """Judges objects; any number of calls at a time."""
 
     def __init__(
-        self, objects: ObjectStore, store: CustodyStore, *, pause: Pause = asyncio.sleep
+        self,
+        objects: ObjectStore,
+        store: CustodyStore,
+        *,
+        pause: Pause = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._objects = objects
         self._store = store
         self._pause = pause
+        self._clock = clock
+        self._verified: OrderedDict[bytes, tuple[_Stamp, float]] = OrderedDict()
         self._room = asyncio.Semaphore(_AT_ONCE)
 
     async def held(self, sha256: bytes, size: int) -> Held:
@@ -71,21 +92,37 @@ class Custody:
             return Held.ABSENT
         if await self._store.is_doubted(sha256):
             return Held.DAMAGED
-        wrong = await self._judged(sha256)
-        if wrong == "missing":  # a rule has removed it just now
-            return Held.ABSENT
-        if wrong is not None:
-            await self._note(sha256, wrong)
-            return Held.DAMAGED
+        stamp = (found, await self._objects.stored_at(sha256))
+        if not self._was_read(sha256, stamp):
+            wrong, seen = await self._judged(sha256)
+            if wrong == "missing":  # a rule has removed it just now
+                return Held.ABSENT
+            if wrong is not None:
+                await self._note(sha256, wrong, seen)
+                return Held.DAMAGED
+            self._remember(sha256, stamp)
         return Held.WHOLE if found == size else Held.OTHER_SIZE
 
-    async def _judged(self, sha256: bytes) -> FindingKind | None:
+    def _was_read(self, sha256: bytes, stamp: _Stamp) -> bool:
+        known, at = self._verified.get(sha256, (None, 0.0))
+        return known == stamp and self._clock() - at < VERIFIED_S
+
+    def _remember(self, sha256: bytes, stamp: _Stamp) -> None:
+        self._verified[sha256] = stamp, self._clock()
+        self._verified.move_to_end(sha256)
+        if len(self._verified) > _REMEMBERED:
+            self._verified.popitem(last=False)
+
+    async def _judged(self, sha256: bytes) -> tuple[FindingKind | None, StoredObject | None]:
+        """What is wrong with it, and how it stood on the index before it was read."""
         async with self._room:
+            seen = await self._store.stored_object(sha256)
             found = await judged(self._objects, sha256, pause=self._pause)
             if found != "differs":
-                return found
+                return found, seen
             # Another process may have replaced it while it was read.
-            return await judged(self._objects, sha256, pause=self._pause)
+            seen = await self._store.stored_object(sha256)
+            return await judged(self._objects, sha256, pause=self._pause), seen
 
     async def may_be_held(self, sha256: bytes) -> bool:
         """Whether something is there that nothing is known to be wrong with; it is not read."""
@@ -95,6 +132,7 @@ class Custody:
 
     async def replaced(self, sha256: bytes) -> None:
         """An object on record came again and lies where it should: findings of it end."""
+        self._verified.pop(sha256, None)
         tier: Tier = "cold" if await self._objects.is_cold(sha256) else "hot"
         ended = await self._store.note_replaced(sha256, tier)
         if ended:
@@ -103,8 +141,8 @@ class Custody:
                 "a damaged object was replaced by the same one that came again", extra=about
             )
 
-    async def _note(self, sha256: bytes, wrong: FindingKind) -> None:
-        await self._store.note_check(sha256, wrong)
+    async def _note(self, sha256: bytes, wrong: FindingKind, seen: StoredObject | None) -> None:
+        await self._store.note_check(sha256, wrong, seen=seen)
         CHECKED.labels(wrong).inc()
         # An operator finds the object by it in `images scrub`; it says nothing of a patient.
         about = {"object": sha256.hex()[:_SHOWN_DIGITS], "finding": wrong}

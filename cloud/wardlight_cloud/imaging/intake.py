@@ -17,6 +17,7 @@ from uuid import UUID
 from wardlight_cloud.imaging.announced import Announced
 from wardlight_cloud.imaging.custody import Custody, CustodyStore
 from wardlight_cloud.imaging.errors import HeaderError
+from wardlight_cloud.imaging.held_path import held_path
 from wardlight_cloud.imaging.matching import Issuers, match
 from wardlight_cloud.imaging.metrics import HEADER_SECONDS, REFUSED, TAKEN
 from wardlight_cloud.store.imaging import (
@@ -245,10 +246,10 @@ class ImageIntake:
 @asynccontextmanager
 async def local_file(objects: ObjectStore, sha256: bytes) -> AsyncIterator[Path]:
     """An object as a file of this machine: itself, or a copy that is removed at the end."""
-    path = objects.local_path(sha256)
-    if path is not None:
-        yield path
-        return
+    with held_path(objects.local_path, sha256) as path:
+        if path is not None:
+            yield path
+            return
     with tempfile.NamedTemporaryFile(prefix="wardlight-object-") as copy:
         async for piece in objects.stream(sha256):
             await asyncio.to_thread(copy.write, piece)

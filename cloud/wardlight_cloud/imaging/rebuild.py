@@ -18,7 +18,7 @@ from wardlight_cloud.imaging.intake import Headers, ImageIntake
 from wardlight_cloud.imaging.matching import Issuers
 from wardlight_cloud.imaging.versions import show_version
 from wardlight_cloud.store.base import Store
-from wardlight_cloud.store.image_keeping import FindingKind, Tier
+from wardlight_cloud.store.image_keeping import FindingKind, StoredObject, Tier
 from wardlight_cloud.store.imaging import (
     Identified,
     IsThere,
@@ -67,8 +67,13 @@ class _Restoring:
     async def is_doubted(self, sha256: bytes) -> bool:
         return await self._store.is_doubted(sha256)
 
-    async def note_check(self, sha256: bytes, found: FindingKind | None) -> None:
-        await self._store.note_check(sha256, found)
+    async def stored_object(self, sha256: bytes) -> StoredObject | None:
+        return await self._store.stored_object(sha256)
+
+    async def note_check(
+        self, sha256: bytes, found: FindingKind | None, *, seen: StoredObject | None = None
+    ) -> None:
+        await self._store.note_check(sha256, found, seen=seen)
 
     async def note_replaced(self, sha256: bytes, tier: Tier) -> int:
         """Nothing came: what was wrong with an object is so still."""

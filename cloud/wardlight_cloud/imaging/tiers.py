@@ -2,15 +2,18 @@
 
 An object is copied, read back and compared, then the index says where it is, then the first copy
 goes. A crash in between leaves a copy too many, which the next turn finds and removes. What cannot
-be moved stays where it is, and does not hold up what comes after it.
+be moved stays where it is, and does not hold up what comes after it; where that is because it is
+damaged, there is a finding.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from wardlight_cloud.imaging.metrics import MOVED
+from wardlight_cloud.imaging.metrics import CHECKED, MOVED
+from wardlight_cloud.imaging.object_check import Pause, judged
 from wardlight_cloud.store.image_keeping import ImageKeepingStore, StoredObject
 from wardlight_cloud.store.object_base import ObjectMissingError
 from wardlight_cloud.store.object_whole import is_whole
@@ -33,11 +36,13 @@ class Cooling:
         *,
         after_days: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self._store = store
         self._objects = objects
         self._after_days = after_days
         self._now = now
+        self._pause = pause
         self._after: StoredObject | None = None
 
     async def turn(self) -> bool:
@@ -69,12 +74,23 @@ class Cooling:
     async def _move(self, stored: StoredObject) -> None:
         sha256 = stored.sha256
         if not await is_whole(self._objects.cold, sha256) and not await self._copied(sha256):
-            about = {"object": sha256.hex()[:_SHOWN_DIGITS]}
-            _log.error("an object cannot be moved: it is not as it was stored", extra=about)
+            await self._note_damage(stored)
             return
         await self._store.set_tier([sha256], "cold")
         await self._objects.hot.delete(sha256)
         MOVED.inc()
+
+    async def _note_damage(self, stored: StoredObject) -> None:
+        """What a check would find in its time is found now: it is given out no longer."""
+        found = await judged(self._objects, stored.sha256, pause=self._pause)
+        about = {"object": stored.sha256.hex()[:_SHOWN_DIGITS]}
+        if found is None:
+            _log.warning("an object cannot be moved: its copy is not as it should be", extra=about)
+            return
+        await self._store.note_check(stored.sha256, found, seen=stored)
+        CHECKED.labels(found).inc()
+        text = "an object cannot be moved: it is not as it was stored"
+        _log.error(text, extra={**about, "finding": found})
 
     async def _copied(self, sha256: bytes) -> bool:
         """Only what was put there now is taken away again: the rest may be the one good copy."""

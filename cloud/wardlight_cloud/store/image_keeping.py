@@ -134,6 +134,9 @@ class ImageKeepingStore(Protocol):
     async def objects_to_check(self, *, before: datetime, count: int) -> tuple[StoredObject, ...]:
         """Objects not checked since ``before``, the longest unchecked first."""
 
+    async def stored_object(self, sha256: bytes) -> StoredObject | None:
+        """An object as the index has it now; None = it does not."""
+
     async def note_check(
         self, sha256: bytes, found: FindingKind | None, *, seen: StoredObject | None = None
     ) -> None:

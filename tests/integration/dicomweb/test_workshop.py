@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -20,6 +21,7 @@ from wardlight_cloud.dicomweb.octets import Octets, Segment
 from wardlight_cloud.dicomweb.workshop import Workshop
 from wardlight_cloud.store.imaging import InstanceRef
 from wardlight_cloud.store.object_folder import FolderObjects
+from wardlight_cloud.store.tiered_objects import TieredObjects
 
 PNG = Picture(1, "image/png")
 
@@ -131,6 +133,25 @@ async def test_objects_elsewhere_are_copied_for_the_time_of_a_job(tmp_path: Path
     ) as workshop:
         assert len(await workshop.make(ref, RawFrame(1))) == 8 * 8 * 2
     assert list(scratch.iterdir()) == []
+
+
+async def test_what_is_moved_meanwhile_is_made_all_the_same(tmp_path: Path) -> None:
+    """Its name is gone when the process that decodes opens it."""
+    hot = await FolderObjects(tmp_path / "hot").open()
+    cold = await FolderObjects(tmp_path / "cold").open()
+    octets = octets_of(image(side=8))
+    ref = await kept(hot, octets)
+
+    class Slow(Workshop):
+        async def _made(self, bench: Any, ref: InstanceRef, job: Any) -> Segment:
+            await cold.put(ref.sha256, octets)
+            await hot.delete(ref.sha256)
+            return await super()._made(bench, ref, job)
+
+    objects = Octets(TieredObjects(hot, cold))
+    limits: Any = {"processes": 1, "limit_s": 30.0, "memory_bytes": 1 << 30}
+    async with Slow(objects, scratch=tmp_path / "scratch", **limits) as workshop:
+        assert len(await workshop.make(ref, RawFrame(1))) == 8 * 8 * 2
 
 
 async def test_a_picture_is_made_once_and_kept_while_there_is_room(

@@ -14,7 +14,7 @@ from support.dicom_files import FOLDER, ct_file, sha256
 from support.store import Place, patient
 from wardlight_cloud.config import ImagesSettings, KeepSettings
 from wardlight_cloud.imaging.blob_intake import BlobIntake
-from wardlight_cloud.imaging.custody import committed
+from wardlight_cloud.imaging.custody import Custody, Held, committed
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.folder import FoundFile
 from wardlight_cloud.imaging.importing import Importer
@@ -617,7 +617,8 @@ async def test_old_objects_move_and_are_read_where_they_are(
     assert ref is not None
     assert ref.tier == "cold"
     lacking = await archive.store.lacking(["1.2.3", "9"])
-    assert lacking == {("1.2.3", "1.2.3.1"): Lacking(is_cold=True, doubted=0)}
+    assert lacking == {("1.2.3", "1.2.3.1"): Lacking(is_cold=True, doubted=1)}
+    assert [each.sha256 for each in await archive.store.findings()] == [sha256(damaged)]
     # What is not whole stays where it is: of two damaged copies neither is the better one.
     assert await cold.read(sha256(damaged)) == b"rotten in another way"
     assert path.read_bytes() == b"rotten"
@@ -625,6 +626,7 @@ async def test_old_objects_move_and_are_read_where_they_are(
     await tiers.put(sha256(octets), octets)
     assert await archive.objects.size(sha256(octets)) is None
     path.write_bytes(damaged)
+    await archive.store.note_check(sha256(damaged), None)
     await rebuild(archive.store, tiers, archive.headers, issuers=SITE, everything=True)
     refs = await archive.store.instances("1.2.3")
     assert [each.tier for each in refs] == ["cold", "hot"]
@@ -633,6 +635,31 @@ async def test_old_objects_move_and_are_read_where_they_are(
     assert await archive.store.lacking(["1.2.3"]) == {}
     await Cooling(archive.store, tiers, after_days=1, now=lambda: LATER).turn()
     assert await tiers.read(sha256(octets)) == octets
+
+
+async def test_what_is_replaced_while_it_is_judged_gets_no_finding(archive: Archive) -> None:
+    """The offer of a gateway reads what was there; another process has put it right by then."""
+    octets = ct_file()
+    await archive.take(octets)
+    path = archive.objects.local_path(sha256(octets))
+    assert path is not None
+    path.write_bytes(octets[::-1])
+
+    class Slow(FolderObjects):
+        async def stream(
+            self, sha256: bytes, start: int = 0, end: int | None = None
+        ) -> AsyncIterator[bytes]:
+            yield octets[::-1]
+            await archive.objects.put(sha256, octets)
+            await archive.store.note_replaced(sha256, "hot")
+
+    objects = await Slow(archive.objects._files.folder).open()
+    held = await Custody(objects, archive.store).held(sha256(octets), len(octets))
+    assert held is Held.DAMAGED
+    assert await archive.store.findings() == ()
+    assert await Custody(archive.objects, archive.store).held(sha256(octets), len(octets)) is (
+        Held.WHOLE
+    )
 
 
 async def test_what_cannot_be_moved_or_removed_holds_up_nothing(
@@ -677,9 +704,9 @@ async def test_what_cannot_be_moved_or_removed_holds_up_nothing(
     assert turns == [True, False, True, False], "two that cannot be read end a turn"
     moved = {each.sha256 for each in await store.instances("1.2.3") if each.tier == "cold"}
     assert moved == set(digests[6:])
-    # What a check found is not even looked at; what can be read again is moved.
-    for damaged in digests[:4]:
-        await store.note_check(damaged, "differs")
+    # What was found damaged is on record, and is not looked at again; what can be read is moved.
+    found = {each.sha256: each.kind for each in await store.findings()}
+    assert found == dict.fromkeys(digests[:4], "differs")
     stubborn.clear()
     due = await store.objects_to_cool(before=LATER, count=99)
     assert [each.sha256 for each in due] == digests[4:6]

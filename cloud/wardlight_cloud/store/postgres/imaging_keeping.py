@@ -118,6 +118,12 @@ class ImageKeepingPart(Part):
         return await self._objects("objects_to_check", before, count)
 
     @storage_call
+    async def stored_object(self, sha256: bytes) -> StoredObject | None:
+        """See ImageKeepingStore."""
+        found = await self._objects("stored_object", sha256)
+        return found[0] if found else None
+
+    @storage_call
     async def note_check(
         self, sha256: bytes, found: FindingKind | None, *, seen: StoredObject | None = None
     ) -> None:

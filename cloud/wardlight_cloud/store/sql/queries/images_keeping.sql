@@ -150,6 +150,9 @@ WHERE (checked_at IS NULL OR checked_at < $1) AND refs > 0
 ORDER BY checked_at NULLS FIRST, sha256
 LIMIT $2
 
+-- name: stored_object
+SELECT sha256, size, tier, stored_at, checked_at FROM blob WHERE sha256 = $1
+
 -- name: lock_checked
 SELECT checked_at FROM blob WHERE sha256 = $1 FOR UPDATE
 
