@@ -13,6 +13,14 @@ from wardlight_cloud.store.imaging import InstanceRef
 
 PATH: Final = "/dicom-web"
 _UID: Final = re.compile(r"[0-9.]{1,64}")  # PS3.5, 9.1; leading zeros happen in the field
+_PORTS: Final = {"http": 80, "https": 443}
+_OF_PROXIES: Final = (
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "via",
+)
 _HOST: Final = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
 
@@ -42,7 +50,21 @@ class Addresses:
         host = request.headers.get("host") or request.url.netloc
         if _HOST.fullmatch(host) is None:
             raise bad_request("Host: neither a name nor an address with a port")
-        return f"{request.scope['scheme']}://{host}{PATH}"
+        scheme = request.scope["scheme"]
+        return f"{scheme}://{host}{_port_left_out(request, host, scheme)}{PATH}"
+
+
+def _port_left_out(request: Request, host: str, scheme: str) -> str:
+    """The port that a client forgot in ``Host``, where no proxy stands between it and us.
+
+    RFC 9110 7.2 wants it there; dicomweb-client 0.61 sends the name alone, and would be sent away.
+    """
+    server = request.scope.get("server")
+    is_named = host.rpartition("]")[2].count(":") == 1
+    if is_named or server is None or not server[1] or server[1] == _PORTS.get(scheme):
+        return ""
+    is_forwarded = any(name in request.headers for name in _OF_PROXIES)
+    return "" if is_forwarded else f":{server[1]}"
 
 
 def study_address(root: str, study_uid: str) -> str:
