@@ -1,12 +1,12 @@
 """OrderStore: worklists of gateways, revisions, what performed steps do; on every engine."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import uuid4
 
 import pytest
 
-from support.store import Place, admit
+from support.store import Place, admit, patient
 from wardlight_cloud.store.orders import (
     EntryState,
     NewEntry,
@@ -137,13 +137,31 @@ async def test_an_order_is_one_patients(store: PostgresStore) -> None:
             await store.put_entries([TWO, other])
     assert await store.order_of("A2") is None, "one call, one transaction"
     assert await store.put_entries([replace(ONE, step_id="S2")]) == (1, 0)
-    assert (await store.order_of("A1")) == order, "who it is stays known"
+    again = await store.order_of("A1")
+    assert again == replace(order, data_sets=(b"one", b"one")), "who it is stays known"
     await store.remove_entries("A1")
     assert await store.order_of("A1") is None
     assert await store.put_entries([replace(ONE, patient_id="P2")]) == (1, 0)
     again = await store.order_of("A1")
     assert again is not None
     assert (again.patient, again.patient_id) == (None, "P2")
+
+
+async def test_an_entry_of_somebody_born_on_another_day_joins_no_order(
+    store: PostgresStore,
+) -> None:
+    await _gateways(store, "gw-one")
+    person = await store.put_patient(patient(birth_date=date(1950, 1, 2)))
+    other = replace(ONE, step_id="S2", birth_date="19500103")
+    with pytest.raises(StorageError, match="another birth date"):
+        await store.put_entries([replace(other, patient=person.patient_id)])
+    assert await store.order_of("A1") is None
+    await store.put_entries([replace(ONE, patient=person.patient_id, birth_date="19500102")])
+    with pytest.raises(StorageError, match="another birth date"):
+        await store.put_entries([TWO, other])  # of a file: it names nobody of the register
+    assert await store.order_of("A2") is None
+    for said in ("19500102", ""):
+        await store.put_entries([replace(other, birth_date=said, data_set=said.encode() or b"-")])
 
 
 async def test_entries_go_to_known_gateways_only(store: PostgresStore) -> None:

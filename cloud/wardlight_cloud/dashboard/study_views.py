@@ -35,7 +35,7 @@ _REASONS: Final[Mapping[WaitsFor, str]] = {
     "images.issuer nor images.gateway_issuers does",
     "ambiguous": "the register has several patients of this number",
     "order-differs": "the order names another patient than the image",
-    "birth-date-differs": "the register has another date of birth",
+    "birth-date-differs": "the register or its order has another date of birth",
 }
 _SEXES: Final = {"M": "male", "F": "female", "O": "other"}
 

@@ -8,7 +8,8 @@ translate it, or as an OID (``urn:oid:``). A birth date that both sides know has
 An order with the accession number of the image has to be of the same patient. It also says whose
 the image is where the register's identifiers do not: when it was ordered under the same patient id
 of the same issuer, or was on the list of the gateway that brings the image. The birth date counts
-there too, and nobody's id is no id: an image without one is not the order's by its number alone.
+there too, and so does the one that the order itself says: a number that was given out twice shows
+in it. Nobody's id is no id: an image without one is not the order's by its number alone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,6 +18,7 @@ from datetime import date
 from uuid import UUID
 
 from wardlight_cloud.config import ImagesSettings
+from wardlight_cloud.imaging.orders import birth_date_in
 from wardlight_cloud.store.imaging import Identified, InstanceHeader, UnmatchedReason
 from wardlight_cloud.store.orders import Order
 
@@ -56,6 +58,29 @@ def match(
     gateway: str | None = None,
 ) -> Match:
     """Whose image it is; ``issuer`` as Issuers.issuer gives it, ``gateway`` that brought it."""
+    candidates = tuple(candidates)
+    patient, reason = _match(header, issuer, candidates, issuers, order, gateway)
+    if patient is None or order is None:
+        return patient, reason
+    born = {each.birth_date for each in candidates if each.patient == patient}
+    if order.patient == patient:
+        born.add(order.birth_date)
+    said = {f"{each:%Y%m%d}" for each in born if each is not None}
+    said |= {header.columns.get("PatientBirthDate", "")} - {""}
+    ordered = {birth_date_in(each) for each in order.data_sets} - {""}
+    if len(ordered) > 1 or (said and ordered and said != ordered):
+        return None, "birth-date-differs"
+    return patient, reason
+
+
+def _match(
+    header: InstanceHeader,
+    issuer: str,
+    candidates: Iterable[Identified],
+    issuers: Issuers,
+    order: Order | None,
+    gateway: str | None,
+) -> Match:
     patient, reason = _by_identifier(header, issuer, candidates)
     if order is None:
         return patient, reason

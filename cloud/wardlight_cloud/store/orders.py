@@ -53,9 +53,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEntry(Entry):
-    """One to be put on the lists of ``gateways``; ``data_set``: what they get (worklist.py)."""
+    """One to be put on the lists of ``gateways``; ``data_set``: what they get (worklist.py).
+
+    ``birth_date``: that it says of its patient, YYYYMMDD; "" = none.
+    """
 
     data_set: bytes
+    birth_date: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,7 @@ class Order:
     """Whose order it is, for what comes with its accession number.
 
     ``gateways``: that it is or was given to. ``birth_date``: of its patient in the register.
+    ``data_sets``: its entries as modalities get them, which may say another one.
     """
 
     accession: str
@@ -81,6 +86,7 @@ class Order:
     study_uids: tuple[str, ...]
     gateways: tuple[str, ...]
     birth_date: date | None = None
+    data_sets: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,8 @@ class OrderStore(Protocol):
 
         The same again changes nothing. An entry that was completed stays off the lists; one that
         was removed comes back. StorageError, and nothing is kept, where an order is another
-        patient's, or a gateway is not in the register.
+        patient's, or of one whom the register knows with another birth date than an entry says, or
+        a gateway is not in the register.
         """
 
     async def remove_entries(self, accession: str, step_id: str | None = None) -> int:

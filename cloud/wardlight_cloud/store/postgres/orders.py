@@ -92,7 +92,7 @@ class OrdersPart(Part):
         return Order(
             row["accession"], row["patient_id"], row["dicom_patient_id"], row["issuer"],
             tuple(study["study_uid"] for study in studies), tuple(row["gateways"]),
-            row["birth_date"],
+            row["birth_date"], tuple(row["data_sets"]),
         )  # fmt: skip
 
 
@@ -112,12 +112,17 @@ async def _put(connection: Connection, entry: NewEntry, gateways: list[int]) -> 
     """Put one entry: "new", "changed" or "same"."""
     if len(entry.data_set) > MAX_ENTRY_BYTES:
         raise StorageError(f"put_entries: an entry has at most {MAX_ENTRY_BYTES} octets")
-    order = await connection.fetchval(
+    order = await connection.fetchrow(
         _SQL["put_order"], entry.accession, entry.patient, entry.patient_id, entry.issuer
     )
     if order is None:
         raise StorageError(
             "put_entries: the order of this number is another patient's; remove it first"
+        )
+    if None not in (order["born"], entry.birth_date or None) and order["born"] != entry.birth_date:
+        raise StorageError(
+            "put_entries: the register has another birth date of the patient of this order than "
+            "the entry says; put right whichever is wrong, or remove the order first"
         )
     held = await connection.fetchrow(_SQL["entry_of_step"], entry.accession, entry.step_id)
     values = (

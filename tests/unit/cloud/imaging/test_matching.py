@@ -8,6 +8,7 @@ import pytest
 
 from support.image_rows import instance
 from wardlight_cloud.imaging.matching import Issuers, match
+from wardlight_cloud.imaging.orders import OrderedStep, data_set_of, new_entry
 from wardlight_cloud.store.imaging import Identified
 from wardlight_cloud.store.orders import Order
 
@@ -88,6 +89,31 @@ def test_a_birth_date_counts_by_the_order_too() -> None:
         assert _match([], issuers, unknown, gateway, **told) == (ONE, "unknown")
     # It is nobody's order here, so its patient's birth date says nothing.
     assert _match([], Issuers(), order, "gw-2", **told) == (None, "unknown")
+
+
+def test_an_order_that_says_another_birth_date_names_nobody() -> None:
+    """A number that was given out twice: of the image, the register and the order no two differ."""
+    said = OrderedStep("N1", "A^B", "A", "CT", "CT1", "20260101 080000", birth_date="19500102")
+    same = new_entry(data_set_of(said), ["gw-1"]).data_set
+    other = new_entry(data_set_of(replace(said, birth_date="19800102")), ["gw-1"]).data_set
+    none = new_entry(data_set_of(replace(said, birth_date="")), ["gw-1"]).data_set
+    by_order = replace(_order(ONE), birth_date=BORN)
+    for order, candidates in (
+        (by_order, []), (_order(None), [_identified(born=BORN)]), (by_order, [_identified()])
+    ):  # fmt: skip
+        for data_sets, told, is_found in (
+            ((same,), "", True), ((same,), "19500102", True), ((none, b"x"), "19500102", True),
+            ((same, none), "", True), ((other,), "", False), ((other,), "19500102", False),
+            ((same, other), "19500102", False),
+        ):  # fmt: skip
+            ordered = replace(order, data_sets=data_sets)
+            found = _match(candidates, order=ordered, gateway="gw-1", PatientBirthDate=told)
+            assert found == ((ONE, "unknown") if is_found else (None, "birth-date-differs"))
+    # Nobody's birth date is in the register: those of image and order are left.
+    for told, is_found in (("19800102", True), ("19500102", False), ("", True)):
+        ordered = replace(_order(ONE), data_sets=(other,))
+        found = _match([_identified()], order=ordered, gateway="gw-1", PatientBirthDate=told)
+        assert found == ((ONE, "unknown") if is_found else (None, "birth-date-differs"))
 
 
 def test_nobody_has_no_id() -> None:

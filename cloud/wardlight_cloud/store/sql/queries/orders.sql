@@ -18,7 +18,12 @@ SELECT
         INNER JOIN gateway AS g USING (gateway_id)
         WHERE e.accession = o.accession
         ORDER BY g.gateway
-    ) AS gateways
+    ) AS gateways,
+    array(
+        SELECT e.data_set FROM worklist_entry AS e
+        WHERE e.accession = o.accession AND e.state <> 'removed'
+        ORDER BY e.entry_id
+    ) AS data_sets
 FROM imaging_order AS o
 LEFT JOIN patient AS p USING (patient_id)
 WHERE
@@ -49,7 +54,9 @@ WHERE
     OR NOT EXISTS (
         SELECT FROM worklist_entry AS e WHERE e.accession = o.accession AND e.state <> 'removed'
     )
-RETURNING accession
+RETURNING (
+    SELECT to_char(p.birth_date, 'YYYYMMDD') FROM patient AS p WHERE p.patient_id = o.patient_id
+) AS born
 
 -- name: entry_of_step
 SELECT
