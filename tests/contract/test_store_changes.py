@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from support.readings import NOW, BatchMaker, One, Rec, cuff, pulse
-from support.store import admit, patient
+from support.store import Place, admit, patient
 from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.batch import Detail
 from wardlight_cloud.store.postgres import PostgresStore
@@ -115,20 +115,27 @@ async def test_a_user_of_a_scale(store: PostgresStore) -> None:
     assert left.row.values[0].mantissa == 701
 
 
-async def test_what_was_corrected_after_it_had_left(store: PostgresStore) -> None:
+async def test_what_was_corrected_after_it_had_left(place: Place, store: PostgresStore) -> None:
     """Its row is of a later commit by then; that the former patient was told of it remains."""
     ward = await admit(store)
-    detail = Detail(0, None, None, "2026-03-10T13:00:00", None, ())
-    first = replace(pulse(NOW, 60, ord=256), detail=detail)
-    await store.ingest([make(Rec(1, [first, pulse(NOW + 9 * MINUTE, 65)]))])
+    firsts = [_told(pulse(NOW + n * MINUTE, 60 + n, ord=256), n) for n in (0, 9)]
+    await store.ingest([make(Rec(1, firsts[:1])), make(Rec(2, firsts[1:]))])
     begin = await store.commit_seq()
     await store.unassign(ward.assignment.assignment_id, valid_to=NOW)
-    corrected = replace(
-        pulse(NOW + MINUTE, 70, ord=512), flags=int(Flag.CORRECTED),
-        detail=replace(detail, context=(("status", "corrected"),)),
-    )  # fmt: skip
-    await store.ingest([make(Rec(2, [corrected, pulse(NOW + 5 * MINUTE, 66)]))])
+    for n in (0, 9):
+        late = pulse(NOW + (n + 1) * MINUTE, 70 + n, ord=512)
+        await store.ingest([make(Rec(3 + n, [_told(late, n, "corrected")]))])
+    assert len(await place.execute("SELECT FROM superseded")) == 2
+    await store.ingest([make(Rec(20, [pulse(NOW + 5 * MINUTE, 66)]))])
     found = await changes(store, after=begin)
     assert told(found) == [(ward.patient, "left", None)] * 2
-    assert {each.row.time for each in found} == {NOW, NOW + 9 * MINUTE}
+    assert [each.row.time for each in found] == [NOW, NOW + 9 * MINUTE]
     assert not (await store.observations(ObservationQuery(count=9))).rows
+
+
+def _told(one: One, minute: int, status: str | None = None) -> One:
+    """A reading with the time its sender gave, and what it says of one sent before."""
+    context = () if status is None else (("status", status),)
+    flags = int(Flag.CORRECTED) if status else 0
+    at = f"2026-03-10T13:{minute:02}:00"
+    return replace(one, flags=flags, detail=Detail(0, None, None, at, None, context))
