@@ -140,15 +140,15 @@ class SqliteReceivingSpool:
             return None
         is_read = item.item > self._before or item.item in self._read_through
         if (fault := self._fault(name, None if is_read else item.sha256)) is not None:
-            self.mark_damaged(item.item, fault)
+            self.mark_damaged(item.item, name, fault)
             return False
         if not is_read and len(self._read_through) < _MOST_READ_THROUGH:
             self._read_through.add(item.item)
         return True
 
-    def mark_damaged(self, item: int, reason: str) -> None:
+    def mark_damaged(self, item: int, name: bytes, reason: str) -> None:
         """An item that waited has no good file any more."""
-        mark_damaged(self.database, self.folder, item, reason)
+        mark_damaged(self.database, self.folder, item, name, reason)
 
     def key_hash(self, key: str) -> bytes:
         """What stands for a SOP Instance UID in the table."""
@@ -170,7 +170,7 @@ class SqliteReceivingSpool:
             return self.known(trailer)
         if (fault := self._fault(name, trailer.sha256)) is None:
             return same
-        self.mark_damaged(same.item, fault)
+        self.mark_damaged(same.item, name, fault)
         return None
 
     def take(self, writer: SegmentWriter, name: bytes, trailer: Trailer) -> Accepted:
@@ -335,21 +335,24 @@ class SqliteReceivingSpool:
         return Accepted(item, known=False, conflict=conflict), [old for _, old in replaced]
 
 
-def mark_damaged(database: Database, folder: Path, item: int, reason: str) -> None:
-    """An item that waited has no good file any more; the quota counts what is left of it."""
-    name = database.value("SELECT name FROM item WHERE item = ?", (item,))
-    left = 0 if name is None else disk_bytes(folder / name.hex())
-    database.write(
+def mark_damaged(database: Database, folder: Path, item: int, name: bytes, reason: str) -> None:
+    """An item that waited has no good file any more; the quota counts what is left of it.
+
+    name  its file's: a database that was made again has the number for another item
+    """
+    left = disk_bytes(folder / name.hex())
+    marked = database.write(
         lambda changes: changes.execute(
             "UPDATE item SET state = ?, reason = ?, settled_ms = ?, disk_bytes = ?"
-            " WHERE item = ? AND state = ?",
+            " WHERE item = ? AND name = ? AND state = ?",
             (
                 *(ItemState.DAMAGED, reason, time.time_ns() // 1_000_000, left),
-                *(item, ItemState.WAITING),
+                *(item, name, ItemState.WAITING),
             ),
         )
     )
-    _log.error("an item of the spool is damaged", extra={"item": item, "reason": reason})
+    if marked:
+        _log.error("an item of the spool is damaged", extra={"item": item, "reason": reason})
 
 
 def disk_bytes(file: Path) -> int:

@@ -1,5 +1,9 @@
 """The uplink's part of the spool: what waits, its octets, and the collector's word on it.
 
+The imaging process may set the database aside and make another one, in which other items have the
+numbers. So whatever is given a number looks which database that is from, in the same statement or
+transaction; files are known by their names.
+
 Errors  StorageError
 """
 
@@ -26,8 +30,13 @@ _log = logging.getLogger(__name__)
 _OPEN_FILES: Final = 8
 _IDENTITY: Final = "SELECT identity FROM origin"
 _WAITING: Final = (
-    f"SELECT {ITEM_COLUMNS} FROM item WHERE state = ? AND item > ?"  # noqa: S608 - constants
-    " AND (? IS NULL OR kind = ?) ORDER BY item LIMIT ?"
+    f"SELECT ({_IDENTITY}), {ITEM_COLUMNS} FROM item"  # noqa: S608 - constants
+    " WHERE state = ? AND item > ? AND (? IS NULL OR kind = ?) ORDER BY item LIMIT ?"
+)
+_NAME: Final = "SELECT o.identity, i.name FROM origin AS o LEFT JOIN item AS i ON i.item = ?"
+_DROPPED: Final = (
+    f"SELECT ({_IDENTITY}), drop_number, kind, received_ms FROM dropped"  # noqa: S608 - constants
+    " ORDER BY drop_number LIMIT ?"
 )
 
 
@@ -43,8 +52,9 @@ class SqliteSendingSpool:
         self._key = key
         self._worklist = worklist
         self._lock = threading.Lock()
-        self._readers: OrderedDict[int, SegmentReader] = OrderedDict()
+        self._readers: OrderedDict[bytes, SegmentReader] = OrderedDict()
         self._told: int | None = None
+        self._dropped_of: int | None = None
 
     @property
     def identity(self) -> int:
@@ -52,7 +62,7 @@ class SqliteSendingSpool:
 
         Whoever asks takes the items by the numbers of this database from now on.
         """
-        self._told = int(self.database.value(_IDENTITY))
+        self._told = _made(self.database.value(_IDENTITY))
         return self._told
 
     def close(self) -> None:
@@ -65,39 +75,48 @@ class SqliteSendingSpool:
     ) -> Sequence[Item]:
         """Items to deliver, ascending by number; a row that does not open is DAMAGED from now."""
         self.database.refresh()
-        self._check(int(self.database.value(_IDENTITY)))
+        self._check(self.database.value(_IDENTITY), self._told)
         rows = self.database.rows(
             _WAITING,
             (ItemState.WAITING, after, kind, kind, limit),
         )
         found = []
-        for row in rows:
+        for identity, *columns in rows:
+            self._check(identity, self._told)
+            row = tuple(columns)
             try:
                 found.append(open_row(self.sealer, row))
             except StorageError as error:
-                mark_damaged(self.database, self.folder, row[0], str(error))
+                mark_damaged(self.database, self.folder, row[0], row[2], str(error))
         return found
 
     def read(self, item: int, offset: int, length: int) -> bytes:
         """Octets of an item's file; DamagedFile: it is DAMAGED from now."""
+        told = self._told
+        found = self.database.rows(_NAME, (item,))
+        identity, name = found[0] if found else (None, None)
+        self._check(identity, told)
+        if name is None:
+            raise StorageError(f"item {item} is not in the spool")
         try:
-            return self._reader(item).read(offset, length)
+            return self._reader(name).read(offset, length)
         except DamagedFile as error:
-            self._forget(item)
-            mark_damaged(self.database, self.folder, item, str(error))
+            self._forget(name)
+            mark_damaged(self.database, self.folder, item, name, str(error))
             raise
 
     def settle(self, items: Sequence[int], state: ItemState, reason: str | None = None) -> None:
         """The collector's word on items; durable on return, the same again changes nothing."""
+        told = self._told  # as it is when we are called: we may come to it much later
 
         def settle(changes: Transaction) -> list[bytes]:
-            self._check(int(changes.value(_IDENTITY)))
+            self._check(changes.value(_IDENTITY), told)
             return _settled(changes, items, state, reason)
 
         self.database.refresh()
         names = self.database.write(settle)
-        for item in items:
-            self._forget(item)
+        for name in names:
+            self._forget(name)
         if not self.database.is_current():
             # It was set aside meanwhile: the new one has these files as waiting ones.
             raise StorageError("the spool's database was set aside")
@@ -107,16 +126,19 @@ class SqliteSendingSpool:
     def dropped(self, limit: int = 100) -> Sequence[Dropped]:
         """What a person gave up and the cloud has not been told, oldest first."""
         self.database.refresh()
-        rows = self.database.rows(
-            "SELECT drop_number, kind, received_ms FROM dropped ORDER BY drop_number LIMIT ?",
-            (limit,),
-        )
-        return [Dropped(*row) for row in rows]
+        rows = self.database.rows(_DROPPED, (limit,))
+        if rows:
+            self._dropped_of = rows[0][0]
+        return [Dropped(*row) for _, *row in rows]
 
     def told(self, numbers: Sequence[int]) -> None:
         """These are among the records for the cloud; durable on return."""
 
         def change(changes: Transaction) -> None:
+            if _made(changes.value(_IDENTITY)) != self._dropped_of:
+                raise StorageError(
+                    "the spool's database was made again: what was given up is told once more"
+                )
             for number in numbers:
                 changes.execute("DELETE FROM dropped WHERE drop_number = ?", (number,))
 
@@ -134,9 +156,12 @@ class SqliteSendingSpool:
         """Take a page over; durable on return. False: it does not continue, and is ignored."""
         return self._worklist.keep(page)
 
-    def _check(self, identity: int) -> None:
+    def _check(self, identity: int | None, told: int | None) -> None:
         """A database that was lost and made again gives other numbers to the same files."""
-        if self._told not in (None, identity):
+        made = _made(identity)
+        if told is None:  # nobody asked: what is given out now is of this one
+            self._told = made
+        elif told != made:
             self._close_files()
             raise StorageError("the spool's database was made again: items have other numbers")
 
@@ -145,22 +170,19 @@ class SqliteSendingSpool:
             while self._readers:
                 self._readers.popitem()[1].close()
 
-    def _reader(self, item: int) -> SegmentReader:
+    def _reader(self, name: bytes) -> SegmentReader:
         with self._lock:
-            if item in self._readers:
-                self._readers.move_to_end(item)
-                return self._readers[item]
-            name = self.database.value("SELECT name FROM item WHERE item = ?", (item,))
-            if name is None:
-                raise StorageError(f"item {item} is not in the spool")
-            reader = self._readers[item] = SegmentReader(self.folder / name.hex(), self._key)
+            if name in self._readers:
+                self._readers.move_to_end(name)
+                return self._readers[name]
+            reader = self._readers[name] = SegmentReader(self.folder / name.hex(), self._key)
             if len(self._readers) > _OPEN_FILES:
                 self._readers.popitem(last=False)[1].close()
             return reader
 
-    def _forget(self, item: int) -> None:
+    def _forget(self, name: bytes) -> None:
         with self._lock:
-            if reader := self._readers.pop(item, None):
+            if reader := self._readers.pop(name, None):
                 reader.close()
 
     def _remove(self, file: Path) -> None:
@@ -169,6 +191,12 @@ class SqliteSendingSpool:
             file.unlink(missing_ok=True)
         except OSError as error:
             _log.warning("a delivered file stays", extra={"reason": str(error.strerror)})
+
+
+def _made(identity: int | None) -> int:
+    if identity is None:
+        raise StorageError("the spool's database is just being made")
+    return int(identity)
 
 
 def _settled(

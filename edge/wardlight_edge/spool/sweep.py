@@ -100,7 +100,7 @@ class Sweep:
         if size == counted:
             return False
         if state == ItemState.WAITING:
-            self._spool.mark_damaged(item, "its file is gone or cut short")
+            self._spool.mark_damaged(item, name, "its file is gone or cut short")
             return True
         self._spool.database.write(
             lambda changes: changes.execute(

@@ -16,7 +16,7 @@ from support.imaging_gateway import KEY
 from support.imaging_process import DEFAULTS
 from wardlight_edge.dicom.process import serving
 from wardlight_edge.imaging_settings import DicomSettings
-from wardlight_edge.spool import faults, opening
+from wardlight_edge.spool import faults
 from wardlight_edge.spool.base import SpoolFull
 from wardlight_edge.spool.commitments import Asker, CommitmentTable, Reference
 from wardlight_edge.spool.database import Database, mark_of
@@ -143,7 +143,7 @@ def test_a_database_that_the_disk_does_not_give_at_a_start(
 
     with monkeypatch.context() as patch:
         patch.setattr(Database, "check", check)
-        patch.setattr(opening.time, "sleep", pauses.append)
+        patch.setattr("wardlight_edge.spool.opening.time.sleep", pauses.append)
         with _receiving(tmp_path) as spool:
             assert _held(spool) == (["waiting"], 1)
     assert len(databases_aside(tmp_path)) == aside
