@@ -135,6 +135,34 @@ async def test_a_withdrawal_leaves_no_value_anywhere(
     assert await _kept(place) == [(60, status)]
 
 
+@pytest.mark.each_engine
+async def test_what_stood_before_is_told_in_order(store: PostgresStore) -> None:
+    """Also the mark of a withdrawal, which nobody kept; nothing from before a wrong patient."""
+    await admit(store)
+    await store.ingest([make(Rec(1, [_first(60)]))])
+    await store.ingest([make(Rec(2, [_corrected(70)]))])
+    await store.ingest([make(Rec(3, [_withdrawn("deleted")]))])
+    await store.ingest([make(Rec(4, [_corrected(80, ord=1024)]))])
+
+    async def told() -> list[tuple[int | None, str]]:
+        (row,) = (await store.observations(BY_COMMIT)).rows
+        rows = list(await store.observation_versions(row))
+        assert rows[-1] is row
+        assert {each.observation_id for each in rows} == {row.observation_id}
+        seqs = [each.commit_seq for each in rows]
+        assert seqs == sorted(set(seqs))
+        commits = await store.commits(seqs)
+        assert [commits[seq].stored_at for seq in seqs] == [each.stored_at for each in rows]
+        return list(zip(_values(rows), map(_status, rows), strict=True))
+
+    expected = [(60, "final"), (70, "corrected"), (None, "entered-in-error"), (80, "corrected")]
+    assert await told() == expected
+    await store.ingest([make(Rec(5, [_withdrawn("wrong", ord=1280)]))])
+    assert await told() == [(None, "entered-in-error")]
+    await store.ingest([make(Rec(6, [_corrected(90, ord=1536)]))])
+    assert await told() == [(None, "entered-in-error"), (90, "corrected")]
+
+
 async def test_a_withdrawn_value_that_was_the_only_one(store: PostgresStore) -> None:
     await admit(store)
     await store.ingest([make(Rec(1, [_first(60)]))])

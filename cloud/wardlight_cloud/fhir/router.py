@@ -35,6 +35,7 @@ from wardlight_cloud.fhir.observation_searches import ObservationSearches
 from wardlight_cloud.fhir.operations.face import Operations
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.own.face import OwnFace, OwnStore
+from wardlight_cloud.fhir.own.versions import OwnVersions, Versions, VersionStore
 from wardlight_cloud.fhir.own_resources import OwnResources
 from wardlight_cloud.fhir.rate_limits import ClientLimits
 from wardlight_cloud.fhir.stored.asker import Asker
@@ -70,8 +71,8 @@ PATH: Final = "/fhir"
 
 
 class FhirStore(
-    OwnStore, ObservationTextStore, ImagingReads, ResourceStore, SubscriptionStore, ExportStore,
-    Protocol,
+    OwnStore, VersionStore, ObservationTextStore, ImagingReads, ResourceStore, SubscriptionStore,
+    ExportStore, Protocol,
 ):  # fmt: skip
     """What this face asks of the store."""
 
@@ -117,6 +118,7 @@ class FhirFace:
         self._subscribing = Subscribing(store, bounds)
         prepare = {SUBSCRIPTION: self._subscribing.prepared}
         self._stored = StoredFace(store, Writer(store, self._validation, own, prepare), own)
+        self._either = Versions(self._stored, OwnVersions(store, self._inner_get))
         self._observations = ObservationSearches(store, own, self._base, keeper)
         self._operations = Operations(store, self._inner_get, search_parameters)
         searches: dict[str, _Handler] = {
@@ -198,19 +200,17 @@ class FhirFace:
     def _versions(self, kind: str, rest: list[str]) -> _Handler:
         """Histories and single versions."""
         stored = self._stored
-        if len(rest) == 3 and rest[1] == "_history" and (own := self._own.vread(kind, *rest[::2])):
-            return self._guarded(own, kind, Interaction.READ)
         match rest:
             case [] if kind == "_history":
                 return self._asked(lambda asker: stored.history(asker, None, None), None, None)
             case ["_history"] if kind in STORED:
                 call = partial(stored.history, kind=kind, resource_id=None)
                 return self._asked(call, kind, Interaction.SEARCH)
-            case [name, "_history"] if kind in STORED:
-                call = partial(stored.history, kind=kind, resource_id=name)
+            case [name, "_history"] if kind in self._reads:
+                call = partial(self._either.history, kind=kind, resource_id=name)
                 return self._asked(call, kind, Interaction.READ)
-            case [name, "_history", version] if kind in STORED:
-                read = partial(stored.vread, kind=kind, resource_id=name, version=version)
+            case [name, "_history", version] if kind in self._reads:
+                read = partial(self._either.vread, kind=kind, resource_id=name, version=version)
                 return self._asked(read, kind, Interaction.READ)
         return self._refuse
 

@@ -37,10 +37,12 @@ from wardlight_cloud.store.maintenance import MaintenanceStore
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.observation_sieve import Sieve
 from wardlight_cloud.store.observation_texts import ObservationTextStore
+from wardlight_cloud.store.observation_versions import ObservationVersionStore
 from wardlight_cloud.store.order_reads import OrderReadStore
 from wardlight_cloud.store.orders import OrderStore
 from wardlight_cloud.store.quarantine import QuarantineStore
 from wardlight_cloud.store.resources import ResourceStore
+from wardlight_cloud.store.sealing import CursorStore
 from wardlight_cloud.store.streams import StreamStore
 from wardlight_cloud.store.subscriptions import SubscriptionStore
 from wardlight_cloud.store.unassigned import UnassignedStore
@@ -432,6 +434,8 @@ class Store(
     AuthorizationStore,
     AuditStore,
     CommitStore,
+    CursorStore,
+    ObservationVersionStore,
     DeviceFactStore,
     StreamStore,
     ForwardingStore,

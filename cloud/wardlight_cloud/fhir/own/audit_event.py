@@ -82,10 +82,6 @@ class AuditEvents:
     def __init__(self, store: AuditStore) -> None:
         self._store = store
 
-    def owns(self, resource_id: str) -> bool:
-        """See OwnKind."""
-        return bool(resource_id)
-
     async def find(self, asked: Asked, reach: Reach, *, count: int, after: bytes | None) -> Page:
         """See OwnKind; the latest first."""
         place = None if after is None else _opened(after)

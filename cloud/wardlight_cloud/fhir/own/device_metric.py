@@ -45,10 +45,6 @@ class DeviceMetrics:
     def __init__(self, store: DeviceFactStore) -> None:
         self._store = store
 
-    def owns(self, resource_id: str) -> bool:
-        """See OwnKind."""
-        return is_own(resource_id)
-
     async def find(self, asked: Asked, reach: Reach, *, count: int, after: bytes | None) -> Page:
         """See OwnKind; in the order of devices."""
         query = _query(asked, reach, count + 1, None if after is None else _opened(after))

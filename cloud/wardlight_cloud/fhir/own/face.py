@@ -54,24 +54,6 @@ class OwnFace:
         """Kind to the handler of a read."""
         return {each.kind: partial(self._read, each) for each in self._kinds}
 
-    def vread(self, kind: str, resource_id: str, version: str) -> Handler | None:
-        """The handler of a version of one of its resources: there is the one of now only.
-
-        None for what is not made here.
-        """
-        own = next((each for each in self._kinds if each.kind == kind), None)
-        if own is None or not own.owns(resource_id):
-            return None
-
-        async def read(request: Request) -> Response:
-            made = await own.read(resource_id, isolation.reach(request))
-            if made is None or made.version != version:
-                text = f"There is no {kind} with this id and version; this one has no history."
-                raise FhirError(404, "not-found", text)
-            return resource_answer(orjson.dumps(made.resource))
-
-        return read
-
     async def read_stream(self, request: Request) -> Response | None:
         """An Observation of a stream; None where there is none with this id."""
         made = await self.streams.read(request.path_params["id"], isolation.reach(request))

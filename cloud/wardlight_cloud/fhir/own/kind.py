@@ -33,9 +33,6 @@ class OwnKind(Protocol):
     def parameters(self) -> Mapping[str, str]:
         """Search parameters and their types, as the CapabilityStatement says."""
 
-    def owns(self, resource_id: str) -> bool:
-        """Whether an id is, or could only be, one of its own."""
-
     async def find(self, asked: Asked, reach: Reach, *, count: int, after: bytes | None) -> Page:
         """A page; ValueError for a cursor that is not one of this search."""
 

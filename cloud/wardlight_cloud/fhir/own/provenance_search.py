@@ -21,7 +21,6 @@ from wardlight_cloud.fhir.own.provenance import (
     Upload,
     by_patient,
     gateways,
-    is_own,
     key_of,
     provenance,
     provenance_key,
@@ -56,10 +55,6 @@ class Provenances:
 
     def __init__(self, store: ProvenanceStore) -> None:
         self._store = store
-
-    def owns(self, resource_id: str) -> bool:
-        """See OwnKind."""
-        return is_own(resource_id)
 
     async def find(self, asked: Asked, reach: Reach, *, count: int, after: bytes | None) -> Page:
         """See OwnKind; in the order of commits."""

@@ -29,7 +29,7 @@ _OF_TIME: Final = int(
 _INVALID: Final = CODE_BY_ABSENT[Absent.INVALID]
 _REPEATS: Final = 255  # the low bits of an ord count the values of one series in one event
 _LONGEST_DEVICE_TIME: Final = 64  # it stands in indexes, and comes from a gateway
-_WITHDRAWALS: Final = frozenset({"deleted", "wrong"})
+WITHDRAWALS: Final = frozenset({"deleted", "wrong"})
 _NOT_CLINICAL: Final = int(NOT_CLINICAL)
 
 
@@ -82,7 +82,7 @@ class Told:
         if self.row.flags & Flag.CORRECTED:
             return CORRECTED
         said = dict(self.detail.context).get("status", "")
-        return said if said in _WITHDRAWALS else "deleted"
+        return said if said in WITHDRAWALS else "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,12 +258,17 @@ def _correction(winner: Told, seat: Standing | None) -> Put:
 
 def withdrawal(row: Standing, device_time: str, status: str) -> Put:
     """The mark that is left where a value stood: when, and that it was none."""
-    flags = row.flags & _OF_TIME | WITHDRAWN
+    flags, absent, context = mark_of(row.flags, status)
     mark = Standing(
-        row.series_id, row.time_us, row.ord, 0, 0, _INVALID, flags, row.error_ms, row.gateway_id,
+        row.series_id, row.time_us, row.ord, 0, 0, absent, flags, row.error_ms, row.gateway_id,
         row.offset_min, row.clock, row.skew_s,
     )  # fmt: skip
-    return Put(mark, device_time, (None, None), (("status", status),))
+    return Put(mark, device_time, (None, None), context)
+
+
+def mark_of(flags: int, status: str) -> tuple[int, int, tuple[tuple[str, str], ...]]:
+    """Flags, reason of absence and context of the mark in the place of a value with flags."""
+    return flags & _OF_TIME | WITHDRAWN, _INVALID, (("status", status),)
 
 
 def context_text(put: Put) -> str | None:

@@ -33,11 +33,13 @@ from wardlight_cloud.store.postgres.streams import StreamsPart
 from wardlight_cloud.store.postgres.subscriptions import SubscriptionsPart
 from wardlight_cloud.store.postgres.trends import TrendsPart
 from wardlight_cloud.store.postgres.unassigned import UnassignedPart
+from wardlight_cloud.store.postgres.versions import VersionsPart
 
 
 class PostgresStore(
     AuditPart,
     CommitsPart,
+    VersionsPart,
     DeviceFactsPart,
     StreamsPart,
     AuthorizationPart,

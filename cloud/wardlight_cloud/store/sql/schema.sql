@@ -585,7 +585,7 @@ CREATE TABLE corrected_place (
 CREATE INDEX corrected_place_correction ON corrected_place (correction_id);
 
 -- Values that were taken out of reading and reading_detail, as they stood there; superseded_seq is
--- the commit that did it. Nothing reads them but people who look into it.
+-- the commit that did it. The history of an Observation reads them, and people who look into it.
 CREATE TABLE superseded (
     superseded_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     correction_id bigint NOT NULL REFERENCES correction,
