@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -40,7 +41,10 @@ settings.load_profile(os.environ.get("WARDLIGHT_HYPOTHESIS", "house"))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Share the work that collecting costs in a fresh checkout."""
+    """Hear Ctrl-C, and share the work that collecting costs in a fresh checkout."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that runs tests in the background ignores it, and so would all that they start.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     rewrite_a_share(session.config, ROOT / "tests")
 
 

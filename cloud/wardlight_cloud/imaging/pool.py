@@ -165,11 +165,16 @@ class _Reader:
         return answer
 
     async def ended(self) -> int | None:
-        """As ``stop``, but it may end by itself first: killed meanwhile it would tell only that."""
-        if self._process is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GOODBYE_S):
-                    await self._process.wait()
+        """How the process ended by itself; None when it did not, and was killed for it."""
+        process = self._process
+        if process is None:
+            return None
+        try:
+            async with asyncio.timeout(_GOODBYE_S):
+                await process.wait()
+        except TimeoutError:
+            await self.stop()
+            return None
         return await self.stop()
 
     async def stop(self) -> int | None:

@@ -134,6 +134,25 @@ async def test_only_a_file_that_two_processes_died_of_is_judged(
     assert (tmp_path / "lives").read_text() == "", "as many were tried as died"
 
 
+async def test_a_process_that_does_not_end_by_itself_tells_nothing_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays = """
+import os, sys, time
+os.write(1, b"headers\\n")
+sys.stdin.buffer.read(int.from_bytes(sys.stdin.buffer.read(4), "big"))
+os.close(1)
+time.sleep(600)
+"""
+    (tmp_path / "staying.py").write_text(stays)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("wardlight_cloud.imaging.pool._PROGRAM", "staying")
+    monkeypatch.setattr("wardlight_cloud.imaging.pool._GOODBYE_S", 0.1)
+    async with HeaderPool(SETTINGS) as pool:
+        with pytest.raises(StorageError, match="try again"):
+            await pool.read(FOLDER / "CT_small.dcm")
+
+
 @pytest.mark.parametrize("error", [OSError(12, "no memory"), BlockingIOError(11, "no process")])
 async def test_a_process_that_cannot_be_started_is_no_judgement_of_the_file(
     error: OSError, monkeypatch: pytest.MonkeyPatch
