@@ -25,7 +25,7 @@ GATEWAY_EXTENSION: Final = "http://hl7.org/fhir/StructureDefinition/observation-
 UNKNOWN: Final = "unknown"
 """Why a side of a pressure has no number when nothing was stored of it, and the last resort."""
 DAR: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
-_MEASUREMENT_STATUS: Final = "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status"
+MEASUREMENT_STATUS: Final = "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status"
 
 # PHD IG: special values map to these codes of data-absent-reason.
 _DAR_CODE: Final = {
@@ -148,7 +148,7 @@ def interpretation(flags: int) -> bytes:
     codes = [code for mask, code in _STATUS_CODE if flags & mask]
     if not codes:
         return b""
-    concepts = [{"coding": [{"system": _MEASUREMENT_STATUS, "code": code}]} for code in codes]
+    concepts = [{"coding": [{"system": MEASUREMENT_STATUS, "code": code}]} for code in codes]
     return b',"interpretation":' + orjson.dumps(concepts)
 
 

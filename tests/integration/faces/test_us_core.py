@@ -9,7 +9,8 @@ import httpx
 from support.readings import One, cuff
 from support.served_ward import ANNA, BERT, CLIP, CUFF, START, Ward
 from support.tree import ROOT
-from wardlight_cloud.fhir.stored.validating import Issue, issues
+from wardlight_cloud.fhir.stored.issue import Issue
+from wardlight_cloud.fhir.stored.validating import issues
 from wardlight_cloud.fhir.stored.validation import Validation
 from wardlight_cloud.security.tokens import new_token, token_hash
 

@@ -9,7 +9,8 @@ import pytest
 from support.postgres import FreshDatabase
 from support.served_ward import WARD, Ward, open_ward
 from support.stored_resources import writing_client
-from wardlight_cloud.fhir.stored.validating import Issue, issues
+from wardlight_cloud.fhir.stored.issue import Issue
+from wardlight_cloud.fhir.stored.validating import issues
 from wardlight_cloud.fhir.stored.validation import Validation
 
 

@@ -178,3 +178,28 @@ async def test_documents_and_orders_of_both_kinds_have_one_order(
             for count in (1, 2, 4):
                 assert await found(client, f"{kind}?{search}&_count={count}") == ids
             assert (await client.get(f"/fhir/{kind}?{search}&_summary=count")).json()["total"] == 6
+
+
+async def test_foreign_measurements_are_judged_as_readings(client: httpx.AsyncClient) -> None:
+    """Implausible: kept and flagged. Impossible, from the future, in another unit: refused."""
+    quantity = observation()["valueQuantity"]
+    odd = await created(client, observation(valueQuantity={**quantity, "value": 500}))
+    assert [each["valueCode"] for each in odd["extension"]] == ["implausible"]
+    assert odd["interpretation"][0]["coding"][0]["code"] == "questionable"
+    again = await client.put(f"/fhir/Observation/{odd['id']}", json=odd)
+    assert again.json()["meta"]["versionId"] == odd["meta"]["versionId"]
+    patch = [{"op": "replace", "path": "/valueQuantity/value", "value": 50}]
+    headers = {"Content-Type": "application/json-patch+json"}
+    url = f"/fhir/Observation/{odd['id']}"
+    right = (await client.patch(url, json=patch, headers=headers)).json()
+    assert "extension" not in right and "interpretation" not in right
+    for wrong, place in (
+        ({"valueQuantity": {**quantity, "value": -1}}, "valueQuantity.value"),
+        ({"valueQuantity": {**quantity, "unit": "%"}}, "valueQuantity.unit"),
+        ({"effectiveDateTime": "2999-01-01T00:00:00Z"}, "effectiveDateTime"),
+        ({"performer": []}, "performer"),
+    ):
+        answer = await client.post("/fhir/Observation", json=observation(**wrong))
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["issue"][0]["expression"] == [f"Observation.{place}"]
+    assert await found(client, "Observation") == [odd["id"]]

@@ -11,7 +11,8 @@ from support.postgres import FreshDatabase
 from support.served_ward import WARD, Ward
 from support.stored_resources import writing_client
 from support.subscribed_ward import open_subscribed_ward
-from wardlight_cloud.fhir.stored.validating import Issue, issues
+from wardlight_cloud.fhir.stored.issue import Issue
+from wardlight_cloud.fhir.stored.validating import issues
 from wardlight_cloud.fhir.stored.validation import Validation
 
 

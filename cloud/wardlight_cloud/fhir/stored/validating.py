@@ -5,7 +5,7 @@ Out     issues, none = it is valid. No issue quotes a value.
 
 The shape is that of the R4B models, which for these kinds is R4's. They take "72" for a number and
 any text for a code with a required binding; both are looked at beside them, with invariants of
-Observation and the rules of the vital signs profile.
+Observation, the rules of the vital signs profile and those of readings (measurements.py).
 
 Source  R4 4.0.1; invariants obs-3, obs-6, obs-7, ref-1, vs-1, vs-2, vs-3; required_codes.csv, made
         from R4's StructureDefinitions and ValueSets
@@ -22,8 +22,9 @@ from typing import Any, Final
 import msgspec
 from pydantic import BaseModel, ValidationError
 
-from wardlight_cloud.fhir.outcome import IssueType
+from wardlight_cloud.fhir.stored.issue import Issue
 from wardlight_cloud.fhir.stored.kinds import STORED
+from wardlight_cloud.fhir.stored.measurements import issues_of_measurement
 from wardlight_cloud.fhir.stored.units import UCUM
 from wardlight_cloud.fhir.vocabulary import CATEGORY, LOINC
 
@@ -39,14 +40,6 @@ _PRESSURE: Final = "85354-9"
 _SIDES: Final = ("8480-6", "8462-4")
 
 
-class Issue(msgspec.Struct, frozen=True):
-    """What is wrong, where (a path as in FHIRPath), as a code of issue-type."""
-
-    code: IssueType
-    diagnostics: str
-    expression: str
-
-
 def issues(text: bytes) -> list[Issue]:
     """What is wrong with a resource, at most MOST_ISSUES."""
     resource = msgspec.json.decode(text)
@@ -58,8 +51,11 @@ def issues(text: bytes) -> list[Issue]:
     except ValidationError as error:
         return [_of_model(kind, each) for each in error.errors(include_url=False)[:MOST_ISSUES]]
     found = [*_of_values(model, resource, kind), *_of_references(resource)]
+    found += _of_empty(resource, kind)
     if kind == "Observation":
         found += [*_of_observation(resource), *_of_vital_sign(resource)]
+    if kind == "Observation" and not found:  # what these look at is of the shape it should be
+        found += issues_of_measurement(_exact(text))
     return found[:MOST_ISSUES]
 
 
@@ -120,6 +116,18 @@ def _pairs(written: Any, value: Any) -> list[tuple[Any, Any]]:
     if isinstance(written, list) and isinstance(value, list):
         return list(zip(written, value, strict=False))
     return [(written, value)]
+
+
+def _of_empty(node: Any, place: str) -> Iterator[Issue]:
+    """Elements that say nothing: R4 has none (2.6.2); they would stand for what was meant."""
+    if node in ([], {}, ""):
+        yield Issue("structure", "An element is empty; leave it out.", place)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from _of_empty(value, f"{place}.{key}")
+    elif isinstance(node, list):
+        for at, each in enumerate(node):
+            yield from _of_empty(each, f"{place}[{at}]")
 
 
 def _of_references(resource: dict[str, Any]) -> Iterator[Issue]:

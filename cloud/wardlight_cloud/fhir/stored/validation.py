@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from wardlight_cloud.fhir.outcome import FhirError, outcome_issue
-from wardlight_cloud.fhir.stored.validating import Issue
+from wardlight_cloud.fhir.stored.issue import Issue
 from wardlight_cloud.fhir.stored.validation_process import READY
 
 VALIDATE_S: Final = 20.0

@@ -15,7 +15,8 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from wardlight_cloud.fhir.stored.validating import Issue, issues
+from wardlight_cloud.fhir.stored.issue import Issue
+from wardlight_cloud.fhir.stored.validating import issues
 
 READY: Final = b"ready\n"
 _requests: Final = msgspec.msgpack.Decoder(list[bytes])

@@ -24,6 +24,7 @@ from wardlight_cloud.fhir.stored.conditions import criteria_of_query
 from wardlight_cloud.fhir.stored.index_values import index_values, patients_of
 from wardlight_cloud.fhir.stored.json_patch import patched
 from wardlight_cloud.fhir.stored.kinds import NOT_DELETED, STORED
+from wardlight_cloud.fhir.stored.measurements import marked
 from wardlight_cloud.fhir.stored.patient_columns import patient_columns
 from wardlight_cloud.fhir.stored.references import check_references, with_names
 from wardlight_cloud.fhir.stored.rules import (
@@ -241,9 +242,11 @@ class Writer:
         self, asker: Asker, wish: Wish, resource: dict[str, Any] | None
     ) -> dict[str, Any] | None:
         prepare = self._prepare.get(wish.kind)
-        if resource is None or prepare is None:
-            return resource
-        return await prepare(asker, resource)
+        if resource is None:
+            return None
+        if wish.kind == "Observation":
+            return marked(resource)
+        return resource if prepare is None else await prepare(asker, resource)
 
     def _resolver(self, asker: Asker, wish: Wish) -> Callable[[str, Query], Awaitable[str]]:
         async def resolve(kind: str, given: Query) -> str:

@@ -37,7 +37,7 @@ def _without(resource: dict[str, Any], *names: str) -> dict[str, Any]:
     "resource",
     [
         organization(), task(), observation(), _pressure("8480-6", "8462-4"),
-        observation(category=[], valueQuantity=_quantity(5, "{any}")),
+        observation(code=_code("1-8"), valueQuantity=_quantity(5, "{any}")),
         {**_without(observation(), "valueQuantity"), "dataAbsentReason": DAR},
         task(contained=[{"resourceType": "Patient", "id": "p"}], owner={"reference": "#p"}),
         {"resourceType": "Patient", "birthDate": "1950", "_gender": {"id": "x"}},

@@ -1,0 +1,192 @@
+"""Foreign measurements by the rules of readings: what can be measured, in which unit, and when.
+
+A reading whose number no body can have is withheld, one from the future stands aside, one outside
+its plausible range is kept and flagged. Who writes an Observation can be told: the first two are
+refused, the third is kept and flagged in the same way (``marked``). What is withdrawn
+(entered-in-error, cancelled) is not looked at: a wrong value must be able to go.
+
+In      a resource as JSON values, of the shape that R4 says; decimals are Decimal or float
+Out     issues; the resource that is kept
+
+Source  wardlight_shared.codes (units and ranges, engineering guards: no clinical limits);
+        wardlight_shared.timestamps (how far ahead a clock may be); glucose: molar mass
+"""
+
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from functools import cache
+from typing import Any, Final
+
+from wardlight_cloud.fhir.observation_texts import FLAG_EXTENSION, MEASUREMENT_STATUS
+from wardlight_cloud.fhir.stored.issue import Issue
+from wardlight_cloud.fhir.stored.moments import interval
+from wardlight_cloud.fhir.stored.unit_texts import contradicts
+from wardlight_cloud.fhir.stored.units import UCUM, in_base_unit
+from wardlight_cloud.fhir.vocabulary import LOINC, MDC, Measured, measured_by_code
+from wardlight_shared.codes import BY_WIRE
+from wardlight_shared.timestamps import FUTURE_LIMIT_MS
+
+GLUCOSE_G_PER_MOL: Final = Decimal("180.156")
+_WITHDRAWN: Final = frozenset({"entered-in-error", "cancelled"})
+_NUMBERS: Final = frozenset({"valueQuantity", "valueSampledData"})
+_MAY_BE_NEGATIVE: Final = "V"  # base unit of voltage; warmth is counted from where there is none
+_DAY: Final = len("2026-01-31")
+_EAST_US: Final = 14 * 60 * 60 * 1_000_000  # the day begins so much earlier there than in UTC
+_IMPLAUSIBLE: Final = {"url": FLAG_EXTENSION, "valueCode": "implausible"}
+_QUESTIONABLE: Final = {"coding": [{"system": MEASUREMENT_STATUS, "code": "questionable"}]}
+_Range = tuple[Decimal, Decimal, str]
+
+
+def issues_of_measurement(resource: dict[str, Any], now_us: int | None = None) -> Iterator[Issue]:
+    """What is wrong with an Observation. ``now_us``: microseconds since 1970; None = now."""
+    if resource.get("status") in _WITHDRAWN:
+        return
+    yield from _of_time(resource, time.time_ns() // 1000 if now_us is None else now_us)
+    for part, place in _parts(resource):
+        named = _named(part)
+        for key in part:
+            if named and _is_value(key) and key.lstrip("_") not in _NUMBERS:
+                text = "The code is that of a quantity: its value is a valueQuantity."
+                yield Issue("value", text, f"{place}.{key.lstrip('_')}")
+        quantity = part.get("valueQuantity")
+        if quantity is not None:
+            yield from _of_quantity(quantity, named, f"{place}.valueQuantity")
+
+
+def marked(resource: dict[str, Any]) -> dict[str, Any]:
+    """The resource with the flag of readings where a value is outside its plausible range.
+
+    Where it is not any more, the flag that an earlier version got is taken away.
+    """
+    is_flagged = _IMPLAUSIBLE in resource.get("extension", [])
+    is_plausible = resource.get("status") in _WITHDRAWN or all(
+        _is_plausible(part) for part, _ in _parts(resource)
+    )
+    if is_flagged is not is_plausible:
+        return resource
+    made = dict(resource)
+    for key, value in (("extension", _IMPLAUSIBLE), ("interpretation", _QUESTIONABLE)):
+        rest = [each for each in resource.get(key, []) if each != value]
+        made[key] = rest if is_plausible else [*rest, value]
+        if not made[key]:
+            del made[key]
+    return made
+
+
+def _parts(resource: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The Observation and its components, with their places."""
+    yield resource, "Observation"
+    for at, component in enumerate(resource.get("component", [])):
+        yield component, f"Observation.component[{at}]"
+
+
+def _is_value(key: str) -> bool:
+    rest = key.lstrip("_").removeprefix("value")
+    return rest[:1].isupper() and "value" in key
+
+
+def _of_time(resource: dict[str, Any], now_us: int) -> Iterator[Issue]:
+    latest = now_us + FUTURE_LIMIT_MS * 1000
+    period = resource.get("effectivePeriod", {})
+    events = resource.get("effectiveTiming", {}).get("event", [])
+    begins = "start" if "start" in period else "end"  # it may go on after now
+    for place, text in (
+        ("effectiveDateTime", resource.get("effectiveDateTime")),
+        ("effectiveInstant", resource.get("effectiveInstant")),
+        (f"effectivePeriod.{begins}", period.get(begins)),
+        *((f"effectiveTiming.event[{at}]", text) for at, text in enumerate(events)),
+        ("issued", resource.get("issued")),
+    ):
+        if isinstance(text, str) and _begin(text) > latest:
+            said = f"It lies more than {FUTURE_LIMIT_MS // 60_000} minutes ahead of now."
+            yield Issue("value", said, f"Observation.{place}")
+
+
+def _begin(text: str) -> Decimal:
+    """When a date begins, where it does so first."""
+    low, _ = interval(text)
+    return low - _EAST_US if len(text) <= _DAY else low
+
+
+def _of_quantity(
+    quantity: dict[str, Any], named: list[frozenset[Measured]], place: str
+) -> Iterator[Issue]:
+    code, unit = quantity.get("code"), quantity.get("unit")
+    if quantity.get("system") != UCUM or not isinstance(code, str):
+        return
+    if isinstance(unit, str) and contradicts(unit, code):
+        yield Issue(
+            "value", "The text of the unit says another unit than its code.", f"{place}.unit"
+        )
+    value = _number(quantity)
+    base = in_base_unit(Decimal(1) if value is None else value, code)
+    for units in (sorted({unit for _, unit in each}) for each in named):
+        if code not in units and (base is None or base[1] not in {_base(each) for each in units}):
+            text = f"What the code names is not measured in this unit, but in {' or '.join(units)}."
+            yield Issue("code-invalid", text, f"{place}.code")
+            return
+        if value is not None and base is not None and _is_impossible(*base, units):
+            yield Issue("value", "Nobody can have such a value.", f"{place}.value")
+            return
+
+
+def _is_impossible(value: Decimal, base: str, units: list[str]) -> bool:
+    """As of readings: less than nothing, and a share of more than all."""
+    if value < 0:
+        return base != _MAY_BE_NEGATIVE
+    return units == ["%"] and value > 1
+
+
+def _is_plausible(part: dict[str, Any]) -> bool:
+    """Whether a value is within a range of what its code names; True where nobody can tell."""
+    quantity = part.get("valueQuantity")
+    value = None if quantity is None else _number(quantity)
+    if value is None or quantity is None or quantity.get("system") != UCUM:
+        return True
+    base = in_base_unit(value, str(quantity.get("code")))
+    measured = frozenset[Measured]().union(*_named(part))
+    ranges = {found for each in measured if (found := _range(each)) is not None}
+    if base is None or not ranges:
+        return True
+    return any(low <= base[0] <= high and unit == base[1] for low, high, unit in ranges)
+
+
+def _named(part: dict[str, Any]) -> list[frozenset[Measured]]:
+    """What each coding of a part names, of what is measured here."""
+    concept = part.get("code")
+    codings = concept.get("coding", []) if isinstance(concept, dict) else []
+    found = (
+        measured_by_code(each["system"], each["code"])
+        for each in codings
+        if each.get("system") in (LOINC, MDC) and each.get("code")
+    )
+    return [each for each in found if each]
+
+
+def _number(quantity: dict[str, Any]) -> Decimal | None:
+    value = quantity.get("value")
+    return None if value is None or isinstance(value, str | bool) else Decimal(str(value))
+
+
+def _base(unit: str) -> str | None:
+    found = in_base_unit(Decimal(1), unit)
+    return None if found is None else found[1]
+
+
+@cache
+def _range(measured: Measured) -> _Range | None:
+    """The plausible range of a metric, in the base unit of one of its units."""
+    wire, unit = measured
+    metric = BY_WIRE[wire]
+    if metric.plausible is None:
+        return None
+    ends = [in_base_unit(each, metric.plausible_unit) for each in metric.plausible]
+    if ends[0] is None or ends[1] is None:
+        return None
+    (low, base), (high, _) = ends[0], ends[1]
+    if _base(unit) == base:
+        return low, high, base
+    if base == "g/L" and _base(unit) == "mol/L":  # only glucose has both
+        return low / GLUCOSE_G_PER_MOL, high / GLUCOSE_G_PER_MOL, "mol/L"
+    return None
