@@ -197,6 +197,24 @@ async def test_that_an_object_is_doubted_changes_its_study(store: PostgresStore)
     assert await changed() == []
 
 
+async def test_times_of_commits_and_of_gateways(place: Place, store: PostgresStore) -> None:
+    """Commits before a gap, and what gateways told by their own clocks lately."""
+    assert (await store.times()).newest is None
+    source = Source("gateway", "gw-1", 1, 1, received_at=NOW)
+    await store.put_instances([instance(source=source)])
+    first = await store.times()
+    assert (first.before, first.received) == (None, NOW)
+    assert first.newest is not None
+    await place.execute("UPDATE commit_log SET stored_at = stored_at - interval '49 hours'")
+    await place.execute("UPDATE image_upload SET stored_at = stored_at - interval '49 hours'")
+    stow = Source("stow", received_at=NOW)
+    await store.put_instances([instance("1.2.3.1.2", source=stow)])
+    later = await store.times()
+    assert later.newest is not None
+    assert later.newest >= first.newest
+    assert (later.before, later.received) == (first.newest - timedelta(hours=49), None)
+
+
 async def test_newest_studies_come_first_and_pages_do_not_overlap(store: PostgresStore) -> None:
     await store.put_instances(
         [

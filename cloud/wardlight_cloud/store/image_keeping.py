@@ -6,8 +6,8 @@ one call is one transaction.
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, Protocol
+from datetime import datetime, timedelta
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from wardlight_cloud.store.imaging import NewInstance, PutOutcome, Source
@@ -82,6 +82,24 @@ class ObjectTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """What the database knows of the time.
+
+    ``now``: by its clock. ``newest``: when anything was last committed; ``before``: the newest
+    commit that is COMMITS_SPAN older than that one, or more. ``received``: when gateways, by their
+    clocks, received the latest of the files that they brought within COMMITS_SPAN. None = never.
+    """
+
+    now: datetime
+    newest: datetime | None
+    before: datetime | None = None
+    received: datetime | None = None
+
+
+COMMITS_SPAN: Final = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A study that nobody was found for. ``issuer``: of its patient id, as the register writes.
 
@@ -111,8 +129,8 @@ class ImageKeepingStore(Protocol):
     async def holds(self, study_uid: str | None = None) -> tuple[Hold, ...]:
         """Holds that last; of a study also those that ended. Newest first."""
 
-    async def times(self) -> tuple[datetime, datetime | None]:
-        """The database's clock, and when anything was last committed; None = never."""
+    async def times(self) -> Times:
+        """What the database knows of the time."""
 
     async def due_studies(self, rule: KeepRule, *, count: int) -> tuple[str, ...]:
         """Studies that a rule removes now, the longest unchanged first; held ones never."""

@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from wardlight_cloud.store.image_keeping import (
+    COMMITS_SPAN,
     Finding,
     FindingKind,
     Hold,
@@ -13,6 +14,7 @@ from wardlight_cloud.store.image_keeping import (
     ObjectTotals,
     StoredObject,
     Tier,
+    Times,
     Waiting,
 )
 from wardlight_cloud.store.postgres.connections import Connection
@@ -52,12 +54,12 @@ class ImageKeepingPart(Part):
         return tuple(Hold(**row) for row in rows)
 
     @storage_call
-    async def times(self) -> tuple[datetime, datetime | None]:
+    async def times(self) -> Times:
         """See ImageKeepingStore."""
         async with self._connections.acquire() as connection:
-            row = await connection.fetchrow(_SQL["times"])
+            row = await connection.fetchrow(_SQL["times"], COMMITS_SPAN)
         assert row is not None  # noqa: S101 - it has no condition
-        return row["now"], row["newest"]
+        return Times(**row)
 
     @storage_call
     async def due_studies(self, rule: KeepRule, *, count: int) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from wardlight_cloud.imaging.removal_clock import RemovalClock
+from wardlight_cloud.store.image_keeping import Times
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -14,9 +15,11 @@ class Clocks:
     def __init__(self) -> None:
         self.wall, self.database, self.steady = NOW, NOW, 0.0
         self.newest: datetime | None = NOW
+        self.before: datetime | None = None
+        self.received: datetime | None = None
 
-    async def times(self) -> tuple[datetime, datetime | None]:
-        return self.database, self.newest
+    async def times(self) -> Times:
+        return Times(self.database, self.newest, self.before, self.received)
 
     def pass_by(self, span: timedelta, *, wall: timedelta | None = None) -> None:
         """Time goes by; ``wall``: as the wall clock has it."""
@@ -39,6 +42,42 @@ async def test_the_earliest_clock_counts() -> None:
     assert await clock.now() == NOW + DAY, "the newest commit and two days"
     ahead.newest = None
     assert await clock.now() == NOW + 400 * DAY, "with nothing committed there is nothing to lose"
+
+
+async def test_a_commit_under_a_wrong_clock_lifts_nothing() -> None:
+    """Machine and database begin in another year, and something is committed there."""
+    far = NOW + 4000 * DAY
+    clocks = Clocks()
+    clocks.wall = clocks.database = far
+    clock = RemovalClock(clocks, wall=lambda: clocks.wall, steady=lambda: clocks.steady)
+    for hours in (0, 1, 46):  # that go by, with a commit at the end
+        clocks.pass_by(hours * HOUR)
+        clocks.before = NOW
+        assert await clock.now() == NOW + 2 * DAY, "the last commit before the gap"
+    # After a long rest of which nobody knows it is the same; then the time is what all say.
+    clocks.pass_by(2 * HOUR)
+    clocks.before = far
+    assert await clock.now() == far + 49 * HOUR
+
+
+async def test_commits_of_a_clock_that_was_put_right_say_nothing() -> None:
+    clocks = Clocks()
+    clocks.newest, clocks.before = NOW + 4000 * DAY, NOW - DAY
+    clock = RemovalClock(clocks, wall=lambda: clocks.wall, steady=lambda: clocks.steady)
+    assert await clock.now() == NOW
+
+
+async def test_gateways_have_clocks_too() -> None:
+    """Days go by under the wrong clock, and images come from where it is another year."""
+    clocks = Clocks()
+    far = clocks.wall = clocks.database = clocks.newest = NOW + 4000 * DAY
+    clocks.before = far - 3 * DAY
+    clock = RemovalClock(clocks, wall=lambda: clocks.wall, steady=lambda: clocks.steady)
+    assert await clock.now() == far
+    clocks.received = NOW
+    assert await clock.now() == NOW + 2 * DAY
+    clocks.received = far + 4000 * DAY
+    assert await clock.now() == far, "one that runs ahead lifts nothing"
 
 
 async def test_a_clock_that_is_moved_is_not_believed_for_a_day() -> None:

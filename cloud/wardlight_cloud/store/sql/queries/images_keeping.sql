@@ -65,11 +65,23 @@ ORDER BY t.commit_seq
 LIMIT $4
 
 -- name: times
+-- received: of the newest uploads only, for others may have come in great number since.
 SELECT
     clock_timestamp() AS now,
+    c.stored_at AS newest,
     (
-        SELECT c.stored_at FROM commit_log AS c ORDER BY c.stored_at DESC, c.commit_seq DESC LIMIT 1
-    ) AS newest
+        SELECT b.stored_at FROM commit_log AS b WHERE b.stored_at <= c.stored_at - $1::interval
+        ORDER BY b.stored_at DESC, b.commit_seq DESC LIMIT 1
+    ) AS before,
+    (
+        SELECT max(u.received_at)
+        FROM (SELECT * FROM image_upload ORDER BY upload_id DESC LIMIT 1000) AS u
+        WHERE u.gateway IS NOT NULL AND u.stored_at > clock_timestamp() - $1::interval
+    ) AS received
+FROM (SELECT) AS always
+LEFT JOIN LATERAL (
+    SELECT n.stored_at FROM commit_log AS n ORDER BY n.stored_at DESC, n.commit_seq DESC LIMIT 1
+) AS c ON true
 
 -- name: lock_due_study
 SELECT s.study_pk
