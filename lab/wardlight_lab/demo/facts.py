@@ -6,6 +6,7 @@ from shlex import quote
 from typing import Any
 
 from wardlight_lab.demo.folder import GATEWAY, USER, DemoFolder, Kept
+from wardlight_lab.demo.imaging import CALLERS
 
 
 def facts_of(folder: DemoFolder, kept: Kept) -> dict[str, Any]:
@@ -38,7 +39,8 @@ def welcome(folder: DemoFolder, facts: dict[str, Any]) -> str:
         f"  DICOMweb   {facts['dicomweb']}/studies, with the same token\n"
         f"  DICOM      WARDLIGHT on 127.0.0.1:{facts['dicom_port']}, for any AE title of this "
         "machine\n"
-        f"  query      WARDLIGHT on 127.0.0.1:{facts['query_port']} (C-FIND, C-MOVE, C-GET)\n"
+        f"  query      WARDLIGHT on 127.0.0.1:{facts['query_port']} (C-FIND, C-MOVE, C-GET), for\n"
+        f"             {', '.join(CALLERS)}\n"
         f"  HL7        MLLP on 127.0.0.1:{facts['hl7_port']}\n"
         f"  gateway    {edge} status --config {quote(str(folder.edge_toml))}\n"
         f"  data       {folder.root}\n"

@@ -14,16 +14,21 @@ from wardlight_lab.demo.folder import GATEWAY
 from wardlight_lab.demo.ward import PEOPLE, Person
 
 MOVE_PORT: Final = 11113
-_CALLERS: Final = ("ECHOSCU", "FINDSCU", "GETSCU", "OSIRIX", "WORKSTATION")
+CALLERS: Final = (
+    "ECHOSCU", "FINDSCU", "GETSCU", "MOVESCU", "PYNETDICOM", "GDCMSCU", "OSIRIX", "WORKSTATION",
+)  # fmt: skip
+"""AE titles that may query: what DCMTK, pynetdicom and others call themselves."""
+
+_MOVING: Final = "MOVESCU"
 _ACCESSION: Final = "A-DEMO-1"
 _STATION: Final = "US1"
 
 
 async def fill(store: Store) -> None:
     """Write what is missing: nodes of this machine, and an order on the gateway's worklist."""
-    for ae_title in _CALLERS:
-        await store.put_node(DicomNode(ae_title, "127.0.0.1"))
-    await store.put_node(DicomNode("MOVESCU", "127.0.0.1", MOVE_PORT))
+    for ae_title in CALLERS:
+        port = MOVE_PORT if ae_title == _MOVING else None
+        await store.put_node(DicomNode(ae_title, "127.0.0.1", port))
     if await store.order_of(_ACCESSION) is None:
         await store.put_entries([_order(PEOPLE[0])])
 
