@@ -256,10 +256,9 @@ INNER JOIN image_header AS h USING (instance_pk)
 WHERE i.sop_uid = ANY($1::text[])
 
 -- name: lacking
--- Each series is looked at until one of its objects is cold; none where nothing is cold at all, and
--- no instances where no finding is open.
-SELECT l.study_uid, l.series_uid, l.is_cold, l.doubted
-FROM (
+-- No series is looked at where nothing is cold and no finding is open at all, each until one of its
+-- objects is cold, and no instances where no finding is open. MATERIALIZED: else each twice.
+WITH found AS MATERIALIZED (
     SELECT
         s.study_uid,
         e.series_uid,
@@ -285,9 +284,18 @@ FROM (
         ) AS doubted
     FROM image_study AS s
     INNER JOIN image_series AS e USING (study_pk)
-    WHERE s.study_uid = ANY($1::text[])
-) AS l
-WHERE l.is_cold OR l.doubted > 0
+    WHERE
+        s.study_uid = ANY($1::text[])
+        AND (
+            EXISTS (SELECT FROM blob AS c WHERE c.tier = 'cold')
+            OR EXISTS (
+                SELECT FROM object_finding AS f
+                WHERE f.resolved_at IS NULL AND f.kind <> 'unindexed'
+            )
+        )
+)
+
+SELECT study_uid, series_uid, is_cold, doubted FROM found WHERE is_cold OR doubted > 0
 
 -- name: instance
 SELECT {ref} FROM {shown}
