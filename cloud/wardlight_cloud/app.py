@@ -76,7 +76,7 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
             reads, LiveHub(opened) as hub, images as dicomweb, blobs as blob_routes,
             keeping(opened) as keeper, AuditTrail(opened) as trail,
             exporting(settings, opened, has_process=store is None) as exports,
-            Subscriptions(opened, _bounds(settings)) as subscriptions,
+            Subscriptions(opened, _bounds(settings), note=trail.note) as subscriptions,
         ):  # fmt: skip
             without = list(app.router.routes)
             app.router.routes.extend(blob_routes)

@@ -9,6 +9,7 @@ import pytest
 from support.image_rows import instance
 from support.readings import NOW
 from support.store import patient
+from wardlight_cloud.store.audit import AuditQuery
 from wardlight_cloud.store.image_keeping import KeepRule
 from wardlight_cloud.store.image_reads import PERIOD, ImageRead, Reader
 from wardlight_cloud.store.postgres import PostgresStore
@@ -31,6 +32,22 @@ async def test_reads_of_a_period_are_one_row(store: PostgresStore) -> None:
     await store.put_reads([])
     earlier, later = _read(1, 12), _read(15)
     assert await store.image_reads() == (later, replace(earlier, last_at=_read(9).last_at))
+
+
+async def test_reads_of_nodes_are_in_the_audit_trail(store: PostgresStore) -> None:
+    """One entry for a node, a study and a period; requests of the other faces have their own."""
+    one = (await store.put_patient(patient())).patient_id
+    await store.put_instances([instance("1.1", patient=one)])
+    node = Reader("node", "VIEW@10.1.2.3")
+    await store.put_reads([_read(1, reader=node, face="dimse"), _read(1), _read(2, face="viewer")])
+    await store.put_reads([_read(3, 9, reader=node, face="dimse")])
+    await store.put_reads([_read(16, reader=node, face="dimse")])
+    await store.put_reads([_read(17, reader=node, face="dimse", study_uid="9.9")])
+    rows = await store.audit_events(AuditQuery(None))
+    assert [(row.face, row.resource_id, row.patients) for row in reversed(rows)] == [
+        ("dimse", "1.2.3", (one,)), ("dimse", "1.2.3", (one,)), ("dimse", "9.9", ()),
+    ]  # fmt: skip
+    assert {(row.client, row.address) for row in rows} == {("VIEW@10.1.2.3", "10.1.2.3")}
 
 
 async def test_reads_are_told_apart_and_found(store: PostgresStore) -> None:

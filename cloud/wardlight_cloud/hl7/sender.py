@@ -227,7 +227,11 @@ class Hl7Sender:
         """Send one message; whether the patient's next one may follow."""
         if self._client is None:
             self._client = await MllpClient(self._to.address).__aenter__()
-        answer = await self._client.send(waiting.body, waiting.control_id)
+        try:
+            answer = await self._client.send(waiting.body, waiting.control_id)
+        except MllpError:
+            await self._store.note_hl7_unknown(waiting.message_id)  # it may have been read
+            raise
         MESSAGES.labels(answer.code).inc()
         if answer.code == "AA":
             await self._store.settle_hl7_sent(waiting.message_id)

@@ -11,18 +11,21 @@ from uuid import UUID
 
 from wardlight_cloud.store.resources import Patients
 
-Face = Literal["fhir", "dicomweb", "dashboard", "api", "sign-in", "audit"]
-"""audit: of the trail itself, when something could not be kept."""
+Face = Literal["fhir", "dicomweb", "dashboard", "api", "sign-in", "notice", "hl7", "dimse", "audit"]
+"""notice, hl7: what was sent, by subscription or as HL7 v2; dimse: reads of images by other nodes.
+
+audit: of the trail itself, when something could not be kept.
+"""
 
 
 class AuditEntry(NamedTuple):
-    """One request as it was answered. Texts are "" where there is nothing to say.
+    """One request as it was answered, or one message as it was sent. Texts may be "".
 
     at           seconds since 1970
     action       C, R, U, D, E (execute), as AuditEvent.action
     interaction  name of the interaction ("read", "search-type", "login", ...)
-    status       of HTTP; 0 = of no request
-    client       API client; login: the user, also one who was not let in
+    status       of HTTP; 0 = of no request; hl7: 0 taken, 400 refused, 500 not acknowledged
+    client       API client, or who was sent to; login: the user, also one who was not let in
     patients     UUIDs of the patients it was about, as far as can be told, commas between them
     """
 

@@ -81,7 +81,7 @@ class DeadMessage:
 
 
 class Hl7Store(ChangeStore, Protocol):
-    """Raises StorageError; one call, one transaction."""
+    """Raises StorageError; one call, one transaction. What becomes of a message is on record."""
 
     async def hl7_progress(self, destination: str) -> Hl7Progress:
         """How far a destination has come; a new one begins with what is committed from now on."""
@@ -108,6 +108,9 @@ class Hl7Store(ChangeStore, Protocol):
         self, message_id: int, reason: str, *, again_in_s: float | None
     ) -> None:
         """It was refused; None = for good."""
+
+    async def note_hl7_unknown(self, message_id: int) -> None:
+        """It was sent, and no acknowledgement came."""
 
     async def note_hl7_trouble(self, destination: str, reason: str, *, pause_s: float) -> None:
         """The destination cannot be reached; "" = it can."""

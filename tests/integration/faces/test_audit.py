@@ -19,7 +19,7 @@ from support.served_ward import ANNA, BASE, BERT, CLIP, CUFF, LOGIN, PASSWORD, S
 from support.waiting import wait_until
 from wardlight_cloud.fhir.own.audit_event import AUDIT_PARAMETERS
 from wardlight_cloud.security.tokens import new_token, token_hash
-from wardlight_cloud.store.audit import AuditQuery
+from wardlight_cloud.store.audit import AuditEntry, AuditQuery
 from wardlight_cloud.store.authorization import Grant, NewTokens
 from wardlight_shared.errors import StorageError
 
@@ -201,3 +201,28 @@ async def run(ward: Ward, statement: str) -> None:
     """What an administrator might try."""
     async with ward.store._connections.acquire() as connection:  # type: ignore[attr-defined]
         await connection.execute(statement)
+
+
+async def test_what_was_sent_and_read_by_nodes_conforms(ward: Ward) -> None:
+    """Entries that no request made: who sent, who got it, whose data."""
+    at = START.timestamp()
+    sent = [
+        AuditEntry(at, "notice", "R", "notice", 200, "Subscription", "s1", "", "ehr", "",
+                   "10.0.0.9", str(ANNA)),
+        AuditEntry(at, "hl7", "R", "message", 500, "", "c-1", "", "LAB", "", "", str(BERT)),
+        AuditEntry(at, "dimse", "R", "retrieve", 0, "ImagingStudy", "1.2.3", "", "VIEW@10.0.0.8",
+                   "", "10.0.0.8", str(BERT)),
+    ]  # fmt: skip
+    await ward.store.put_audit(sent)
+    validator = Validator(require_definitions())
+    async with client_of(ward, "auditor", "system/AuditEvent.rs") as client:
+        found = await events(client)
+        for event in found:
+            assert not validator.issues(event)
+        assert [(said(each), each["type"]["code"]) for each in reversed(found)] == [
+            (("Wardlight/ehr", "notice", "0", str(ANNA)), "110106"),
+            (("Wardlight/LAB", "message", "8", str(BERT)), "110106"),
+            (("VIEW@10.0.0.8", "retrieve", "0", str(BERT)), "110103"),
+        ]
+        for search, many in (("type=110106", 2), ("type=110103", 1), ("agent-name=LAB", 1)):
+            assert len(await events(client, search)) == many, search

@@ -23,6 +23,7 @@ from wardlight_cloud.hl7.mllp import Address
 from wardlight_cloud.hl7.sender import Destination, Hl7Sender
 from wardlight_cloud.security.ca import CertificateAuthority
 from wardlight_cloud.security.roles import Role
+from wardlight_cloud.store.audit import AuditQuery
 from wardlight_cloud.store.hl7_out import Hl7Status
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import Flag
@@ -215,6 +216,23 @@ async def test_a_reading_that_left_its_patient_is_withdrawn(
         await wait_until(lambda: has_settled(ward), what="nothing waits")
         last = receiver.taken()[6:]
         assert {(each.patient, each.part("OBX", 11)) for each in last} == {(str(BERT), "W")}
+
+
+async def test_each_message_is_on_record(ward: Ward, receiver: MllpReceiver) -> None:
+    """With what became of it, each time that it was sent: also where no answer came."""
+    receiver.answers = ["AE", SILENT, "AA", "AR"]
+    async with sending(ward, receiver):
+        await ward.store_event(One("heart_rate", START, 70, device=CUFF))
+        await wait_until(lambda: len(receiver.taken()) == 1, what="it has arrived")
+        await wait_until(lambda: has_settled(ward), what="nothing waits")
+        await ward.store_event(One("spo2", START, 97, device=CLIP))
+        await wait_until(lambda: len(receiver.received) == 4, what="it was refused")
+        await wait_until(lambda: has_settled(ward), what="nothing waits")
+    rows = await ward.store.audit_events(AuditQuery(None, faces=("hl7",)))
+    assert [(row.status, row.client, row.patients) for row in reversed(rows)] == [
+        (400, "ehr", (ANNA,)), (500, "ehr", (ANNA,)), (0, "ehr", (ANNA,)), (400, "ehr", (BERT,)),
+    ]  # fmt: skip
+    assert [row.resource_id for row in reversed(rows)] == [e.control_id for e in receiver.received]
 
 
 async def test_what_left_before_anybody_was_told(ward: Ward, receiver: MllpReceiver) -> None:

@@ -16,6 +16,7 @@ from support.stored_resources import created, task
 from support.subscribed_ward import extension, is_in, status_of, subscribed, subscription
 from support.waiting import wait_until
 from wardlight_cloud.security.tokens import new_token, token_hash
+from wardlight_cloud.store.audit import AuditQuery, AuditRow
 from wardlight_cloud.store.authorization import ClientRow, Grant, NewTokens
 
 
@@ -212,6 +213,38 @@ async def _receiving_all(
         whole = subscription("Observation", receiver.url, "full-resource")
         name, _ = await subscribed(client, whole)
         yield name, receiver
+
+
+async def test_notices_that_name_something_are_on_record(
+    ward: Ward, client: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    """One entry for each that was sent, also one that was refused; none for a handshake."""
+    name, _ = await subscribed(client, subscription(f"Observation?patient={ANNA}", receiver.url))
+    empty = subscription(f"Observation?patient={ANNA}", receiver.url, None)
+    other, _ = await subscribed(client, empty)
+    for each in (name, other):
+        await wait_until(partial(is_in, client, each, "active"), what="it is active")
+    receiver.behaviour = BUSY
+    readings = [One("heart_rate", START + n * MINUTE, 70 + n, device=CUFF) for n in range(3)]
+    await ward.store_each(readings)
+    await wait_until(lambda: _has_failed(client, name), what="a failure is noted")
+    receiver.behaviour = OK
+    await wait_until(lambda: receiver.numbers().count(3) == 2, what="both arrive")
+
+    async def entries() -> list[AuditRow]:
+        rows = await ward.store.audit_events(AuditQuery(None, faces=("notice",)))
+        return list(rows) if rows and rows[0].status == 200 else []
+
+    rows = await wait_until(entries, what="it is on record")
+    assert {row.resource_id for row in rows} == {name}
+    assert [row.status for row in rows] == [200, *[503] * (len(rows) - 1)] and len(rows) > 1
+    assert {(row.patients, row.address) for row in rows} == {((ANNA,), "localhost")}
+    refused = [n for n in receiver.notices if n.status == BUSY and b"focus" in n.body]
+    assert len(rows) == len(refused) + 1
+    receiver.stop()
+    await ward.store_event(One("heart_rate", START + 9 * MINUTE, 79, device=CUFF))
+    await wait_until(lambda: _has_failed(client, name), what="nobody is there")
+    assert len(await entries()) == len(rows), "nothing was sent"
 
 
 async def test_resources_of_any_kind(

@@ -49,8 +49,14 @@ _OF_FACE: Final[dict[str, _Coding]] = {
     "dashboard": _dcm("110110", "Patient Record"),
     "api": _dcm("110110", "Patient Record"),
     "sign-in": _SIGN_IN,
+    "notice": _dcm("110106", "Export"),
+    "hl7": _dcm("110106", "Export"),
+    "dimse": _dcm("110103", "DICOM Instances Accessed"),
     "audit": _dcm("110113", "Security Alert"),
 }
+_IP: Final = re.compile(r"[0-9.]+|[0-9a-fA-F.]*:[0-9a-fA-F:.]*")
+_SENT: Final = frozenset({"notice", "hl7"})
+_HL7_SAID: Final = {0: "taken", 400: "refused", 500: "not acknowledged"}
 _OF_IMAGES: Final[dict[str, _Coding]] = {
     "retrieve": _dcm("110103", "DICOM Instances Accessed"),
     "query": _dcm("110112", "Query"),
@@ -63,7 +69,7 @@ _SUBTYPES: Final[dict[str, _Coding]] = {
 _OWN_SUBTYPE: Final = "urn:wardlight:interaction"
 _OUTCOMES: Final = {"0": (0, 399), "4": (400, 499), "8": (500, 999), "12": (1000, 1000)}
 _NOT_RESTFUL: Final = frozenset(
-    {"view", "retrieve", "query", "store", "token", "authorize", "loss"}
+    {"view", "retrieve", "query", "store", "token", "authorize", "notice", "message", "loss"}
 )
 
 AUDIT_PARAMETERS: Final = {
@@ -212,15 +218,21 @@ def _outcome(row: AuditRow) -> str:
 def _said(row: AuditRow) -> str:
     if row.face == "audit":
         return f"{row.query} requests could not be put on record"
+    if row.face == "hl7":
+        return _HL7_SAID.get(row.status, "")
+    if row.face == "dimse":
+        return ""
     return f"HTTP {row.status}"
 
 
 def _agents(row: AuditRow) -> list[dict[str, Any]]:
+    if row.face in _SENT:
+        return _parties(row)
     agents: list[dict[str, Any]] = []
     where = {"network": {"address": row.address, "type": "2"}} if row.address else {}
     if row.client or not row.login:
         who: dict[str, Any] = {"display": row.client or "unknown"}
-        if row.client:
+        if row.client and row.face != "dimse":
             who["identifier"] = {"system": CLIENT_SYSTEM, "value": row.client}
         if row.face == "audit":
             who = {"display": "Wardlight"}
@@ -236,6 +248,21 @@ def _agents(row: AuditRow) -> list[dict[str, Any]]:
              **({} if row.client else where)}
         )  # fmt: skip
     return agents
+
+
+def _parties(row: AuditRow) -> list[dict[str, Any]]:
+    """Of what was sent: this server, and who got it."""
+    to: dict[str, Any] = {"display": row.client}
+    if row.face == "notice":
+        to["identifier"] = {"system": CLIENT_SYSTEM, "value": row.client}
+    kind = "2" if _IP.fullmatch(row.address) else "1"
+    where = {"network": {"address": row.address, "type": kind}} if row.address else {}
+    return [
+        {"type": {"coding": [_dcm("110153", "Source Role ID")]}, "who": {"display": "Wardlight"},
+         "name": "Wardlight", "requestor": True},
+        {"type": {"coding": [_dcm("110152", "Destination Role ID")]}, "who": to,
+         "name": row.client, "requestor": False, **where},
+    ]  # fmt: skip
 
 
 def _coded(system: str, code: str, display: str) -> _Coding:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 from wardlight_cloud.fhir import isolation
 from wardlight_cloud.fhir.outcome import FhirError
@@ -24,6 +25,7 @@ from wardlight_cloud.fhir.subscriptions.metrics import NOTICES
 from wardlight_cloud.fhir.subscriptions.notices import NoticeType, notice
 from wardlight_cloud.fhir.subscriptions.ports import SubscribingStore
 from wardlight_cloud.fhir.subscriptions.posting import NoticeError, Poster
+from wardlight_cloud.fhir.subscriptions.recording import Note, nowhere, record
 from wardlight_cloud.fhir.subscriptions.resource import definition_of, show_state
 from wardlight_cloud.fhir.subscriptions.seeing import told
 from wardlight_cloud.fhir.subscriptions.signals import News
@@ -43,7 +45,7 @@ _GOODBYE_S: Final = 2.0
 
 
 class Deliverer:
-    """Runs until it is cancelled. ``lease_s``: longer than any turn takes."""
+    """Runs until it is cancelled. ``lease_s``: longer than any turn; ``note``: puts on record."""
 
     def __init__(
         self,
@@ -52,12 +54,14 @@ class Deliverer:
         news: News,
         *,
         lease_s: float = LEASE_S,
+        note: Note = nowhere,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._poster = poster
         self._news = news
         self._lease_s = lease_s
+        self._note = note
         self._now = now
         self._holder = secrets.token_hex(8)
         self._turns: set[asyncio.Task[None]] = set()
@@ -163,7 +167,14 @@ class Deliverer:
         found = await told(self._store, asker, events, about.content)
         total = events[-1].number
         body = notice(row, about, "event-notification", total=total, told=found)
-        await self._post(row, about, body)
+        host = urlsplit(about.endpoint).hostname or ""
+        try:
+            await self._post(row, about, body)
+        except NoticeError as error:
+            if error.status is not None:  # it was sent, and perhaps read
+                record(self._note, row, found, host, error.status)
+            raise
+        record(self._note, row, found, host, 200)
         return total
 
     async def _post(self, row: SubscriptionRow, about: Definition, body: bytes) -> None:

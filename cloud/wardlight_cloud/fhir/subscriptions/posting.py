@@ -27,10 +27,18 @@ from wardlight_cloud.fhir.subscriptions.signing import SIGNATURE, TIMESTAMP, sig
 
 _PIECE: Final = 16 * 1024
 _HEAD_MAX: Final = 16 * 1024
+_NO_ANSWER: Final = 504
 
 
 class NoticeError(Exception):
-    """A notice was not taken; the sentence goes into the Subscription."""
+    """A notice was not taken; the sentence goes into the Subscription.
+
+    ``status``: of HTTP, 5xx also where there was no answer; None = nothing was sent.
+    """
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class Poster:
@@ -57,30 +65,29 @@ class Poster:
             (TIMESTAMP, str(timestamp)),
             (SIGNATURE, signature(of_subscription, timestamp, body)),
         ]
+        sent: int | None = None  # what a receiver that was sent to is taken to have answered
         try:
             parts = check_endpoint(about.endpoint, self._bounds)
             async with asyncio.timeout(about.timeout_s):
-                status = await self._ask(parts, headers, body)
+                reader, writer = await self._connected(parts)
+                sent = _NO_ANSWER
+                try:
+                    sent = await _status(reader, writer, parts, headers, body)
+                finally:
+                    writer.transport.abort()  # whatever else the other side has to say
         except TimeoutError:
-            raise NoticeError(f"no answer within {about.timeout_s} s") from None
+            raise NoticeError(f"no answer within {about.timeout_s} s", sent) from None
         except BadEndpointError as error:
             raise NoticeError(str(error)) from None
         except ssl.SSLError:
-            raise NoticeError("its TLS certificate or protocol is not accepted") from None
+            raise NoticeError("its TLS certificate or protocol is not accepted", sent) from None
         except (OSError, UnicodeError):
-            raise NoticeError("it cannot be connected to") from None
+            raise NoticeError("it cannot be connected to", sent) from None
         except h11.ProtocolError:
-            raise NoticeError("it does not answer in HTTP") from None
-        if not 200 <= status < 300:
-            text = "leads elsewhere" if 300 <= status < 400 else "refused it"
-            raise NoticeError(f"the receiver {text} ({status})")
-
-    async def _ask(self, parts: SplitResult, headers: list[tuple[str, str]], body: bytes) -> int:
-        reader, writer = await self._connected(parts)
-        try:
-            return await _status(reader, writer, parts, headers, body)
-        finally:
-            writer.transport.abort()  # whatever else the other side has to say
+            raise NoticeError("it does not answer in HTTP", sent) from None
+        if not 200 <= sent < 300:
+            text = "leads elsewhere" if 300 <= sent < 400 else "refused it"
+            raise NoticeError(f"the receiver {text} ({sent})", sent)
 
     async def _connected(
         self, parts: SplitResult

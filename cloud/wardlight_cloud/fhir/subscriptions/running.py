@@ -14,6 +14,7 @@ from wardlight_cloud.fhir.subscriptions.delivering import LEASE_S, Deliverer, en
 from wardlight_cloud.fhir.subscriptions.metrics import NOTICES
 from wardlight_cloud.fhir.subscriptions.ports import Bounds, SubscribingStore
 from wardlight_cloud.fhir.subscriptions.posting import Poster
+from wardlight_cloud.fhir.subscriptions.recording import Note, nowhere
 from wardlight_cloud.fhir.subscriptions.signals import News, listen
 from wardlight_cloud.fhir.subscriptions.sockets import Sockets
 from wardlight_cloud.fhir.subscriptions.watching import Watcher
@@ -26,7 +27,8 @@ _FIRST_S: Final = 1.0  # whoever asks is answered first
 class Subscriptions:
     """``async with Subscriptions(store, bounds) as subscriptions``: alive while inside.
 
-    ``begin_s``: seconds until work begins; ``poster``, ``lease_s``: in the place of the usual ones.
+    ``note``: puts on record what was sent. ``begin_s``: seconds until work begins; ``poster``,
+    ``lease_s``: in the place of the usual ones.
     """
 
     def __init__(
@@ -37,13 +39,16 @@ class Subscriptions:
         begin_s: float = _FIRST_S,
         poster: Poster | None = None,
         lease_s: float = LEASE_S,
+        note: Note = nowhere,
     ) -> None:
         self._begin_s = begin_s
         self._store = store
         self._news, self._due = News(), News()
         self._watcher = Watcher(store, days=bounds.days)
-        self._deliverer = Deliverer(store, poster or Poster(bounds), self._due, lease_s=lease_s)
-        self._sockets = Sockets(store, self._news)
+        self._deliverer = Deliverer(
+            store, poster or Poster(bounds), self._due, lease_s=lease_s, note=note
+        )
+        self._sockets = Sockets(store, self._news, note)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

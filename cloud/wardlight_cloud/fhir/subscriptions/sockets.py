@@ -24,6 +24,7 @@ from wardlight_cloud.fhir.subscriptions.definition import Definition
 from wardlight_cloud.fhir.subscriptions.matching import access_of, needed
 from wardlight_cloud.fhir.subscriptions.notices import notice
 from wardlight_cloud.fhir.subscriptions.ports import SubscribingStore
+from wardlight_cloud.fhir.subscriptions.recording import Note, nowhere, record
 from wardlight_cloud.fhir.subscriptions.resource import definition_of
 from wardlight_cloud.fhir.subscriptions.seeing import told
 from wardlight_cloud.fhir.subscriptions.signals import News
@@ -55,9 +56,10 @@ class _Bound:
 class Sockets:
     """Serves connections."""
 
-    def __init__(self, store: SubscribingStore, news: News) -> None:
+    def __init__(self, store: SubscribingStore, news: News, note: Note = nowhere) -> None:
         self._store = store
         self._news = news
+        self._note = note
         self._open = 0
 
     def route(self) -> WebSocketRoute:
@@ -71,7 +73,7 @@ class Sockets:
             await socket.close(_TOO_MANY)
             return
         self._open += 1
-        connection = _Connection(self._store, self._news, socket)
+        connection = _Connection(self._store, self._news, socket, self._note)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(connection.listen(), name="websocket bindings")
@@ -91,7 +93,8 @@ class _Over(Exception):
 
 
 class _Connection:
-    def __init__(self, store: SubscribingStore, news: News, socket: WebSocket) -> None:
+    def __init__(self, store: SubscribingStore, news: News, socket: WebSocket, note: Note) -> None:
+        self._note = note
         self._store = store
         self._news = news
         self._socket = socket
@@ -179,6 +182,8 @@ class _Connection:
             return
         total = events[-1].number
         await self._say(notice(row, about, "event-notification", total=total, told=found))
+        peer = self._socket.client
+        record(self._note, row, found, peer.host if peer else "", 200)
         bound.number, bound.sent_at = total, time.monotonic()
 
     async def _say(self, body: bytes) -> None:

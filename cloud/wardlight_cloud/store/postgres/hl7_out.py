@@ -92,6 +92,12 @@ class Hl7OutPart(Part):
             await connection.execute(_SQL["settle_message_failed"], message_id, reason, again_in_s)
 
     @storage_call
+    async def note_hl7_unknown(self, message_id: int) -> None:
+        """See Hl7Store."""
+        async with self._connections.acquire() as connection:
+            await connection.execute(_SQL["note_message_unknown"], message_id)
+
+    @storage_call
     async def note_hl7_trouble(self, destination: str, reason: str, *, pause_s: float) -> None:
         """See Hl7Store."""
         async with self._connections.acquire() as connection:

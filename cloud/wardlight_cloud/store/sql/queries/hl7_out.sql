@@ -44,18 +44,44 @@ WHERE
 ORDER BY m.message_id
 LIMIT $2
 
+-- part: on_record
+-- That a patient's data went to a destination.
+INSERT INTO audit_event (
+    recorded_at, status, face, action, interaction, kind, resource_id, query, client, login,
+    address, patients
+)
+SELECT
+    clock_timestamp(), m.status, 'hl7', 'R', 'message', '', m.control_id, '', m.destination, '',
+    '', ARRAY[m.patient_id]
+FROM m
+
 -- name: settle_message_sent
-UPDATE hl7_message SET state = 'sent', settled_at = now(), reason = '', body = NULL
-WHERE message_id = $1
+WITH m AS (
+    UPDATE hl7_message SET state = 'sent', settled_at = now(), reason = '', body = NULL
+    WHERE message_id = $1
+    RETURNING patient_id, destination, control_id, 0 AS status
+)
+{on_record}
 
 -- name: settle_message_failed
-UPDATE hl7_message
-SET
-    attempts = attempts + 1, reason = $2,
-    state = CASE WHEN $3::double precision IS NULL THEN 'dead' ELSE 'waiting' END,
-    settled_at = CASE WHEN $3::double precision IS NULL THEN now() END,
-    next_at = clock_timestamp() + make_interval(secs => coalesce($3::double precision, 0))
-WHERE message_id = $1
+WITH m AS (
+    UPDATE hl7_message
+    SET
+        attempts = attempts + 1, reason = $2,
+        state = CASE WHEN $3::double precision IS NULL THEN 'dead' ELSE 'waiting' END,
+        settled_at = CASE WHEN $3::double precision IS NULL THEN now() END,
+        next_at = clock_timestamp() + make_interval(secs => coalesce($3::double precision, 0))
+    WHERE message_id = $1
+    RETURNING patient_id, destination, control_id, 400 AS status
+)
+{on_record}
+
+-- name: note_message_unknown
+WITH m AS (
+    SELECT patient_id, destination, control_id, 500 AS status
+    FROM hl7_message WHERE message_id = $1
+)
+{on_record}
 
 -- name: note_trouble
 UPDATE hl7_destination
