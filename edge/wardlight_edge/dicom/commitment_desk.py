@@ -79,9 +79,10 @@ class CommitmentDesk:
 
     def take(self, asked: Asker, references: list[Reference], association: int = 0) -> PutOutcome:
         """Keep a request that came on this association; durable on return."""
-        outcome = self._table.put(
-            asked, references, received_ms=self._clock.wall_ms(), now_ms=self._age.now_ms()
-        )
+        with self._age.held() as now_ms:
+            outcome = self._table.put(
+                asked, references, received_ms=self._clock.wall_ms(), now_ms=now_ms
+            )
         if association:
             self._open_way(association, asked)
         self.asked.set()

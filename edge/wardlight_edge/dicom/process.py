@@ -200,7 +200,8 @@ class Imaging:
             if time.monotonic() >= self._forget_at:
                 self._forget_at = time.monotonic() + _FORGET_EVERY_S
                 self._spool.database.check()
-                self._spool.forget(self._age.now_ms(), self._settings.dicom.keep_days * _DAY_MS)
+                with self._age.held() as now_ms:
+                    self._spool.forget(now_ms, self._settings.dicom.keep_days * _DAY_MS)
         except (OSError, StorageError) as error:
             _log.warning("the disk refuses", extra={"reason": str(error)})
             self.tell_unusable(str(error))

@@ -126,7 +126,8 @@ class StepService:
             file,
         )  # fmt: skip
         try:
-            is_kept = self._table.put(state, event, self._age.now_ms())
+            with self._age.held() as now_ms:
+                is_kept = self._table.put(state, event, now_ms)
         except SpoolFull as error:
             self._refused(str(error))
             raise StepRefused(RESOURCE_LIMITATION, "No room on the gateway") from None

@@ -15,7 +15,8 @@ Errors  StorageError
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -60,31 +61,64 @@ class Age:
         self._database = database
         self._clock = clock
         self._is_set = is_set
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        self._is_moving = False
+        self._holders = 0
         self._begin_ms = clock.mono_ms()
         self._begin_age_ms, self._anchor = self._read()
         self._kept_ms = self._begin_ms - KEEP_EVERY_MS
 
     def now_ms(self) -> int:
-        """The age now; never less than before."""
-        with self._lock:
-            return self._now_ms()
+        """The age now; never less than before. For what is written with it: ``held``."""
+        return self._now_ms()
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """The age now, which does not move before the block ends: for what is written with it.
+
+        What is written with an age of before a move, and after it, would be older than it is, and
+        its deadline come early. The block must not ask for the age again.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_moving)
+            self._holders += 1
+            now_ms = self._now_ms()
+        try:
+            yield now_ms
+        finally:
+            with self._changed:
+                self._holders -= 1
+                self._changed.notify_all()
 
     def keep(self, *, at_once: bool = False) -> None:
         """Write it down, every KEEP_EVERY_MS; to be called often.
 
-        Ages that are held and the age itself move in one transaction, while nobody reads the age:
-        who met one of them without the other would wait too little. Where that fails nothing has
-        moved, and the next call tries again.
+        Ages in the tables move in one transaction, while nobody is about to write one, and then the
+        age itself: whoever meets the age of before and rows of after waits too long, not too
+        little. Where that fails nothing has moved, and the next call tries again.
         """
-        with self._lock:
+        if not at_once and self._clock.mono_ms() - self._kept_ms < KEEP_EVERY_MS:
+            return
+        with self._still():
             mono_ms = self._clock.mono_ms()
-            if not at_once and mono_ms - self._kept_ms < KEEP_EVERY_MS:
-                return
             off_ms, anchor = self._next_anchor() if self._is_set() else (0, self._anchor)
             self._write(self._age_at(mono_ms) + off_ms, mono_ms, anchor, off_ms)
             self._begin_age_ms += off_ms
             self._anchor, self._kept_ms = anchor, mono_ms
+
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        """Nobody else has the age."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_moving)
+            self._is_moving = True
+            self._changed.wait_for(lambda: not self._holders)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_moving = False
+                self._changed.notify_all()
 
     def _write(self, age_ms: int, mono_ms: int, anchor: _Anchor | None, off_ms: int) -> None:
         kept = anchor or _NO_ANCHOR

@@ -5,12 +5,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from support.manual_clock import ManualClock
+from support.modality import STEP_CLASS, begun
+from wardlight_edge.dicom.base import Peer, Request
+from wardlight_edge.dicom.commitment_desk import CommitmentDesk
+from wardlight_edge.dicom.data_sets import EXPLICIT_LITTLE, written
+from wardlight_edge.dicom.steps import StepService
+from wardlight_edge.imaging_settings import CommitmentSettings, DicomSettings
 from wardlight_edge.spool.age import KEEP_EVERY_MS, LONGEST_OFF_MS, Age
 from wardlight_edge.spool.commitments import Asker, CommitmentTable, Reference
 from wardlight_edge.spool.database import Database, Transaction
+from wardlight_edge.spool.opening import open_receiving
 from wardlight_edge.spool.sealing import Sealer
+from wardlight_edge.spool.steps import StepTable
 from wardlight_shared.errors import StorageError
 
 HOUR_MS = 3_600_000
@@ -152,6 +161,70 @@ def test_no_deadline_comes_early_where_the_move_fails_or_is_watched(
     assert world.hours() > 190
     world.start()
     assert _waited(world) == 1
+
+
+@pytest.mark.parametrize("what", ["commitment", "step"])
+def test_nothing_is_written_with_the_age_of_before_a_move(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Whoever has taken the age has written with it before the age moves."""
+    _off(world, world.clock.wall_ms() + 193 * HOUR_MS)
+    moving = threading.Thread(target=lambda: world.age.keep(at_once=True), daemon=True)
+    write = world.database.write
+
+    def late(change: Callable[[Transaction], object]) -> object:
+        monkeypatch.setattr(world.database, "write", write)
+        moving.start()
+        moving.join(0.2)  # it waits, or has moved too early
+        return write(change)
+
+    monkeypatch.setattr(world.database, "write", late)
+    column = _written(world, tmp_path, what)
+    moving.join(180)
+    assert world.hours() > 190
+    newest = world.database.value(f"SELECT max({column}) FROM {what}")
+    assert newest == world.age.now_ms()
+
+
+def test_whoever_is_about_to_write_waits_for_the_end_of_a_move(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _off(world, world.clock.wall_ms() + 193 * HOUR_MS)
+    write, ages = world.database.write, list[int]()
+
+    def hold() -> None:
+        with world.age.held() as now_ms:
+            ages.append(now_ms)
+
+    holding = threading.Thread(target=hold, daemon=True)
+
+    def watched(change: Callable[[Transaction], object]) -> object:
+        holding.start()
+        holding.join(0.2)  # it waits, or has the age of before
+        return write(change)
+
+    monkeypatch.setattr(world.database, "write", watched)
+    world.age.keep(at_once=True)
+    holding.join(180)
+    assert ages == [world.age.now_ms()]
+
+
+def _written(world: World, folder: Path, what: str) -> str:
+    """An age, by the services that write one; its column."""
+    sealer = Sealer(b"k" * 32)
+    with open_receiving(folder / "data", b"k" * 32, DicomSettings(min_free_bytes=0)) as spool:
+        if what == "commitment":
+            table = CommitmentTable(world.database, sealer)
+            desk = CommitmentDesk(table, spool, CommitmentSettings(), world.clock, world.age)
+            desk.take(Asker("1.4", "CT1", "W", "192.0.2.1"), [Reference("1.9", "1.8")])
+            return "asked_at"
+        service = StepService(StepTable(world.database, sealer), spool, world.clock, world.age)
+        command = Dataset()
+        command.CommandField, command.AffectedSOPInstanceUID = 0x0140, "1.1"
+        request = Request(STEP_CLASS, EXPLICIT_LITTLE, command, written(begun()))
+        (reply,) = service.answer(Peer("CT1", "W", "192.0.2.7"), request, lambda: False)
+        assert reply.status == 0
+        return "changed_at"
 
 
 def test_a_time_off_beyond_reason_counts_in_part(world: World) -> None:
