@@ -28,8 +28,10 @@ from wardlight_cloud.fhir.resources import (
     device_version,
     gateway_resource,
 )
+from wardlight_cloud.fhir.sealed_pages import sealed
 from wardlight_cloud.store.base import DeviceRow, Gateway, ReadStore
 from wardlight_cloud.store.device_facts import DeviceFactStore
+from wardlight_cloud.store.sealing import CursorStore
 
 _CHANGED = "_lastUpdated"
 _PAGING = ("_count", paging.SUMMARY, paging.TOTAL, paging.CURSOR)
@@ -38,7 +40,7 @@ _Shown = tuple[Row, UUID | None, tuple[int, ...]]
 """A device, its patient where one is asked for, and the metrics that it has measured."""
 
 
-class DeviceStore(ReadStore, DeviceFactStore, Protocol):
+class DeviceStore(ReadStore, DeviceFactStore, CursorStore, Protocol):
     """What is asked of the store."""
 
 
@@ -58,10 +60,12 @@ class DeviceFace:
         others = [each for each in parameters if each not in times]
         changed = honoured_parameters(times, (_CHANGED,), strict=is_strict)
         values = asking.single(others, (*DEVICE_PARAMETERS, *_PAGING), strict=is_strict)
-        answer = Answer(self._base(request), "Device", [*values.items(), *changed])
+        honoured = [*values.items(), *changed]
+        answer = Answer(self._base(request), "Device", honoured)
         during = Asked(tuple(changed)).interval(_CHANGED)
         wanted = isolation.devices(request, device_search(values, during))
-        return await answer.of_pages(partial(self._find, wanted), _resource)
+        find = sealed(partial(self._find, wanted), self._store, "Device", honoured)
+        return await answer.of_pages(find, _resource)
 
     async def read(self, request: Request) -> Response:
         """One device."""

@@ -34,6 +34,7 @@ from wardlight_cloud.store.imaging import (
     Match,
 )
 from wardlight_cloud.store.order_reads import OrderReadStore
+from wardlight_cloud.store.sealing import CursorStore
 
 IMAGING_STUDY_PARAMETERS: Final = {
     "_id": "token",
@@ -65,7 +66,7 @@ _LOOKED_AT: Final = 200
 _CURSOR_BYTES: Final = 16
 
 
-class ImagingReads(ImageStore, ImagePlaceStore, OrderReadStore, Protocol):
+class ImagingReads(ImageStore, ImagePlaceStore, OrderReadStore, CursorStore, Protocol):
     """What searches ask of the store."""
 
 

@@ -17,14 +17,16 @@ from wardlight_cloud.fhir.imaging_ids import TextIds
 from wardlight_cloud.fhir.order_search import ORDER_PARAMETERS, OrderSearch, order_search
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.parameters import honoured_parameters
+from wardlight_cloud.fhir.sealed_pages import sealed
 from wardlight_cloud.fhir.service_request import KIND, reference_to, service_request, version_of
 from wardlight_cloud.store.image_places import ImagePlaceStore
 from wardlight_cloud.store.order_reads import OrderQuery, OrderReadStore, OrderRow
+from wardlight_cloud.store.sealing import CursorStore
 
 _FORM: Final = ("_count", paging.SUMMARY, paging.TOTAL, paging.CURSOR)
 
 
-class OrderReads(OrderReadStore, ImagePlaceStore, Protocol):
+class OrderReads(OrderReadStore, ImagePlaceStore, CursorStore, Protocol):
     """What this face asks of the store."""
 
 
@@ -44,10 +46,11 @@ class OrderFace:
         total = None if asked is paging.BundleKind.PAGE else await found.count(self._store)
         if asked is paging.BundleKind.TOTAL:
             return answer.of(NO_ENTRIES, None, total)
+        find = sealed(partial(found.find, self._store), self._store, KIND, honoured)
         values = dict(honoured)
         count = paging.count("_count", values.get("_count", str(paging.COUNT_DEFAULT)))
         after = paging.cursor_bytes(values[paging.CURSOR]) if paging.CURSOR in values else None
-        rows, cursor = await page_of(found.find(self._store, count=max(1, count), after=after))
+        rows, cursor = await page_of(find(count=max(1, count), after=after))
         return answer.of(dumped([service_request(row, ids) for row in rows]), cursor, total)
 
     async def by_change(self, request: Request) -> Orders:

@@ -286,6 +286,70 @@ async def test_provenances_lead_from_observations_and_back(ward: Ward) -> None:
     assert all("transmitter" not in json.dumps(each["agent"]) for each in new)
 
 
+async def test_pages_of_provenances_hold_what_is_asked_for(ward: Ward) -> None:
+    """Also where one commit is of several patients; named ones have pages, too."""
+    await fill(ward)
+    for place in range(3):
+        both = [One("heart_rate", START + place * SECOND, 60, device=d) for d in (CUFF, CLIP)]
+        await ward.store_each(both)
+    async with ward.client() as client:
+        whole = [each["id"] for each in await all_of(client, "Provenance")]
+        assert len(whole) == len(set(whole)) > 6
+        names = ",".join(whole)
+        targets = ",".join(
+            each["target"][0]["reference"] for each in await all_of(client, "Provenance")
+        )
+        for search in ("", f"&_id={names}", f"&target={targets}"):
+            for count in (1, 2, 5):
+                pages = await sizes(client, f"Provenance?_count={count}{search}")
+                assert pages == [count] * (len(whole) // count) + (
+                    [len(whole) % count] if len(whole) % count else []
+                ), (search, count)
+        (last,) = await all_of(client, f"Provenance?_id={whole[-1]}")
+        target = last["target"][0]["reference"]
+        for name in ("recorded", "_lastUpdated"):
+            for prefix, number in (("lt", 0), ("eq", 1), ("gt", 0)):
+                url = f"Provenance?target={target}&{name}={prefix}{last['recorded']}"
+                assert len(await all_of(client, url)) == number, url
+
+
+async def sizes(client: httpx.AsyncClient, search: str) -> list[int]:
+    """Entries of each page."""
+    found: list[int] = []
+    url: str | None = f"/fhir/{search}"
+    while url is not None:
+        page = (await client.get(url)).json()
+        found.append(len(page.get("entry", [])))
+        url = next((each["url"] for each in page["link"] if each["relation"] == "next"), None)
+    return found
+
+
+async def test_cursors_are_sealed(ward: Ward) -> None:
+    """Nobody reads them, makes them, alters them, or takes them to another search."""
+    await fill(ward)
+    searches = [*KINDS, *(f"Observation?category={KIND}|{kind}" for kind in STREAMS[1:])]
+    searches += ["Device?type=531981,65573,706689003", f"Patient/{BERT}/$everything"]
+    async with ward.client() as client:
+        taken = {}
+        for search in searches:
+            joint = "&" if "?" in search else "?"
+            answer = (await client.get(f"/fhir/{search}{joint}_count=1")).json()
+            links = {each["relation"]: each["url"] for each in answer["link"]}
+            if "next" not in links:
+                continue
+            taken[search] = links["next"]
+            url, _, cursor = links["next"].partition("_cursor=")
+            again = [(await client.get(f"/fhir/{search}{joint}_count=1")).json() for _ in range(2)]
+            assert len({page["link"][1]["url"] for page in again}) == 2, search
+            other = "A" if cursor[20] != "A" else "B"
+            for wrong in (cursor[:20] + other + cursor[21:], cursor[:-2], "AAAA", "bXgx"):
+                refused = await client.get(f"{url}_cursor={wrong}")
+                assert refused.status_code == 400, (search, wrong)
+            stray = await client.get(f"/fhir/Flag?patient={BERT}&_cursor={cursor}")
+            assert stray.status_code == 400, search
+        assert taken.keys() >= {*KINDS, f"Patient/{BERT}/$everything"}
+
+
 async def check_included(client: httpx.AsyncClient, whole: dict[str, Json]) -> None:
     """``_revinclude=Provenance:target`` (US Core): each of a page's, once, and no other's."""
     search = f"Observation?patient={BERT}&_count=4&_revinclude=Provenance:target"

@@ -27,9 +27,11 @@ from wardlight_cloud.fhir.bundle import links
 from wardlight_cloud.fhir.operations.invoked import edge, invoked, one
 from wardlight_cloud.fhir.outcome import FhirError, invalid
 from wardlight_cloud.fhir.parameters import split_values
+from wardlight_cloud.fhir.sealed_pages import search_name
 from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.bundles import bundle
 from wardlight_cloud.security.access import Interaction
+from wardlight_cloud.store.sealing import CursorStore
 
 PATIENT: Final = "Patient"
 Get = Callable[..., Awaitable[tuple[int, bytes]]]
@@ -65,7 +67,13 @@ class _Place(msgspec.Struct, array_like=True):
 class Everything:
     """The operation; ``parameters``: by kind, what each search takes."""
 
-    def __init__(self, get: Get, parameters: Callable[[], Mapping[str, Mapping[str, str]]]) -> None:
+    def __init__(
+        self,
+        store: CursorStore,
+        get: Get,
+        parameters: Callable[[], Mapping[str, Mapping[str, str]]],
+    ) -> None:
+        self._store = store
         self._get = get
         self._parameters = parameters
 
@@ -84,12 +92,15 @@ class Everything:
         edge("end", "le", one(honoured, "end"))
         edge("_since", "ge", one(honoured, "_since"))
         count = paging.count("_count", one(honoured, "_count") or str(paging.COUNT_DEFAULT))
-        place = _opened(one(honoured, paging.CURSOR), kinds)
+        path = f"{PATIENT}/{patient_id}/$everything"
+        name = search_name(path, honoured)
+        place = self._opened(one(honoured, paging.CURSOR), kinds, name)
         entries, following = await self._page(
             request, patient_id, honoured, kinds, place, max(1, count)
         )
-        cursor = None if following is None else orjson.dumps([following.kind, following.cursor])
-        path = f"{PATIENT}/{patient_id}/$everything"
+        cursor = None
+        if following is not None:
+            cursor = self._store.seal_cursor(msgspec.msgpack.encode(following), name)
         return resource_answer(
             bundle("searchset", entries, links(asker.base, path, honoured, cursor))
         )
@@ -113,6 +124,18 @@ class Everything:
             known = [kind for kind in known if kind in asked]
         access = isolation.access(request)
         return [kind for kind in known if access.to(kind, Interaction.SEARCH) is not None]
+
+    def _opened(self, text: str | None, kinds: Sequence[str], name: str) -> _Place:
+        if text is None:
+            return _Place(kinds[0] if kinds else "", "")
+        try:
+            opened = self._store.open_cursor(paging.cursor_bytes(text), name)
+            place = msgspec.msgpack.decode(opened, type=_Place)
+        except ValueError:  # and what msgspec raises
+            place = _Place("", "")
+        if place.kind not in kinds:
+            raise invalid(paging.CURSOR, "not a cursor of this record; start again without it")
+        return place
 
     async def _page(
         self,
@@ -171,15 +194,3 @@ class Everything:
 def _whose(takes: Mapping[str, str]) -> str | None:
     """The parameter that names the patient."""
     return next((name for name in _WHOSE if takes.get(name) == "reference"), None)
-
-
-def _opened(text: str | None, kinds: Sequence[str]) -> _Place:
-    if text is None:
-        return _Place(kinds[0] if kinds else "", "")
-    try:
-        place = msgspec.json.decode(paging.cursor_bytes(text), type=_Place)
-    except msgspec.DecodeError:
-        place = _Place("", "")
-    if place.kind not in kinds:
-        raise invalid(paging.CURSOR, "not a cursor of this record; start again without it")
-    return place

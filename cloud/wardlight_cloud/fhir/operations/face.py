@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Protocol
 
 from starlette.responses import Response
 
@@ -11,8 +12,13 @@ from wardlight_cloud.fhir.operations.lastn import lastn
 from wardlight_cloud.fhir.operations.stats import stats
 from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.security.access import Interaction
+from wardlight_cloud.store.sealing import CursorStore
 
 Call = Callable[[Asker], Awaitable[Response]]
+
+
+class OperationStore(ObservationStore, CursorStore, Protocol):
+    """What operations ask of the store."""
 
 
 class Operations:
@@ -20,12 +26,12 @@ class Operations:
 
     def __init__(
         self,
-        store: ObservationStore,
+        store: OperationStore,
         get: Get,
         parameters: Callable[[], Mapping[str, Mapping[str, str]]],
     ) -> None:
         self._store = store
-        self._everything = Everything(get, parameters)
+        self._everything = Everything(store, get, parameters)
 
     def call(self, method: str, kind: str, rest: str) -> tuple[Call, Interaction] | None:
         """The handler of a path below a kind, and what it needs; None: there is none."""

@@ -19,15 +19,19 @@ from wardlight_cloud.fhir.own.kind import Made, OwnKind
 from wardlight_cloud.fhir.own.provenance_search import Provenances, ProvenanceStore
 from wardlight_cloud.fhir.own.stream_search import StreamSearches
 from wardlight_cloud.fhir.parameters import honoured_parameters
+from wardlight_cloud.fhir.sealed_pages import sealed
 from wardlight_cloud.store.audit import AuditStore
 from wardlight_cloud.store.device_facts import DeviceFactStore
+from wardlight_cloud.store.sealing import CursorStore
 from wardlight_cloud.store.streams import StreamStore
 
 Handler = Callable[[Request], Awaitable[Response]]
 _FORM: Final = ("_count", paging.SUMMARY, paging.TOTAL, paging.CURSOR)
 
 
-class OwnStore(ProvenanceStore, AuditStore, DeviceFactStore, StreamStore, Protocol):
+class OwnStore(
+    ProvenanceStore, AuditStore, DeviceFactStore, StreamStore, CursorStore, Protocol
+):  # fmt: skip
     """What these kinds ask of the store."""
 
 
@@ -44,6 +48,7 @@ class OwnFace:
             AuditEvents(store), DetectedIssues(store), DeviceMetrics(store), Flags(store),
             self.provenances,
         )  # fmt: skip
+        self._store = store
         self._base = base
 
     def searches(self) -> dict[str, Handler]:
@@ -63,9 +68,9 @@ class OwnFace:
         given = await asking.parameters(request)
         strict = asking.is_strict(request)
         honoured = honoured_parameters(given, (*kind.parameters, *_FORM), strict=strict)
-        find = partial(kind.find, Asked(tuple(honoured)), isolation.reach(request))
+        find = partial(_found, partial(kind.find, Asked(tuple(honoured)), isolation.reach(request)))
         answer = Answer(self._base(request), kind.kind, honoured)
-        return await answer.of_pages(partial(_found, find), _resource)
+        return await answer.of_pages(sealed(find, self._store, kind.kind, honoured), _resource)
 
     async def _read(self, kind: OwnKind, request: Request) -> Response:
         made = await kind.read(request.path_params["id"], isolation.reach(request))

@@ -8,7 +8,7 @@ Every Observation leads to its Provenance (``target``), whether it is listed the
 Source  R4 4.0.1 Provenance; US Core Provenance (author, transmitter)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -129,12 +129,3 @@ def gateways(upload: Upload) -> list[str]:
 
 def _agent(system: str, code: str, who: str) -> dict[str, Any]:
     return {"type": {"coding": [{"system": system, "code": code}]}, "who": {"reference": who}}
-
-
-def by_patient(commit: Commit, rows: Iterable[ObservationRow]) -> list[Upload]:
-    """The uploads of a commit, in the order of patients."""
-    found: dict[UUID, list[ObservationRow]] = {}
-    for row in rows:
-        found.setdefault(row.origin.patient_id, []).append(row)
-    most = TARGETS_MOST + 1
-    return [Upload(commit, patient, found[patient][:most]) for patient in sorted(found)]

@@ -6,7 +6,6 @@ texts = await provenances.of_observations(rows, reach)     # _revinclude=Provena
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -19,16 +18,16 @@ from wardlight_cloud.fhir.own.provenance import (
     TARGETS_MOST,
     ProvenanceKey,
     Upload,
-    by_patient,
     gateways,
     key_of,
     provenance,
     provenance_key,
 )
+from wardlight_cloud.fhir.parameters import uuid
 from wardlight_cloud.fhir.resources import COLLECTOR_ID
 from wardlight_cloud.security.access import Reach
 from wardlight_cloud.store.base import ObservationQuery, ReadStore, TimeBound
-from wardlight_cloud.store.commits import CommitStore
+from wardlight_cloud.store.commits import CommitStore, UploadQuery
 from wardlight_cloud.store.observation_rows import ObservationRow
 
 PROVENANCE_PARAMETERS: Final = {
@@ -36,11 +35,7 @@ PROVENANCE_PARAMETERS: Final = {
     "recorded": "date", "target": "reference",
 }  # fmt: skip
 _AT_ONCE: Final = 500
-_COMMITS_MOST: Final = 2000  # that one page looks at
-_PAGES_MOST: Final = 20  # of one commit: a larger one is left behind
-
-_Place = tuple[datetime, int, UUID]
-"""(stored_at, commit, patient) that a page is behind."""
+_LOOKED_AT_MOST: Final = 1000  # commits, for one page
 
 
 class ProvenanceStore(ReadStore, CommitStore, Protocol):
@@ -57,25 +52,19 @@ class Provenances:
         self._store = store
 
     async def find(self, asked: Asked, reach: Reach, *, count: int, after: bytes | None) -> Page:
-        """See OwnKind; in the order of commits."""
+        """See OwnKind; in the order of commits, and of patients within one."""
         place = None if after is None else _opened(after)
-        keys = await self._named(asked, reach)
-        patients = within(reach.patients, asked.ids("patient", "Patient"))
-        if keys is not None:
-            wanted = [key for key in keys if patients is None or key[1] in patients]
-            uploads = [each for key in wanted if (each := await self._upload(key)) is not None]
-            return [_made(each) for each in uploads if _is_asked(asked, each)], None
         found: list[Upload] = []
-        last: _Place | None = None
         looked_at = 0
-        async for upload in self._walk(asked, patients, place):
-            if place is not None and upload.key <= place[1:]:
-                continue
-            if len(found) == count or looked_at == _COMMITS_MOST:
-                return [_made(each) for each in found], msgspec.msgpack.encode(last)
-            last = (upload.commit.stored_at, *upload.key)
-            looked_at += 1
-            found += [upload] if _is_asked(asked, upload) else []
+        async for key in self._keys(asked, reach, place, count):
+            if len(found) == count or looked_at == _LOOKED_AT_MOST:
+                assert place is not None  # noqa: S101 - it was looked at
+                following = msgspec.msgpack.encode(place)
+                return [_made(each) for each in found], following
+            upload = await self._upload(key)
+            place, looked_at = key, looked_at + 1
+            if upload is not None and _is_asked(asked, upload):
+                found.append(upload)
         return [_made(each) for each in found], None
 
     async def read(self, resource_id: str, reach: Reach) -> Made | None:
@@ -94,6 +83,27 @@ class Provenances:
         uploads = [await self._upload(key) for key in keys]
         return [provenance(each) for each in uploads if each is not None]
 
+    async def _keys(
+        self, asked: Asked, reach: Reach, after: ProvenanceKey | None, count: int
+    ) -> AsyncIterator[ProvenanceKey]:
+        """Keys behind a place that may be those of what is asked for."""
+        patients = within(reach.patients, asked.ids("patient", "Patient"))
+        named = await self._named(asked, reach)
+        if named is not None:
+            for key in named:
+                if (after is None or key > after) and (patients is None or key[1] in patients):
+                    yield key
+            return
+        start, end = asked.interval("recorded", "_lastUpdated")
+        query = UploadQuery(patients, _sensors(asked), start, end, after, count + 1)
+        while True:
+            keys = await self._store.uploads(query)
+            for key in keys:
+                yield key
+            if len(keys) < query.count:
+                return
+            query = replace(query, after=keys[-1])
+
     async def _named(self, asked: Asked, reach: Reach) -> Sequence[ProvenanceKey] | None:
         """Keys of those that are asked for by name; None = by no name."""
         ids, targets = asked.values("_id"), asked.values("target")
@@ -101,10 +111,10 @@ class Provenances:
         if ids is not None:
             found = {key for key in map(provenance_key, ids) if key and reach.sees(key[1])}
         if targets is not None:
-            wanted = [
+            wanted = tuple(
                 each.removeprefix("Observation/") for each in targets if _is_observation(each)
-            ]
-            query = ObservationQuery(patients=reach.patients, ids=tuple(wanted), count=_AT_ONCE)
+            )
+            query = ObservationQuery(patients=reach.patients, ids=wanted, count=len(wanted))
             rows = (await self._store.observations(query)).rows if wanted else ()
             keys = {key_of(row) for row in rows}
             found = keys if found is None else found & keys
@@ -127,58 +137,34 @@ class Provenances:
             query = replace(query, after=page.next)
         return Upload(commit, patient, rows[: TARGETS_MOST + 1]) if rows else None
 
-    async def _walk(
-        self, asked: Asked, patients: tuple[UUID, ...] | None, place: _Place | None
-    ) -> AsyncIterator[Upload]:
-        """Uploads from the commit of the place on; of a large one the first rows."""
-        start, end = asked.interval("recorded", "_lastUpdated")
-        bounds = [] if start is None else [TimeBound("ge", start)]
-        bounds += [] if end is None else [TimeBound("lt", end)]
-        bounds += [] if place is None else [TimeBound("ge", place[0])]
-        query = ObservationQuery(
-            patients=patients, stored=tuple(bounds), order="commit", count=_AT_ONCE
-        )
-        rows: list[ObservationRow] = []
-        while True:
-            page = await self._store.observations(query)
-            for row in page.rows:
-                if rows and row.commit_seq != rows[0].commit_seq:
-                    for upload in await self._uploads(rows):
-                        yield upload
-                    rows = []
-                rows.append(row)
-            if page.next is None:
-                break
-            query = replace(query, after=page.next)
-            if len(rows) > _PAGES_MOST * _AT_ONCE:
-                beyond = TimeBound("gt", rows[0].stored_at)
-                query = replace(query, after=None, stored=(*bounds, beyond))
-        for upload in await self._uploads(rows):
-            yield upload
-
-    async def _uploads(self, rows: Sequence[ObservationRow]) -> list[Upload]:
-        """Those of one commit."""
-        if not rows:
-            return []
-        seq = rows[0].commit_seq
-        return by_patient((await self._store.commits([seq]))[seq], rows)
-
 
 def _is_observation(reference: str) -> bool:
     kind, slash, _ = reference.partition("/")
     return not slash or kind == "Observation"
 
 
-def _opened(cursor: bytes) -> _Place:
+def _opened(cursor: bytes) -> ProvenanceKey:
     try:
-        place: _Place = msgspec.msgpack.decode(cursor, type=_Place)
+        place: ProvenanceKey = msgspec.msgpack.decode(cursor, type=ProvenanceKey)
     except (msgspec.DecodeError, ValueError) as error:
         raise ValueError("not a cursor of this search") from error
     return place
 
 
+def _sensors(asked: Asked) -> tuple[UUID, ...] | None:
+    """Devices that one of must be an author; None = an agent that is no sensor would do, too."""
+    agents = asked.values("agent")
+    found = [uuid(each.removeprefix("Device/")) for each in agents or ()]
+    made = tuple(each for each in found if each is not None)
+    return made if agents is not None and len(made) == len(found) else None
+
+
 def _is_asked(asked: Asked, upload: Upload) -> bool:
-    """Whether one of the agents is asked for, or none is."""
+    """Whether it was recorded then, and one of the agents is asked for, or none is."""
+    start, end = asked.interval("recorded", "_lastUpdated")
+    at = upload.commit.stored_at
+    if (start is not None and at < start) or (end is not None and at >= end):
+        return False
     agents = asked.values("agent")
     if agents is None:
         return True

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,8 +28,10 @@ from wardlight_cloud.fhir.own.stream import (
     waveform,
 )
 from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token
+from wardlight_cloud.fhir.sealed_pages import sealed
 from wardlight_cloud.fhir.vocabulary import CATEGORY, measured_by_code
 from wardlight_cloud.security.access import Reach
+from wardlight_cloud.store.sealing import CursorStore
 from wardlight_cloud.store.streams import StreamQuery, StreamStore, Width
 
 STREAM_PARAMETERS: Final = {
@@ -46,10 +48,14 @@ _LENGTH: Final[dict[Width, timedelta]] = {"1m": timedelta(minutes=1), "1h": time
 _TICK: Final = timedelta(microseconds=1)
 
 
+class StreamReads(StreamStore, CursorStore, Protocol):
+    """What is asked of the store."""
+
+
 class StreamSearches:
     """Handlers; ``base`` gives the address of FHIR for a request."""
 
-    def __init__(self, store: StreamStore, base: Callable[[Request], str]) -> None:
+    def __init__(self, store: StreamReads, base: Callable[[Request], str]) -> None:
         self._store = store
         self._base = base
 
@@ -66,7 +72,7 @@ class StreamSearches:
             raise invalid("_sort", "averages and waveforms come the latest first: use -date")
         find = partial(self._find, Asked(tuple(honoured)), isolation.reach(request), kind)
         answer = Answer(self._base(request), "Observation", honoured)
-        return await answer.of_pages(find, _resource)
+        return await answer.of_pages(sealed(find, self._store, kind, honoured), _resource)
 
     async def read(self, resource_id: str, reach: Reach) -> Made | None:
         """One of them; None where there is none in reach."""
