@@ -67,11 +67,15 @@ class TextMatch:
 
 @dataclass(frozen=True, slots=True)
 class HasText:
-    """A value of ``param`` is one of the alternatives; ``negated``: none of its values is."""
+    """A value of ``param`` is one of the alternatives; ``negated``: none of its values is.
+
+    ``is_other``: one of its values is none of them (looked for among what other conditions leave).
+    """
 
     param: str
     any_of: tuple[TextMatch, ...]
     negated: bool = False
+    is_other: bool = False
 
 
 @dataclass(frozen=True, slots=True)

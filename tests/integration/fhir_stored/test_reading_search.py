@@ -320,6 +320,62 @@ async def test_a_code_that_many_have_hides_none_of_them(
     assert set(await lasts(client, f"patient={BERT}")) == wanted
 
 
+LOCAL = {"system": "urn:ward", "code": "vital"}
+RATE, WARM, BREATH, PAIN, MOOD = (
+    {"system": LOINC, "code": code} for code in ("8867-4", "8310-5", "9279-1", "72514-3", "88888-8")
+)
+
+
+@pytest.mark.parametrize(
+    ("many", "others"),
+    [
+        ([WARM], [[BREATH, WARM]]),
+        ([WARM, LOCAL], [[RATE, WARM], [PAIN, LOCAL], [LOCAL]]),
+        ([PAIN, LOCAL], [[MOOD, PAIN], [PAIN, RATE], [LOCAL, MOOD]]),
+        ([LOCAL], [[LOCAL, PAIN], [{"system": "urn:ward", "code": "other"}, LOCAL]]),
+    ],
+)
+async def test_a_full_group_hides_no_other_that_has_its_code_second(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, many: Any, others: Any
+) -> None:
+    """The others are older than all that fills the group, and come to light in no page with it."""
+    monkeypatch.setattr(lastn, "_AT_ONCE", 4)
+    wanted = set()
+    for minute, coding in enumerate([*others, *[many] * 9]):
+        written = observation(BERT, code={"coding": coding}, effectiveDateTime=text(minute))
+        del written["category"], written["valueQuantity"]
+        made = await created(client, written)
+        if coding is not many or minute == len(others) + 8:
+            wanted.add(made["id"])
+    assert set(await lasts(client, f"patient={BERT}")) == wanted
+
+
+async def test_what_was_cancelled_is_not_the_last(client: httpx.AsyncClient) -> None:
+    first = (await created(client, observation(BERT, effectiveDateTime=text(1))))["id"]
+    for minute, status in ((2, "cancelled"), (3, "entered-in-error")):
+        later = observation(BERT, effectiveDateTime=text(minute), status=status)
+        await created(client, later)
+    assert await lasts(client, f"patient={BERT}") == [first]
+    (asked,) = await lasts(client, f"patient={BERT}&status=cancelled,entered-in-error")
+    assert asked != first
+
+
+async def test_a_bound_is_no_number_of_statistics(client: httpx.AsyncClient) -> None:
+    """``< 40`` says that it was measured, and of no statistic what it is."""
+    for minute, quantity in enumerate(
+        ({"value": 60}, {"value": 70}, {"value": 40, "comparator": "<"})
+    ):
+        value = {"unit": "/min", "code": "/min", "system": "http://unitsofmeasure.org", **quantity}
+        await created(
+            client, observation(BERT, effectiveDateTime=text(minute), valueQuantity=value)
+        )
+    asked = f"subject=Patient/{BERT}&code=8867-4&statistic=minimum,average,count,total-count"
+    answer = await client.get(f"/fhir/Observation/$stats?{asked}")
+    (told,) = answer.json()["parameter"]
+    numbers = [each["valueQuantity"]["value"] for each in told["resource"]["component"]]
+    assert numbers == [60, 65, 2, 3]
+
+
 def test_statistics_are_those_of_the_textbook() -> None:
     """Values of R 4 (mean, sd, quantile type 7) and of Excel's SKEW and KURT for 2, 4, 4, 5, 9."""
     of = counted({Fraction(2): 1, Fraction(4): 2, Fraction(5): 1, Fraction(9): 1}, 3, 0)

@@ -2,14 +2,15 @@
 
 What has a code in common is of one code: a pulse rate that an oximeter measured (LOINC and MDC) and
 one that an EHR wrote under the LOINC code alone. All that were measured at the time of the last one
-that is asked for come with it. What is entered in error is no observation, unless ``status`` asks.
+that is asked for come with it. What is cancelled or entered in error is no observation, unless
+``status`` asks.
 
 Errors  FhirError 400 with the parameter at fault
 Source  R4 4.0.1 OperationDefinition Observation-lastn
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, partial
@@ -40,9 +41,12 @@ from wardlight_cloud.fhir.stored.body import parsed, whole
 from wardlight_cloud.fhir.stored.bundles import bundle, search_entries
 from wardlight_cloud.fhir.vocabulary import LOINC, MEASURED, code_of, is_amount, measured_by_code
 from wardlight_cloud.store.observation_rows import ObservationRow
-from wardlight_cloud.store.resources import HasText, ResourceRow, TextMatch
+from wardlight_cloud.store.resources import AnyOf, HasText, ResourceRow, TextMatch
 
 MAX: Final = "max"
+NO_OBSERVATION: Final = "cancelled,entered-in-error"
+"""Statuses of what tells nothing of the patient."""
+
 _MOST: Final = 100
 _AT_ONCE: Final = 500
 _NEVER: Final = Decimal(10) ** 40
@@ -76,7 +80,7 @@ async def lastn(store: ObservationStore, asker: Asker) -> Response:
         criteria = await without_chains(store, asker, criteria)
     patients = patients_asked(asker, criteria)
     if not any(name.partition(":")[0] == "status" for name, _ in criteria):
-        criteria = [*criteria, ("status:not", "entered-in-error")]
+        criteria = [*criteria, ("status:not", NO_OBSERVATION)]
     of_readings = [pair for pair in criteria if not is_of_stored(pair[0])]
     strict = asking.is_strict(asker.request)
     found = observation_search(of_readings, strict=strict)
@@ -121,11 +125,12 @@ async def _others(
 ) -> AsyncIterator[_Last]:
     """Of one patient, newest first; groups that are full are not asked for again.
 
-    They are left out by the code that names them, unless one of another group has it, too.
+    They are left out by the code that names them, save what has another code, too, that it could be
+    named by instead.
     """
     taken: dict[str, list[Decimal]] = defaultdict(list)
     full: set[_Coding] = set()
-    groups: dict[_Coding, set[str]] = defaultdict(set)
+    beside: dict[_Coding, set[_Coding]] = defaultdict(set)
     query = replace(alike.search.query, sort="Observation.date", descending=True, after=None)
     while True:
         page = await store.resources(replace(query, count=_AT_ONCE))
@@ -134,8 +139,8 @@ async def _others(
                 continue
             codings = _codings(row)
             group, named_by = _group(codings)
-            for coding in codings:
-                groups[coding].add(group)
+            for coding in named_by:
+                beside[coding].update(codings)
             order = _NEVER if row.sort_low is None else -row.sort_low
             times = taken[group]
             if len(times) >= most and order > times[most - 1]:
@@ -145,14 +150,29 @@ async def _others(
             yield _Last(patient, group, order, row.id, partial(whole, row))
         if page.next is None:
             return
-        own = sorted(each for each in full if len(groups[each]) == 1)
-        without = tuple(TextMatch(code, system) for system, code in own)
-        conditions = alike.search.query.conditions
-        if without:
-            conditions = (*conditions, HasText("code", without, negated=True))
+        without = tuple(_not_named_by(each, beside[each]) for each in sorted(full))
         last = page.rows[-1]
-        query = replace(query, conditions=conditions, after=None)
+        query = replace(query, conditions=(*alike.search.query.conditions, *without), after=None)
         query = replace(query, after=store.resource_cursor(query, last))
+
+
+def _not_named_by(naming: _Coding, beside: Collection[_Coding]) -> AnyOf:
+    """Without this code, or with one that may name it instead; ``beside``: seen with it."""
+    lesser = sorted(each for each in beside if each != naming and not _may_name(each, naming))
+    alone = tuple(TextMatch(code, system) for system, code in (naming, *lesser))
+    without = HasText("code", alone[:1], negated=True)
+    return AnyOf(((without,), (HasText("code", alone, is_other=True),)))
+
+
+def _may_name(coding: _Coding, naming: _Coding) -> bool:
+    """Whether what has both codes may be of another group than that of ``naming``; see _group."""
+    if _is_known(coding):
+        return _group([coding])[0] != _group([naming])[0]
+    return not _is_known(naming) and (naming[0] != LOINC or coding[0] == LOINC)
+
+
+def _is_known(coding: _Coding) -> bool:
+    return bool(measured_by_code(*coding) & OBSERVATIONS)
 
 
 def _codings(row: ResourceRow) -> list[_Coding]:

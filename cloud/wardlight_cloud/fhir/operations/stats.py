@@ -2,7 +2,8 @@
 
 Each number is counted, so the results are exact. Numbers in other units of one kind are brought
 into the unit that the code is measured in; others make an Observation of their own. What is entered
-in error does not count.
+in error or cancelled does not count. What has no exact value (a comparator: below 40, above 600) is
+counted as measured without a number: R4 has no statistic of bounds.
 
     GET  ?subject=Patient/ID&code=8867-4&system=http://loinc.org&statistic=average&duration=24
     POST a Parameters resource: subject, code, system, coding, period, duration (hours), statistic
@@ -27,6 +28,7 @@ from wardlight_cloud.fhir.observation_searches import ObservationStore
 from wardlight_cloud.fhir.observation_sources import KIND
 from wardlight_cloud.fhir.observation_texts import instant
 from wardlight_cloud.fhir.operations.invoked import invoked, one, period
+from wardlight_cloud.fhir.operations.lastn import NO_OBSERVATION
 from wardlight_cloud.fhir.operations.numbers import Numbers, alike, count
 from wardlight_cloud.fhir.operations.patients_asked import patients_asked
 from wardlight_cloud.fhir.operations.statistics import (
@@ -171,7 +173,7 @@ async def _of_others(
     pairs = [
         ("patient", str(patient)),
         ("combo-code", code if system is None else f"{system}|{code}"),
-        ("status:not", "entered-in-error,cancelled"),
+        ("status:not", NO_OBSERVATION),
     ]
     pairs += [("date", f"{each.op}{each.instant.isoformat()}") for each in bounds_of(during)]
     query = replace(stored_search(asker, KIND, pairs, strict=True).query, count=_AT_ONCE)
@@ -203,7 +205,7 @@ def _is_of(part: dict[str, Any], coding: Coding) -> bool:
 def _number(part: dict[str, Any]) -> tuple[str, Fraction | None, int]:
     quantity = part.get("valueQuantity", {})
     unit = str(quantity.get("code", quantity.get("unit", "")))
-    if "value" not in quantity:
+    if "value" not in quantity or "comparator" in quantity:
         return unit, None, 0
     value = Decimal(quantity["value"])
     return unit, Fraction(value), max(0, -int(value.as_tuple().exponent))

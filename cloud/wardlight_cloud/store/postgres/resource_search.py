@@ -178,6 +178,7 @@ def _has_text(made: Statement, param: str, condition: HasText) -> str:
         else:
             found.append(made.filled("is_value_of_system", system=system, values=values))
     name = "has_no_text" if condition.negated else "has_text"
+    name = "has_other_text" if condition.is_other else name
     return made.filled(name, {"any": " OR ".join(found) or _NONE}, param=param)
 
 

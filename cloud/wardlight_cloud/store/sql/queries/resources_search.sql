@@ -97,6 +97,12 @@ NOT EXISTS (
     WHERE t.resource_key = r.resource_key AND t.param = :param AND (:any)
 )
 
+-- name: has_other_text
+EXISTS (
+    SELECT FROM resource_text AS t
+    WHERE t.resource_key = r.resource_key AND t.param = :param AND NOT (:any)
+)
+
 -- name: is_value
 t.value = ANY(:values::text[])
 
