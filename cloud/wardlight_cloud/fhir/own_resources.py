@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Final, Protocol
+from uuid import UUID
 
 import orjson
 
@@ -11,12 +12,15 @@ from wardlight_cloud.fhir.device_search import GATEWAY_ID
 from wardlight_cloud.fhir.imaging_ids import ImagingIds
 from wardlight_cloud.fhir.imaging_search import ImagingReads
 from wardlight_cloud.fhir.observation import observation
+from wardlight_cloud.fhir.observation_chains import ChainStore
 from wardlight_cloud.fhir.own import device_metric, provenance
 from wardlight_cloud.fhir.own.provenance_search import Provenances, ProvenanceStore
 from wardlight_cloud.fhir.own.stream_search import is_stream
+from wardlight_cloud.fhir.own_conditions import found_here
 from wardlight_cloud.fhir.resources import COLLECTOR_ID, device_resource, gateway_resource
 from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.including import Included
+from wardlight_cloud.fhir.stored.wishes import OwnFound, Query
 from wardlight_cloud.security.access import Interaction, Reach
 from wardlight_cloud.store.base import DeviceRow, ObservationQuery
 
@@ -25,7 +29,7 @@ _IMAGING: Final = ("DocumentReference", "Observation")
 _BY_FORM: Final = {"DeviceMetric": device_metric.is_own, "Provenance": provenance.is_own}
 
 
-class OwnStore(ProvenanceStore, ImagingReads, Protocol):
+class OwnStore(ProvenanceStore, ImagingReads, ChainStore, Protocol):
     """What is asked of the store."""
 
 
@@ -53,6 +57,35 @@ class OwnResources:
         if kind not in _IMAGING:
             return False
         return (await self._imaging_ids())[kind].uid_of(resource_id) is not None
+
+    async def owners(self, kind: str, ids: Sequence[str]) -> dict[str, tuple[UUID, ...]]:
+        """Those of the ids that are there, and the patients that they are about, if any.
+
+        Of readings both are looked up; what else is made here counts as there by the form of its
+        id, which nobody can make up.
+        """
+        found: dict[str, tuple[UUID, ...]] = {}
+        readings = tuple(
+            each for each in ids if kind == "Observation" and _OBSERVATION_ID.fullmatch(each)
+        )
+        if readings:
+            query = ObservationQuery(ids=readings, count=len(readings))
+            rows = (await self._store.observations(query)).rows
+            found = {row.observation_id: (row.origin.patient_id,) for row in rows}
+        for resource_id in ids:
+            if resource_id not in readings and await self.owns(kind, resource_id):
+                found[resource_id] = ()
+        return found
+
+    async def found(self, asker: Asker, kind: str, given: Query) -> Sequence[OwnFound]:
+        """Those that a condition finds of what the asker may search, two at most."""
+        return await found_here(self._store, self, asker, kind, given)
+
+    async def reads(self, asker: Asker, kind: str, resource_id: str) -> bool:
+        """Whether the asker may read one of its own."""
+        if asker.limits_or_none(kind, Interaction.READ) is None:
+            return False
+        return bool(await self.own_texts(asker, kind, [resource_id]))
 
     async def own_texts(self, asker: Asker, kind: str, ids: Sequence[str]) -> list[Included]:
         """Those of the ids that are sensors, gateways or readings, and in reach."""

@@ -92,6 +92,43 @@ async def test_an_update_creates_what_is_not_there(client: httpx.AsyncClient) ->
     outcome(await client.put("/fhir/Organization/north_2", json={**resource, "id": "north_2"}), 400)
 
 
+async def test_if_match_takes_any_and_lists(client: httpx.AsyncClient) -> None:
+    """RFC 9110 13.1.1: * is whichever version there is; of a list one is enough."""
+    made = await created(client, organization())
+    url, version = f"/fhir/Organization/{made['id']}", made["meta"]["versionId"]
+    for name, text in (("A", "*"), ("B", " * ")):
+        answer = await client.put(url, json={**made, "name": name}, headers={"If-Match": text})
+        assert answer.status_code == 200, answer.text
+    now = answer.json()["meta"]["versionId"]
+    for text, status in (
+        (f'W/"{version}", "{now}"', 200), (f'W/"{version}", "x"', 412), ('"x"', 412),
+        (f'W/"{now}" W/"1"', 400), (f"{now}", 400), ('"1", *', 400), ("", 400), (", ", 400),
+    ):  # fmt: skip
+        answer = await client.patch(url, json=[], headers={**PATCH, "If-Match": text})
+        assert answer.status_code == status, (text, answer.text)
+    any_one = {"If-Match": "*"}
+    new = organization(id="north-9")
+    outcome(await client.put("/fhir/Organization/north-9", json=new, headers=any_one), 412)
+    outcome(await client.delete("/fhir/Organization/north-9", headers=any_one), 412)
+    bundle = _transaction(_entry("PUT", f"Organization/{made['id']}", made, ifMatch="*"))
+    assert (await client.post("/fhir", json=bundle)).status_code == 200
+    assert (await client.delete(url, headers=any_one)).status_code == 204
+    outcome(await client.put(url, json=made, headers=any_one), 412)
+    outcome(await client.delete(url, headers=any_one), 412)
+
+
+async def test_any_version_is_that_of_the_write(client: httpx.AsyncClient) -> None:
+    made = await created(client, organization())
+    url = f"/fhir/Organization/{made['id']}"
+    answers = await asyncio.gather(
+        *(
+            client.put(url, json={**made, "name": f"N{at}"}, headers={"If-Match": "*"})
+            for at in range(6)
+        )
+    )
+    assert {each.status_code for each in answers} == {200}
+
+
 async def test_eight_conditional_creates_at_once_make_one(client: httpx.AsyncClient) -> None:
     system = "urn:test:org"
     resource = organization(identifier=[{"system": system, "value": "1"}])

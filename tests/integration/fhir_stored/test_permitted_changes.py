@@ -116,6 +116,24 @@ async def test_what_is_shown_is_of_the_categories_that_may_be_read(ward: Ward) -
                 assert bool(answer.content) is is_shown, (code, status)
 
 
+async def test_a_patch_tests_only_what_may_be_read(ward: Ward) -> None:
+    test = [{"op": "test", "path": "/gender", "value": "female"}]
+    change = [{"op": "replace", "path": "/gender", "value": "other"}]
+    url = f"/fhir/Patient/{ANNA}"
+    async with _clients(ward, "system/Patient.u", "system/Task.ru") as (client, blind):
+        for patch in (test, [*change, *test], [{**test[0], "value": "male"}]):
+            answer = await blind.patch(url, json=patch, headers=PATCH)
+            assert answer.status_code == 403, answer.text
+            bundle = _bundle("PATCH", f"Patient/{ANNA}", _binary(patch))
+            assert (await blind.post("/fhir", json=bundle)).status_code == 403
+        assert (await client.patch(url, json=test, headers=PATCH)).status_code == 200
+        assert (await blind.patch(url, json=change, headers=PATCH)).status_code == 200
+        held = await created(client, task())
+        tested = [{"op": "test", "path": "/status", "value": "requested"}]
+        answer = await blind.patch(f"/fhir/Task/{held['id']}", json=tested, headers=PATCH)
+        assert answer.status_code == 200, answer.text
+
+
 async def test_nothing_is_prescribed(client: httpx.AsyncClient) -> None:
     proposed: dict[str, Any] = {
         "resourceType": "MedicationRequest", "status": "draft", "intent": "proposal",

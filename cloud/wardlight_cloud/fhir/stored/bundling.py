@@ -22,9 +22,9 @@ from wardlight_cloud.fhir.observation_texts import instant
 from wardlight_cloud.fhir.outcome import FhirError, IssueType
 from wardlight_cloud.fhir.stored import incoming
 from wardlight_cloud.fhir.stored.asker import Asker
-from wardlight_cloud.fhir.stored.body import parsed, whole
+from wardlight_cloud.fhir.stored.body import parsed
 from wardlight_cloud.fhir.stored.bundles import bundle, response_entry
-from wardlight_cloud.fhir.stored.wishes import Done, Wish, row_of
+from wardlight_cloud.fhir.stored.wishes import Done, Wish
 from wardlight_cloud.fhir.stored.writing import Writer
 
 MOST_ENTRIES: Final = 1000
@@ -133,7 +133,7 @@ def _wish(entry: Any, at: int) -> Wish | None:
     full_url = entry.get("fullUrl")
     return Wish(
         method, kind, match["id"], query, resource, patch,
-        incoming.version_of(_text(request.get("ifMatch"), at, "request.ifMatch"), "ifMatch"),
+        incoming.versions_of(_text(request.get("ifMatch"), at, "request.ifMatch"), "ifMatch"),
         None if condition is None else incoming.query_of(_text(condition, at, "ifNoneExist") or ""),
         f"Bundle.entry[{at}].resource.", full_url if isinstance(full_url, str) else None,
     )  # fmt: skip
@@ -167,13 +167,13 @@ def _patch_of(value: Any, at: int) -> Any:
 def _answer(asker: Asker, done: Done) -> bytes:
     response: dict[str, Any] = {"status": _status(done.status)}
     resource = None
-    if done.commit_seq is not None and done.stored_at is not None:
-        response["etag"] = f'W/"{done.commit_seq}"'
-        response["lastModified"] = instant(done.stored_at)
-        if done.body is not None:
-            response["location"] = f"{done.kind}/{done.id}/_history/{done.commit_seq}"
+    if done.version is not None and done.updated is not None:
+        response["etag"] = f'W/"{done.version}"'
+        response["lastModified"] = instant(done.updated)
+        if done.text is not None:
+            response["location"] = f"{done.kind}/{done.id}/_history/{done.version}"
             if done.is_readable and incoming.wanted_return(asker.request) == "representation":
-                resource = whole(row_of(done))
+                resource = done.text
     return response_entry(response, resource)
 
 

@@ -27,9 +27,10 @@ from wardlight_cloud.fhir.stored.including import Included, Including, OwnReads
 from wardlight_cloud.fhir.stored.searching import StoredSearch, stored_search
 from wardlight_cloud.fhir.stored.shapes import shaped
 from wardlight_cloud.fhir.stored.source import StoredSource
+from wardlight_cloud.fhir.stored.targets import OwnResources
 from wardlight_cloud.fhir.stored.visible import row_meets, visible
-from wardlight_cloud.fhir.stored.wishes import Done, Wish, row_of
-from wardlight_cloud.fhir.stored.writing import OwnResources, Writer
+from wardlight_cloud.fhir.stored.wishes import Done, Wish
+from wardlight_cloud.fhir.stored.writing import Writer
 from wardlight_cloud.security.access import Interaction
 from wardlight_cloud.store.resources import HistoryQuery, ResourceRow, ResourceStore
 
@@ -232,15 +233,15 @@ class StoredFace:
 def changed_answer(asker: Asker, done: Done) -> Response:
     """The answer to one change, with what Prefer asks for."""
     headers: dict[str, str] = {}
-    if done.commit_seq is not None and done.stored_at is not None:
-        headers |= version_headers(str(done.commit_seq), done.stored_at)
+    if done.version is not None and done.updated is not None:
+        headers |= version_headers(done.version, done.updated)
         if done.status != 204:
-            place = f"{asker.base}/{done.kind}/{done.id}/_history/{done.commit_seq}"
+            place = f"{asker.base}/{done.kind}/{done.id}/_history/{done.version}"
             headers["Content-Location"] = place
             if done.status == 201:
                 headers["Location"] = place
     wanted = incoming.wanted_return(asker.request)
-    if done.body is None:
+    if done.text is None:
         return Response(status_code=204, headers=headers)
     if wanted == "minimal" or (wanted == "representation" and not done.is_readable):
         return Response(status_code=done.status, headers=headers)
@@ -248,7 +249,7 @@ def changed_answer(asker: Asker, done: Done) -> Response:
         issue = outcome_issue("information", "informational", f"{done.kind} stored.")
         body = orjson.dumps({"resourceType": "OperationOutcome", "issue": [issue]})
         return Response(body, done.status, headers, MEDIA_TYPE)
-    return Response(whole(row_of(done)), done.status, headers, MEDIA_TYPE)
+    return Response(done.text, done.status, headers, MEDIA_TYPE)
 
 
 def _since(text: str | None) -> datetime | None:

@@ -11,14 +11,15 @@ from starlette.requests import Request
 
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, IssueType
 from wardlight_cloud.fhir.stored.body import parsed
-from wardlight_cloud.fhir.stored.wishes import Query
+from wardlight_cloud.fhir.stored.wishes import ANY_VERSION, Query
 
 RESOURCE_BYTES: Final = 1 << 20
 BUNDLE_BYTES: Final = 10 << 20
 JSON: Final = frozenset({MEDIA_TYPE, "application/json"})
 JSON_PATCH: Final = frozenset({"application/json-patch+json"})
-_ETAG: Final = re.compile(r'(?:W/)?"(?P<version>[^"]{0,64})"')
+_ETAG: Final = re.compile(r'(?:W/)?"(?P<version>[^",]{0,64})"')
 
+IfMatch = frozenset[int] | Literal["*"] | None
 Return = Literal["minimal", "representation", "OperationOutcome"]
 
 
@@ -71,22 +72,25 @@ def _wrong(code: IssueType, diagnostics: str, expression: str) -> FhirError:
     return FhirError(400, code, diagnostics, expression=expression)
 
 
-def if_match(request: Request) -> int | None:
-    """The version that the client wants to change; one that is none of ours is never current."""
-    return version_of(request.headers.get("if-match"), "If-Match")
+def if_match(request: Request) -> IfMatch:
+    """The versions of which the client wants to change one; "*": whichever there is."""
+    return versions_of(request.headers.get("if-match"), "If-Match")
 
 
-def version_of(text: str | None, name: str) -> int | None:
-    """The version of an ETag."""
+def versions_of(text: str | None, name: str) -> IfMatch:
+    """The versions of ETags (RFC 9110 13.1.1); one that is none of ours is never current."""
     if text is None:
         return None
-    match = _ETAG.fullmatch(text.strip())
-    if match is None:
-        raise FhirError(
-            400, "invalid", f'{name}: write one version as W/"123".', expression=f"http.{name}"
-        )
-    version = match["version"]
-    return int(version) if version.isascii() and version.isdigit() and len(version) < 19 else -1
+    if text.strip() == ANY_VERSION:
+        return "*"
+    matches = [_ETAG.fullmatch(each.strip()) for each in text.split(",") if each.strip()]
+    found = [match["version"] for match in matches if match is not None]
+    if not found or len(found) < len(matches):
+        text = f'{name}: write versions as W/"123", with commas between, or * for any.'
+        raise FhirError(400, "invalid", text, expression=f"http.{name}")
+    return frozenset(
+        int(each) for each in found if each.isascii() and each.isdigit() and len(each) < 19
+    )
 
 
 def if_none_exist(request: Request) -> Query | None:

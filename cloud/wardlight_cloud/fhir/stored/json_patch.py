@@ -28,6 +28,13 @@ def patched(resource: Any, patch: Any) -> Any:
     return document
 
 
+def tests_values(patch: Any) -> bool:
+    """Whether a patch asks what a value is."""
+    return isinstance(patch, list) and any(
+        isinstance(each, dict) and each.get("op") == "test" for each in patch
+    )
+
+
 def _applied(document: Any, operation: Any, place: str) -> Any:
     if not isinstance(operation, dict) or operation.get("op") not in _OPERATIONS:
         raise _malformed(f"op is one of {', '.join(sorted(_OPERATIONS))}.", f"{place}.op")

@@ -1,4 +1,5 @@
-"""What is valid R4 and refused all the same: changes of who a patient is, and prescriptions.
+"""What is valid R4 and refused all the same: changes of who a patient is, prescriptions, and our
+own identifiers, by which a reading or a device of ours is known, on somebody else's resource.
 
 A token for one patient, such as that of the patient's own app, cannot change what readings and
 images are matched by and what tells the patient from others; the hospital's systems can.
@@ -20,6 +21,25 @@ PROPOSAL: Final = "proposal"
 PRESCRIBES_NOTHING: Final = (
     "Nothing is prescribed through this server: it takes MedicationRequests with intent proposal."
 )
+
+
+RESERVED: Final = (
+    "Identifiers of systems that begin with urn:wardlight: are given by this server; leave it out, "
+    "or use a system of your own."
+)
+_OWN: Final = "urn:wardlight:"
+_OF_THE_DEMO: Final = "urn:wardlight:demo:"
+
+
+def reserved_identifier(held: dict[str, Any], wanted: dict[str, Any]) -> str | None:
+    """The first identifier of one of our own systems, as an element; those held before may stay."""
+    given, before = wanted.get("identifier", []), held.get("identifier", [])
+    before = before if isinstance(before, list) else [before]
+    for at, each in enumerate(given if isinstance(given, list) else [given]):
+        system = each.get("system", "")
+        if system.startswith(_OWN) and not system.startswith(_OF_THE_DEMO) and each not in before:
+            return f"identifier[{at}].system" if isinstance(given, list) else "identifier.system"
+    return None
 
 
 def changed_identity(held: dict[str, Any], wanted: dict[str, Any]) -> str | None:

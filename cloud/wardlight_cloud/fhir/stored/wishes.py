@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
-
-from wardlight_cloud.store.resources import ResourceRow
+from typing import Any, Final, Literal
 
 Query = tuple[tuple[str, str], ...]
 """Parameters of a condition."""
+
+ANY_VERSION: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,26 @@ class Wish:
     query: Query | None = None
     resource: dict[str, Any] | None = None
     patch: Any = None
-    if_match: int | None = None
+    if_match: frozenset[int] | Literal["*"] | None = None
     if_none_exist: Query | None = None
     place: str = ""
     full_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class OwnFound:
+    """What this server made itself, and a condition finds. ``text``: the resource as JSON."""
+
+    id: str
+    version: str
+    updated: datetime
+    text: bytes
+    is_readable: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
-    """What became of a wish. ``body``: as the store keeps it; None after a deletion.
+    """What became of a wish. ``text``: the resource as JSON; None after a deletion.
 
     ``is_readable``: whether the asker may be shown it; who may only create or update may not.
     """
@@ -40,13 +51,7 @@ class Done:
     status: int
     kind: str
     id: str
-    commit_seq: int | None
-    stored_at: datetime | None
-    body: bytes | None
+    version: str | None
+    updated: datetime | None
+    text: bytes | None
     is_readable: bool = False
-
-
-def row_of(done: Done) -> ResourceRow:
-    """What was written, as a row, to be shown."""
-    assert done.commit_seq is not None and done.stored_at is not None  # noqa: S101 - it was written
-    return ResourceRow(0, done.kind, done.id, done.commit_seq, done.stored_at, done.body, ())
