@@ -72,9 +72,10 @@ def create_app(settings: Settings, store: Store | None = None) -> FastAPI:
         reads = ReadLog(opened)
         images = opened_face(settings, opened, who.session_or_token, reads)
         blobs = opened_blob_face(settings, opened)
+        days = keeping(opened) if settings.fhir.keep_days else contextlib.nullcontext()
         async with (
             reads, LiveHub(opened) as hub, images as dicomweb, blobs as blob_routes,
-            keeping(opened) as keeper, AuditTrail(opened) as trail,
+            days as keeper, AuditTrail(opened) as trail,
             exporting(settings, opened, has_process=store is None) as exports,
             Subscriptions(opened, _bounds(settings), note=trail.note) as subscriptions,
         ):  # fmt: skip
@@ -170,7 +171,7 @@ class _Who:
 
 def _mount(
     app: FastAPI, settings: Settings, store: Store, hub: LiveHub, who: _Who,
-    dicomweb: DicomWebFace, reads: ReadLog, keeper: DayKeeper, exports: Exports,
+    dicomweb: DicomWebFace, reads: ReadLog, keeper: DayKeeper | None, exports: Exports,
 ) -> FhirFace:  # fmt: skip
     fhir = FhirFace(
         store, who.tokens.access, base_url=settings.http.base_url, keeper=keeper, exports=exports,

@@ -179,6 +179,7 @@ class FhirSettings(_Section):
     )
     byte_burst: int = Field(1_000_000_000, ge=1 << 20, description="octets of answers at once")
     gzip: bool = Field(True, description="compress answers for clients that take gzip")
+    keep_days: bool = Field(True, description="keep what was written of days that are over")
 
 
 class ExportSettings(_Section):

@@ -4,8 +4,8 @@ import contextlib
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime, time, timedelta
+from typing import Final, Self
 
 import pytest
 
@@ -130,6 +130,29 @@ async def test_a_reading_taken_out_of_another_day_ends_it(store: PostgresStore) 
     )  # fmt: skip
     await store.ingest([make(Rec(2, [gone]))])
     assert (await _paged(store, query))[0] == await _anew(store, query)
+
+
+async def test_a_day_is_kept_when_it_is_over_by_an_hour(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = BatchMaker()
+    ward = await admit(store)
+    await store.ingest([make(Rec(1, [pulse(NOW, 60)]))])
+    day = PatientDay(ward.patient, NOW.date())
+    end = datetime.combine(day.day + DAY, time(), UTC)
+    for now, is_kept in ((end + HOUR - SECOND, False), (end + HOUR, True)):
+        monkeypatch.setattr(observation_texts, "datetime", _clock(now))
+        assert await store.keep_day(day, FORM) is is_kept
+
+
+def _clock(now: datetime) -> type[datetime]:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> Self:
+            assert tz is UTC
+            return cls.fromtimestamp(now.timestamp(), UTC)
+
+    return Clock
 
 
 async def test_days_that_are_not_worth_it(

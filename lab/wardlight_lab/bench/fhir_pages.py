@@ -21,24 +21,21 @@ from wardlight_lab.supervise import Child
 PAGE: Final = 100
 DAY: Final = timedelta(days=1)
 DAYS: Final = 3  # a page comes out of this many days, some 150 Observations
-SETTLED: Final = "settled days"
-LAST: Final = "last days"
+KEPT: Final = "kept days"
+ANEW: Final = "days written anew"
 _CATEGORY: Final = "vital-signs"
 
 
-def window(people: Population, place: int, days: str = SETTLED) -> tuple[TimeBound, TimeBound]:
-    """The days that are asked for of a patient; settled ones end two days before yesterday does."""
-    last = people.days - DAYS
-    first = last if days == LAST else place % max(1, last - 1)
+def window(people: Population, place: int) -> tuple[TimeBound, TimeBound]:
+    """The days that are asked for of a patient."""
+    first = place % max(1, people.days - DAYS + 1)
     start = people.first_day + first * DAY
     return TimeBound("ge", start), TimeBound("lt", start + DAYS * DAY)
 
 
-def query(people: Population, place: int, days: str = SETTLED) -> str:
+def query(people: Population, place: int) -> str:
     """The URL's path and query for a patient's page."""
-    dates = [
-        ("date", f"{each.op}{each.instant.isoformat()}") for each in window(people, place, days)
-    ]
+    dates = [("date", f"{each.op}{each.instant.isoformat()}") for each in window(people, place)]
     parameters = [
         ("patient", str(people.patient_id(place))),
         ("category", _CATEGORY),
@@ -62,8 +59,7 @@ async def store_json(dsn: str, store: Store, people: Population) -> int:
                     row.observation_id,
                     observation(row),
                 )
-                for days in (LAST, SETTLED)
-                for row in await _rows(store, people, place, days)
+                for row in await _rows(store, people, place)
             }
             await connection.copy_records_to_table("stored_observation", records=records.values())
             count += len(records)
@@ -73,14 +69,12 @@ async def store_json(dsn: str, store: Store, people: Population) -> int:
     return count
 
 
-async def _rows(
-    store: Store, people: Population, place: int, days: str
-) -> Sequence[ObservationRow]:
+async def _rows(store: Store, people: Population, place: int) -> Sequence[ObservationRow]:
     page = await store.observations(
         ObservationQuery(
             patients=(people.patient_id(place),),
             metrics=tuple({wire for wire, _ in measured_by_category(None, _CATEGORY)}),
-            times=window(people, place, days),
+            times=window(people, place),
             count=500,
         )
     )

@@ -16,7 +16,6 @@ from wardlight_cloud.store.embedded.ports import free_loopback_port
 from wardlight_lab.bench import population
 from wardlight_lab.bench.fhir_pages import (
     PAGE,
-    SETTLED,
     query,
     resources,
     start_bare,
@@ -65,7 +64,7 @@ async def _measure(setting: Setting) -> list[Row]:
         peer = free_loopback_port()
         command = (str(python), str(_APP), "--dsn", site.dsn, "--port", str(peer))
         await start_server(site, "fhirstarter", command, peer, FHIR_SEQUENCE="R4B")
-        paths = [query(people, place, SETTLED) for place in range(people.patients)]
+        paths = [query(people, place) for place in range(people.patients)]
         asked = {
             "ours": (site.http_port, [get(path, token) for path in paths]),
             "constant": (bare, [get("/constant")]),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from wardlight_cloud.security.tokens import new_token, token_hash
 from wardlight_lab.bench import population
-from wardlight_lab.bench.fhir_pages import LAST, PAGE, SETTLED, query
+from wardlight_lab.bench.fhir_pages import ANEW, KEPT, PAGE, query
 from wardlight_lab.bench.figures import Aim, Row, quantile
 from wardlight_lab.bench.http_load import get, load
 from wardlight_lab.bench.population import Population
@@ -29,7 +29,7 @@ def measure(setting: Setting) -> Iterator[Row]:
     """The rows of this measurement."""
     small = asyncio.run(_asked(setting.within("small"), setting.size(50, 3)))
     large = asyncio.run(_asked(setting.within("large"), setting.size(5050, 12)))
-    for days in (SETTLED, LAST):
+    for days in (KEPT, ANEW):
         notes = {"readings": large["readings"], "readings_of_baseline": small["readings"]}
         what = f"{days}, page of {PAGE}, p99, {_CONNECTIONS} connections, 10 M readings"
         yield Row(NAME, what, "ms", large[days], small[days], "the same with 100 k", _TWICE, notes)
@@ -47,14 +47,12 @@ async def _asked(setting: Setting, patients: int) -> dict[str, Any]:
         found: dict[str, Any] = {"readings": await population.ingest(store, people, setting.say)}
         await store.close()
         await site.start_api()
-        for days in (SETTLED, LAST):
-            order = [place * 389 % people.patients for place in range(people.patients)]
-            requests = [get(query(people, place, days), token) for place in order]
+        order = [place * 389 % people.patients for place in range(people.patients)]
+        requests = [get(query(people, place), token) for place in order]
+        for days, port in ((KEPT, site.http_port), (ANEW, await site.start_api_without_keeping())):
             seconds = float(setting.size(_WARMING_S, 1))
-            await load(site.http_port, requests, connections=_CONNECTIONS, seconds=seconds)
-            found[days] = tuple(
-                [await _p99_ms(site.http_port, requests, setting) for _ in range(_ROUNDS)]
-            )
+            await load(port, requests, connections=_CONNECTIONS, seconds=seconds)
+            found[days] = tuple([await _p99_ms(port, requests, setting) for _ in range(_ROUNDS)])
     return found
 
 

@@ -10,6 +10,7 @@ one process each. The children end with the site.
 """
 
 import asyncio
+import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -36,6 +37,7 @@ from wardlight_lab.demo.ward import DemoDevice
 from wardlight_lab.supervise import Child, Supervisor, postgres_child
 
 COLLECTOR: Final = "collector-bench"
+WITHOUT_KEEPING: Final = "api that keeps nothing"
 # One client asks as fast as it can: what it may ask for is not what is measured.
 _UNLIMITED: Final = "\n[fhir]\nrequests_per_s = 0\nbytes_per_s = 0\n"
 
@@ -113,6 +115,16 @@ class Site:
     async def start_api(self) -> None:
         """``wardlight-cloud serve``; after ``open_store``."""
         await self.supervisor.start(children.api(self.folder, self._http_port))
+
+    async def start_api_without_keeping(self) -> int:
+        """Another one, for which days of Observations are written anew each time; its port."""
+        port = free_loopback_port()
+        environment = {"WARDLIGHT_FHIR__KEEP_DAYS": "false", "WARDLIGHT_HTTP__PORT": str(port)}
+        child = children.api(self.folder, port)
+        await self.supervisor.start(
+            dataclasses.replace(child, name=WITHOUT_KEEPING, env=environment)
+        )
+        return port
 
     def gateway_toml(
         self,

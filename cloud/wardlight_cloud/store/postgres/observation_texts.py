@@ -24,7 +24,7 @@ from wardlight_cloud.store.postgres.statements import statements
 
 _SQL: Final = statements("kept_days")
 _DAY: Final = timedelta(days=1)
-_YOUNG: Final = timedelta(days=1)  # gateways send most of a day within the next one
+_YOUNG: Final = timedelta(hours=1)  # gateways that are online have sent the day by then
 _SETTLED: Final = timedelta(minutes=1)  # a backlog comes in one go
 
 
