@@ -8,11 +8,11 @@ Source  R4 4.0.1 3.1.1.4.13; search parameters of Observation
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 from wardlight_cloud.fhir.outcome import invalid
 from wardlight_cloud.fhir.stored.body import parsed, whole
+from wardlight_cloud.fhir.stored.comparing import compares
 from wardlight_cloud.fhir.stored.index_values import index_values
 from wardlight_cloud.fhir.stored.search_values import (
     MOST_ALTERNATIVES,
@@ -91,32 +91,8 @@ def _has_text(index: Sequence[IndexValue], matches: Sequence[TextMatch]) -> bool
 
 def _has_range(index: Sequence[IndexValue], matches: Sequence[RangeMatch]) -> bool:
     return any(
-        match.unit == value.unit and _compares(match, value.low, value.high)
+        compares(match, value)
         for value in index
         if isinstance(value, RangeValue) and value.param == "value-quantity"
         for match in matches
     )
-
-
-def _compares(match: RangeMatch, low: Decimal | None, high: Decimal | None) -> bool:
-    """As range_eq and its like in resources_search.sql."""
-    if low is None or high is None:
-        return False
-    match match.op:
-        case "eq":
-            return match.low <= low and high <= match.high
-        case "ne":
-            return low < match.low or high > match.high
-        case "lt":
-            return low < match.low
-        case "gt":
-            return high > match.high
-        case "le":
-            return low < match.low or high <= match.high
-        case "ge":
-            return high > match.high or low >= match.low
-        case "sa":
-            return low >= match.high
-        case "eb":
-            return high <= match.low
-    return low < match.high and high > match.low

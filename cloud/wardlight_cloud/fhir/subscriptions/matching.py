@@ -1,8 +1,9 @@
 """Whether a change is one that a subscription asks for, and that its subscriber may see.
 
-A subscription is compiled once into conditions on values that a reading has, and on what a stored
-resource is found by; both are looked at in memory, for one change may be one of thousands of
-subscriptions. What is not looked at so (dates, quantities, chains) cannot be subscribed to.
+A subscription is compiled once into the query of readings and the conditions on stored resources
+that a search with the same criteria makes; both are looked at in memory, for one change may be one
+of thousands of subscriptions. What leads to other resources (chains, _has), or asks when something
+was stored, cannot be subscribed to.
 
 Errors  FhirError 400 and 422 with what cannot be subscribed to; 403
 """
@@ -14,34 +15,22 @@ from uuid import UUID
 
 from wardlight_cloud.fhir import isolation
 from wardlight_cloud.fhir.addresses import with_local_references
-from wardlight_cloud.fhir.search import OBSERVATION_PARAMETERS, observation_search
+from wardlight_cloud.fhir.observation_searches import excludes_readings, is_of_stored
+from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.search import observation_search
 from wardlight_cloud.fhir.stored.asker import Asker, is_within
+from wardlight_cloud.fhir.stored.composites import COMPOSITES, Takes, composite
 from wardlight_cloud.fhir.stored.conditions import Limits
 from wardlight_cloud.fhir.stored.parameter_table import SEARCH_PARAMETERS
 from wardlight_cloud.fhir.subscriptions.definition import Definition, refused
+from wardlight_cloud.fhir.subscriptions.meeting import is_found, meets
 from wardlight_cloud.security.access import Access, Interaction, Level, granted, permissions
 from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.observation_rows import ObservationRow
-from wardlight_cloud.store.resources import (
-    AnyOf,
-    Condition,
-    HasAny,
-    HasId,
-    HasText,
-    IndexValue,
-    ResourceRow,
-    TextMatch,
-    TextValue,
-)
+from wardlight_cloud.store.resources import Condition, HasText, IndexValue, ResourceRow, TextMatch
 from wardlight_cloud.store.subscriptions import SubscriptionRow
 
 OBSERVATION: Final = "Observation"
-OF_READINGS: Final = frozenset(
-    {"patient", "subject", "device", "code", "component-code", "combo-code", "category"}
-)
-"""Parameters that readings can be subscribed to by."""
-
-_IN_MEMORY: Final = frozenset({"token", "reference", "string", "uri"})
 _LEVELS: Final = frozenset(Level)
 
 
@@ -49,7 +38,8 @@ _LEVELS: Final = frozenset(Level)
 class Wanted:
     """A compiled subscription. ``readings`` None: none of them can be one of its.
 
-    ``patients``: whose resources alone can be; None = anybody's.
+    ``patients``: whose resources alone can be; None = anybody's. ``tests``: what else a stored
+    resource must be, which its index cannot tell.
     """
 
     kind: str
@@ -58,16 +48,19 @@ class Wanted:
     conditions: tuple[Condition, ...]
     base: str
     patients: frozenset[UUID] | None
+    tests: tuple[Takes, ...] = ()
 
     def takes_reading(self, row: ObservationRow) -> bool:
         """Whether an Observation of readings is one of its."""
-        return self.readings is not None and _is_found(self.readings, row)
+        return self.readings is not None and is_found(self.readings, row)
 
     def takes_resource(self, row: ResourceRow, index: Sequence[IndexValue]) -> bool:
         """Whether a version of a resource is one of its."""
         if row.kind != self.kind or not is_within(row.kind, row.patients, self.limits.patients):
             return False
-        return all(_meets(each, row.id, index) for each in self.conditions)
+        return all(meets(each, row.id, index) for each in self.conditions) and all(
+            test(row) for test in self.tests
+        )
 
 
 def access_of(row: SubscriptionRow) -> Access | None:
@@ -95,28 +88,20 @@ def compiled(about: Definition, asker: Asker) -> Wanted:
     limits = asker.limits(about.kind)
     criteria = asker.criteria()
     conditions = list(limits.conditions)
+    tests: list[Takes] = []
     for name, text in about.criteria:
-        _check_name(about.kind, name)
-        condition = criteria.condition(about.kind, name, text)
+        if about.kind == OBSERVATION and name in COMPOSITES:
+            condition, test = composite(name, text, asker.base)
+            tests.append(test)
+        else:
+            _check_name(about.kind, name)
+            condition = criteria.condition(about.kind, name, text)
         conditions.append(condition)
     readings = _readings(about, asker) if about.kind == OBSERVATION else None
     patients = _patients(limits, conditions)
-    return Wanted(about.kind, readings, limits, tuple(conditions), asker.base, patients)
-
-
-def check_of_readings(about: Definition) -> None:
-    """Refuse what readings are searched by and not looked at for: none would ever be told of.
-
-    Asked when one is written: those of before go on with what others write.
-    """
-    for name, _ in about.criteria if about.kind == OBSERVATION else ():
-        plain_name = name.partition(":")[0]
-        if plain_name in OBSERVATION_PARAMETERS and plain_name not in OF_READINGS:
-            raise refused(
-                "criteria",
-                f"{name[:64]}: Observations of readings cannot be subscribed to by this; "
-                f"{', '.join(sorted(OF_READINGS))} can be used.",
-            )
+    return Wanted(
+        about.kind, readings, limits, tuple(conditions), asker.base, patients, tuple(tests)
+    )
 
 
 def _patients(limits: Limits, conditions: Sequence[Condition]) -> frozenset[UUID] | None:
@@ -142,77 +127,24 @@ def _patient(match: TextMatch) -> UUID | None:
 
 def _check_name(kind: str, name: str) -> None:
     plain_name = name.partition(":")[0]
-    parameter = SEARCH_PARAMETERS[kind].get(plain_name)
-    if plain_name == "_id" and kind != OBSERVATION:
-        return
-    if parameter is None or parameter.type not in _IN_MEMORY or "." in name:
-        raise refused(
-            "criteria",
-            f"{name[:64]}: {kind} cannot be subscribed to by this; tokens, references, texts and "
-            "addresses of its own can be used, without chains.",
-        )
+    if "." in name or (plain_name != "_id" and plain_name not in SEARCH_PARAMETERS[kind]):
+        raise _cannot_be(kind, name)
+
+
+def _cannot_be(kind: str, name: str) -> FhirError:
+    return refused(
+        "criteria",
+        f"{name[:64]}: {kind} cannot be subscribed to by this; search parameters of its own can be "
+        "used, without chains, _has and _lastUpdated.",
+    )
 
 
 def _readings(about: Definition, asker: Asker) -> ObservationQuery | None:
-    if any(name.partition(":")[0] not in OF_READINGS for name, _ in about.criteria):
+    if any(excludes_readings(*pair) for pair in about.criteria):
         return None
-    criteria = with_local_references(about.criteria, asker.base)
-    found = observation_search(criteria, strict=True)
+    of_readings = [pair for pair in about.criteria if not is_of_stored(pair[0])]
+    found = observation_search(with_local_references(of_readings, asker.base), strict=True)
     if found.matches_nothing:
         return None
     isolation.admit(asker.request, isolation.access(asker.request), OBSERVATION, Interaction.SEARCH)
     return isolation.observations(asker.request, found.query)
-
-
-def _is_found(query: ObservationQuery, row: ObservationRow) -> bool:
-    """What ``wanted`` of observations.sql asks of a series, asked of an Observation."""
-    origin = row.origin
-    if query.patients is not None and origin.patient_id not in query.patients:
-        return False
-    if query.devices is not None and origin.device_id not in query.devices:
-        return False
-    if query.metrics is not None and origin.metric not in query.metrics:
-        return False
-    if query.sieve is not None:
-        parts = list(zip(row.circumstances.kinds, row.mantissas, strict=True))
-        if not query.sieve.takes(origin.metric, row.time_us, parts):
-            return False
-    among = query.component_metrics
-    return any(
-        (among is None or origin.metric in among or kind.metric in among)
-        and (kind.metric, kind.unit) not in query.other_units
-        for kind in row.circumstances.kinds
-    )
-
-
-def _meets(condition: Condition, resource_id: str, index: Sequence[IndexValue]) -> bool:
-    match condition:
-        case HasText():
-            found = any(
-                isinstance(value, TextValue)
-                and value.param == condition.param
-                and any(_is_text(match, value) for match in condition.any_of)
-                for value in index
-            )
-            return found is not condition.negated
-        case HasAny():
-            return any(value.param == condition.param for value in index) is not condition.negated
-        case HasId():
-            return (resource_id in condition.ids) is not condition.negated
-        case AnyOf():
-            return any(
-                all(_meets(each, resource_id, index) for each in one) for one in condition.sets
-            )
-    return False
-
-
-def _is_text(match: TextMatch, value: TextValue) -> bool:
-    if match.system is not None and match.system != value.system:
-        return False
-    if match.value is None:
-        return True
-    if match.how == "equal":
-        return value.value == match.value
-    if match.how == "prefix":
-        return value.value.startswith(match.value)
-    return match.value in value.value

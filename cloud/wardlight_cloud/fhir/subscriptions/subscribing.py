@@ -24,7 +24,7 @@ from wardlight_cloud.fhir.stored.kinds import SUBSCRIPTION
 from wardlight_cloud.fhir.stored.visible import visible
 from wardlight_cloud.fhir.subscriptions.definition import Content, Definition, definition, refused
 from wardlight_cloud.fhir.subscriptions.endpoints import BadEndpointError, check_endpoint
-from wardlight_cloud.fhir.subscriptions.matching import check_of_readings, compiled
+from wardlight_cloud.fhir.subscriptions.matching import compiled
 from wardlight_cloud.fhir.subscriptions.notices import notice, statuses
 from wardlight_cloud.fhir.subscriptions.owning import owner, owner_of, with_owner
 from wardlight_cloud.fhir.subscriptions.ports import AskedStore, Bounds
@@ -71,7 +71,6 @@ class Subscribing:
         self._check(about)
         try:
             compiled(about, asker)
-            check_of_readings(about)
         except FhirError as error:
             if error.status != 400:
                 raise
