@@ -18,7 +18,7 @@ from wardlight_cloud.fhir.outcome import invalid
 from wardlight_cloud.fhir.paging import COUNT_DEFAULT, CURSOR, SUMMARY, TOTAL, count, cursor_bytes
 from wardlight_cloud.fhir.parameters import reference_id, split_values, token
 from wardlight_cloud.fhir.remembered import remembered
-from wardlight_cloud.fhir.search_moments import bounds_of, spans, together, us_of
+from wardlight_cloud.fhir.search_moments import Span, bounds_of, spans, together, us_of
 from wardlight_cloud.fhir.search_narrowing import Narrowing, Where
 from wardlight_cloud.store.base import TimeBound
 
@@ -165,20 +165,26 @@ def _is_plain(text: str) -> bool:
     return "," not in text and text[:2] not in ("ne", "ap")
 
 
-def _date(draft: Draft, name: str, _: str, text: str) -> None:
+def _spans(draft: Draft, name: str, text: str, narrowed: list[TimeBound]) -> tuple[Span, ...]:
+    """What a date covers: its ends go to ``narrowed``, and it is returned where it has gaps."""
     text = text.replace(" ", "+")  # a "+" that a client did not escape
     try:
         if _is_plain(text):
-            draft.times += _cached_bounds(text)
-            return
+            narrowed += _cached_bounds(text)
+            return ()
         found = together([span for value in text.split(",") if value for span in spans(value)])
     except ValueError as error:
         raise invalid(name, str(error)) from error
     if not found:
         draft.empty = True
-        return
-    draft.times += bounds_of((found[0][0], found[-1][1]))
-    if len(found) > 1:
+        return ()
+    narrowed += bounds_of((found[0][0], found[-1][1]))
+    return found if len(found) > 1 else ()
+
+
+def _date(draft: Draft, name: str, _: str, text: str) -> None:
+    found = _spans(draft, name, text, draft.times)
+    if found:
         edges = [(us_of(low), us_of(high)) for low, high in found]
         draft.narrow(
             Narrowing(test=lambda _, time, __: any(low <= time < high for low, high in edges)),
@@ -187,19 +193,8 @@ def _date(draft: Draft, name: str, _: str, text: str) -> None:
 
 
 def _last_updated(draft: Draft, name: str, _: str, text: str) -> None:
-    text = text.replace(" ", "+")
-    try:
-        if _is_plain(text):
-            draft.stored += _cached_bounds(text)
-            return
-        found = together([span for value in text.split(",") if value for span in spans(value)])
-    except ValueError as error:
-        raise invalid(name, str(error)) from error
-    if not found:
-        draft.empty = True
-        return
-    draft.stored += bounds_of((found[0][0], found[-1][1]))
-    if len(found) > 1:
+    found = _spans(draft, name, text, draft.stored)
+    if found:
         if draft.stored_any:
             raise invalid(name, "can be given once with several alternatives")
         draft.stored_any = tuple(bounds_of(span) for span in found)

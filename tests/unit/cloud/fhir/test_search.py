@@ -123,3 +123,13 @@ def test_cursor_text_is_reversible() -> None:
     for length in range(20):
         cursor = bytes(range(length))
         assert cursor_bytes(cursor_text(cursor)) == cursor
+
+
+@pytest.mark.parametrize("name", ["date", "_lastUpdated"])
+def test_dates_that_are_nowhere_match_nothing(name: str) -> None:
+    """A list of what lies behind the calendar; each alone would only narrow to its end."""
+    behind = "gt9999-12-31T23:59:59Z"
+    assert observation_search([(name, f"{behind},{behind}")], strict=False).matches_nothing
+    some = observation_search([(name, f"{behind},2026-03-10")], strict=False)
+    assert not some.matches_nothing
+    assert len((some.query.times, some.query.stored)[name == "_lastUpdated"]) == 2
