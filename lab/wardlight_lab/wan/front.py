@@ -1,4 +1,4 @@
-"""A TLS front before the API, as a site has one: images over HTTPS come to it."""
+"""A TLS front before the API, as a site has one: images over HTTPS come to it. It can cut them."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ _PIECE: Final = 64 * 1024
 
 
 class TlsFront:
-    """``async with TlsFront(authority, port) as front: front.port``."""
+    """``async with TlsFront(authority, port) as front: front.port; front.cut()``."""
 
     def __init__(self, authority: CertificateAuthority, port: int) -> None:
         own = authority.ensure_server([], name="front")
@@ -22,6 +22,7 @@ class TlsFront:
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
+        self.connections = 0
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
@@ -36,11 +37,16 @@ class TlsFront:
     ) -> None:
         if self._server is not None:
             self._server.close()
-            for writer in self._writers:
-                writer.transport.abort()
+            self.cut()
             await self._server.wait_closed()
 
+    def cut(self) -> None:
+        """Break every connection."""
+        for writer in self._writers:
+            writer.transport.abort()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         with contextlib.suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
             both = {writer, far_writer}

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 from pydicom.dataset import Dataset
 
+from support.dicom_files import bundled, image, octets_of
 from support.dicom_process import LOOPBACK, DicomServer, dicom_server, store_scp
-from support.dicom_samples import bundled, image, octets_of
 from support.image_stock import ImageStock, image_stock
 from support.postgres import FreshDatabase, TestServer
 from support.store import SCHEMA

@@ -8,8 +8,8 @@ import pydicom
 import pytest
 
 from support.api_process import serving
+from support.dicom_files import bundled, dataset_of, image, octets_of
 from support.dicom_process import LOOPBACK, store_scp
-from support.dicom_samples import bundled, dataset_of, image, octets_of
 from support.postgres import FreshDatabase, TestServer
 from support.store import SCHEMA
 from support.waiting import wait_until

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pydicom
 
+from support.dicom_files import bundled, dataset_of
 from support.dicom_process import LOOPBACK, dicom_server, store_scp
-from support.dicom_samples import bundled, dataset_of
 from support.image_stock import image_stock
 from support.postgres import FreshDatabase
 from support.store import SCHEMA

@@ -13,8 +13,8 @@ import pydicom.data
 import pytest
 from pydicom.fileset import FileSet
 
+from support.dicom_files import bundled, dataset_of
 from support.dicom_process import LOOPBACK, Ended, ran
-from support.dicom_samples import bundled, dataset_of
 from support.peers import require_peer
 from support.ports import free_port, is_listening
 from support.postgres import FreshDatabase

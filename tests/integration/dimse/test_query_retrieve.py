@@ -11,8 +11,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
 
+from support.dicom_files import bundled, dataset_of, image, octets_of
 from support.dicom_process import LOOPBACK, DicomServer, store_scp
-from support.dicom_samples import bundled, dataset_of, image, octets_of
 from support.peers import require_peer
 from support.waiting import wait_until
 from wardlight_cloud.dimse.entity import STUDY_ROOT_FIND, STUDY_ROOT_GET, STUDY_ROOT_MOVE

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from support.dicom_samples import bundled, dataset_of
+from support.dicom_files import bundled, dataset_of
 from support.dicom_tls import TlsAuthority
 from support.peers import missing, require_peer
 from support.ports import is_listening

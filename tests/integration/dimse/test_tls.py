@@ -12,8 +12,8 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
 
+from support.dicom_files import bundled, dataset_of
 from support.dicom_process import LOOPBACK, DicomServer, dicom_server, store_scp
-from support.dicom_samples import bundled, dataset_of
 from support.dicom_tls import TlsAuthority, TlsPeer
 from support.image_stock import image_stock
 from support.postgres import FreshDatabase

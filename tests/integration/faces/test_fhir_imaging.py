@@ -16,7 +16,7 @@ from fhir.resources.R4B.operationoutcome import OperationOutcome
 from fhir.resources.R4B.servicerequest import ServiceRequest
 from pydicom.uid import UID as DicomUid
 
-from support.dicom_samples import bundled, dataset_of, image, octets_of
+from support.dicom_files import bundled, dataset_of, image, octets_of
 from support.image_stock import ImageStock, image_stock
 from support.served_ward import ANNA, BASE, BERT, Ward
 from wardlight_cloud.fhir.imaging_resources import ECG_CLASSES

@@ -13,7 +13,6 @@ from support.api_process import Api, serving
 from support.collector_world import CollectorWorld
 from support.imaging_gateway import delivering, items, noise_image, put_images
 from support.plain_http import PLAIN
-from support.tls_front import TlsFront
 from support.waiting import wait_until
 from wardlight_cloud.security.ca import CertificateAuthority
 from wardlight_cloud.security.roles import Role
@@ -22,6 +21,7 @@ from wardlight_edge.config import UplinkSettings
 from wardlight_edge.spool.base import ItemState
 from wardlight_edge.uplink.signing import Signer
 from wardlight_lab.broker import Broker, NatsServer
+from wardlight_lab.wan.front import TlsFront
 from wardlight_shared import blobs
 from wardlight_shared.blobs import BlobKind, BlobStatus, Chunk, Offer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pynetdicom import AE, build_context
 
-from support.dicom_samples import dataset_of, image
+from support.dicom_files import dataset_of, image
 from wardlight_cloud.config import DicomSettings
 from wardlight_cloud.dimse.pacs_receiving import Keeper, Receiver
 from wardlight_cloud.store.forwarding import DicomNode

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from support.dicom_samples import image, octets_of
+from support.dicom_files import image, octets_of
 from wardlight_cloud.imaging.announced import Announced
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.header import read_header

@@ -10,8 +10,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from support.dicom_files import image, octets_of
 from support.dicom_process import ran
-from support.dicom_samples import image, octets_of
 from support.memory_objects import MemoryObjects
 from wardlight_cloud.imaging.exporting import Exporter, ExportReport
 from wardlight_cloud.store.imaging import ImageQuery, ImageRow, InstanceRef
