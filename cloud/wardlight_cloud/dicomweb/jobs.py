@@ -21,7 +21,7 @@ Shape = Literal["linear", "linear-exact", "sigmoid"]
 PictureType = Literal["image/jpeg", "image/png", "image/gif"]
 
 
-MAKER: Final = f"{__version__}/1"
+MAKER: Final = f"{__version__}/2"
 """What makes: a part of the ETag of what is made, so that clients ask anew when it made it wrong.
 
 The number goes up with each change of what pictures look like or samples are.

@@ -3,6 +3,8 @@
 The objects themselves are in store/object_base.py's ObjectStore; the index can be rebuilt from
 them. Attributes are DICOM JSON (PS3.18, annex F), as UTF-8 text ready to be sent. UIDs are text.
 Every coroutine raises StorageError; one call is one transaction.
+
+Length: one Protocol with the values that its calls take and give.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence

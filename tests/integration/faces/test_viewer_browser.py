@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
+from pydicom.dataset import Dataset
 
 from support.browsed_ward import PATIENCE_MS, serving, sign_in
+from support.dicom_files import octets_of
+from support.image_stock import image_stock
 from support.imaged_ward import (
     CT_SERIES,
     CT_STUDY,
@@ -18,13 +21,17 @@ from support.imaged_ward import (
     SIDE,
     SR,
     US,
+    ct_image,
     ct_values,
     imaged_ward,
 )
 from support.postgres import TestServer
+from support.presentation_states import add_overlay, presentation_state, reference, window
 from support.served_ward import ANNA, WARD
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
+
+PRESENTED = "1.2.826.0.1.3680043.8.498.9"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -36,8 +43,30 @@ async def site(
     folder = tmp_path_factory.mktemp("images")
     images = imaged_ward(postgres_server.server.dsn_of(name), folder)
     async with images as ward, serving(ward) as url:
+        async with image_stock(ward.store, ward.settings) as stock:
+            for dataset in presented_study():
+                await stock.add(octets_of(dataset))
         yield url
     await postgres_server.drop(name)
+
+
+def presented_study() -> list[Dataset]:
+    """The first image of the CT, with an overlay and a shutter, and how somebody wants it seen."""
+    study = {"study_uid": PRESENTED, "series_uid": f"{PRESENTED}.1"}
+    shut = {
+        "ShutterShape": "RECTANGULAR", "ShutterLeftVerticalEdge": 11,
+        "ShutterUpperHorizontalEdge": 1, "ShutterLowerHorizontalEdge": SIDE,
+        "ShutterRightVerticalEdge": SIDE,
+    }  # fmt: skip
+    shown = ct_image(1, **study, SOPInstanceUID=f"{PRESENTED}.1.1", **shut)
+    add_overlay(shown, SIDE, (40, 30))
+    state = presentation_state(
+        f"{PRESENTED}.1", reference(f"{PRESENTED}.1.1", shown.SOPClassUID), study_uid=PRESENTED,
+        series_uid=f"{PRESENTED}.2", SOPInstanceUID=f"{PRESENTED}.2.1", ContentLabel="LUNGS",
+        SoftcopyVOILUTSequence=[window(-600, 1500)], SeriesNumber=2, ImageRotation=90,
+    )  # fmt: skip
+    add_overlay(state, SIDE, (50, 44))
+    return [shown, state]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -115,6 +144,33 @@ async def test_pixels_are_what_the_window_makes_of_the_samples(viewer: Page, sit
     assert [await viewer.inner_text(f".edge.{edge}") for edge in ("left", "right", "top")] == [
         "R", "L", "A",
     ]  # fmt: skip
+
+
+async def test_a_presentation_state_is_told_and_laid_on_when_it_is_chosen(
+    viewer: Page, site: str
+) -> None:
+    await show(viewer, site, PRESENTED)
+    await viewer.keyboard.press("x")
+    said = viewer.locator(".bottom-right")
+    await expect(said).to_contain_text("1 presentation state stored, not applied")
+    for column, row, grey in (
+        (30, 40, 255),  # the image's overlay
+        (2, 13, 0),  # behind its shutter
+        (44, 50, expected_grey(1, 44, 50, 40, 400)),
+    ):
+        assert await grey_at(viewer, column, row) == [grey] * 3, (column, row)
+    await viewer.select_option(".presentations", label="LUNGS")
+    await expect(said).to_contain_text("shown as \u201cLUNGS\u201d says, without its rotation")
+    await expect(said).to_contain_text("window 1500, centre -600")
+    for column, row in ((30, 40), (2, 13)):
+        grey = expected_grey(1, column, row, -600, 1500)
+        assert await grey_at(viewer, column, row) == [grey] * 3, (column, row)
+    assert await grey_at(viewer, 44, 50) == [255] * 3, "the state's overlay"
+    await viewer.select_option(".presentations", label="No presentation state")
+    await expect(said).to_contain_text("not applied")
+    assert await grey_at(viewer, 30, 40) == [255] * 3
+    await viewer.locator(".strip button").nth(1).click()
+    await expect(viewer.locator(".panel")).to_contain_text("Presentation state \u201cLUNGS\u201d")
 
 
 async def test_windows_to_choose_from_are_those_of_the_image_shown(viewer: Page, site: str) -> None:

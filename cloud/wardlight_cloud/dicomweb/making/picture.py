@@ -1,7 +1,8 @@
 """A frame as a picture: modality values, window, colours, region and size, as a file of pixels.
 
 The steps are those of PS3.4, N.2: decode, rescale or Modality LUT, window or VOI LUT, presentation
-(MONOCHROME1 is inverted), palette; then the viewport of PS3.18, 8.3.5.1.3.
+(MONOCHROME1 is inverted), palette, display shutter, overlays; then the viewport of PS3.18,
+8.3.5.1.3.
 Errors  Refusal
 """
 
@@ -16,10 +17,12 @@ from pydicom.pixels.processing import apply_color_lut
 
 from wardlight_cloud.dicomweb.jobs import Icon, Picture, Viewport
 from wardlight_cloud.dicomweb.making.grey import grey
+from wardlight_cloud.dicomweb.making.overlays import with_overlays
 from wardlight_cloud.dicomweb.making.pixels import Samples, frame_count, has_pixels, samples
 from wardlight_cloud.dicomweb.making.png import png
 from wardlight_cloud.dicomweb.making.reading import read
 from wardlight_cloud.dicomweb.making.refusal import Refusal
+from wardlight_cloud.dicomweb.making.shutter import shuttered
 
 _MOST_FRAMES: Final = 512  # of an animation
 _COLOURS: Final = 3
@@ -62,6 +65,7 @@ def _image(dataset: FileDataset, frame: int, wanted: Picture) -> Image.Image:
         shown = _bytes(array, int(dataset.get("BitsStored") or _BYTE))
     else:
         shown = grey(dataset, frame, array, meaning, wanted.window)
+    shown = with_overlays(dataset, frame, shuttered(dataset, shown))
     return _fitted(Image.fromarray(np.ascontiguousarray(shown)), wanted.viewport)
 
 

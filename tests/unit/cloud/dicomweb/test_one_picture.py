@@ -99,6 +99,61 @@ def enhanced() -> dict[str, Any]:
             "PerFrameFunctionalGroupsSequence": [Dataset(), frame], **WINDOW}  # fmt: skip
 
 
+def drawing(*rows: str) -> Values:
+    """A mask: # is what is drawn, or seen."""
+    return np.array([[letter == "#" for letter in row] for row in rows])
+
+
+def overlay(
+    mask: Values, *, group: int = 0x6000, kind: str = "G", origin: tuple[int, int] = (1, 1),
+    **more: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Attributes of a plane; ``mask`` of all its frames. By tag: they have no keyword."""
+    bits = np.packbits(mask.astype(np.uint8).ravel(), bitorder="little").tobytes()
+    rows = SIDE if "frames" in more else mask.shape[0]
+    plane = {
+        0x0010: ("US", rows), 0x0011: ("US", mask.shape[1]), 0x0040: ("CS", kind),
+        0x0050: ("SS", list(origin)), 0x0100: ("US", 1), 0x0102: ("US", 0),
+        0x3000: ("OW", bits + bytes(len(bits) % 2)),
+    }  # fmt: skip
+    if "frames" in more:
+        plane[0x0015] = ("IS", more["frames"])
+    if "first" in more:
+        plane[0x0051] = ("US", more["first"])
+    return {f"{group:04X}{element:04X}": found for element, found in plane.items()}
+
+
+def covered(grey: Values, mask: Values, value: int, *, at: tuple[int, int] = (0, 0)) -> Values:
+    """``value`` where the mask is, laid at a place of the image."""
+    found = grey.copy().reshape(SIDE, SIDE)
+    for row, column in np.argwhere(mask) + at:
+        if 0 <= row < SIDE and 0 <= column < SIDE:
+            found[row, column] = value
+    return found.ravel()
+
+
+CROSS = drawing("#..#", ".##.", ".##.", "#..#")
+BLOCK = drawing("#####", "#####", "#####", "#####")
+RIM = drawing("#####", "#...#", "#...#", "#####")
+HALF = np.zeros((SIDE, SIDE), bool)
+HALF[:, :8] = True
+GREY = linear(STORED, 100, 77)
+IN_BITS = (STORED.astype("<u2") | HALF.ravel().astype("<u2") << 12).tobytes()
+BESIDE = {
+    **{tag: found for tag, found in overlay(HALF).items() if tag != "60003000"},
+    "60000100": ("US", 16), "60000102": ("US", 12),
+}  # fmt: skip
+PLACES = np.mgrid[1 : SIDE + 1, 1 : SIDE + 1]
+RECTANGLE = {
+    "ShutterShape": "RECTANGULAR", "ShutterLeftVerticalEdge": 3, "ShutterRightVerticalEdge": 12,
+    "ShutterUpperHorizontalEdge": 5, "ShutterLowerHorizontalEdge": 14,
+}  # fmt: skip
+IN_RECTANGLE = (PLACES[0] >= 5) & (PLACES[0] <= 14) & (PLACES[1] >= 3) & (PLACES[1] <= 12)
+CIRCLE = {"CenterOfCircularShutter": [8, 9], "RadiusOfCircularShutter": 5}
+IN_CIRCLE = np.hypot(PLACES[0] - 8, PLACES[1] - 9) <= 5
+POLYGON = {"ShutterShape": "POLYGONAL", "VerticesOfThePolygonalShutter": [2, 2, 2, 12, 12, 2]}
+IN_POLYGON = (PLACES[0] >= 2) & (PLACES[1] >= 2) & (PLACES[0] + PLACES[1] <= 14)
+
 RESCALED = {"RescaleSlope": "0.5", "RescaleIntercept": "-30.25"}
 FIRST = ("+Wi", "1")
 CASES = [
@@ -163,6 +218,39 @@ CASES = [
     Case("octets", {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, **WINDOW,
                     "PixelData": STORED.astype("u1").tobytes()},
          linear(STORED, 100, 77), peer=FIRST),
+    Case("overlay", {**WINDOW, **overlay(CROSS, origin=(3, 6))},
+         covered(GREY, CROSS, 255, at=(2, 5)), peer=FIRST),
+    Case("overlays beyond the edges, on white for low",
+         {"PhotometricInterpretation": "MONOCHROME1", **WINDOW,
+          **overlay(CROSS, origin=(-1, 14)), **overlay(CROSS, group=0x601E, origin=(15, -1))},
+         covered(covered(255 - GREY, CROSS, 255, at=(-2, 13)), CROSS, 255, at=(14, -2)),
+         peer=FIRST),
+    Case("overlay in a bit beside the samples",
+         {**WINDOW, **BESIDE, "BitsStored": 12, "HighBit": 11, "PixelData": IN_BITS},
+         covered(GREY, HALF, 255), peer=FIRST),
+    Case("overlay in bits that are samples", {**WINDOW, **BESIDE}, GREY, peer=None),
+    Case("region of interest: its outline", {**WINDOW, **overlay(BLOCK, kind="R", origin=(4, 4))},
+         covered(GREY, RIM, 255, at=(3, 3)), peer=None),  # it darkens what lies beside
+    Case("overlay of the second frame",
+         {**WINDOW, **overlay(np.concatenate((HALF, ~HALF)), frames=2), "NumberOfFrames": 2,
+          "PixelData": np.tile(STORED, 2).astype("<u2").tobytes()},
+         covered(GREY, ~HALF, 255), frame=2, peer=("+Wi", "1", "--frame", "2")),
+    Case("overlay of another frame", {**WINDOW, **overlay(HALF, frames=1, first=1),
+                                      "NumberOfFrames": 2,
+                                      "PixelData": np.tile(STORED, 2).astype("<u2").tobytes()},
+         GREY, frame=2, peer=("+Wi", "1", "--frame", "2")),
+    Case("overlay that is cut off", {**WINDOW, **overlay(CROSS), "60003000": ("OW", b"")}, GREY,
+         peer=None),
+    Case("shutter", {**WINDOW, **RECTANGLE}, covered(GREY, ~IN_RECTANGLE, 0), peer=None),
+    Case("shutter of two shapes, grey", {**WINDOW, **RECTANGLE, **CIRCLE,
+                                         "ShutterShape": ["RECTANGULAR", "CIRCULAR"],
+                                         "ShutterPresentationValue": 0x8000},
+         covered(GREY, ~(IN_RECTANGLE & IN_CIRCLE), 128), peer=None),
+    Case("shutter of corners", {**WINDOW, **POLYGON}, covered(GREY, ~IN_POLYGON, 0), peer=None),
+    Case("shutter that would hide everything", {**WINDOW, **RECTANGLE,
+                                                "ShutterLeftVerticalEdge": 13}, GREY, peer=None),
+    Case("overlay on what a shutter hides", {**WINDOW, **RECTANGLE, **overlay(CROSS)},
+         covered(covered(GREY, ~IN_RECTANGLE, 0), CROSS, 255), peer=None),
     Case("a frame of its own", enhanced(), linear(STORED * 3 - 50, 200, 300), frame=2, peer=None),
 ]  # fmt: skip
 NAMES = [case.name for case in CASES]
@@ -170,7 +258,17 @@ NAMES = [case.name for case in CASES]
 
 @pytest.fixture(scope="module")
 def images() -> list[Dataset]:
-    return [image(side=SIDE, **case.more) for case in CASES]
+    return [made_of(case) for case in CASES]
+
+
+def made_of(case: Case) -> Dataset:
+    """The image; what stands by tag is put in by tag."""
+    by_tag = {key: found for key, found in case.more.items() if key[0].isdigit()}
+    named = {key: found for key, found in case.more.items() if key not in by_tag}
+    made = image(side=SIDE, **named)
+    for tag, (kind, found) in by_tag.items():
+        made.add_new(int(tag, 16), kind, found)
+    return made
 
 
 def assert_near(name: str, found: Values, expected: Values) -> None:
@@ -197,6 +295,9 @@ _DRAWN = """
     const pixels = new Uint8ClampedArray(4 * stored.length);
     const window = windowShown(dataset, { image, stored, table }, chosen);
     paintGrey(stored, greyTable(image, window, false), pixels);
+    const came = { image, frame, octets: octetsIn(samples), isBigEndian: false };
+    const cover = await coverOf(dataset, came, async (data) => octetsIn(data.InlineBinary));
+    if (cover) paintCover(cover, pixels);
     return [...pixels].filter((_, i) => i % 4 === 0);
   }));
 """
@@ -212,7 +313,7 @@ def by_browser(images: list[Dataset]) -> list[list[int] | None]:
         chosen = case.window and dict(zip(("center", "width", "shape"), case.window, strict=True))
         asked.append({"instance": plain.to_json_dict(), "frame": case.frame, "chosen": chosen,
                       "samples": base64.b64encode(samples).decode()})  # fmt: skip
-    found: list[list[int] | None] = in_node("dicom pixels", _DRAWN, cases=asked)
+    found: list[list[int] | None] = in_node("dicom pixels cover", _DRAWN, cases=asked)
     return found
 
 

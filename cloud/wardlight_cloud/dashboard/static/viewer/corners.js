@@ -44,7 +44,7 @@ function windowText(window, unit) {
   return `window ${short(window.width)}, centre ${short(window.center)}${unit}`;
 }
 
-function shown({ window, isInverted, scale, picture, probe }) {
+function shown({ window, isInverted, scale, picture, probe, presentation }) {
   const unit = picture?.image.unit ? ` ${picture.image.unit}` : "";
   return lines(
     probe ?? "",
@@ -52,6 +52,7 @@ function shown({ window, isInverted, scale, picture, probe }) {
     isInverted ? "inverted" : "",
     scale === null ? "" : `zoom ${Math.round(100 * scale)} %`,
     picture?.byServer ? "drawn by the server" : "",
+    presentation,
   );
 }
 

@@ -3,10 +3,15 @@
 import { text } from "./dicom.js";
 import { showDocument } from "./documents.js";
 import { showWaveforms } from "./ecg.js";
+import { isPresentation, stateName } from "./presentations.js";
 import { showReport } from "./report.js";
 
 function unknownKind(dataset) {
   const line = document.createElement("p");
+  if (isPresentation(dataset)) {
+    line.textContent = `Presentation state “${stateName(dataset)}”: how somebody wants images to be seen. Choose it above an image that it names.`;
+    return line;
+  }
   const modality = text(dataset, "Modality") || "modality unknown";
   line.textContent = `This object (${modality}) holds no image, waveform, document or report that this page draws.`;
   return line;

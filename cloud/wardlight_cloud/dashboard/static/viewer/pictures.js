@@ -1,6 +1,7 @@
 // Pictures of frames: the samples where they can be had, else as the server draws them; the newest
 // are kept, up to a budget of octets, and neighbours are fetched before they are asked for.
 
+import { coverOf } from "./cover.js";
 import { describe, isDrawable, isMonochrome, ownTable, ownWindows, storedValues } from "./pixels.js";
 
 const GIVE_UP = 4; // failures after which nothing more is fetched ahead: a video has thousands of frames
@@ -31,7 +32,7 @@ export class Pictures {
     this.progress = progress;
   }
 
-  // {image, stored} or {image, drawn: ImageData, byServer}; ``window`` matters to what the server draws.
+  // {image, stored, cover} or {image, drawn: ImageData, byServer}; ``window`` matters to what the server draws.
   get(entry, window, signal) {
     const isSamples = this.#asksSamples(entry);
     const key = keyOf(entry, isSamples || !isMonochrome(describe(entry.dataset)) ? null : window);
@@ -83,7 +84,11 @@ export class Pictures {
         entry.series, entry.sop, entry.frame, signal, (part) => this.progress(entry, part),
       );
       const stored = storedValues(image, octets, isBigEndian);
-      if (stored) return { image, stored, table: await this.#table(entry) };
+      const came = { image, frame: entry.frame, octets, isBigEndian };
+      if (stored) {
+        const cover = await coverOf(entry.dataset, came, (data) => this.web.bulk(data));
+        return { image, stored, table: await this.#table(entry), cover };
+      }
     } catch (error) {
       // 400, 406 and 415: not in this form; what else is wrong is wrong with the drawn one, too.
       if (![400, 406, 415, 500, 501].includes(error.status)) throw error;
@@ -128,5 +133,6 @@ export class Pictures {
 }
 
 function sizeOf(picture) {
-  return picture.stored ? picture.stored.byteLength : picture.drawn.data.byteLength;
+  if (!picture.stored) return picture.drawn.data.byteLength;
+  return picture.stored.byteLength + (picture.cover?.byteLength ?? 0);
 }

@@ -8,6 +8,7 @@ import { at, fail, root, say } from "./page.js";
 import { panelOf } from "./panels.js";
 import { cine, pictures, stage, web } from "./parts.js";
 import { windowShown } from "./pixels.js";
+import { presented, stateName, statesOf, stateText, stateWindow } from "./presentations.js";
 import { pixelHeight } from "./spacing.js";
 import { entry, state } from "./state.js";
 import { layShapes, listWindows } from "./tools.js";
@@ -54,16 +55,47 @@ async function showImage(now, asked) {
     say("Loading the image …");
     root.classList.add("loading"); // what is still to be seen fades: it is another one
   }
-  const picture = await pictures.get(now, state.window);
+  const found = await pictures.get(now, state.window);
+  const wanted = found.stored && presentationOf(now);
+  const picture = wanted ? await presented(found, wanted, now, (data) => web.bulk(data)) : found;
   if (asked !== state.asked) return;
+  listStates(now, found);
   stage.pixelHeight = pixelHeight(now.dataset);
   layShapes();
-  stage.show(picture, windowShown(now.dataset, picture, state.window), stage.pixelHeight);
+  stage.show(picture, windowNow(now, picture), stage.pixelHeight);
   labelEdges(now);
   corners();
   say("");
   root.dataset.shown = `${now.sop}/${now.frame}`;
   stage.canvas.setAttribute("aria-label", `Image ${state.index + 1} of ${state.entries.length}. ${lossyText(now.dataset)}`);
+}
+
+// The chosen presentation state, where it is about this image.
+export const presentationOf = (now) => statesOf(state.presentations, now).find((one) => one === state.presentation) ?? null;
+
+// The window that is chosen, the presentation state's, or the image's own.
+export function windowNow(now, picture) {
+  const wanted = picture.stored && !state.window && presentationOf(now);
+  return (wanted && stateWindow(wanted, now)) || windowShown(now.dataset, picture, state.window);
+}
+
+// The presentation states to choose from are those about the image that is shown.
+function listStates(now, picture) {
+  const select = at(".presentations");
+  const found = picture.stored ? statesOf(state.presentations, now) : [];
+  select.hidden = !found.length;
+  const places = found.map((one) => state.presentations.indexOf(one));
+  if (select.dataset.listed !== places.join()) {
+    select.dataset.listed = places.join();
+    const options = found.map((one, i) => new Option(stateName(one), String(places[i])));
+    select.replaceChildren(new Option("No presentation state", "-1"), ...options);
+  }
+  select.value = String(state.presentations.indexOf(presentationOf(now)));
+}
+
+export function choosePresentation(place) {
+  state.presentation = state.presentations[Number(place)] ?? null;
+  if (state.entries.length) show(state.index);
 }
 
 function labelEdges(now) {
@@ -79,6 +111,7 @@ export function corners(probe = null) {
   }, entry(), {
     index: state.index, total: state.entries.length, window: stage.window, picture: stage.picture,
     isInverted: stage.isInverted, probe,
+    presentation: stateText(statesOf(state.presentations, entry()), stage.picture?.stored ? presentationOf(entry()) : null),
     scale: stage.picture ? stage.scale / (devicePixelRatio || 1) : null,
   });
 }

@@ -1,6 +1,7 @@
 // The canvas: one picture under a window, at a zoom and a place, with shapes drawn over it.
 // Image coordinates are [column, row]; the first pixel reaches from 0 to 1.
 
+import { paintCover } from "./cover.js";
 import { greyTable, paintDrawn, paintGrey } from "./pixels.js";
 import { drawShape } from "./shapes.js";
 
@@ -48,7 +49,7 @@ export class Stage {
   // Samples or drawn channels to pixels, once a frame of the screen; what only moves them needs none.
   #paint() {
     this.#isStale = false;
-    const { image, stored, drawn } = this.picture;
+    const { image, stored, cover, drawn } = this.picture;
     const [width, height] = drawn ? [drawn.width, drawn.height] : [image.columns, image.rows];
     if (this.#painted?.width !== width || this.#painted?.height !== height) {
       this.#pixels = new OffscreenCanvas(width, height);
@@ -57,6 +58,7 @@ export class Stage {
     const { data } = this.#painted;
     if (stored) paintGrey(stored, greyTable(image, this.window, this.isInverted), data);
     else paintDrawn(drawn.data, this.picture.byServer ? null : this.window, this.isInverted, data);
+    if (cover) paintCover(cover, data);
     this.#pixels.getContext("2d").putImageData(this.#painted, 0, 0);
   }
 

@@ -15,6 +15,8 @@ export const state = {
   asked: 0, // numbers what is asked for: an answer that comes late is not shown
   release: () => {}, // takes back the memory of the panel
   noteShapes: true,
+  presentations: [], // presentation states of the study
+  presentation: null, // the one that is chosen; it counts for the images that it names
 };
 
 export const entry = () => state.entries[state.index];

@@ -3,8 +3,8 @@
 import { stepSeries } from "./loading.js";
 import { at, root, say } from "./page.js";
 import { byKey, cine, notes, stage } from "./parts.js";
-import { presetOf, presets, wholeRange, windowShown } from "./pixels.js";
-import { corners, move, show } from "./showing.js";
+import { presetOf, presets, wholeRange } from "./pixels.js";
+import { corners, move, show, windowNow } from "./showing.js";
 import { drawingsHere, entry, state } from "./state.js";
 
 let reframe = 0;
@@ -14,7 +14,7 @@ export function setWindow(window) {
   listWindows();
   const picture = stage.picture;
   if (!picture) return;
-  stage.window = windowShown(entry().dataset, picture, state.window);
+  stage.window = windowNow(entry(), picture);
   if (!picture.byServer) { stage.paint(); corners(); return; }
   corners();
   clearTimeout(reframe);

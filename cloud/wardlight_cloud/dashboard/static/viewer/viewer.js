@@ -8,7 +8,8 @@ import { arrow, meaning } from "./meaning.js";
 import { endCorrecting, writeNote } from "./noting.js";
 import { at, fail, root, say } from "./page.js";
 import { cine, notes, stage, web } from "./parts.js";
-import { show } from "./showing.js";
+import { loadStates } from "./presentations.js";
+import { choosePresentation, show } from "./showing.js";
 import { lengthText } from "./spacing.js";
 import { entry, state } from "./state.js";
 import { stripLine } from "./strip.js";
@@ -20,6 +21,7 @@ function listenToPage() {
   for (const button of root.querySelectorAll("[data-tool]")) button.addEventListener("click", () => choose(button.dataset.tool));
   for (const button of root.querySelectorAll("[data-act]")) button.addEventListener("click", () => act(button.dataset.act));
   at(".presets").addEventListener("change", (event) => choosePreset(event.target.value));
+  at(".presentations").addEventListener("change", (event) => choosePresentation(event.target.value));
   at(".slider").addEventListener("input", (event) => { cine.stop(); show(Number(event.target.value) - 1); });
   at(".fps").addEventListener("change", (event) => { cine.fps = Math.min(60, Math.max(0.5, Number(event.target.value) || 15)); });
   at(".notes form").addEventListener("submit", writeNote);
@@ -53,7 +55,10 @@ async function start() {
     return line;
   }));
   const noted = notes.load();
+  const told = loadStates(state.series, (uid) => web.metadata(uid), fail).then((found) => { state.presentations = found; });
   if (!await goToAddress()) await openSeries(state.series[0]);
+  await told;
+  if (state.presentations.length && entry()?.kind === "image") await show(state.index);
   await noted;
   if (entry()?.kind === "image") layShapes();
 }
