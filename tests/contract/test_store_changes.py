@@ -8,9 +8,9 @@ import pytest
 
 from support.readings import NOW, BatchMaker, One, Rec, cuff, pulse
 from support.store import Place, admit, patient
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.batch import Detail
 from wardlight_cloud.store.postgres import PostgresStore
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_cloud.store.subscriptions import ObservationChange
 from wardlight_shared.model import Flag
 

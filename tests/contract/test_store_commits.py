@@ -9,10 +9,10 @@ import pytest
 
 from support.readings import NOW, SECOND, BatchMaker, One, Rec, cuff, pulse, wire
 from support.store import Place, admit, all_rows, patient
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.postgres import PostgresStore, commit_walk
 from wardlight_cloud.store.postgres.scan import scan, width
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 from wardlight_shared.errors import StorageError
 
 pytestmark = pytest.mark.either_engine

@@ -11,10 +11,10 @@ import pytest
 from support.readings import EPOCH, GATEWAY, NOW, SECOND, BatchMaker, One, Rec, cuff, pulse
 from support.store import Place, admit, all_rows
 from wardlight_cloud.fhir.observation import observation
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
 from wardlight_cloud.store.batch import Detail
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.postgres import PostgresStore
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
 
 pytestmark = pytest.mark.either_engine

@@ -11,7 +11,6 @@ import pytest
 
 from support.readings import NOW, SECOND, BatchMaker, Rec, cuff, pulse, wire
 from support.store import Place, admit, patient
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
 from wardlight_cloud.store.exports import (
     Commits,
     Export,
@@ -24,6 +23,7 @@ from wardlight_cloud.store.exports import (
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.observation_texts import Form, PatientDay
 from wardlight_cloud.store.postgres import PostgresStore, exports_readings, observation_texts
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 from wardlight_shared.errors import StorageError
 
 pytestmark = pytest.mark.either_engine

@@ -20,7 +20,7 @@ from support.readings import (
     us,
 )
 from support.store import Place, admit, all_rows
-from wardlight_cloud.store.base import DeviceRow, ObservationQuery
+from wardlight_cloud.store.base import DeviceRow
 from wardlight_cloud.store.batch import (
     Detail,
     GapRow,
@@ -31,6 +31,7 @@ from wardlight_cloud.store.batch import (
     WaveformRow,
 )
 from wardlight_cloud.store.postgres import PostgresStore
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_shared.codes import METRICS
 from wardlight_shared.errors import StorageError
 from wardlight_shared.model import Flag

@@ -11,11 +11,11 @@ import pytest
 
 from support.readings import NOW, SECOND, BatchMaker, One, Rec, cuff, pulse, wire
 from support.store import Place, admit, patient
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
 from wardlight_cloud.store.batch import Detail
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.observation_texts import Form, PatientDay
 from wardlight_cloud.store.postgres import PostgresStore, observation_texts
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 from wardlight_shared.errors import StorageError
 from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
 

@@ -8,7 +8,6 @@ import pytest
 
 from support.readings import DEVICE, GATEWAY, NOW, SECOND, BatchMaker, One, Rec, cuff, pulse, wire
 from support.store import Place, admit, all_rows
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
 from wardlight_cloud.store.observation_rows import (
     Circumstances,
     Kind,
@@ -17,6 +16,7 @@ from wardlight_cloud.store.observation_rows import (
     Value,
 )
 from wardlight_cloud.store.postgres import PostgresStore
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 
 pytestmark = pytest.mark.either_engine
 

@@ -19,7 +19,6 @@ from support.readings import (
     us,
 )
 from support.store import Place, admit, all_rows
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.batch import (
     Detail,
     IngestBatch,
@@ -29,6 +28,7 @@ from wardlight_cloud.store.batch import (
 )
 from wardlight_cloud.store.postgres import PostgresStore
 from wardlight_cloud.store.quarantine import QuarantineDecision
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_shared.errors import StorageError
 from wardlight_shared.model import Flag
 from wardlight_shared.records import SeriesKey

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from support.store import Place, patient
-from wardlight_cloud.store.base import TimeBound
 from wardlight_cloud.store.postgres import PostgresStore
+from wardlight_cloud.store.queries import TimeBound
 from wardlight_cloud.store.resources import (
     AnyOf,
     Condition,

@@ -6,8 +6,8 @@ import pytest
 
 from support.readings import DEVICE, NOW, SECOND, BatchMaker, Rec, cuff, pulse
 from support.store import admit, patient
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.postgres import PostgresStore
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_cloud.store.unassigned import UNKNOWN_USER, UnassignedDay
 from wardlight_shared.errors import StorageError
 from wardlight_shared.model import Flag

@@ -20,9 +20,10 @@ import pytest
 from support.postgres import FreshDatabase, Template
 from support.readings import DEVICE, NOW
 from support.timescale_server import WebAssemblyServer, own_server_dsn, when_free
-from wardlight_cloud.store.base import Assignment, ObservationQuery, Patient, Store
+from wardlight_cloud.store.base import Assignment, Patient, Store
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.postgres import PostgresStore, migrate, open_postgres
+from wardlight_cloud.store.queries import ObservationQuery
 
 
 async def _build(dsn: str) -> None:

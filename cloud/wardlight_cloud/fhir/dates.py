@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
-from wardlight_cloud.store.base import TimeBound
+from wardlight_cloud.store.queries import TimeBound
 
 _PATTERN: Final = re.compile(
     r"(eq|ne|lt|le|gt|ge|sa|eb|ap)?"

@@ -23,7 +23,6 @@ from wardlight_cloud.fhir.imaging_ids import ImagingIds
 from wardlight_cloud.fhir.outcome import invalid
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.parameters import reference_id, split_values, token
-from wardlight_cloud.store.base import TimeBound
 from wardlight_cloud.store.image_places import ImagePlaceStore
 from wardlight_cloud.store.imaging import (
     TAKEN_DATE,
@@ -34,6 +33,7 @@ from wardlight_cloud.store.imaging import (
     Match,
 )
 from wardlight_cloud.store.order_reads import OrderReadStore
+from wardlight_cloud.store.queries import TimeBound
 from wardlight_cloud.store.sealing import CursorStore
 
 IMAGING_STUDY_PARAMETERS: Final = {

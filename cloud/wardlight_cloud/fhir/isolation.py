@@ -32,7 +32,7 @@ from wardlight_cloud.fhir.imaging_search import ImagingSearch
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.vocabulary import CATEGORY, MEASURED, measured_by_category
 from wardlight_cloud.security.access import Access, Category, Interaction, Reach
-from wardlight_cloud.store.base import ObservationQuery
+from wardlight_cloud.store.queries import ObservationQuery
 
 _ACCESS: Final = "wardlight.access"
 _REACH: Final = "wardlight.reach"

@@ -43,9 +43,10 @@ from wardlight_cloud.fhir.stored.including import Including, OwnReads
 from wardlight_cloud.fhir.stored.searching import StoredSearch, stored_search
 from wardlight_cloud.fhir.stored.shapes import shaped
 from wardlight_cloud.fhir.stored.source import StoredSource
-from wardlight_cloud.store.base import ObservationQuery, ReadStore, TimeBound
+from wardlight_cloud.store.base import ReadStore
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.observation_texts import ObservationTextStore
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 from wardlight_cloud.store.resources import ResourceRow, ResourceStore
 
 _PLAIN: Final = frozenset({*OBSERVATION_PARAMETERS, *OF_THE_ANSWER})

@@ -9,8 +9,9 @@ from typing import Any, Final
 from wardlight_cloud.fhir.merging import Entry, SourcePage
 from wardlight_cloud.fhir.observation import observation
 from wardlight_cloud.fhir.stored.including import OwnMatch
-from wardlight_cloud.store.base import ObservationQuery, ReadStore
+from wardlight_cloud.store.base import ReadStore
 from wardlight_cloud.store.observation_rows import ObservationRow
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_cloud.store.resources import ResourceRow
 
 KIND: Final = "Observation"

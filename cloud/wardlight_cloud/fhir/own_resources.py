@@ -22,7 +22,8 @@ from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.including import Included
 from wardlight_cloud.fhir.stored.wishes import OwnFound, Query
 from wardlight_cloud.security.access import Interaction, Reach
-from wardlight_cloud.store.base import DeviceRow, ObservationQuery
+from wardlight_cloud.store.base import DeviceRow
+from wardlight_cloud.store.queries import ObservationQuery
 
 _OBSERVATION_ID: Final = re.compile(r"[0-9a-f]{32}")
 _IMAGING: Final = ("DocumentReference", "Observation")

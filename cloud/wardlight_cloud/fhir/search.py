@@ -21,8 +21,8 @@ from wardlight_cloud.fhir.search_table import (
     Draft,
 )
 from wardlight_cloud.fhir.vocabulary import MEASURED, Measured
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.observation_sieve import Sieve
+from wardlight_cloud.store.queries import ObservationQuery
 
 
 @dataclass(frozen=True, slots=True)

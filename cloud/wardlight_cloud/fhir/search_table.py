@@ -20,7 +20,7 @@ from wardlight_cloud.fhir.parameters import reference_id, split_values, token
 from wardlight_cloud.fhir.remembered import remembered
 from wardlight_cloud.fhir.search_moments import Span, bounds_of, spans, together, us_of
 from wardlight_cloud.fhir.search_narrowing import Narrowing, Where
-from wardlight_cloud.store.base import TimeBound
+from wardlight_cloud.store.queries import TimeBound
 
 Order = Literal["newest", "oldest", "commit", "latest"]
 _ORDERS: Final[dict[str, Order]] = {

@@ -18,7 +18,7 @@ from wardlight_cloud.store.observation_texts import Form
 from wardlight_cloud.store.resources import Patients, ResourceRow
 
 if TYPE_CHECKING:
-    from wardlight_cloud.store.base import ObservationQuery
+    from wardlight_cloud.store.queries import ObservationQuery
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from uuid import UUID
 from wardlight_cloud.store.observation_rows import ObservationRow
 
 if TYPE_CHECKING:
-    from wardlight_cloud.store.base import ObservationQuery
+    from wardlight_cloud.store.queries import ObservationQuery
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from uuid import UUID
 
 if TYPE_CHECKING:
-    from wardlight_cloud.store.base import Patient, TimeBound
+    from wardlight_cloud.store.base import Patient
+    from wardlight_cloud.store.queries import TimeBound
 
 Patients = tuple[UUID, ...] | None
 """Whose resources may be seen; None = everybody's."""

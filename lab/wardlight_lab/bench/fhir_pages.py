@@ -10,9 +10,10 @@ import asyncpg
 
 from wardlight_cloud.fhir.observation import observation
 from wardlight_cloud.fhir.vocabulary import measured_by_category
-from wardlight_cloud.store.base import ObservationQuery, Store, TimeBound
+from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.embedded.ports import free_loopback_port
 from wardlight_cloud.store.observation_rows import ObservationRow
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 from wardlight_lab.bench import bare_asgi
 from wardlight_lab.bench.population import Population
 from wardlight_lab.bench.site import Site, module

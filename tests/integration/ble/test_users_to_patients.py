@@ -14,7 +14,8 @@ from support.store import Place, admit
 from support.tree import ROOT
 from support.waiting import wait_until
 from wardlight_cloud.ingest.pipeline import open_message
-from wardlight_cloud.store.base import ObservationQuery, Store
+from wardlight_cloud.store.base import Store
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_edge.config import DeviceSettings, UserSettings
 from wardlight_edge.devices import _user_consent
 from wardlight_edge.profiles import load_file

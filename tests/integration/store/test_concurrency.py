@@ -10,9 +10,9 @@ import pytest
 from support.postgres import FreshDatabase
 from support.readings import EPOCH, GATEWAY, NOW, SECOND, BatchMaker, One, Rec, cuff, pulse
 from support.store import SCHEMA, Place, admit, all_rows
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.batch import IngestBatch, StatusRow
 from wardlight_cloud.store.postgres import PostgresStore, migrate, open_postgres
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_shared.errors import StorageError
 
 make = BatchMaker()

@@ -9,9 +9,9 @@ import pytest
 from support.readings import EPOCH, GATEWAY, NOW, SECOND, BatchMaker, Rec, pulse
 from support.store import admit, all_rows
 from support.waiting import wait_until
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.embedded import EmbeddedPostgres
 from wardlight_cloud.store.postgres import PostgresStore, migrate, open_postgres
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_shared.errors import StorageError
 
 make = BatchMaker()

@@ -7,7 +7,7 @@ import pytest
 
 from support.readings import DEVICE, NOW, SECOND, BatchMaker, One, Rec, pulse
 from support.store import Place, admit, all_rows
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 
 make = BatchMaker()
 DAY = timedelta(days=1)

@@ -13,7 +13,7 @@ from wardlight_cloud.fhir.search import (
     OBSERVATION_PARAMETERS,
     observation_search,
 )
-from wardlight_cloud.store.base import TimeBound
+from wardlight_cloud.store.queries import TimeBound
 
 NAMES = st.sampled_from(
     [*OBSERVATION_PARAMETERS, "_count", "_sort", "_cursor", "_summary", "_total", "code:in", "x"]

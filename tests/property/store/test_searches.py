@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.postgres import FreshDatabase
 from support.readings import NOW, BatchMaker, One, Rec, cuff, wire
 from support.store import SCHEMA, Place, all_rows, patient
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
 from wardlight_cloud.store.postgres import PostgresStore, open_postgres
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 
 HOUR = timedelta(hours=1)
 DEVICES = ("ble:0000000000A1", "ble:0000000000A2")

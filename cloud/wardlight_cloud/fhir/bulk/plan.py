@@ -27,7 +27,7 @@ from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.search import observation_search
 from wardlight_cloud.fhir.stored.kinds import BESIDE_OWN, NOBODYS, STORED
 from wardlight_cloud.security.access import Access, Interaction, permissions
-from wardlight_cloud.store.base import ObservationQuery
+from wardlight_cloud.store.queries import ObservationQuery
 
 OBSERVATION: Final = "Observation"
 _ECGS: Final = "category=procedure"

@@ -47,7 +47,7 @@ from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.body import dumped, parsed, whole
 from wardlight_cloud.fhir.stored.searching import stored_search
 from wardlight_cloud.fhir.vocabulary import UCUM, measured_by_code, unit_text
-from wardlight_cloud.store.base import ObservationQuery
+from wardlight_cloud.store.queries import ObservationQuery
 
 _KNOWN: Final = frozenset(
     {"subject", "patient", "subject:Patient", "patient:Patient", "code", "system", "coding",

@@ -12,7 +12,7 @@ from uuid import UUID
 from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.outcome import invalid
 from wardlight_cloud.fhir.parameters import reference_id, split_values, token
-from wardlight_cloud.store.base import TimeBound
+from wardlight_cloud.store.queries import TimeBound
 
 
 @dataclass(frozen=True, slots=True)

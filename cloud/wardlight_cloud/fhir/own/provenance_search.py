@@ -26,9 +26,10 @@ from wardlight_cloud.fhir.own.provenance import (
 from wardlight_cloud.fhir.parameters import uuid
 from wardlight_cloud.fhir.resources import COLLECTOR_ID
 from wardlight_cloud.security.access import Reach
-from wardlight_cloud.store.base import ObservationQuery, ReadStore, TimeBound
+from wardlight_cloud.store.base import ReadStore
 from wardlight_cloud.store.commits import CommitStore, UploadQuery
 from wardlight_cloud.store.observation_rows import ObservationRow
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 
 PROVENANCE_PARAMETERS: Final = {
     "_id": "token", "_lastUpdated": "date", "agent": "reference", "patient": "reference",

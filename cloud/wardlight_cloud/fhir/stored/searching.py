@@ -23,7 +23,7 @@ from wardlight_cloud.fhir.paging import (
 from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.including import Inclusion, inclusion
 from wardlight_cloud.fhir.stored.parameter_table import SEARCH_PARAMETERS
-from wardlight_cloud.store.base import TimeBound
+from wardlight_cloud.store.queries import TimeBound
 from wardlight_cloud.store.resources import ResourceQuery
 
 LAST_UPDATED: Final = "_lastUpdated"

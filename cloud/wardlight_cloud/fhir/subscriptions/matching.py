@@ -25,8 +25,8 @@ from wardlight_cloud.fhir.stored.parameter_table import SEARCH_PARAMETERS
 from wardlight_cloud.fhir.subscriptions.definition import Definition, refused
 from wardlight_cloud.fhir.subscriptions.meeting import is_found, meets
 from wardlight_cloud.security.access import Access, Interaction, Level, granted, permissions
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.observation_rows import ObservationRow
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_cloud.store.resources import Condition, HasText, IndexValue, ResourceRow, TextMatch
 from wardlight_cloud.store.subscriptions import SubscriptionRow
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from wardlight_cloud.fhir.search_moments import span_of
 from wardlight_cloud.fhir.stored.comparing import compares
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.observation_rows import ObservationRow
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_cloud.store.resources import (
     AnyOf,
     Condition,

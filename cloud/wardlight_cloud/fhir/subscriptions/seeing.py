@@ -23,7 +23,7 @@ from wardlight_cloud.fhir.subscriptions.matching import OBSERVATION
 from wardlight_cloud.fhir.subscriptions.notices import Told
 from wardlight_cloud.fhir.subscriptions.ports import AskedStore
 from wardlight_cloud.security.access import Interaction
-from wardlight_cloud.store.base import ObservationQuery
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_cloud.store.subscriptions import SubscriptionEvent
 
 _READING: Final = re.compile(r"[0-9a-f]{32}")

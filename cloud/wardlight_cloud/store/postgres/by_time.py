@@ -5,7 +5,6 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.gathering import Found, Position, Stretch, instant_of
 from wardlight_cloud.store.postgres.numbers_between import bounded
@@ -20,6 +19,7 @@ from wardlight_cloud.store.postgres.scan import (
 from wardlight_cloud.store.postgres.sifting import Keep
 from wardlight_cloud.store.postgres.spans import BEGINNING, END, TICK, Span, interval
 from wardlight_cloud.store.postgres.windows import NARROW, windows
+from wardlight_cloud.store.queries import ObservationQuery
 
 _SIFTED_MOST: Final = 4000  # Observations of one statement of which few may be taken
 _GROWTH: Final = 4

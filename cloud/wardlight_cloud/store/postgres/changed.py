@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.postgres.commit_walk import walk
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.errors import storage_call
@@ -19,6 +18,7 @@ from wardlight_cloud.store.postgres.scan import finish
 from wardlight_cloud.store.postgres.sealed import ObservationIds
 from wardlight_cloud.store.postgres.spans import find_spans
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_cloud.store.resources import ResourceRow
 from wardlight_cloud.store.subscriptions import ObservationChange
 

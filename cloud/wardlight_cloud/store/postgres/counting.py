@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.spans import Span, find_spans, interval
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_shared.model import NOT_CLINICAL
 
 _SQL: Final = statements("observations")

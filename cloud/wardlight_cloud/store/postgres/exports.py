@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.exports import (
     Commits,
     Export,
@@ -25,6 +24,7 @@ from wardlight_cloud.store.postgres.observations import ObservationsPart, names_
 from wardlight_cloud.store.postgres.resource_reading import row_of
 from wardlight_cloud.store.postgres.scan import finish
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_cloud.store.resources import Patients, ResourceRow
 
 _SQL: Final = statements("exports")

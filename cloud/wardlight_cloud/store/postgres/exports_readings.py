@@ -21,7 +21,6 @@ from uuid import UUID
 
 import msgspec
 
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.exports import Commits, Lines
 from wardlight_cloud.store.observation_texts import Form
 from wardlight_cloud.store.postgres.by_time import stretches_of
@@ -32,6 +31,7 @@ from wardlight_cloud.store.postgres.kept_day import KeptDay
 from wardlight_cloud.store.postgres.scan import Window, complete_panels, scan
 from wardlight_cloud.store.postgres.spans import TICK, find_spans, interval
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.queries import ObservationQuery
 
 _SQL: Final = statements("exports")
 _AT_ONCE: Final = 6000  # Observations read in one statement

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.postgres.by_time import direction_of
 from wardlight_cloud.store.postgres.gathering import Found, Position, us_of
 from wardlight_cloud.store.postgres.scan import Window
+from wardlight_cloud.store.queries import ObservationQuery
 
 MOST: Final = 2000
 """Observations of a day that is kept: streams of every second are not written out."""

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from wardlight_cloud.store.base import NumberCount, ObservationQuery
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.postgres.by_time import by_time
 from wardlight_cloud.store.postgres.commit_walk import ALL_COMMITS
@@ -18,6 +17,7 @@ from wardlight_cloud.store.postgres.scan import finish
 from wardlight_cloud.store.postgres.sifting import keep_of
 from wardlight_cloud.store.postgres.spans import Span, find_spans, interval
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.queries import NumberCount, ObservationQuery
 from wardlight_shared.errors import StorageError
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import CODE_BY_ABSENT, NOT_CLINICAL, Absent, Flag

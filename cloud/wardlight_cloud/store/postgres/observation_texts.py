@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
 from wardlight_cloud.store.observation_texts import Form, PatientDay, TextPage
 from wardlight_cloud.store.postgres.by_time import ahead, direction_of, is_narrow, within
 from wardlight_cloud.store.postgres.connections import Connection
@@ -21,6 +20,7 @@ from wardlight_cloud.store.postgres.observations import ObservationsPart, names_
 from wardlight_cloud.store.postgres.scan import Direction, Window, finish
 from wardlight_cloud.store.postgres.spans import TICK
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 
 _SQL: Final = statements("kept_days")
 _DAY: Final = timedelta(days=1)

@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from wardlight_cloud.store.base import ObservationPage, ObservationQuery, TimeBound
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.postgres.by_time import (
     by_time,
@@ -35,6 +34,7 @@ from wardlight_cloud.store.postgres.spans import (
     interval,
 )
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.queries import ObservationPage, ObservationQuery, TimeBound
 
 _SQL: Final = statements("observations")
 _NOTHING: Final = ObservationPage((), None)

@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
 
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.observation_rows import Circumstances, Kind
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.gathering import (
@@ -26,6 +25,7 @@ from wardlight_cloud.store.postgres.known import KnownFacts
 from wardlight_cloud.store.postgres.sealed import ObservationIds
 from wardlight_cloud.store.postgres.spans import ASSIGNED, BEGINNING, END, facts, span_of
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_shared.model import NOT_CLINICAL
 
 _SQL: Final = statements("observations")

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.observation_sieve import Parts
 from wardlight_cloud.store.postgres.gathering import Found
 from wardlight_cloud.store.postgres.sealed import ObservationIds
+from wardlight_cloud.store.queries import ObservationQuery
 
 Keep = Callable[[Found], bool]
 """Whether an Observation, with all its components, is asked for."""

@@ -12,11 +12,11 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from wardlight_cloud.store.base import ObservationQuery, TimeBound
 from wardlight_cloud.store.observation_rows import Origin
 from wardlight_cloud.store.observed import OBSERVED
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.statements import statements
+from wardlight_cloud.store.queries import ObservationQuery, TimeBound
 
 _SQL: Final = statements("observations")
 BEGINNING: Final = datetime(1970, 1, 1, tzinfo=UTC)

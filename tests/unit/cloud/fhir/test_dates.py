@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from wardlight_cloud.fhir.dates import bounds
-from wardlight_cloud.store.base import TimeBound
+from wardlight_cloud.store.queries import TimeBound
 
 
 def at(*parts: int) -> datetime:

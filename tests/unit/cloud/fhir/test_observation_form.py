@@ -8,8 +8,8 @@ import pytest
 
 from wardlight_cloud.fhir import observation_form
 from wardlight_cloud.fhir.observation_form import OBSERVATIONS, DayKeeper, keeping
-from wardlight_cloud.store.base import ObservationQuery
 from wardlight_cloud.store.observation_texts import Form, PatientDay, TextPage
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_shared.errors import StorageError
 
 FIRST = PatientDay(UUID(int=1), date(2026, 3, 1))
