@@ -8,15 +8,12 @@ slow   bytes crawl, in both directions
 """
 
 import asyncio
-import contextlib
-import socket
-import struct
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
+
+from wardlight_lab.relay import Relay
 
 _CHUNK: Final = 64 * 1024
 _SLOW_CHUNK: Final = 512
-_LINGER_RESET: Final = struct.pack("ii", 1, 0)
 
 
 class Valve:
@@ -47,35 +44,13 @@ class Valve:
         writer.transport.close()
 
 
-class FaultyLink:
+class FaultyLink(Relay):
     """``async with FaultyLink(host, port) as link: link.port; link.cut(); link.mend()``."""
 
     def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._writers: set[asyncio.StreamWriter] = set()
+        super().__init__(host, port)
         self._is_cut = False
-        self._up, self._down = Valve(), Valve()
-        self.port = 0
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = int(self._server.sockets[0].getsockname()[1])
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._server is not None:
-            self._server.close()
-        self._drop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._server is not None:
-            await self._server.wait_closed()
+        self._valve_up, self._valve_down = Valve(), Valve()
 
     def cut(self) -> None:
         """Cut the link."""
@@ -85,54 +60,25 @@ class FaultyLink:
     def stall(self, *, up: bool, down: bool) -> None:
         """Stop the bytes towards the far side (up), from it (down), or both."""
         if up:
-            self._up.stall()
+            self._valve_up.stall()
         if down:
-            self._down.stall()
+            self._valve_down.stall()
 
     def slow(self, bytes_a_second: float) -> None:
         """Let bytes through at this rate."""
-        self._up.bytes_a_second = self._down.bytes_a_second = bytes_a_second
+        self._valve_up.bytes_a_second = self._valve_down.bytes_a_second = bytes_a_second
 
     def mend(self) -> None:
         """Let everything through again."""
         self._is_cut = False
-        self._up.mend()
-        self._down.mend()
+        self._valve_up.mend()
+        self._valve_down.mend()
 
-    def _drop(self) -> None:
-        for writer in self._writers:
-            raw: socket.socket | None = writer.get_extra_info("socket")
-            if raw is not None:
-                with contextlib.suppress(OSError):
-                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-            writer.transport.abort()
-        for task in self._tasks:
-            task.cancel()
+    def _is_refusing(self) -> bool:
+        return self._is_cut
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        self._writers.add(writer)
-        try:
-            if not self._is_cut:
-                await self._relay(reader, writer)
-        except (OSError, asyncio.CancelledError):
-            pass  # the other side is down, or the link was cut: a dropped connection
-        finally:
-            self._writers.discard(writer)
-            writer.transport.abort()
+    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._valve_up.pump(reader, writer)
 
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(*self._target)
-        self._writers.add(far_writer)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._up.pump(reader, far_writer), name="link up")
-                group.create_task(self._down.pump(far_reader, writer), name="link down")
-        except* OSError:
-            pass
-        finally:
-            self._writers.discard(far_writer)
-            far_writer.transport.abort()
+    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._valve_down.pump(reader, writer)
