@@ -5,6 +5,7 @@ patients. What is compared are octets, not what a library makes of them.
 """
 
 import hashlib
+import html
 import io
 import subprocess
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pydicom.data
 import pytest
 from PIL import Image
 from pydicom import dcmread
@@ -35,6 +37,23 @@ FILES = (
 )  # fmt: skip
 CENTER, WIDTH = 40, 400
 DCMTK_FILES = ("CT_small.dcm", "MR_small_implicit.dcm", "examples_palette.dcm")
+NAMES = {  # PS3.5, annexes H to K; the last three as people of these countries write them
+    "chrH31.dcm": ("Yamada^Tarou", "山田^太郎", "やまだ^たろう"),
+    "chrH32.dcm": ("ﾔﾏﾀﾞ^ﾀﾛｳ", "山田^太郎", "やまだ^たろう"),
+    "chrI2.dcm": ("Hong^Gildong", "洪^吉洞", "홍^길동"),
+    "chrX1.dcm": ("Wang^XiaoDong", "王^小東"),
+    "chrX2.dcm": ("Wang^XiaoDong", "王^小东"),
+    "chrGreek.dcm": ("Διονυσιος",),
+    "chrRuss.dcm": ("\u041b\u044e\u043ace\u043c\u0431yp\u0433",),  # c, e, y, p are Latin
+    "chrHbrw.dcm": ("שרון^דבורה",),
+    "chrArab.dcm": ("قباني^لنزار",),
+    "chrFren.dcm": ("Buc^Jérôme",),
+    "chrGerm.dcm": ("Äneas^Rüdiger",),
+    "chrKoreanMulti.dcm": ("김희중",),
+    "chrJapMulti.dcm": ("やまだ^たろう",),
+}
+"""Files of odd character sets, and the groups of the patient's name in each."""
+GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 
 class Sent:
@@ -168,3 +187,61 @@ def test_dcmtk_sends_and_the_demo_s_own_studies_are_there(
     wait_until_sync(lambda: _stored(web, study) == wanted, 60, "what storescu sent is there")
     own = web.get("/studies", params={"PatientID": "WARD-3", "ModalitiesInStudy": "CT"}).json()
     assert [each["00201208"]["Value"] for each in own] == [[24]]
+
+
+def _renamed(folder: Path, name: str) -> tuple[Path, str]:
+    """A file with UIDs of its own, its texts octet by octet as they were; its study."""
+    source = Path(pydicom.data.__file__).parent / "charset_files" / name
+    read = dcmread(source)
+    study = read.StudyInstanceUID = generate_uid()
+    read.SeriesInstanceUID, read.SOPInstanceUID = generate_uid(), generate_uid()
+    read.file_meta.MediaStorageSOPInstanceUID = read.SOPInstanceUID
+    spelt = read.get_item("PatientName").value
+    read.save_as(folder / name)
+    assert spelt in (folder / name).read_bytes(), name
+    return folder / name, study
+
+
+def test_names_in_other_letters_are_found_and_shown(
+    demo: RunningDemo, web: httpx.Client, tmp_path: Path
+) -> None:
+    """Sent by storescu and by pynetdicom; found by each group of the name, whole and begun."""
+    files = {name: _renamed(tmp_path, name) for name in NAMES}
+    by_dcmtk, by_pynetdicom = list(files.values())[::2], list(files.values())[1::2]
+    place = ["127.0.0.1", str(demo.facts["dicom_port"])]
+    sending = [str(require_peer("storescu")), "-aec", "WARDLIGHT", *place]
+    subprocess.run([*sending, *(str(path) for path, _ in by_dcmtk)], check=True, timeout=180)
+    entity = AE(ae_title="E2E")
+    for sop_class in ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.1"):
+        entity.add_requested_context(sop_class, "1.2.840.10008.1.2.1")
+    association = associate(entity, "127.0.0.1", demo.facts["dicom_port"], ae_title="WARDLIGHT")
+    assert association.is_established
+    for path, _ in by_pynetdicom:
+        assert association.send_c_store(path).Status == 0x0000
+    association.release()
+
+    def studies(**asked: str) -> dict[str, Any]:
+        answer = web.get("/studies", params={"limit": "100", **asked})
+        assert answer.status_code in (200, 204), answer.text
+        found = answer.json() if answer.content else []
+        return {each["0020000D"]["Value"][0]: each["00100010"] for each in found}
+
+    wanted = {study for _, study in files.values()}
+    uids = {"StudyInstanceUID": ",".join(wanted)}
+    wait_until_sync(lambda: studies(**uids).keys() == wanted, 60, "every study is on the index")
+    shown = studies(**uids)
+    root = demo.facts["http"].rstrip("/")
+    with httpx.Client(timeout=180, verify=PLAIN, follow_redirects=True) as pages:
+        who = {"login": demo.facts["user"], "password": demo.facts["password"]}
+        assert pages.post(f"{root}/login", data=who).status_code == 200
+        for name, groups in NAMES.items():
+            study = files[name][1]
+            value = dict(zip(GROUPS, groups, strict=False))
+            assert shown[study] == {"vr": "PN", "Value": [value]}, name
+            for group in groups:
+                for asked in (group, f"{group[:2]}*"):
+                    assert study in studies(PatientName=asked), (name, asked)
+            page = html.unescape(pages.get(f"{root}/studies/{study}").text)
+            for group in groups[:2]:
+                family, _, given = group.partition("^")
+                assert ", ".join(filter(None, (family, given))) in page, (name, group)
