@@ -19,6 +19,8 @@ from typing import Final
 import orjson
 
 from wardlight_cloud.fhir.observation_texts import (
+    CLOCK_EXTENSION,
+    CLOCK_ID,
     CONTEXT_EXTENSION,
     GATEWAY_EXTENSION,
     RAW_EXTENSION,
@@ -27,15 +29,20 @@ from wardlight_cloud.fhir.observation_texts import (
     flag_extensions,
     instant,
     interpretation,
+    is_by_device_clock,
+    sensor_time,
     status,
     time_provenance,
     value_place,
 )
+from wardlight_cloud.fhir.phd_identifier import SYSTEM as PHD_SYSTEM
+from wardlight_cloud.fhir.phd_identifier import address_of, before_timestamp, timestamp
 from wardlight_cloud.fhir.vocabulary import FRAGMENTS, is_amount
 from wardlight_cloud.store.observation_rows import Circumstances, Kind, ObservationRow
 from wardlight_shared.timestamps import OFFSET_LIMIT_MIN
 
 IDENTIFIER_SYSTEM: Final = "urn:wardlight:observation"
+_PHD: Final = f'"}},{{"system":"{PHD_SYSTEM}","value":"'
 _OBJECT: Final = b'{"resourceType":"Observation","id":"'
 _DAY_MIN: Final = 24 * 60
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
@@ -43,10 +50,11 @@ _MINUTES: Final = tuple(b"T%02d:%02d:" % divmod(minute, 60) for minute in range(
 _SECONDS: Final = tuple(b"%02d" % second for second in range(60))
 _NO_DEVICE_TIME: Final = b"]}]}"
 
-_Frame = tuple[bytes, bytes, bytes, int, bytes, bytes, tuple[int, ...], bytes]
-"""Texts of circumstances: after meta, after remarks, after the id; minutes of the place's offset;
-its text and how the time came to be; template of the value, and the scales of its digits (none
-where all are whole numbers, which the template takes as they are); the end."""
+_Frame = tuple[bytes, bytes, str, bytes, int, bytes, bytes, tuple[int, ...], bytes]
+"""Texts of circumstances: after meta, after remarks, the PHD guide's identifier as far as the time
+("" = it has none), after the identifiers; minutes of the place's offset; its text and how the time
+came to be; template of the value, and the scales of its digits (none where all are whole numbers,
+which the template takes as they are); the end."""
 
 
 def observations(rows: Iterable[ObservationRow]) -> list[bytes]:
@@ -63,7 +71,7 @@ def observations(rows: Iterable[ObservationRow]) -> list[bytes]:
         if commit is None:
             commit = commits[row.commit_seq] = _commit(row.commit_seq, row.stored_at)
         identity = row.observation_id.encode()
-        head, identifier, subject, offset_min, time, body, scales, end = frame
+        head, identifier, phd, subject, offset_min, time, body, scales, end = frame
         seconds, micros = divmod(row.time_us, 1_000_000)
         minutes, second = divmod(seconds, 60)
         day, minute = divmod(minutes + offset_min, _DAY_MIN)
@@ -72,9 +80,10 @@ def observations(rows: Iterable[ObservationRow]) -> list[bytes]:
             identity,
             commit[0],
             head,
-            _remarks(row) if row.context or row.raw else b"",
+            _remarks(row, offset_min) if row.context or row.raw or row.device_time else b"",
             identifier,
             identity,
+            _phd_identifier(phd, row.device_time) if phd and row.device_time is not None else b"",
             subject,
             _day(day),
             _MINUTES[minute],
@@ -106,7 +115,8 @@ def _frame(about: Circumstances) -> _Frame:
     )  # fmt: skip
     patient = b'%s%s"},"effectiveDateTime":"' % (subject, str(origin.patient_id).encode())
     device = b'%s%s"}}' % (end, str(origin.device_id).encode())
-    return head, identifier, patient, offset_min, time, body, scales, device
+    phd = before_timestamp(address_of(about.device), origin.patient_id, origin.metric)
+    return head, identifier, phd, patient, offset_min, time, body, scales, device
 
 
 @lru_cache(maxsize=4096)
@@ -155,13 +165,23 @@ def _commit(commit_seq: int, stored_at: datetime) -> tuple[bytes, bytes]:
     return meta.encode(), f',"issued":"{moment}"'.encode()
 
 
-def _remarks(row: ObservationRow) -> bytes:
+def _remarks(row: ObservationRow, offset_min: int) -> bytes:
     """Extensions that few Observations have in common."""
     raw = [extension(RAW_EXTENSION, valueString=" ".join(row.raw))] if row.raw else []
     said = [
         extension(CONTEXT_EXTENSION, valueString=f"{name}={value}") for name, value in row.context
     ]
-    return b"".join([b"," + each for each in (*raw, *said)])
+    checked = []
+    if is_by_device_clock(row.circumstances.clock) and sensor_time(row.device_time, offset_min):
+        reference = {"reference": f"Observation/{CLOCK_ID}{row.observation_id}"}
+        checked = [extension(CLOCK_EXTENSION, valueReference=reference)]
+    return b"".join([b"," + each for each in (*raw, *said, *checked)])
+
+
+def _phd_identifier(before: str, device_time: str) -> bytes:
+    """The identifier that every gateway gives the measurement, behind our own; or nothing."""
+    when = timestamp(device_time)
+    return f"{_PHD}{before}{when}".encode() if when else b""
 
 
 @lru_cache(maxsize=4096)

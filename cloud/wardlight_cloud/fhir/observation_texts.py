@@ -4,7 +4,7 @@ Source  R4 4.0.1 Observation; vital signs profiles; PHD IG (data absent reasons,
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,13 +15,18 @@ from wardlight_cloud.store.observation_rows import Kind
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import ABSENT_BY_CODE, Absent, Flag
 from wardlight_shared.records import TimeMethod
-from wardlight_shared.timestamps import ClockQuality
+from wardlight_shared.timestamps import OFFSET_LIMIT_MIN, ClockQuality
 
 TIME_EXTENSION: Final = "urn:wardlight:fhir:time-provenance"
 RAW_EXTENSION: Final = "urn:wardlight:fhir:value-as-sent"
 FLAG_EXTENSION: Final = "urn:wardlight:fhir:measurement-flag"
 CONTEXT_EXTENSION: Final = "urn:wardlight:fhir:context"
 GATEWAY_EXTENSION: Final = "http://hl7.org/fhir/StructureDefinition/observation-gatewayDevice"
+CLOCK_EXTENSION: Final = (
+    "http://hl7.org/fhir/uv/phd/StructureDefinition/CoincidentTimeStampReference"
+)
+CLOCK_ID: Final = "clock-"
+"""Before the id of a reading: what the device's clock said at the time of it."""
 UNKNOWN: Final = "unknown"
 """Why a side of a pressure has no number when nothing was stored of it, and the last resort."""
 DAR: Final = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
@@ -170,6 +175,32 @@ def time_provenance(clock: int, error_ms: int) -> bytes:
         parts.append({"url": "uncertain", "valueBoolean": True})
     extension = orjson.dumps([{"url": TIME_EXTENSION, "extension": parts}])
     return b'","_effectiveDateTime":{"extension":' + extension.removesuffix(b"]}]")
+
+
+@lru_cache(maxsize=4096)
+def is_by_device_clock(clock: int) -> bool:
+    """Whether the time is the device's own, which the gateway has compared with its clock."""
+    return clock >> 4 == int(TimeMethod.DEVICE_CLOCK)
+
+
+def sensor_time(text: str | None, offset_min: int) -> str | None:
+    """What a device's clock said, as a time of R4: in the gateway's zone where it states none.
+
+    None where it said no date, or with an offset that R4 cannot say. PHD IG: a gateway adds its own
+    offset to a time without one.
+    """
+    try:
+        told = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if told is None or len(text or "") < len("2026-03-10T12:00:00"):
+        return None
+    if told.tzinfo is None:
+        told = told.replace(tzinfo=timezone(timedelta(minutes=offset_min)))
+    offset = told.utcoffset()
+    if offset is None or abs(offset) > timedelta(minutes=OFFSET_LIMIT_MIN):
+        return None
+    return told.isoformat(timespec="seconds" if not told.microsecond else "milliseconds")
 
 
 def extension(url: str, **value: Any) -> bytes:

@@ -14,6 +14,7 @@ from wardlight_cloud.fhir.imaging_search import ImagingReads
 from wardlight_cloud.fhir.observation import observation
 from wardlight_cloud.fhir.observation_chains import ChainStore
 from wardlight_cloud.fhir.own import device_metric, provenance
+from wardlight_cloud.fhir.own.clock import is_clock
 from wardlight_cloud.fhir.own.provenance_search import Provenances, ProvenanceStore
 from wardlight_cloud.fhir.own.stream_search import is_stream
 from wardlight_cloud.fhir.own_conditions import found_here
@@ -52,7 +53,9 @@ class OwnResources:
             ids = own_id(resource_id)
             return bool(ids) and bool((await self._store.devices(ids=ids))[0])
         if kind == "Observation" and (
-            _OBSERVATION_ID.fullmatch(resource_id) or is_stream(resource_id)
+            _OBSERVATION_ID.fullmatch(resource_id)
+            or is_stream(resource_id)
+            or is_clock(resource_id)
         ):
             return True
         if kind not in _IMAGING:

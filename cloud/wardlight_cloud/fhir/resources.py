@@ -19,18 +19,18 @@ GATEWAY_SYSTEM: Final = "urn:wardlight:gateway"
 _EUI_64: Final = "urn:oid:1.2.840.10004.1.1.1.0.0.1.0.0.1.2680"
 BLUETOOTH_SYSTEM: Final = "http://hl7.org/fhir/sid/eui-48/bluetooth"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MDC: Final = "urn:iso:std:iso:11073:10101"
-_PHD_TYPE: Final = {"system": _MDC, "code": "65573", "display": "MDC_MOC_VMS_MDS_SIMP"}
-_PHG_TYPE: Final = {"system": _MDC, "code": "531981", "display": "MDC_MOC_VMS_MDS_AHD"}
+MDC: Final = "urn:iso:std:iso:11073:10101"
+_PHD_TYPE: Final = {"system": MDC, "code": "65573", "display": "MDC_MOC_VMS_MDS_SIMP"}
+_PHG_TYPE: Final = {"system": MDC, "code": "531981", "display": "MDC_MOC_VMS_MDS_AHD"}
 _SOFTWARE_TYPE: Final = {
     "coding": [{"system": "http://snomed.info/sct", "code": "706689003"}],
     "text": "Application program software",
 }
 COLLECTOR_ID: Final = "software-collector"
 SOFTWARE_SYSTEM: Final = "urn:wardlight:software"
-_CHARGE: Final = {"system": _MDC, "code": "67996", "display": "MDC_ATTR_VAL_BATT_CHARGE"}
-_TIME_SYNC: Final = {"system": _MDC, "code": "68220", "display": "MDC_TIME_SYNC_PROTOCOL"}
-_NO_SYNC: Final = {"system": _MDC, "code": "532224", "display": "MDC_TIME_SYNC_NONE"}
+_CHARGE: Final = {"system": MDC, "code": "67996", "display": "MDC_ATTR_VAL_BATT_CHARGE"}
+TIME_SYNC: Final = {"system": MDC, "code": "68220", "display": "MDC_TIME_SYNC_PROTOCOL"}
+NO_SYNC: Final = {"system": MDC, "code": "532224", "display": "MDC_TIME_SYNC_NONE"}
 _REGULATION: Final = {
     "system": "http://hl7.org/fhir/uv/phd/CodeSystem/ASN1ToHL7", "code": "532354.0",
 }  # fmt: skip
@@ -55,7 +55,7 @@ _LINK_REASON: Final = {
 LAST_SEEN_EXTENSION: Final = "urn:wardlight:fhir:last-seen"
 CALIBRATION_EXTENSION: Final = "urn:wardlight:fhir:calibration-due"
 _SOFTWARE_VERSION: Final = {
-    "coding": [{"system": _MDC, "code": "531975", "display": "MDC_ID_PROD_SPEC_SW"}]
+    "coding": [{"system": MDC, "code": "531975", "display": "MDC_ID_PROD_SPEC_SW"}]
 }
 _VERSIONS: Final = (
     ("hardware_revision", "531974", "MDC_ID_PROD_SPEC_HW"),
@@ -138,7 +138,7 @@ def _told_of(device: DeviceRow) -> list[dict[str, str]]:
 def _properties(device: DeviceRow) -> list[dict[str, Any]]:
     """Charge; no synchronised clock; regulated or not (PHD IG: "Y" says that it is not)."""
     made: list[dict[str, Any]] = [
-        {"type": {"coding": [_TIME_SYNC]}, "valueCode": [{"coding": [_NO_SYNC]}]}
+        {"type": {"coding": [TIME_SYNC]}, "valueCode": [{"coding": [NO_SYNC]}]}
     ]
     regulated = {"yes": "N", "no": "Y"}.get(device.info.get("regulated", ""))
     if regulated is not None:
@@ -170,7 +170,7 @@ def _specializations(metrics: Iterable[int]) -> list[dict[str, Any]]:
         if any(each == name or each.startswith(f"{name}_") for each in names)
     ]
     return [
-        {"systemType": {"coding": [{"system": _MDC, "code": code, "display": display}]}}
+        {"systemType": {"coding": [{"system": MDC, "code": code, "display": display}]}}
         for code, display in found
     ]
 
@@ -186,7 +186,7 @@ def device_resource(
         if info.get(key)
     ]
     versions = [
-        {"type": {"coding": [{"system": _MDC, "code": code, "display": name}]}, "value": info[key]}
+        {"type": {"coding": [{"system": MDC, "code": code, "display": name}]}, "value": info[key]}
         for key, code, name in _VERSIONS
         if info.get(key)
     ]

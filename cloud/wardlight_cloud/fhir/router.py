@@ -379,7 +379,8 @@ class FhirFace:
         query = isolation.observations(request, search.for_read(request.path_params["id"]))
         rows = () if query is None else (await self._store.observations(query)).rows
         if not rows:
-            ecg = await self._own.read_stream(request) or await self._imaging.read_ecg(request)
+            own = await self._own.read_clock(request) or await self._own.read_stream(request)
+            ecg = own or await self._imaging.read_ecg(request)
             if ecg is not None:
                 return ecg
             raise _not_found("Observation")

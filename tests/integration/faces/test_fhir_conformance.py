@@ -45,8 +45,9 @@ OWN_EXTENSIONS = {
     served.FLAG_EXTENSION: ("", "valueCode"),
 }
 OF_DEVICES = {LAST_SEEN_EXTENSION: "valueInstant", CALIBRATION_EXTENSION: "valueDate"}
-# Of guides that the package does not hold, in the CapabilityStatement.
+# Of guides that the package does not hold: in Observations, and in the CapabilityStatement.
 OF_GUIDES = (
+    served.CLOCK_EXTENSION,
     "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
     "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
     "capabilitystatement-subscriptiontopic-canonical",

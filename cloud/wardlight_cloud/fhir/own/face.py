@@ -8,11 +8,13 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from wardlight_cloud.fhir import asking, isolation, paging
+from wardlight_cloud.fhir import asking, isolation, paging, search
 from wardlight_cloud.fhir.answers import Answer, conditional, resource_answer
+from wardlight_cloud.fhir.observation_texts import CLOCK_ID
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.own.asked import Asked
 from wardlight_cloud.fhir.own.audit_event import AuditEvents
+from wardlight_cloud.fhir.own.clock import coincident, is_clock
 from wardlight_cloud.fhir.own.device_metric import DeviceMetrics
 from wardlight_cloud.fhir.own.issue import DetectedIssues, Flags
 from wardlight_cloud.fhir.own.kind import Made, OwnKind
@@ -58,6 +60,18 @@ class OwnFace:
     def reads(self) -> dict[str, Handler]:
         """Kind to the handler of a read."""
         return {each.kind: partial(self._read, each) for each in self._kinds}
+
+    async def read_clock(self, request: Request) -> Response | None:
+        """What a device's clock said with a reading; None where there is none with this id."""
+        name = request.path_params["id"]
+        if not is_clock(name):
+            return None
+        query = isolation.observations(request, search.for_read(name.removeprefix(CLOCK_ID)))
+        rows = () if query is None else (await self._store.observations(query)).rows
+        told = coincident(rows[0]) if rows else None
+        if told is None:
+            return None
+        return _answer(request, Made(told, str(rows[0].commit_seq), rows[0].stored_at))
 
     async def read_stream(self, request: Request) -> Response | None:
         """An Observation of a stream; None where there is none with this id."""
