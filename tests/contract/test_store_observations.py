@@ -50,6 +50,7 @@ async def test_one_observation_with_all_its_facts(store: PostgresStore) -> None:
             offset_min=60,
             clock=0x13,
             error_ms=250,
+            device=DEVICE,
         ),
         mantissas=(613,),
         time_us=int(NOW.timestamp()) * 1_000_000,

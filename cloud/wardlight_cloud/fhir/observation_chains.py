@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from wardlight_cloud.fhir import isolation
 from wardlight_cloud.fhir.asking import identity
+from wardlight_cloud.fhir.observation_identifiers import is_looked_up, with_own_names
 from wardlight_cloud.fhir.outcome import FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.parameters import split_values
@@ -46,6 +47,11 @@ class ChainStore(ReadStore, ResourceStore, Protocol):
     """What is asked of the store."""
 
 
+def is_looked_up_first(name: str, text: str) -> bool:
+    """Whether a parameter is a chain, or an identifier that no reading is found by itself."""
+    return is_chain(name) or is_looked_up(name, text)
+
+
 def is_chain(name: str) -> bool:
     """Whether a parameter is one."""
     return "." in name and name.startswith(_CHAINS)
@@ -54,11 +60,13 @@ def is_chain(name: str) -> bool:
 async def without_chains(
     store: ChainStore, asker: Asker, given: Parameters
 ) -> list[tuple[str, str]]:
-    """Chains replaced by what they lead to."""
+    """Chains replaced by what they lead to; the PHD guide's identifiers told by our own."""
     made = []
     for name, text in given:
         chain = next((each for each in _LED_TO if name.startswith(each)), None)
         if chain is None:
+            if is_looked_up(name, text):
+                text = await with_own_names(store, text)
             made.append((name, text))
             continue
         kind, rest = _LED_TO[chain], name.removeprefix(chain)

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Final
 
-from wardlight_cloud.fhir import observation, observation_texts, vocabulary
+from wardlight_cloud.fhir import observation, observation_texts, phd_identifier, vocabulary
 from wardlight_cloud.store import observed
 from wardlight_cloud.store.observation_texts import Form, ObservationTextStore, PatientDay
 from wardlight_shared import codes
@@ -29,7 +29,7 @@ _PAUSE_S: Final = 5.0  # after the database refused
 def _digest() -> bytes:
     """Of all that decides what a text says: the templates and the table that they are made of."""
     digest = hashlib.sha256(repr(sorted(codes.METRICS.items())).encode())
-    for module in (observation, observation_texts, vocabulary, observed):
+    for module in (observation, observation_texts, phd_identifier, vocabulary, observed):
         digest.update(inspect.getsource(module).encode())
     return digest.digest()
 

@@ -20,7 +20,11 @@ from wardlight_cloud.fhir import asking, isolation, paging
 from wardlight_cloud.fhir.answers import Answer, page_of, resource_answer
 from wardlight_cloud.fhir.bundle import NO_ENTRIES, links, of_texts
 from wardlight_cloud.fhir.merging import is_merged, merged
-from wardlight_cloud.fhir.observation_chains import is_chain, without_chains
+from wardlight_cloud.fhir.observation_chains import (
+    is_chain,
+    is_looked_up_first,
+    without_chains,
+)
 from wardlight_cloud.fhir.observation_form import OBSERVATIONS, DayKeeper
 from wardlight_cloud.fhir.observation_others import OtherObservations
 from wardlight_cloud.fhir.observation_parameters import NOT_OF_READINGS
@@ -151,7 +155,7 @@ class ObservationSearches:
         asker = Asker(request, self._base(request))
         is_strict = asking.is_strict(request)
         plain = given
-        if any(is_chain(name) for name, _ in given):
+        if any(is_looked_up_first(*pair) for pair in given):
             plain = await without_chains(self._store, asker, given)
         of_readings = [pair for pair in plain if not is_of_stored(pair[0])]
         found = observation_search(of_readings, strict=is_strict)

@@ -65,6 +65,7 @@ class Circumstances(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     offset_min: int
     clock: int  # ClockQuality | TimeMethod << 4
     error_ms: int  # -1 = no honest bound
+    device: str = ""  # identity of the sensor in the register
 
 
 class ObservationRow(msgspec.Struct, gc=False):

@@ -22,7 +22,7 @@ from wardlight_cloud.fhir import asking, isolation
 from wardlight_cloud.fhir.answers import resource_answer
 from wardlight_cloud.fhir.bundle import links
 from wardlight_cloud.fhir.observation import observation
-from wardlight_cloud.fhir.observation_chains import is_chain, without_chains
+from wardlight_cloud.fhir.observation_chains import is_looked_up_first, without_chains
 from wardlight_cloud.fhir.observation_searches import (
     ObservationStore,
     StoredAlike,
@@ -76,7 +76,7 @@ async def lastn(store: ObservationStore, asker: Asker) -> Response:
     for name, _ in criteria:
         if name.partition(":")[0] in _NOT:
             raise invalid(name[:64], "says nothing to $lastn, which has an order and a size")
-    if any(is_chain(name) for name, _ in criteria):
+    if any(is_looked_up_first(*pair) for pair in criteria):
         criteria = await without_chains(store, asker, criteria)
     patients = patients_asked(asker, criteria)
     if not any(name.partition(":")[0] == "status" for name, _ in criteria):

@@ -1,4 +1,4 @@
-"""What never changes once it can be seen, remembered by the process: commit times, gateway names.
+"""What never changes once it can be seen, remembered by the process: commit times, names.
 
 A database that is put back from a backup may number its commits anew; processes are started again
 then, and forget.
@@ -7,6 +7,7 @@ then, and forget.
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.statements import statements
@@ -21,6 +22,7 @@ class KnownFacts:
     def __init__(self) -> None:
         self._stored_at: dict[int, datetime] = {}
         self._gateways: dict[int, str] = {}
+        self._devices: dict[UUID, str] = {}
 
     async def stored_at(
         self, connection: Connection, commits: Iterable[int]
@@ -44,3 +46,13 @@ class KnownFacts:
             rows = await connection.fetch(_SQL["gateways"], sorted(missing))
             self._gateways.update((row["gateway_id"], row["gateway"]) for row in rows)
         return self._gateways
+
+    async def devices(self, connection: Connection, ids: Iterable[UUID]) -> Mapping[UUID, str]:
+        """Identities of devices, which stay what they are."""
+        missing = {device_id for device_id in ids if device_id not in self._devices}
+        if missing:
+            if len(self._devices) + len(missing) > _MOST:
+                self._devices, missing = {}, set(ids)
+            rows = await connection.fetch(_SQL["device_identities"], sorted(missing))
+            self._devices.update((UUID(int=row["device_id"].int), row["identity"]) for row in rows)
+        return self._devices

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from wardlight_cloud.store.observation_rows import Circumstances, Kind
 from wardlight_cloud.store.postgres.connections import Connection
@@ -184,7 +185,11 @@ async def finish(
     """Give the Observations of a page what all of them need and few scans know."""
     names = ids.ids([(each.anchor, each.time_us, each.ord) for each in page])
     stored_at = await known.stored_at(connection, {each.commit_seq for each in page})
-    gateways = await known.gateways(connection, {each.shared.gateway_id for each in page})
+    common = {each.shared for each in page}
+    gateways = await known.gateways(connection, {each.gateway_id for each in common})
+    devices = await known.devices(
+        connection, {each.stretch.span.origin.device_id for each in common}
+    )
     made: dict[tuple[Shared, tuple[Kind, ...]], tuple[Circumstances, list[int] | None]] = {}
     for each, name in zip(page, names, strict=True):
         each.observation_id = name
@@ -194,19 +199,24 @@ async def finish(
             kinds, each.mantissas = zip(*each.parts, strict=True)
         about = made.get((shared, kinds))
         if about is None:
-            about = made[shared, kinds] = _circumstances(shared, kinds, gateways)
+            about = made[shared, kinds] = _circumstances(shared, kinds, gateways, devices)
         each.circumstances, order = about
         if order is not None:
             each.mantissas = tuple([each.mantissas[place] for place in order])
 
 
 def _circumstances(
-    shared: Shared, kinds: tuple[Kind, ...], gateways: Mapping[int, str]
+    shared: Shared,
+    kinds: tuple[Kind, ...],
+    gateways: Mapping[int, str],
+    devices: Mapping[UUID, str],
 ) -> tuple[Circumstances, list[int] | None]:
     """With kinds by metric, and how to bring digits into that order; None = they are."""
     order = sorted(range(len(kinds)), key=lambda place: kinds[place].metric)
+    origin = shared.stretch.span.origin
     about = Circumstances(
-        shared.stretch.span.origin, tuple([kinds[place] for place in order]),
+        origin, tuple([kinds[place] for place in order]),
         gateways[shared.gateway_id], shared.offset_min, shared.clock, shared.error_ms,
+        devices[origin.device_id],
     )  # fmt: skip
     return about, None if order == sorted(order) else order

@@ -127,6 +127,7 @@ def _row(
         now.origin,
         tuple([Kind(p.metric, p.scale, p.absent, p.unit, p.flags) for p in parts]),
         gateways[told.gateway_id], told.offset_min, told.clock, told.error_ms,
+        now.circumstances.device,
     )  # fmt: skip
     raw = None
     is_single = now.origin.metric == parts[0].metric

@@ -464,3 +464,6 @@ SELECT commit_seq, stored_at FROM commit_log WHERE commit_seq = ANY($1::bigint[]
 
 -- name: gateways
 SELECT gateway_id, gateway FROM gateway WHERE gateway_id = ANY($1::int[])
+
+-- name: device_identities
+SELECT device_id, identity FROM device WHERE device_id = ANY($1::uuid[])
