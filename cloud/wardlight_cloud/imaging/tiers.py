@@ -1,9 +1,9 @@
 """Moves old objects to the second place, one after the other.
 
-An object is copied, read back and compared, then the index says where it is, then the first copy
-goes. A crash in between leaves a copy too many, which the next turn finds and removes. What cannot
-be moved stays where it is, and does not hold up what comes after it; where that is because it is
-damaged, there is a finding.
+An object is copied, read back and compared, then the first copy goes, then the index says where it
+is; reading looks in both places. A move that a crash has broken off is ended by the next turn. What
+cannot be moved stays where it is, and does not hold up what comes after it; where that is because
+it is damaged, there is a finding.
 """
 
 import asyncio
@@ -76,8 +76,9 @@ class Cooling:
         if not await is_whole(self._objects.cold, sha256) and not await self._copied(sha256):
             await self._note_damage(stored)
             return
-        await self._store.set_tier([sha256], "cold")
+        # In this order: what the index takes for hot still is looked at again by the next turn.
         await self._objects.hot.delete(sha256)
+        await self._store.set_tier([sha256], "cold")
         MOVED.inc()
 
     async def _note_damage(self, stored: StoredObject) -> None:

@@ -638,6 +638,42 @@ async def test_old_objects_move_and_are_read_where_they_are(
     assert await tiers.read(sha256(octets)) == octets
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("step", ["put_file", "set_tier", "delete"])
+@pytest.mark.parametrize("is_done", [False, True])
+async def test_a_kill_while_an_object_is_moved_leaves_it_where_it_is_read(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, is_done: bool
+) -> None:
+    """Before and after each step that lasts; the next turn ends the move."""
+    cold = await FolderObjects(tmp_path / "cold").open()
+    tiers = TieredObjects(archive.objects, cold)
+    octets = ct_file()
+    await archive.take(octets)
+    owner = {"put_file": cold, "set_tier": archive.store, "delete": archive.objects}[step]
+    done = getattr(owner, step)
+
+    async def killed(*arguments: Any) -> None:
+        if is_done:
+            await done(*arguments)
+        raise Killed
+
+    with monkeypatch.context() as life:
+        life.setattr(owner, step, killed)
+        with pytest.raises(Killed):
+            await Cooling(archive.store, tiers, after_days=1, now=lambda: LATER).turn()
+    assert await tiers.read(sha256(octets)) == octets
+    again = Cooling(archive.store, tiers, after_days=1, now=lambda: LATER)
+    assert not await again.turn()
+    ref = await archive.store.instance("1.2.3.1.1")
+    assert ref is not None
+    assert await cold.read(sha256(octets)) == octets
+    assert (ref.tier, await archive.store.findings()) == ("cold", ())
+    assert await archive.objects.size(sha256(octets)) is None, "one copy too many is removed"
+
+
 async def test_what_is_replaced_while_it_is_judged_gets_no_finding(archive: Archive) -> None:
     """The offer of a gateway reads what was there; another process has put it right by then."""
     octets = ct_file()

@@ -11,7 +11,7 @@ from support.viewer_modules import in_node
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SIDE = 16
-_SHUTTER = {
+_SHUTTER: dict[str, Any] = {
     "ShutterShape": "RECTANGULAR", "ShutterLeftVerticalEdge": 3, "ShutterRightVerticalEdge": 12,
     "ShutterUpperHorizontalEdge": 5, "ShutterLowerHorizontalEdge": 14,
     "ShutterPresentationValue": 0x8000,
