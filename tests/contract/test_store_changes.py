@@ -80,11 +80,23 @@ async def test_what_a_correction_of_an_assignment_takes_and_gives(
     assert told(more) == [(bert, "left", None)], "who looks later does not see that it came"
     assert more[0].row.time == NOW + 2 * MINUTE
 
+    # What left, alone, page by page.
+    lost = [each for each in await changes(store, after=begin) if each.is_left]
+    pages: list[ObservationChange] = []
+    place = None
+    while place is not None or not pages:
+        page, place = await store.left_observations(
+            after=begin, upto=await store.commit_seq(), place=place, count=count
+        )
+        assert len(page) <= count
+        pages += page
+    assert told(pages) == told(lost) and len(lost) == 3
+
     # All pages, whenever newer commits come between them.
     whole = told(await changes(store, after=begin))
     for upto in range(begin + 1, await store.commit_seq() + 1):
-        pages = await changes(store, after=begin, count=count, upto=upto)
-        assert told(pages) == whole, upto
+        parts = await changes(store, after=begin, count=count, upto=upto)
+        assert told(parts) == whole, upto
 
 
 async def test_what_comes_back_has_not_left(store: PostgresStore) -> None:

@@ -168,6 +168,11 @@ class ChangeStore(Protocol):
         further one.
         """
 
+    async def left_observations(
+        self, *, after: int, upto: int, place: bytes | None, count: int
+    ) -> tuple[tuple[ObservationChange, ...], bytes | None]:
+        """Of these only what left patients, and is not theirs again."""
+
 
 class SubscriptionStore(ChangeStore, Protocol):
     """Raises StorageError; one call, one transaction."""

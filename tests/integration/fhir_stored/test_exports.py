@@ -16,7 +16,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from support.readings import cuff, pulse
-from support.served_ward import ANNA, BASE, BERT, CLIP, MINUTE, START, Ward
+from support.served_ward import ANNA, BASE, BERT, CLIP, CUFF, MINUTE, START, Ward
 from support.stored_resources import created, observation, organization, task
 from support.waiting import wait_until
 from wardlight_cloud import exporting
@@ -273,6 +273,33 @@ async def test_only_whose_and_what_was_asked_for(
     assert export.output.keys() == {"Observation"}
     assert len(export.output["Observation"]) == 3 and own["id"] not in export.ids("Observation")
     assert (await asked(client, _type="Patient")).status_code == 403
+
+
+async def test_readings_that_left_their_patient(ward: Ward, client: httpx.AsyncClient) -> None:
+    """Of those asked for: of hers as deleted, of everybody's as what it is now."""
+    await ward.store_each([*cuff(START, 120, 80), pulse(START, 60), pulse(START + MINUTE, 61)])
+    types = {"_type": "Observation", "_since": (await made(client, await asked(client))).until}
+    first = await everything(client, f"Observation?patient={ANNA}&date=lt2026-03-10T12:01:00Z")
+    last = await everything(client, f"Observation?patient={ANNA}&date=ge2026-03-10T12:01:00Z")
+    cuffs = ward.devices[CUFF]
+    await ward.store.assign(cuffs, BERT, user=None, valid_from=START + MINUTE)
+    members = [{"entity": {"reference": f"Patient/{ANNA}"}}]
+    group = {"resourceType": "Group", "type": "person", "actual": True, "member": members}
+    path = f"Group/{(await created(client, group))['id']}/$export"
+    hers = await made(client, await asked(client, path, **types))
+    assert (hers.output, hers.deleted) == ({}, {f"Observation/{each}" for each in last})
+    everybodys = await made(client, await asked(client, **types))
+    assert (everybodys.ids("Observation"), everybodys.deleted) == (last, set())
+    assert not (await made(client, await asked(client, path, _type="Observation"))).deleted
+
+    for held in await ward.store.assignments(device_id=cuffs):
+        await ward.store.unassign(held.assignment_id, valid_to=held.valid_from)
+    everybodys = await made(client, await asked(client, **types))
+    assert everybodys.deleted == {f"Observation/{each}" for each in (*first, *last)}
+    narrow = {**types, "_typeFilter": "Observation?code=59408-5"}
+    assert (await made(client, await asked(client, **narrow))).deleted == set()
+    hers = await made(client, await asked(client, path, _type="Observation", _since=hers.until))
+    assert hers.deleted == {f"Observation/{each}" for each in first}
 
 
 async def test_what_is_refused(ward: Ward, client: httpx.AsyncClient) -> None:

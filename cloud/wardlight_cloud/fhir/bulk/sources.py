@@ -28,10 +28,13 @@ from wardlight_cloud.fhir.stored.body import whole
 from wardlight_cloud.fhir.stored.kinds import BESIDE_OWN, STORED
 from wardlight_cloud.fhir.stored.searching import stored_search
 from wardlight_cloud.fhir.stored.visible import row_meets
+from wardlight_cloud.fhir.subscriptions.meeting import has_lost
 from wardlight_cloud.security.access import Access, Interaction
 from wardlight_cloud.store.base import ReadStore
 from wardlight_cloud.store.exports import Commits, ExportStore
+from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_cloud.store.resources import ResourceRow, ResourceStore
+from wardlight_cloud.store.subscriptions import ChangeStore
 from wardlight_shared.errors import StorageError
 
 ACCESS: Final = "wardlight.export_access"
@@ -43,7 +46,7 @@ _BY_COMMIT: Final = frozenset({"DocumentReference", "ImagingStudy", "Observation
 _NO_FILTER: Final = ("",)
 
 
-class BulkStore(ReadStore, ResourceStore, ExportStore, Protocol):
+class BulkStore(ReadStore, ResourceStore, ExportStore, ChangeStore, Protocol):
     """What an export asks of the store."""
 
 
@@ -111,6 +114,8 @@ class Sources:
             async with contextlib.aclosing(found):
                 async for lines in found:
                     yield Part(lines.text, lines.count, lines.place)
+            async for part in self._lost(step.query):
+                yield part
             return
         if step.source == "own":
             parts = self._own(step)
@@ -120,6 +125,19 @@ class Sources:
             parts = self._stored(step, place)
         async for part in parts:
             yield part
+
+    async def _lost(self, query: ObservationQuery) -> AsyncIterator[Part]:
+        """Readings that left the patients asked for: a copy of theirs is to lose them, too."""
+        place = None
+        while self._commits.after:
+            changes, place = await self._store.left_observations(
+                after=self._commits.after, upto=self._commits.last, place=place, count=_PAGE
+            )
+            ids = [each.row.observation_id for each in changes if has_lost(query, each)]
+            if ids:
+                yield _part((), None, [("Observation", each) for each in ids])
+            if place is None:
+                return
 
     # -- what others wrote
 

@@ -23,12 +23,12 @@ from wardlight_cloud.fhir.stored.composites import COMPOSITES, Takes, composite
 from wardlight_cloud.fhir.stored.conditions import Limits
 from wardlight_cloud.fhir.stored.parameter_table import SEARCH_PARAMETERS
 from wardlight_cloud.fhir.subscriptions.definition import Definition, refused
-from wardlight_cloud.fhir.subscriptions.meeting import is_found, meets
+from wardlight_cloud.fhir.subscriptions.meeting import has_lost, is_found, meets
 from wardlight_cloud.security.access import Access, Interaction, Level, granted, permissions
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.queries import ObservationQuery
 from wardlight_cloud.store.resources import Condition, HasText, IndexValue, ResourceRow, TextMatch
-from wardlight_cloud.store.subscriptions import SubscriptionRow
+from wardlight_cloud.store.subscriptions import ObservationChange, SubscriptionRow
 
 OBSERVATION: Final = "Observation"
 _LEVELS: Final = frozenset(Level)
@@ -53,6 +53,12 @@ class Wanted:
     def takes_reading(self, row: ObservationRow) -> bool:
         """Whether an Observation of readings is one of its."""
         return self.readings is not None and is_found(self.readings, row)
+
+    def takes_change(self, change: ObservationChange) -> bool:
+        """The same of one that came or left; what gave it to another one tells of that."""
+        if not change.is_left:
+            return self.takes_reading(change.row)
+        return self.readings is not None and has_lost(self.readings, change)
 
     def takes_resource(self, row: ResourceRow, index: Sequence[IndexValue]) -> bool:
         """Whether a version of a resource is one of its."""

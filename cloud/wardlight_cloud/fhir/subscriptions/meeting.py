@@ -6,6 +6,8 @@ search would find (tests/integration/subscriptions/test_matching.py).
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from wardlight_cloud.fhir.search_moments import span_of
 from wardlight_cloud.fhir.stored.comparing import compares
 from wardlight_cloud.store.observation_rows import ObservationRow
@@ -22,6 +24,7 @@ from wardlight_cloud.store.resources import (
     TextMatch,
     TextValue,
 )
+from wardlight_cloud.store.subscriptions import ObservationChange
 
 
 def is_found(query: ObservationQuery, row: ObservationRow) -> bool:
@@ -47,6 +50,17 @@ def is_found(query: ObservationQuery, row: ObservationRow) -> bool:
         and (kind.metric, kind.unit) not in query.other_units
         for kind in row.circumstances.kinds
     )
+
+
+def has_lost(query: ObservationQuery, change: ObservationChange) -> bool:
+    """Whether a search found what left a patient, and does not find it as it is now."""
+    if not is_found(query, change.row):
+        return False
+    if change.holder is None:
+        return True
+    about = change.row.circumstances
+    origin = replace(about.origin, patient_id=change.holder)
+    return not is_found(query, replace(change.row, circumstances=replace(about, origin=origin)))
 
 
 def _is_within(query: ObservationQuery, row: ObservationRow) -> bool:

@@ -18,8 +18,6 @@ from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
-from msgspec.structs import replace as replace_fields
-
 from wardlight_cloud.fhir import isolation
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.stored.asker import Asker
@@ -247,7 +245,7 @@ class Watcher:
         for change in changes:
             patient = change.row.origin.patient_id
             for about, wanted in self._wanted[OBSERVATION].of((patient,)):
-                if not wanted.takes_reading(change.row) or _is_told_next(wanted, change):
+                if not wanted.takes_change(change):
                     continue
                 match = Match(
                     about.subscription_id, about.generation, change.commit_seq, change.stored_at,
@@ -278,16 +276,6 @@ def _wanted(row: SubscriptionRow) -> Wanted | None:
         return compiled(about, Asker(isolation.on_behalf_of(access), row.subscriber.base))
     except FhirError:
         return None  # its deliverer finds the same, and says so
-
-
-def _is_told_next(wanted: Wanted, change: ObservationChange) -> bool:
-    """Whether who lost it asks for it as it is now: the change that gave it tells of that."""
-    if not change.is_left or change.holder is None:
-        return False
-    about = change.row.circumstances
-    origin = replace_fields(about.origin, patient_id=change.holder)
-    given = replace_fields(change.row, circumstances=replace_fields(about, origin=origin))
-    return wanted.takes_reading(given)
 
 
 def _match(about: SubscriptionRow, row: ResourceRow) -> Match:

@@ -66,13 +66,28 @@ class ChangedPart(Part):
         self, *, after: int, upto: int, place: bytes | None, count: int
     ) -> tuple[tuple[ObservationChange, ...], bytes | None]:
         """See ChangeStore."""
+        return await self._page((after, upto), place, count)
+
+    @storage_call
+    async def left_observations(
+        self, *, after: int, upto: int, place: bytes | None, count: int
+    ) -> tuple[tuple[ObservationChange, ...], bytes | None]:
+        """See ChangeStore."""
+        return await self._page((after, upto), place, count, only_left=True)
+
+    async def _page(
+        self, commits: tuple[int, int], place: bytes | None, count: int, *, only_left: bool = False
+    ) -> tuple[tuple[ObservationChange, ...], bytes | None]:
         begin = None if place is None else msgspec.msgpack.decode(place, type=Position | _Left)
+        after, upto = commits
         found: list[ObservationChange] = []
         places: list[Position | _Left] = []
         async with self._connections.acquire() as connection:
             rows = await connection.fetch(_SQL["left_commits"], after, upto)
             steps = _steps(after + 1, upto, [row["commit_seq"] for row in rows], begin)
             for step, behind in steps:
+                if only_left and not step.has_left:
+                    continue
                 made, at = await self._of_step(connection, step, behind, count + 1 - len(found))
                 found += made
                 places += at
