@@ -112,7 +112,8 @@ def _each(entries: Sequence[str], action: Callable[[str], str]) -> int:
 def _attention(options: argparse.Namespace) -> Iterator["Attention"]:
     from wardlight_edge.outbox.key import read_or_make
     from wardlight_edge.spool.attention import Attention
-    from wardlight_edge.spool.opening import FILE, FOLDER, open_sending
+    from wardlight_edge.spool.opening import open_sending
+    from wardlight_edge.spool.setting_aside import FILE, FOLDER
 
     settings = load(options.config)
     if not (settings.data_dir / FOLDER / FILE).exists():

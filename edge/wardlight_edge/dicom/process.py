@@ -39,11 +39,11 @@ from wardlight_edge.spool.age import Age
 from wardlight_edge.spool.counts import spool_counts
 from wardlight_edge.spool.opening import (
     aside_files,
-    databases_aside,
     is_suspect,
     open_receiving,
 )
 from wardlight_edge.spool.receiving import SqliteReceivingSpool
+from wardlight_edge.spool.setting_aside import databases_aside
 from wardlight_shared.errors import StorageError
 
 _log = logging.getLogger(__name__)

@@ -24,11 +24,11 @@ import msgspec
 from wardlight_edge.durable import sync_folder
 from wardlight_edge.spool.base import ItemState
 from wardlight_edge.spool.database import Database, Transaction
-from wardlight_edge.spool.opening import databases_aside, databases_unread
 from wardlight_edge.spool.receiving import disk_bytes
 from wardlight_edge.spool.rows import ITEM_COLUMNS, open_row
 from wardlight_edge.spool.sealing import Sealer
 from wardlight_edge.spool.segments import SegmentReader
+from wardlight_edge.spool.setting_aside import databases_aside, databases_unread
 from wardlight_edge.spool.sweep import verified
 from wardlight_shared.blobs import BlobKind
 from wardlight_shared.errors import ConfigError, StorageError

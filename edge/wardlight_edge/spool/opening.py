@@ -2,7 +2,7 @@
 
 <data_dir>/dicom/  spool.sqlite, objects/ (files), aside/ (what does not open), lock
                    spool.sqlite.suspect: a process has met damage in the database
-                   spool.sqlite.salvage-*: set aside, to be read; ...damaged-*: was read, is kept
+                   what was set aside: setting_aside.py
 
 Errors  ConfigError: another key, or another process receives already; StorageError
 """
@@ -20,6 +20,7 @@ from typing import Final
 from wardlight_edge.clock import SystemClock
 from wardlight_edge.durable import sync_folder
 from wardlight_edge.imaging_settings import DicomSettings
+from wardlight_edge.spool import setting_aside
 from wardlight_edge.spool.database import Database, Transaction, mark_of
 from wardlight_edge.spool.faults import SpoolDamaged, SpoolUnreadable
 from wardlight_edge.spool.receiving import SqliteReceivingSpool
@@ -27,16 +28,13 @@ from wardlight_edge.spool.room import Room
 from wardlight_edge.spool.salvage import Salvage
 from wardlight_edge.spool.sealing import Sealer
 from wardlight_edge.spool.sending import SqliteSendingSpool
+from wardlight_edge.spool.setting_aside import FILE, FOLDER, databases_unread
 from wardlight_edge.spool.sweep import Sweep
 from wardlight_edge.spool.worklist import WorklistTable
 from wardlight_shared.errors import ConfigError, StorageError
 
-FOLDER: Final = "dicom"
-FILE: Final = "spool.sqlite"
 _OBJECTS: Final = "objects"
 _ASIDE: Final = "aside"
-_SALVAGE: Final = ".salvage-"
-_DAMAGED: Final = ".damaged-"
 _PAUSES_S: Final = (0.5, 2.0, 5.0)
 """Before a database that the disk does not give is tried again."""
 _KEY_PLACE: Final = b"origin"
@@ -122,12 +120,12 @@ def _database(file: Path, key: bytes) -> Iterator[Database]:
 def _sound(file: Path) -> Database:
     """The database; a new one where the file is damaged, or the disk does not give it."""
     suspect = mark_of(file)
-    _finish_setting_aside(file)
+    setting_aside.finish(file)
     try:
         database = _checked(file, thorough=suspect.exists())
     except (SpoolDamaged, SpoolUnreadable) as error:
         _log.error("the spool's database is damaged: set aside", extra={"reason": str(error)})
-        _set_aside(file)
+        setting_aside.set_aside(file)
         suspect.unlink(missing_ok=True)
         return Database(file)
     suspect.unlink(missing_ok=True)
@@ -155,23 +153,6 @@ def _opened(file: Path, *, thorough: bool) -> Database:
     return database
 
 
-def _set_aside(file: Path) -> None:
-    _rename(file, file.with_name(f"{file.name}{_SALVAGE}{time.time_ns() // 1_000_000}"))
-
-
-def _finish_setting_aside(file: Path) -> None:
-    """Where a kill left a log that was renamed without its database: neither is read alone."""
-    for part in sorted(file.parent.glob(f"{file.name}{_SALVAGE}*[0-9]-*")):
-        target = part.with_name(part.name.rpartition("-")[0])
-        if target.exists() or not file.exists():
-            continue
-        _log.error("a damaged database is set aside: a kill had interrupted that")
-        for suffix in ("-wal", "-shm"):  # what was made since belongs to no log that is left
-            if target.with_name(target.name + suffix).exists():
-                file.with_name(file.name + suffix).unlink(missing_ok=True)
-        _rename(file, target)
-
-
 def _salvage(database: Database, sealer: Sealer) -> None:
     """Take over what can be read of files that were set aside; then they are only kept.
 
@@ -179,26 +160,7 @@ def _salvage(database: Database, sealer: Sealer) -> None:
     """
     for wreck in reversed(databases_unread(database.path.parent.parent)):
         Salvage(database, sealer, wreck).run()
-        _rename(wreck, wreck.with_name(wreck.name.replace(_SALVAGE, _DAMAGED)))
-
-
-def _rename(file: Path, target: Path) -> None:
-    """A database with its log. The log first: without one the file would be an older state."""
-    for suffix in ("-wal", "-shm", ""):
-        part = file.with_name(file.name + suffix)
-        if part.exists():
-            part.replace(target.with_name(target.name + suffix))
-    sync_folder(file.parent)
-
-
-def databases_aside(data_dir: Path) -> list[Path]:
-    """Databases that were set aside and are kept, oldest first."""
-    return sorted((data_dir / FOLDER).glob(f"{FILE}{_DAMAGED}*[0-9]"))
-
-
-def databases_unread(data_dir: Path) -> list[Path]:
-    """Databases that were set aside and are not read yet, oldest first."""
-    return sorted((data_dir / FOLDER).glob(f"{FILE}{_SALVAGE}*[0-9]"))
+        setting_aside.keep(wreck)
 
 
 def is_suspect(database: Database) -> bool:

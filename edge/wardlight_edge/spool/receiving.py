@@ -19,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
@@ -263,9 +264,10 @@ class SqliteReceivingSpool:
             writer.sync()
             self.sync_folder()
         except BaseException:
-            if committing.exception() is None and not (accepted := committing.result()[0]).known:
-                self._withdraw(accepted.item)
-            writer.abandon()  # before it lands: whoever read the row finds no file
+            try:
+                writer.abandon()  # before it lands: whoever reads the row finds no file
+            finally:
+                self._withdraw(committing)
             raise
         return committing.result()
 
@@ -275,11 +277,15 @@ class SqliteReceivingSpool:
         """Its row, and the names of files whose rows it replaced."""
         return self.database.write(lambda changes: self._enter(changes, name, trailer, disk_bytes))
 
-    def _withdraw(self, item: int) -> None:
+    def _withdraw(self, committing: "Future[tuple[Accepted, list[bytes]]]") -> None:
         """A row whose file is not durable after all; its sender was not told."""
-        self.database.write(
-            lambda changes: changes.execute("DELETE FROM item WHERE item = ?", (item,))
-        )
+        if committing.exception() is not None:
+            return
+        accepted, _ = committing.result()
+        if not accepted.known:
+            self.database.write(
+                lambda changes: changes.execute("DELETE FROM item WHERE item = ?", (accepted.item,))
+            )
 
     def _remove(self, names: Sequence[bytes]) -> None:
         for name in names:

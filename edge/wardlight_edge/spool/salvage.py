@@ -3,7 +3,7 @@
 Images need none of this: each file tells at its end what it is. Procedure steps and their events,
 requests for storage commitment, the worklist, what was delivered or dropped, and the spool's age
 stand in rows only. SQLite stops at the first damaged page that it meets: rows are read until there,
-on behind it, and from the end backwards. Whether a row is genuine is decided by its authentication.
+and on behind it. Whether a row is genuine is decided by its authentication.
 Rows that are taken over twice are there once.
 
 A row or table that cannot be taken over is logged and left out: a gateway receives images with what
@@ -53,7 +53,11 @@ _ITEM: Final = (
     "kind, key_hash, sender, name, size, disk_bytes, received_ms, state, settled_ms, reason,"
     " sealed, ordinal, noticed_at"
 )
-_DROPPED: Final = "drop_number, entry, kind, size, received_ms, why"
+_DROPPED: Final = "entry, kind, size, received_ms, why"
+_SAME_ITEM: Final = "SELECT 1 FROM item WHERE key_hash = ?2 AND name = ?4"
+_SAME_LOSS: Final = (
+    "SELECT 1 FROM dropped WHERE (entry, kind, size, received_ms, why) IS (?1, ?2, ?3, ?4, ?5)"
+)
 _AGE: Final = "one, age_ms, mono_ms, boot, anchor_age_ms, anchor_wall_ms, anchor_boot"
 _WORKLIST: Final = "generation, entry, revision, sealed"
 _WORKLIST_STATE: Final = (
@@ -102,8 +106,10 @@ class Salvage:
             wreck, "step_event", _EVENT, lambda row: self._opens(b"step " + row[1], row[2])
         )
         self._copied(wreck, "step_event_aside", _EVENT_ASIDE, lambda row: isinstance(row[3], int))
-        settled = self._copied(wreck, "item", _ITEM, self._is_settled, unless_held=True)
-        self._copied(wreck, "dropped", _DROPPED, lambda row: isinstance(row[3], int))
+        settled = self._copied(wreck, "item", _ITEM, self._is_settled, unless=_SAME_ITEM)
+        self._copied(
+            wreck, "dropped", _DROPPED, lambda row: isinstance(row[3], int), unless=_SAME_LOSS
+        )
         commitments = self._commitments(wreck)
         worklist = self._tried("worklist", lambda: self._worklist(wreck))
         self._tried("age", self._rebase)
@@ -131,14 +137,15 @@ class Salvage:
         columns: str,
         is_genuine: Callable[[Row], bool],
         *,
-        unless_held: bool = False,
+        unless: str = "",
     ) -> int:
-        """Rows of a table that are genuine, taken over; how many."""
+        """Rows of a table that are genuine, taken over; how many.
+
+        unless  finds a row that is the same, where numbers are given anew
+        """
         marks = ", ".join("?" * len(columns.split(",")))
-        held = " WHERE NOT EXISTS (SELECT 1 FROM item WHERE key_hash = ?2 AND name = ?4)"
-        sql = (
-            f"INSERT OR IGNORE INTO {table} ({columns}) SELECT {marks}{held if unless_held else ''}"
-        )
+        held = f" WHERE NOT EXISTS ({unless})" if unless else ""
+        sql = f"INSERT OR IGNORE INTO {table} ({columns}) SELECT {marks}{held}"
         count = 0
         for portion in _portions(self._rows(wreck, table, columns)):
             genuine = [row for row in portion if _holds(is_genuine, row)]
@@ -256,40 +263,48 @@ class Salvage:
 
     def _rows(self, wreck: sqlite3.Connection, table: str, columns: str) -> Iterator[Row]:
         """Rows of a table as far as SQLite reaches them, each once."""
-        select = f"SELECT rowid, {columns} FROM {table} WHERE rowid > ? ORDER BY rowid"  # noqa: S608 - constants
+        select = f"SELECT rowid, {columns} FROM {table} WHERE rowid >= ? ORDER BY rowid"  # noqa: S608 - constants
         at = 0
         while True:
             try:
-                for row in wreck.execute(select, (at,)):
+                for row in wreck.execute(select, (at + 1,)):
                     at = row[0]
                     yield row[1:]
             except _FAULTS:
                 self._is_whole = False
             else:
                 return
-            beyond = _beyond(wreck, select, at)
-            if beyond is None:
-                break
-            at = beyond[0]
-            yield beyond[1:]
-        try:
-            for row in wreck.execute(f"{select} DESC", (at,)):
-                yield row[1:]
-        except _FAULTS:
-            return
+            # A cursor is one row ahead: the one before the damage is there too.
+            found = _first(wreck, select, at + 1) or _beyond(wreck, select, at + 1)
+            if not found:
+                return
+            at = found[0][0]
+            yield found[0][1:]
 
 
-def _beyond(wreck: sqlite3.Connection, select: str, at: int) -> Row | None:
-    """A row behind the damage; None = none can be reached."""
-    step = 1
-    while step < _FARTHEST:
-        try:
-            found: Row | None = wreck.execute(f"{select} LIMIT 1", (at + step,)).fetchone()
-        except _FAULTS:
-            step *= 2
+def _beyond(wreck: sqlite3.Connection, select: str, at: int) -> list[Row]:
+    """The first row behind damage that begins at ``at``; [] = none can be reached."""
+    bad, good = 0, 1
+    while (found := _first(wreck, select, at + good)) is None:
+        bad, good = good, good * 2
+        if good >= _FARTHEST:
+            return []
+    while good - bad > 1:  # what was stepped over is damaged in part only
+        middle = (bad + good) // 2
+        nearer = _first(wreck, select, at + middle)
+        if nearer is None:
+            bad = middle
         else:
-            return found
-    return None
+            found, good = nearer, middle
+    return found
+
+
+def _first(wreck: sqlite3.Connection, select: str, at: int) -> list[Row] | None:
+    """The first row from a number on, where there is one; None = it cannot be reached."""
+    try:
+        return wreck.execute(f"{select} LIMIT 1", (at,)).fetchall()
+    except _FAULTS:
+        return None
 
 
 def _holds(is_genuine: Callable[[Row], bool], row: Row) -> bool:

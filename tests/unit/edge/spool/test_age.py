@@ -233,3 +233,79 @@ def test_a_time_off_beyond_reason_counts_in_part(world: World) -> None:
     world.age.keep(at_once=True)
     assert world.age.now_ms() - before == LONGEST_OFF_MS
     assert _waited(world) == 1
+
+
+def test_it_never_goes_back(world: World) -> None:
+    """Nor where the right time of the next boot is earlier than that of the one before."""
+    world.pass_hours(5)
+    before = world.age.now_ms()
+    world.clock.reboot("boot-2")
+    world.clock.set_wall(world.clock.wall_ms() - 3 * HOUR_MS)
+    world.start()
+    assert world.age.now_ms() == before
+    world.age.keep(at_once=True)
+    world.start()
+    assert world.age.now_ms() == before
+
+
+def test_the_clock_of_another_boot_says_nothing(world: World) -> None:
+    """A machine that is up for longer than the one before was."""
+    world.pass_hours(1)
+    world.clock.reboot("boot-2", mono_ms=900 * HOUR_MS)
+    world.is_set = False
+    world.start()
+    assert world.hours() == 1
+
+
+def test_what_was_noted_before_both_moments_has_waited_all_of_the_time_between(
+    world: World,
+) -> None:
+    """What was noted between them is moved, whatever it is; an hour was counted twice by nobody."""
+    keys = iter((b"a", b"b"))
+    world.pass_hours(1)
+    _note(world, next(keys), world.age.now_ms() - 60_000)
+    wall_ms = world.clock.wall_ms()
+    _off(world, wall_ms + 193 * HOUR_MS)
+    _note(world, next(keys), world.age.now_ms() - 60_000)
+    between = world.age.now_ms()
+    world.age.keep(at_once=True)
+    moved = world.age.now_ms() - between
+    assert moved > 190 * HOUR_MS
+    for table, column in (
+        ("step", "changed_at"), ("item", "noticed_at"), ("commitment", "asked_at"),
+        ("commitment", "next_at"),
+    ):  # fmt: skip
+        rows = world.database.rows(
+            f"SELECT {column} FROM {table} WHERE sealed = x'00' ORDER BY {column}"
+            if table != "commitment"
+            else f"SELECT {column} FROM {table} WHERE asked = x'00' ORDER BY {column}"
+        )
+        assert [each for (each,) in rows] == [
+            HOUR_MS - 60_000, between - 60_000 + moved,
+        ], (table, column)  # fmt: skip
+    world.clock.reboot("boot-3")
+    world.clock.set_wall(world.clock.wall_ms() + HOUR_MS)
+    world.start()
+    assert world.age.now_ms() == between + moved + HOUR_MS, "of the time between it counted once"
+
+
+def _note(world: World, key: bytes, age_ms: int) -> None:
+    def change(changes: Transaction) -> None:
+        changes.execute(
+            "INSERT INTO step (key_hash, status, events, changed_at, sealed)"
+            " VALUES (?, 'IN PROGRESS', 1, ?, x'00')",
+            (key, age_ms),
+        )
+        changes.execute(
+            "INSERT INTO item (kind, key_hash, sender, name, size, disk_bytes, received_ms, state,"
+            " sealed, noticed_at) VALUES ('instance', ?, x'', x'', 1, 1, 1, 'delivered', x'00', ?)",
+            (key, age_ms),
+        )
+        changes.execute(
+            "INSERT INTO commitment (key_hash, state, received_ms, asked_at, next_at, attempts,"
+            " name, asked, instances, digest)"
+            " VALUES (?, 'waiting', 1, ?, ?, 0, x'', x'00', 1, x'')",
+            (key, age_ms, age_ms),
+        )
+
+    world.database.write(change)

@@ -25,10 +25,11 @@ from wardlight_edge.spool.base import ItemState
 from wardlight_edge.spool.commitments import PAGE, Asker, CommitmentTable, Reference
 from wardlight_edge.spool.database import Database, mark_of
 from wardlight_edge.spool.faults import SpoolDamaged
-from wardlight_edge.spool.opening import databases_aside, is_suspect, open_receiving, open_sending
+from wardlight_edge.spool.opening import is_suspect, open_receiving, open_sending
 from wardlight_edge.spool.receiving import SqliteReceivingSpool
 from wardlight_edge.spool.salvage import Salvage, Salvaged
 from wardlight_edge.spool.sealing import Sealer
+from wardlight_edge.spool.setting_aside import databases_aside
 from wardlight_edge.spool.steps import StepEvent, StepState, StepTable
 from wardlight_edge.spool.worklist import WorklistTable
 from wardlight_shared import worklist
@@ -188,7 +189,7 @@ def test_half_a_request_and_what_is_not_genuine_are_left_out(tmp_path: Path) -> 
     with Database(tmp_path / "new.sqlite") as database:
         for _ in range(2):
             told = Salvage(database, Sealer(KEY), file).run()
-        assert told == Salvaged(STEPS - 2, STEPS - 2, 1, 0, 0, is_whole=True)
+            assert told == Salvaged(STEPS - 2, STEPS - 2, 1, 0, 0, is_whole=True)
         commitments = CommitmentTable(database, Sealer(KEY))
         (left,) = commitments.due(1 << 60)
         assert (left.asked.transaction, left.asked_at) == ("1.3.2", 3_600_000)

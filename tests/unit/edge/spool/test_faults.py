@@ -21,8 +21,9 @@ from wardlight_edge.spool.base import SpoolFull
 from wardlight_edge.spool.commitments import Asker, CommitmentTable, Reference
 from wardlight_edge.spool.database import Database, mark_of
 from wardlight_edge.spool.faults import SpoolDamaged, SpoolUnreadable
-from wardlight_edge.spool.opening import databases_aside, open_receiving
+from wardlight_edge.spool.opening import open_receiving
 from wardlight_edge.spool.receiving import SqliteReceivingSpool
+from wardlight_edge.spool.setting_aside import databases_aside
 from wardlight_shared.blobs import BlobKind
 from wardlight_shared.errors import StorageError
 
