@@ -183,6 +183,31 @@ async def test_references_to_readings_lead_to_the_same_patient(
     assert named["focus"]["reference"] == f"Observation/{readings['weight']}"
 
 
+async def test_references_within_a_transaction_are_no_way_around(
+    client: httpx.AsyncClient, readings: dict[str, str]
+) -> None:
+    there = entry(
+        "POST", "Observation", observation(BERT), ifNoneExist=f"_id={readings['saturation']}"
+    )
+    new = entry("POST", "Observation", observation(BERT))
+    for measured in (there, new):
+        measured["fullUrl"] = "urn:uuid:6b0e1f2a-0000-4000-8000-000000000001"
+        for patient, status in ((ANNA, 422), (BERT, 200)):
+            about = {**task(patient), "focus": {"reference": measured["fullUrl"]}}
+            bundle = transaction(measured, entry("POST", "Task", about))
+            answer = await client.post("/fhir", json=bundle)
+            assert answer.status_code == status, answer.text
+            if status == 422:
+                (issue,) = answer.json()["issue"]
+                assert issue["expression"] == ["Bundle.entry[1].resource.Task.focus.reference"]
+    old = (await created(client, observation()))["id"]
+    delete = {"request": {"method": "DELETE", "url": f"Observation/{old}"}}
+    answer = await client.post(
+        "/fhir", json=transaction(delete, entry("POST", "Task", focused(old)))
+    )
+    assert answer.status_code == 422 and answer.json()["issue"][0]["code"] == "not-found"
+
+
 async def test_a_subject_is_called_by_her_name(client: httpx.AsyncClient) -> None:
     for display, status in (
         ("Almeida, Anna", 201), ("Frau ALMEIDA", 201), ("Bett 17", 201), ("Patient", 201),

@@ -8,7 +8,15 @@ Source  R4 4.0.1 3.1.0.11.2 (transactions), 2.3.0 (references)
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
@@ -91,20 +99,24 @@ async def check_references(
     own: _Owns,
     asker: Asker,
     resources: Sequence[tuple[str, dict[str, Any]]],
-    new: set[str],
+    new: Mapping[str, Collection[UUID] | None],
 ) -> None:
-    """Refuse references to what would be here and is not, and to what is about somebody else."""
+    """Refuse references to what would be here and is not, and to what is about somebody else.
+
+    ``new``: what the same request writes, and the patients of each; None = it is deleted.
+    """
     found = [
         _Reference(local, place + path, frozenset(patients), display)
         for place, resource in resources
         for patients in [patients_of(resource, asker.base)]
         for path, text, display in _references(resource, resource["resourceType"])
         if (local := local_reference(text, asker.base)) is not None
-        and local not in new
         and local.partition("/")[0] in STORED
     ]
     named = {each.local for each in found if each.display and each.place.endswith(_SUBJECT)}
-    there = await _there(store, own, asker, dict.fromkeys(each.local for each in found), named)
+    wanted = dict.fromkeys(each.local for each in found if each.local not in new)
+    there = await _there(store, own, asker, wanted, named)
+    there |= {local: _Referred(frozenset(of)) for local, of in new.items() if of is not None}
     wrong = [(each.place, text) for each in found if (text := _what_is_wrong(each, there))]
     if wrong:
         code: IssueType = "business-rule" if any(text != _NOTHING for _, text in wrong) else _DEAD

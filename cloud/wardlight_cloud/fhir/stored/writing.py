@@ -180,7 +180,11 @@ class Writer:
             places.append(wish.place)
             resources.append((wish.place, resource))
         await self._validation.check(texts, places)
-        new = {f"{wish.kind}/{each.id}" for wish, each in zip(wishes, targets, strict=True)}
+        new = {
+            f"{wish.kind}/{target.id}": None if made is None else patients_of(made, asker.base)
+            for wish, target, made in zip(wishes, targets, wanted, strict=True)
+            if not target.is_done  # that one is looked up: it may be another patient's
+        }
         await check_references(self._store, self._own, asker, resources, new)
 
 
