@@ -112,6 +112,18 @@ async def test_what_comes_back_has_not_left(store: PostgresStore) -> None:
     assert told(await changes(store, after=begin)) == [(ward.patient, "left", None)]
 
 
+async def test_a_longer_assignment_loses_nothing(place: Place, store: PostgresStore) -> None:
+    ward = await admit(store)
+    await store.ingest([make(Rec(1, [pulse(NOW, 60)]))])
+    await store.unassign(ward.assignment.assignment_id, valid_to=NOW - MINUTE)
+    begin = await store.commit_seq()
+    for later in ("now()", "NULL"):
+        await place.execute(f"UPDATE assignment SET valid_to = {later}")
+        await store.put_device("ble:0000000000FF", gateway=f"gw-{later[0]}")
+    assert not [each for each in await changes(store, after=begin) if each.is_left]
+    assert len(await place.execute("SELECT FROM left_interval")) == 1
+
+
 async def test_a_user_of_a_scale(store: PostgresStore) -> None:
     """One user's readings go to another person, those of the other users stay where they are."""
     one = await admit(store, user=1)

@@ -1079,7 +1079,10 @@ CREATE INDEX left_interval_commit ON left_interval (commit_seq);
 -- Assignments change under take_commit() only: the newest commit is the one of this transaction.
 CREATE FUNCTION note_left_interval() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' AND NEW.valid_to >= coalesce(OLD.valid_to, 'infinity') THEN
+    IF
+        TG_OP = 'UPDATE'
+        AND coalesce(NEW.valid_to, 'infinity') >= coalesce(OLD.valid_to, 'infinity')
+    THEN
         RETURN NULL;
     END IF;
     INSERT INTO left_interval (
