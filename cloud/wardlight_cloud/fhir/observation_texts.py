@@ -12,8 +12,9 @@ import orjson
 
 from wardlight_cloud.fhir.vocabulary import FRAGMENTS, UCUM, unit_text
 from wardlight_cloud.store.observation_rows import Kind
+from wardlight_cloud.store.observation_sieve import Marks
 from wardlight_shared.codes import METRICS
-from wardlight_shared.model import ABSENT_BY_CODE, Absent, Flag
+from wardlight_shared.model import ABSENT_BY_CODE, CODE_BY_ABSENT, Absent, Flag
 from wardlight_shared.records import TimeMethod
 from wardlight_shared.timestamps import OFFSET_LIMIT_MIN, ClockQuality
 
@@ -135,6 +136,15 @@ def components(kinds: Sequence[Kind], digits: bytes) -> bytes:
 
 def _is_invalid(kind: Kind) -> bool:
     return bool(kind.flags & _INVALID) or _reason(kind.absent) is Absent.INVALID
+
+
+STATUS_MARKS: Final[dict[bytes, Marks | None]] = {
+    b"entered-in-error": Marks(_INVALID, (CODE_BY_ABSENT[Absent.INVALID],)),
+    b"corrected": Marks(_AMENDED),
+    b"preliminary": Marks(_EARLY),
+    b"final": None,
+}
+"""By code of ``Observation.status``: what one of its numbers has at least; None = nothing."""
 
 
 def status(kinds: Sequence[Kind], flags: int) -> bytes:

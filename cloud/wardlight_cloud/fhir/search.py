@@ -66,7 +66,7 @@ def observation_search(parameters: Parameters, *, strict: bool) -> Search:
         after=draft.after,
         stored_any=draft.stored_any,
         without_ids=tuple(sorted(draft.without_ids)),
-        sieve=left.test and Sieve(repr(draft.tested), left.test, left.numbers),
+        sieve=left.test and Sieve(repr(draft.tested), left.test, left.numbers, left.marks),
     )
     empty = draft.empty or query.metrics == ()
     return Search(query, honoured, _bundle(honoured), matches_nothing=empty)

@@ -8,14 +8,21 @@ Errors  FhirError 400 with the parameter at fault
 Source  R4 4.0.1 search parameters of Observation; 3.1.1.4.10 (token), 3.1.1.4.13 (composite)
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache, reduce
 from operator import or_
 from typing import Final, Literal
 
-from wardlight_cloud.fhir.observation_texts import DAR, SIDES, UNKNOWN, absent_code, status
+from wardlight_cloud.fhir.observation_texts import (
+    DAR,
+    SIDES,
+    STATUS_MARKS,
+    UNKNOWN,
+    absent_code,
+    status,
+)
 from wardlight_cloud.fhir.outcome import invalid
 from wardlight_cloud.fhir.parameters import split_values, token
 from wardlight_cloud.fhir.search_quantities import Quantities, quantities
@@ -29,8 +36,9 @@ from wardlight_cloud.fhir.vocabulary import (
     profiles_of,
 )
 from wardlight_cloud.store.observation_rows import Kind
-from wardlight_cloud.store.observation_sieve import Hull, Parts
+from wardlight_cloud.store.observation_sieve import Hull, Marks, Parts
 from wardlight_shared.codes import METRICS
+from wardlight_shared.model import ABSENT_BY_CODE
 
 Test = Callable[[int, int, Parts], bool]
 """Of the metric, the time and the numbers of an Observation: see Sieve."""
@@ -59,11 +67,12 @@ _ALWAYS_THERE: Final = frozenset(SIDES)
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """What one parameter leaves. ``kinds`` and ``test`` None: all; ``numbers``: see Sieve."""
+    """What one parameter leaves. ``kinds`` and ``test`` None: all; the others: see Sieve."""
 
     kinds: frozenset[Measured] | None = None
     test: Test | None = None
     numbers: Mapping[Measured, Hull] | None = None
+    marks: Marks | None = None
 
 
 ALL: Final = Narrowing()
@@ -142,10 +151,27 @@ def of_status(text: str, *, is_not: bool) -> Narrowing:
     """With a status."""
     asked = [token(value) for value in split_values(text)]
     found = {code.encode() for system, code in asked if system in (None, STATUS_SYSTEM)}
-    is_any = (STATUS_SYSTEM, "") in asked
+    named = STATUS_MARKS.keys() if (STATUS_SYSTEM, "") in asked else STATUS_MARKS.keys() & found
+    wanted = STATUS_MARKS.keys() - named if is_not else frozenset(named)
+    if not wanted:
+        return NOTHING
+    if wanted == STATUS_MARKS.keys():
+        return ALL
     return Narrowing(
-        test=lambda _, __, parts: (is_any or _status(_kinds(parts)) in found) is not is_not
+        test=lambda _, __, parts: _status(_kinds(parts)) in wanted,
+        marks=_either([STATUS_MARKS[each] for each in wanted]),
     )
+
+
+def _either(marks: Sequence[Marks | None]) -> Marks | None:
+    """What has one of them; None among them: anything may do."""
+    known = [each for each in marks if each is not None]
+    if len(known) < len(marks):
+        return None
+    flags = reduce(or_, [each.flags for each in known], 0)
+    if any(each.absents is None for each in known):
+        return Marks(flags, None)
+    return Marks(flags, tuple(sorted({code for each in known for code in each.absents or ()})))
 
 
 def _kinds(parts: Parts) -> tuple[Kind, ...]:
@@ -165,15 +191,27 @@ def absence(text: str, where: Where, *, is_not: bool) -> Narrowing:
     return Narrowing(
         test=lambda metric, _, parts: (
             any(is_any or each in codes for each in _reasons(metric, parts, where)) is not is_not
-        )
+        ),
+        marks=None if is_not else _missing_for(None if is_any else codes, where),
     )
 
 
 def absence_missing(where: Where, *, is_missing: bool) -> Narrowing:
     """With no such reason, or with any."""
     return Narrowing(
-        test=lambda metric, _, parts: (not _reasons(metric, parts, where)) is is_missing
+        test=lambda metric, _, parts: (not _reasons(metric, parts, where)) is is_missing,
+        marks=None if is_missing else _missing_for(None, where),
     )
+
+
+def _missing_for(codes: Collection[str] | None, where: Where) -> Marks | None:
+    """Marks of what has one of these reasons (None = any). None: no row may say so."""
+    if where != "value" and (codes is None or UNKNOWN in codes):
+        return None  # a side of which nothing was stored
+    if codes is None or UNKNOWN in codes:
+        return Marks(0, None)  # also what a newer gateway may know
+    wires = range(1, len(ABSENT_BY_CODE))
+    return Marks(0, tuple(each for each in wires if absent_code(each) in codes))
 
 
 def _reasons(metric: int, parts: Parts, where: Where) -> list[str]:
@@ -271,6 +309,8 @@ def narrowed(found: Sequence[Narrowing]) -> Narrowing:
             tests.append(each.test)
         if made.numbers is None and each.numbers is not None:
             made = replace(made, numbers=each.numbers)
+        if made.marks is None and each.marks is not None:
+            made = replace(made, marks=each.marks)
     if not tests:
         return made
     return replace(made, test=lambda *one: all(test(*one) for test in tests))

@@ -2,8 +2,9 @@
 
 Whose it is, of which metric and when decides most searches, by columns and indexes. What a number
 is, why there is none, and how the whole of an Observation stands, is decided by a function of the
-face that asks; the store reads on until a page is full of what it takes. Bounds of numbers are told
-beside it, so that most rows of others are left where they lie.
+face that asks; the store reads on until a page is full of what it takes. Bounds of numbers, and
+marks that one of the numbers has, are told beside it, so that most rows of others are left where
+they lie.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,15 +21,25 @@ Hull = tuple[Fraction | None, Fraction | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """One of the flags, or a number that is missing for a reason (wire codes; None = any)."""
+
+    flags: int = 0
+    absents: tuple[int, ...] | None = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sieve:
     """Which of the Observations that are found otherwise are asked for.
 
     ``name``: two of the same name take the same; cursors belong to it. ``takes(metric, time_us,
     parts)``: metric is the Observation's, that of the panel for a panel. ``numbers``: by metric and
     unit, between what one of its present numbers at least lies; what is not named is no such
-    number. None = any number may do, or none at all.
+    number. None = any number may do, or none at all. ``marks``: what one of its numbers has at
+    least; None = any may do.
     """
 
     name: str
     takes: Callable[[int, int, Parts], bool] = field(repr=False)
     numbers: Mapping[tuple[int, str], Hull] | None = None
+    marks: Marks | None = None

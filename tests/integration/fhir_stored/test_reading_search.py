@@ -505,3 +505,56 @@ async def test_a_statement_that_takes_too_long_says_so(
         answer = await client.get(f"/fhir/Observation{path}")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
         assert answer.json()["issue"][0]["code"] == "timeout"
+
+
+async def test_what_is_rare_is_found_among_much(
+    client: httpx.AsyncClient, ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status and reasons lie in columns: the database leaves the others where they are."""
+    monkeypatch.setattr(by_time, "_SIFTED_IN_ALL", 60)
+    much = [One("spo2", at(n), 97, device=CLIP) for n in range(100)]
+    await ward.store_each(much)
+    codes = {each: CODE_BY_ABSENT[each] for each in (Absent.NAN, Absent.INVALID, Absent.NRES)}
+    kinds: tuple[tuple[str, dict[str, int]], ...] = (
+        ("early", {"flags": int(Flag.EARLY)}),
+        ("corrected", {"flags": int(Flag.CORRECTED)}),
+        ("wrong", {"absent": codes[Absent.INVALID]}),
+        ("nan", {"absent": codes[Absent.NAN]}),
+        ("newer", {"absent": 200}),
+    )
+    for place, (_, more) in enumerate(kinds):
+        one = One("spo2", at(200 + place), 96, device=CLIP)
+        await ward.store_event(replace(one, **more))  # type: ignore[arg-type]
+    missing = codes[Absent.NRES]
+    sides = ("systolic_bp", "diastolic_bp")
+    both = [One(name, at(300), 0, absent=missing, device=CUFF) for name in sides]
+    half = [One(sides[0], at(301), 121, device=CUFF), replace(both[1], time=at(301))]
+    invalid = [replace(each, time=at(302), absent=codes[Absent.INVALID]) for each in both]
+    for event in (both, half, invalid):
+        await ward.store_event(*event)
+    await ward.store_each([One("body_weight", at(n), 72, device=SCALE) for n in range(400, 500)])
+    minutes: dict[str, set[int]] = {
+        "status=preliminary": {200}, "status=corrected": {201},
+        "status=entered-in-error": {202, 302}, "status=corrected,entered-in-error": {201, 202, 302},
+        "status=http://hl7.org/fhir/observation-status|preliminary": {200},
+        "status:not=final": {200, 201, 202, 302}, "status=cancelled": set(),
+        "data-absent-reason=not-a-number": {203}, "data-absent-reason=unknown": {204},
+        "data-absent-reason:missing=false": {202, 203, 204},
+        "component-data-absent-reason=error": {300, 301, 302},
+        "combo-data-absent-reason=error": {202, 300, 301, 302},
+        "status=entered-in-error&data-absent-reason=error": {202},
+    }  # fmt: skip
+    for search, expected in minutes.items():
+        for sort in ("-date", "date"):
+            url: str | None = f"/fhir/Observation?{search}&_sort={sort}&_count=2"
+            times = []
+            while url is not None:
+                answer = await client.get(url)
+                assert answer.status_code == 200, (search, answer.text)
+                page = answer.json()
+                times += [e["resource"]["effectiveDateTime"] for e in page.get("entry", [])]
+                url = next((n["url"] for n in page["link"] if n["relation"] == "next"), None)
+            moments = [datetime.fromisoformat(each) for each in times]
+            assert {(each - START) // MINUTE for each in moments} == expected, search
+            assert moments == sorted(moments, reverse=sort == "-date"), search
+            assert len(moments) == len(expected), search

@@ -26,6 +26,7 @@ _GROWTH: Final = 4
 _SIFTED_IN_ALL: Final = 200_000  # of one page; whoever asks for more is told to ask for less
 _SIFTED_WINDOW: Final = 16_000  # rows of a window that is read in several statements
 _BOUNDED_ROWS: Final = 20_000  # of a window: most of them stay where they lie
+_MARKED_WINDOWS: Final = 1000  # of one page: some twenty million rows
 
 
 def stretches_of(spans: Sequence[Span], commits: tuple[int, int]) -> list[Stretch]:
@@ -104,19 +105,24 @@ async def by_time(
     if not stretches:
         return found
     bounds = None if numbers is None else bounded(stretches, numbers)
+    marks = None if query.sieve is None or bounds is not None else query.sieve.marks
+    is_chosen = bounds is not None or marks is not None
     rows, at_once = limit * width(stretches), 1
-    if bounds is not None:
+    if is_chosen:
         rows = max(rows, _BOUNDED_ROWS)
-    most = None if keep is None or bounds is not None else _SIFTED_WINDOW
-    looked_at = 0
+    most = None if keep is None or is_chosen else _SIFTED_WINDOW
+    looked_at = passed = 0
     async for window in windows(connection, stretches, direction, rows, most):
+        passed += 1
+        if marks is not None and passed > _MARKED_WINDOWS:
+            raise TimeoutError
         while len(found) < limit:
             wanted = max(limit - len(found), at_once)
             if keep is not None:
                 at_once = min(_GROWTH * wanted, _SIFTED_MOST)
             part = await scan(
                 connection, stretches, window=window, direction=direction, after=after,
-                limit=wanted, bounds=bounds,
+                limit=wanted, bounds=bounds, marks=marks,
             )  # fmt: skip
             looked_at += len(part)
             if keep is not None and looked_at > _SIFTED_IN_ALL:

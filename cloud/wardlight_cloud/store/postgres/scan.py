@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from wardlight_cloud.store.observation_rows import Circumstances, Kind
+from wardlight_cloud.store.observation_sieve import Marks
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.gathering import (
     SEQ_MAX,
@@ -55,20 +56,26 @@ async def scan(
     after: Position | None,
     limit: int,
     bounds: tuple[list[int], list[int]] | None = None,
+    marks: Marks | None = None,
 ) -> list[Found]:
     """The first ``limit`` Observations after ``after`` within the window, complete and in order.
 
     Fewer only where the window holds no more. ``bounds``: of mantissas, see numbers_between.py;
-    then Observations with such a number, and panels with their components that are such.
+    then Observations with such a number, and panels with their components that are such. ``marks``:
+    the same of what has one of them.
     """
     found: list[Found] = []
     if not stretches:
         return found
     columns = _columns(stretches)
-    name = f"scan_{direction}" if bounds is None else f"scan_bounded_{direction}"
+    name, chosen = f"scan_{direction}", ()  # type: tuple[str, Sequence[Any]]
+    if bounds is not None:
+        name, chosen = f"scan_bounded_{direction}", bounds
+    elif marks is not None:
+        name, chosen = f"scan_marked_{direction}", (marks.flags, marks.absents)
     while True:
         record = await _record(
-            connection, name, columns, window, direction, after, limit - len(found), bounds or ()
+            connection, name, columns, window, direction, after, limit - len(found), chosen
         )
         part, is_cut = _part(record, stretches)
         found += part[: limit - len(found)]
@@ -112,11 +119,11 @@ async def _record(
     direction: Direction,
     after: Position | None,
     limit: int,
-    bounds: Sequence[list[int]] = (),
+    chosen: Sequence[Any] = (),
 ) -> Any:
     return await connection.fetchrow(
         _SQL[statement], *of, *window, int(NOT_CLINICAL), *_cursor(after, direction), limit + 1,
-        *bounds,
+        *chosen,
     )  # fmt: skip
 
 

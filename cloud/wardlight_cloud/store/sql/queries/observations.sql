@@ -263,6 +263,59 @@ page AS MATERIALIZED (
     LIMIT (SELECT rows FROM most)
 )
 
+-- part: marked
+-- With one of the flags $16, or a number that is missing for one of the reasons $17 (NULL = any).
+(
+    (flags & $16::bigint) <> 0
+    OR CASE WHEN $17::smallint[] IS NULL THEN absent <> 0 ELSE absent = ANY($17) END
+)
+
+-- part: page_marked_forward
+page AS MATERIALIZED (
+    SELECT k.place, found.*
+    FROM stretch AS k
+    CROSS JOIN LATERAL (
+        SELECT
+            time, ord, commit_seq, mantissa, flags, error_ms, gateway_id, scale, absent,
+            offset_min, clock
+        FROM reading
+        WHERE
+            series_id = k.series_id
+            AND time >= $8 AND time < $9 AND time >= k.lo AND time < k.hi
+            AND commit_seq BETWEEN k.first_seq AND k.last_seq
+            AND (flags & $10) = 0
+            AND (k.position, time, k.anchor, ord) > ($11::bigint, $12::timestamptz, $13::int, $14::int)
+            AND {marked}
+        ORDER BY time, ord
+        LIMIT $15::bigint
+    ) AS found
+    ORDER BY k.position, found.time, k.anchor, found.ord, k.place
+    LIMIT (SELECT rows FROM most)
+)
+
+-- part: page_marked_backward
+page AS MATERIALIZED (
+    SELECT k.place, found.*
+    FROM stretch AS k
+    CROSS JOIN LATERAL (
+        SELECT
+            time, ord, commit_seq, mantissa, flags, error_ms, gateway_id, scale, absent,
+            offset_min, clock
+        FROM reading
+        WHERE
+            series_id = k.series_id
+            AND time >= $8 AND time < $9 AND time >= k.lo AND time < k.hi
+            AND commit_seq BETWEEN k.first_seq AND k.last_seq
+            AND (flags & $10) = 0
+            AND (k.position, time, k.anchor, ord) < ($11::bigint, $12::timestamptz, $13::int, $14::int)
+            AND {marked}
+        ORDER BY time DESC, ord DESC
+        LIMIT $15::bigint
+    ) AS found
+    ORDER BY k.position DESC, found.time DESC, k.anchor DESC, found.ord DESC, k.place
+    LIMIT (SELECT rows FROM most)
+)
+
 -- part: packed
 -- One record for the whole page. A driver's object for each column of each row takes
 -- longer than the search itself; gathering.py knows the format. With it comes what the series have
@@ -376,6 +429,10 @@ SELECT {packed} FROM {tables}
 WITH {stretches_given}, most AS MATERIALIZED ({rows_of_a_page}), {page_bounded_forward}
 SELECT {packed} FROM {tables_bounded}
 
+-- name: scan_marked_forward
+WITH {stretches_given}, most AS MATERIALIZED ({rows_of_a_page}), {page_marked_forward}
+SELECT {packed} FROM {tables_bounded}
+
 -- name: scan_patients_forward
 WITH {stretches_of_patients}, most AS MATERIALIZED ({rows_of_a_page}), {page_forward}
 SELECT {packed}, {others}, spans.* FROM {tables} {spans_told}
@@ -390,6 +447,10 @@ SELECT {packed} FROM {tables}
 
 -- name: scan_bounded_backward
 WITH {stretches_given}, most AS MATERIALIZED ({rows_of_a_page}), {page_bounded_backward}
+SELECT {packed} FROM {tables_bounded}
+
+-- name: scan_marked_backward
+WITH {stretches_given}, most AS MATERIALIZED ({rows_of_a_page}), {page_marked_backward}
 SELECT {packed} FROM {tables_bounded}
 
 -- name: scan_patients_backward
