@@ -17,6 +17,7 @@ from support.served_ward import ANNA, CUFF, MINUTE, START, Ward
 from support.subscribed_ward import is_in, subscription
 from support.waiting import DEADLINE_S, wait_until
 from wardlight_cloud.security.tokens import new_token, token_hash
+from wardlight_cloud.store.audit import AuditQuery, AuditRow
 
 
 @asynccontextmanager
@@ -74,3 +75,14 @@ async def test_websocket(ward: Ward) -> None:
                 await ward.store_event(One("heart_rate", START + 3 * MINUTE, 71, device=CUFF))
                 with pytest.raises(ConnectionClosed):  # off, as soon as that is found
                     await socket.recv()
+
+        async def entries() -> list[AuditRow]:
+            rows = await ward.store.audit_events(AuditQuery(None, faces=("notice",)))
+            return list(rows) if len(rows) >= 2 else []
+
+        # A frame with events is on record, a handshake is not.
+        rows = await wait_until(entries, what="both frames are on record")
+        assert [(row.client, row.address, row.patients) for row in rows] == [
+            ("reader", "127.0.0.1", (ANNA,))
+        ] * 2
+        assert {row.resource_id for row in rows} == {name}
