@@ -18,7 +18,7 @@ from datetime import date
 from uuid import UUID
 
 from wardlight_cloud.config import ImagesSettings
-from wardlight_cloud.imaging.orders import birth_date_in
+from wardlight_cloud.imaging.entry_birth_date import birth_date_in
 from wardlight_cloud.store.imaging import Identified, InstanceHeader, UnmatchedReason
 from wardlight_cloud.store.orders import Order
 

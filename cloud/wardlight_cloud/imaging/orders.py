@@ -6,7 +6,6 @@ Errors  OrderError: which attribute is missing or does not fit; HeaderError: no 
 Source  DICOM PS3.4, table K.6-1 (return keys of type 1); lengths PS3.5, table 6.2-1
 """
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -151,15 +150,6 @@ def new_entry(
         data_set=octets,
         birth_date=text(entry, "PatientBirthDate"),
     )
-
-
-@functools.lru_cache(maxsize=256)
-def birth_date_in(data_set: bytes) -> str:
-    """The birth date that an entry says of its patient, YYYYMMDD; "" = none that can be read."""
-    try:
-        return text(read_data_set(data_set, is_implicit=False), "PatientBirthDate")
-    except HeaderError:
-        return ""
 
 
 def issuer_of(system: str, issuers: Mapping[str, str], default: str | None) -> str:

@@ -5,8 +5,10 @@ from datetime import date
 from uuid import uuid4
 
 import pytest
+from pydicom.dataset import Dataset
 
 from support.image_rows import instance
+from wardlight_cloud.imaging.entry_birth_date import birth_date_in
 from wardlight_cloud.imaging.matching import Issuers, match
 from wardlight_cloud.imaging.orders import OrderedStep, data_set_of, new_entry
 from wardlight_cloud.store.imaging import Identified
@@ -114,6 +116,28 @@ def test_an_order_that_says_another_birth_date_names_nobody() -> None:
         ordered = replace(_order(ONE), data_sets=(other,))
         found = _match([_identified()], order=ordered, gateway="gw-1", PatientBirthDate=told)
         assert found == ((ONE, "unknown") if is_found else (None, "birth-date-differs"))
+
+
+def test_the_birth_date_of_an_entry_is_found_behind_whatever_stands_before_it() -> None:
+    """Sequences with and without a length, nested; what is no data set says nothing."""
+    said = OrderedStep("N1", "A^B", "A", "CT", "CT1", "20260101 080000", birth_date="19500102")
+    entry = data_set_of(said)
+    inner, item = Dataset(), Dataset()
+    inner.add_new("PatientBirthDate", "DA", "19990909")
+    item.ReferencedSOPInstanceUID, item.ReferencedImageSequence = "1.2.3", [inner, Dataset()]
+    entry.ReferencedStudySequence = [item, inner]
+    for is_undefined in (False, True):
+        for sequence in (entry["ReferencedStudySequence"], item["ReferencedImageSequence"]):
+            sequence.is_undefined_length = is_undefined
+        for each in (item, inner):
+            each.is_undefined_length_sequence_item = is_undefined
+        octets = new_entry(entry, ["gw-1"]).data_set
+        assert (b"\xff\xff\xff\xff" in octets) == is_undefined
+        assert birth_date_in(octets) == "19500102"
+        for end in range(0, len(octets), 7):
+            assert birth_date_in(octets[:end]) in ("", "19500102")
+    for nothing in (b"", b"x", bytes(100), b"\xff" * 100, b"\xfe\xff\x00\xe0" * 9000):
+        assert birth_date_in(nothing) == ""
 
 
 def test_nobody_has_no_id() -> None:
