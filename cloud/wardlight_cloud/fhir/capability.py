@@ -43,7 +43,7 @@ _BULK: Final = "http://hl7.org/fhir/uv/bulkdata"
 _EXPORTS: Final = {"": "export", "Patient": "patient-export", "Group": "group-export"}
 
 _OF_ALL: Final = {"_id": "token", "_lastUpdated": "date"}
-_READ: Final = ("read", "search-type")
+_READ: Final = ("read", "vread", "search-type")
 _STORED: Final = (
     "read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create",
     "search-type",
@@ -88,7 +88,7 @@ def _resource(
     return resource | SUBSCRIBING if kind == SUBSCRIPTION else resource
 
 
-_MISSING: Final = frozenset((kind, "delete") for kind in NOT_DELETED)
+_MISSING: Final = frozenset({("Endpoint", "vread"), *((kind, "delete") for kind in NOT_DELETED)})
 OWN_HANDLERS: Final[dict[str, dict[str, str]]] = {
     "Device": DEVICE_PARAMETERS,
     "DeviceMetric": METRIC_PARAMETERS,

@@ -85,6 +85,33 @@ async def test_no_declared_parameter_is_ignored(client: httpx.AsyncClient, ward:
             )
 
 
+async def test_each_way_of_reading_that_is_declared_works(
+    client: httpx.AsyncClient, ward: Ward
+) -> None:
+    """Of the first resource of each type, of what is made here and of what was written."""
+    await fill(ward)
+    statement = (await client.get("/fhir/metadata")).json()["rest"][0]["resource"]
+    declared = {each["type"]: {i["code"] for i in each["interaction"]} for each in statement}
+    tried = 0
+    for kind in declared.keys() - ELSEWHERE - {SUBSCRIPTION}:  # it is its owner's alone
+        for one in await found(client, kind):
+            answer = await client.get(f"/fhir/{kind}/{one}")
+            assert answer.status_code == 200, (kind, one)
+            version = answer.json().get("meta", {}).get("versionId", "")
+            ways = {
+                "vread": f"{kind}/{one}/_history/{version}",
+                "history-instance": f"{kind}/{one}/_history",
+                "history-type": f"{kind}/_history",
+            }
+            for way in declared[kind] & ways.keys():
+                told = await client.get(f"/fhir/{ways[way]}")
+                assert told.status_code == 200, (kind, one, way)
+                if way == "vread":
+                    assert told.json() == answer.json(), (kind, one)
+                    tried += 1
+    assert tried > len(declared)
+
+
 async def test_what_is_not_declared_follows_handling(client: httpx.AsyncClient, ward: Ward) -> None:
     await fill(ward)
     for kind in search_parameters().keys() - ELSEWHERE:
