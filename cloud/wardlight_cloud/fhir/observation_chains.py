@@ -13,7 +13,11 @@ from typing import Final, Protocol
 
 from wardlight_cloud.fhir import isolation
 from wardlight_cloud.fhir.asking import identity
-from wardlight_cloud.fhir.observation_identifiers import is_looked_up, with_own_names
+from wardlight_cloud.fhir.observation_identifiers import (
+    IdentifiedStore,
+    is_looked_up,
+    with_own_names,
+)
 from wardlight_cloud.fhir.outcome import FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.parameters import split_values
@@ -21,7 +25,6 @@ from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.body import parsed, whole
 from wardlight_cloud.fhir.stored.index_values import index_values
 from wardlight_cloud.security.access import Interaction
-from wardlight_cloud.store.base import ReadStore
 from wardlight_cloud.store.resources import (
     Condition,
     HasText,
@@ -43,7 +46,7 @@ _MOST: Final = 500
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 
 
-class ChainStore(ReadStore, ResourceStore, Protocol):
+class ChainStore(IdentifiedStore, ResourceStore, Protocol):
     """What is asked of the store."""
 
 

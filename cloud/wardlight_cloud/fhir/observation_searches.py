@@ -21,6 +21,7 @@ from wardlight_cloud.fhir.answers import Answer, page_of, resource_answer
 from wardlight_cloud.fhir.bundle import NO_ENTRIES, links, of_texts
 from wardlight_cloud.fhir.merging import is_merged, merged
 from wardlight_cloud.fhir.observation_chains import (
+    ChainStore,
     is_chain,
     is_looked_up_first,
     without_chains,
@@ -47,11 +48,10 @@ from wardlight_cloud.fhir.stored.including import Including, OwnReads
 from wardlight_cloud.fhir.stored.searching import StoredSearch, stored_search
 from wardlight_cloud.fhir.stored.shapes import shaped
 from wardlight_cloud.fhir.stored.source import StoredSource
-from wardlight_cloud.store.base import ReadStore
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.observation_texts import ObservationTextStore
 from wardlight_cloud.store.queries import ObservationQuery, TimeBound
-from wardlight_cloud.store.resources import ResourceRow, ResourceStore
+from wardlight_cloud.store.resources import ResourceRow
 
 _PLAIN: Final = frozenset({*OBSERVATION_PARAMETERS, *OF_THE_ANSWER})
 """Names without a modifier that readings are searched by: of almost all parameters."""
@@ -60,7 +60,7 @@ _READ_HERE: Final = (paging.CURSOR, "_sort", "_lastUpdated")
 _OF_ANSWERS: Final = frozenset({"_include", "_revinclude", "_elements"})
 
 
-class ObservationStore(ReadStore, ObservationTextStore, ResourceStore, Protocol):
+class ObservationStore(ChainStore, ObservationTextStore, Protocol):
     """What these searches ask of the store."""
 
 

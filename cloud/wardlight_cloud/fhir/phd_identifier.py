@@ -28,10 +28,13 @@ from wardlight_shared.codes import BY_WIRE
 SYSTEM: Final = "http://hl7.org/fhir/uv/phd/StructureDefinition/PhdBaseObservation"
 _EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - a clock that says no zone
 _QUARTER: Final = timedelta(minutes=15)
+_NEVER_SET: Final = timedelta(seconds=10**7)
+"""A clock that says less began at 2000 with its battery: it says the same again with the next."""
+
 _ADDRESS: Final = re.compile(r"ble:([0-9A-F]{12})")
 _NAMED: Final = re.compile(
     r"(?P<device>[0-9A-F]{12}|[0-9A-F]{16})-(?P<patient>.{1,512})-(?P<type>\d{5,8})"
-    r"-(?P<timestamp>(?P<seconds>\d{7,10})(?:\.\d{1,9})?(?:[+-]\d{1,2})?)"
+    r"-(?P<seconds>\d{8,10})(?P<fraction>\.\d{1,9})?(?P<offset>[+-]\d{1,2})?"
     r"(?:\.\.\d{1,9}(?:\.\d{1,9})?)?(?:-\d{5,8})*",
     re.ASCII,
 )
@@ -39,13 +42,12 @@ _NAMED: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An identifier, taken apart. ``clock``: the sensor's time, without a zone."""
+    """An identifier, taken apart. ``told``: the sensor's time as it may have told it."""
 
     device: str
     patient: str
     type: str
-    timestamp: str
-    clock: datetime
+    told: tuple[str, ...]
 
 
 def address_of(identity: str) -> str:
@@ -64,14 +66,14 @@ def before_timestamp(address: str, patient: UUID, metric: int) -> str:
 
 @lru_cache(maxsize=4096)
 def timestamp(device_time: str) -> str:
-    """A sensor's time, as it told it, as seconds; "" when it is none that can be counted."""
+    """A sensor's time, as it told it, as seconds; "" when it is none that tells moments apart."""
     try:
         told = datetime.fromisoformat(device_time)
     except ValueError:
         return ""
     offset = told.utcoffset()
     since = told.replace(tzinfo=None) - _EPOCH
-    if since < timedelta(0) or (offset is not None and offset % _QUARTER):
+    if since < _NEVER_SET or (offset is not None and offset % _QUARTER):
         return ""
     seconds = str(since.days * 86_400 + since.seconds)
     if "." in device_time:
@@ -85,5 +87,16 @@ def named(text: str) -> Named | None:
     match = _NAMED.fullmatch(text)
     if match is None:
         return None
-    clock = _EPOCH + timedelta(seconds=int(match["seconds"]))
-    return Named(match["device"], match["patient"], match["type"], match["timestamp"], clock)
+    told = (_EPOCH + timedelta(seconds=int(match["seconds"]))).isoformat()
+    told += match["fraction"] or ""
+    return Named(
+        match["device"], match["patient"], match["type"], _with_offset(told, match["offset"])
+    )
+
+
+def _with_offset(told: str, quarters: str | None) -> tuple[str, ...]:
+    if quarters is None:
+        return (told,)
+    minutes = int(quarters) * 15
+    offset = f"{told}{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+    return (offset, f"{told}Z") if minutes == 0 else (offset,)

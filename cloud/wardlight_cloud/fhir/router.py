@@ -53,6 +53,7 @@ from wardlight_cloud.store.exports import ExportStore
 from wardlight_cloud.store.observation_texts import ObservationTextStore
 from wardlight_cloud.store.resources import ResourceStore, SeveralPeople
 from wardlight_cloud.store.subscriptions import SubscriptionStore
+from wardlight_cloud.store.told_times import ToldTimeStore
 from wardlight_shared.errors import StorageError
 
 Authenticate = Callable[[Request], Awaitable[Access]]
@@ -72,7 +73,7 @@ PATH: Final = "/fhir"
 
 class FhirStore(
     OwnStore, VersionStore, ObservationTextStore, ImagingReads, ResourceStore, SubscriptionStore,
-    ExportStore, Protocol,
+    ExportStore, ToldTimeStore, Protocol,
 ):  # fmt: skip
     """What this face asks of the store."""
 

@@ -44,6 +44,7 @@ from wardlight_cloud.store.resources import ResourceStore
 from wardlight_cloud.store.sealing import CursorStore
 from wardlight_cloud.store.streams import StreamStore
 from wardlight_cloud.store.subscriptions import SubscriptionStore
+from wardlight_cloud.store.told_times import ToldTimeStore
 from wardlight_cloud.store.unassigned import UnassignedStore
 
 
@@ -367,6 +368,7 @@ class Store(
     CommitStore,
     CursorStore,
     ObservationVersionStore,
+    ToldTimeStore,
     DeviceFactStore,
     StreamStore,
     ForwardingStore,

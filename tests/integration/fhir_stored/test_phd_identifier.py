@@ -70,6 +70,19 @@ async def test_it_is_found_by_it(client: httpx.AsyncClient, reading: dict[str, A
     assert len(left) == 2 and reading["id"] not in left
 
 
+async def test_the_clock_of_the_sensor_may_be_years_off(
+    client: httpx.AsyncClient, ward: Ward
+) -> None:
+    await ward.store_event(*pressure(3, "2016-01-01T00:05:00"))
+    await ward.store_event(*pressure(4, "2000-01-01T00:05:00"))
+    (first, second) = await found(client, f"Observation?patient={ANNA}&_sort=date")
+    name = named(seconds=504_921_900)
+    assert await found(client, f"Observation?identifier={name}") == [first]
+    never_set = (await client.get(f"/fhir/Observation/{second}")).json()
+    assert len(never_set["identifier"]) == 1, "it will say the same time again"
+    assert await found(client, f"Observation?identifier={named(seconds=300)}") == []
+
+
 async def test_another_gateway_writes_no_second_one(
     client: httpx.AsyncClient, reading: dict[str, Any]
 ) -> None:

@@ -31,6 +31,7 @@ from wardlight_cloud.store.postgres.resources import ResourcesPart
 from wardlight_cloud.store.postgres.steps import StepsPart
 from wardlight_cloud.store.postgres.streams import StreamsPart
 from wardlight_cloud.store.postgres.subscriptions import SubscriptionsPart
+from wardlight_cloud.store.postgres.told_times import ToldTimesPart
 from wardlight_cloud.store.postgres.trends import TrendsPart
 from wardlight_cloud.store.postgres.unassigned import UnassignedPart
 from wardlight_cloud.store.postgres.versions import VersionsPart
@@ -70,6 +71,7 @@ class PostgresStore(
     OrdersPart,
     OrderReadsPart,
     StepsPart,
+    ToldTimesPart,
 ):
     """Implements Store; ``opening.open_postgres`` makes it."""
 
