@@ -77,6 +77,9 @@ async def test_a_corrected_reading_tells_what_it_said_before(ward: Ward) -> None
         ]  # fmt: skip
         now = (await client.get(f"/fhir/Observation/{one}")).json()
         assert entries[0]["resource"] == now
+        names = [each["system"].rpartition("/")[2] for each in now["identifier"]]
+        assert names == ["urn:wardlight:observation", "PhdBaseObservation"]
+        assert all(each["resource"]["identifier"] == now["identifier"] for each in entries)
         versions = [int(each["resource"]["meta"]["versionId"]) for each in entries]
         assert versions == sorted(set(versions), reverse=True)
         methods = [each["request"]["method"] for each in entries]
