@@ -22,20 +22,24 @@ class Gallery:
         self._held: OrderedDict[bytes, bytes] = OrderedDict()
         self._making: dict[bytes, asyncio.Task[Segment]] = {}
 
-    def key(self, ref: InstanceRef | None, making: Making) -> bytes:
+    def key(
+        self, ref: InstanceRef | None, making: Making, state: InstanceRef | None = None
+    ) -> bytes:
         """What a picture is known by."""
-        return (b"" if ref is None else ref.sha256) + key_of(making)
+        return b"".join(each.sha256 for each in (ref, state) if each is not None) + key_of(making)
 
-    async def made(self, ref: InstanceRef, making: Making) -> Segment:
-        """The picture; raises DicomWebError as Workshop does."""
-        key = self.key(ref, making)
+    async def made(
+        self, ref: InstanceRef, making: Making, state: InstanceRef | None = None
+    ) -> Segment:
+        """The picture; raises DicomWebError as Workshop does. ``state``: as Workshop has it."""
+        key = self.key(ref, making, state)
         held = self._held.get(key)
         if held is not None:
             self._held.move_to_end(key)
             return held
         task = self._making.get(key)
         if task is None:
-            task = asyncio.create_task(self._workshop.make(ref, making), name="picture")
+            task = asyncio.create_task(self._workshop.make(ref, making, state), name="picture")
             self._making[key] = task
             task.add_done_callback(lambda done: self._finished(key, done))
         # Whoever goes away does not take the picture from the others that wait for it.

@@ -102,11 +102,15 @@ Making = Picture | RawFrame | Transcoded | BulkValue | Report | Icon
 
 
 class Job(msgspec.Struct, frozen=True, array_like=True):
-    """What to make of a file; ``folder``: for what is too large for the pipe."""
+    """What to make of a file; ``folder``: for what is too large for the pipe.
+
+    ``state``: the file of a presentation state that a picture is made by; "" = none.
+    """
 
     file: str
     making: Making
     folder: str = ""
+    state: str = ""
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

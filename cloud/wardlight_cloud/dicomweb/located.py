@@ -10,8 +10,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+import orjson
 from starlette.requests import Request
 
 from wardlight_cloud.dicomweb.access import Reach, is_in_reach, require_study
@@ -23,6 +24,11 @@ from wardlight_cloud.store.imaging import ImageStore, InstanceRef
 _REMEMBER_S: Final = 10.0
 _MOST: Final = 4096
 _MOST_FRAGMENTS: Final = 4096  # of an instance that is remembered
+
+_REFERENCED_SERIES: Final = "00081115"
+_REFERENCED_IMAGE: Final = "00081140"
+_SOP_UID: Final = "00081155"
+_FRAME: Final = "00081160"
 
 Frames = tuple[tuple[tuple[int, int], ...], ...]
 
@@ -96,6 +102,15 @@ class Locator:
         tell_tier(request, refs)
         return refs
 
+    async def referenced(self, ref: InstanceRef) -> tuple[InstanceRef, int]:
+        """The first image that a presentation state names, of its own study, and the frame."""
+        header = await self._images.headers_of([ref.sop_uid])
+        sop_uid, frame = first_reference(header[0][1]) if header else ("", 1)
+        image = await self._images.instance(sop_uid) if sop_uid else None
+        if image is None or image.study_uid != ref.study_uid:
+            raise not_found("image that this presentation state names")
+        return image, frame
+
     async def read(self, reach: Reach, study_uid: str) -> None:
         """Note that somebody reads a study that is there; DicomWebError 404 out of reach."""
         await require_study(self._images, reach, study_uid)
@@ -119,6 +134,16 @@ class Locator:
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
         return located
+
+
+def first_reference(header: bytes) -> tuple[str, int]:
+    """UID and frame of the first image that a header names (PS3.3, C.11.11); "" where none."""
+    known: Any = orjson.loads(header)
+    for tag in (_REFERENCED_SERIES, _REFERENCED_IMAGE):
+        known = next(iter(known.get(tag, {}).get("Value", ())), None) or {}
+    uids, frames = (known.get(tag, {}).get("Value") or [] for tag in (_SOP_UID, _FRAME))
+    frame = frames[0] if frames and isinstance(frames[0], int) and frames[0] > 0 else 1
+    return (str(uids[0]) if uids else ""), frame
 
 
 def tell_tier(request: Request, refs: Sequence[InstanceRef]) -> None:

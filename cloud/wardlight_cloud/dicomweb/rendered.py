@@ -27,7 +27,7 @@ from wardlight_cloud.dicomweb.jobs import (
     Report,
     Viewport,
 )
-from wardlight_cloud.dicomweb.located import Locator, frame_numbers, require_whole
+from wardlight_cloud.dicomweb.located import Locator, frame_numbers, require_whole, tell_tier
 from wardlight_cloud.dicomweb.media import accepted, takes
 from wardlight_cloud.dicomweb.octets import Octets, Segment
 from wardlight_cloud.dicomweb.parts import Part, StreamedParts
@@ -48,6 +48,7 @@ _MODALITIES: Final = {  # letters on the thumbnail of what has no pixels
     "1.2.840.10008.5.1.4.1.1.9.": "ECG", "1.2.840.10008.5.1.4.1.1.481.": "RT",
     "1.2.840.10008.5.1.4.1.1.11.": "PR",
 }  # fmt: skip
+_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"  # grayscale softcopy presentation state
 _REPORTS: Final = "1.2.840.10008.5.1.4.1.1.88."
 _DOCUMENTS: Final = "1.2.840.10008.5.1.4.1.1.104."
 _FRAMED: Final = {
@@ -78,8 +79,28 @@ class Rendered:
         if "instance" not in request.path_params:
             return await self._several(request, reach, asked)
         ref = await self._locator.instance(request, reach)
+        if ref.sop_class == _STATE:
+            return await self._presented(request, ref, asked)
         frame = self._frame(request, ref)
         return await self.instance(request, ref, asked, frame)
+
+    async def _presented(
+        self, request: Request, state: InstanceRef, asked: PictureParameters
+    ) -> Response:
+        """The first image that a presentation state names, as it says (PS3.18, 10.4.1.1.3)."""
+        ref, frame = await self._locator.referenced(state)
+        require_whole((state, ref))
+        tell_tier(request, (state, ref))
+        kind = takes(accepted(request), JPEG, PNG)
+        if kind is None:
+            raise not_acceptable(f"Presentation states are rendered as {JPEG} or {PNG}.")
+        making = self._picture(kind, frame, asked)
+        tag = etag_of(self._gallery.key(ref, making, state), MAKER)
+        unchanged = known(request, tag)
+        if unchanged is not None:
+            return unchanged
+        octets = await self._gallery.made(ref, making, state)
+        return self._sent(request, kind, octets, asked, tag)
 
     async def thumbnail(self, request: Request, reach: Reach) -> Response:
         """A small picture: of a study or series its middle image."""

@@ -61,8 +61,13 @@ class Workshop:
         for bench in self._benches:
             await bench.end()
 
-    async def make(self, ref: InstanceRef, making: Making) -> Segment:
-        """Make something of an instance; what is large is held in a file."""
+    async def make(
+        self, ref: InstanceRef, making: Making, state: InstanceRef | None = None
+    ) -> Segment:
+        """Make something of an instance; what is large is held in a file.
+
+        ``state``: a presentation state that a picture is made by.
+        """
         if self._waiting >= self._most_waiting:
             raise DicomWebError(503, "Too many images to decode; try again.", {"Retry-After": "2"})
         self._waiting += 1
@@ -71,8 +76,9 @@ class Workshop:
         finally:
             self._waiting -= 1
         try:
-            async with self._file(ref) as file:
-                return await self._made(bench, ref, Job(str(file), making, str(self._scratch)))
+            async with self._file(ref) as file, self._file_of(state) as beside:
+                job = Job(str(file), making, str(self._scratch), beside)
+                return await self._made(bench, ref, job)
         finally:
             self._free.put_nowait(bench)
 
@@ -111,6 +117,14 @@ class Workshop:
         if made.parent != self._scratch:
             raise not_acceptable("Decoding this object failed.")
         return held(made)
+
+    @contextlib.asynccontextmanager
+    async def _file_of(self, state: InstanceRef | None) -> AsyncIterator[str]:
+        if state is None:
+            yield ""
+            return
+        async with self._file(state) as file:
+            yield str(file)
 
     @contextlib.asynccontextmanager
     async def _file(self, ref: InstanceRef) -> AsyncIterator[Path]:

@@ -20,6 +20,7 @@ from support.dicom_files import (
     renamed,
 )
 from support.image_archive import Archive, address
+from support.presentation_states import add_overlay, presentation_state, reference, window
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PNG, JPEG, GIF = "image/png", "image/jpeg", "image/gif"
@@ -258,3 +259,29 @@ async def test_objects_by_parameters(archive: Archive) -> None:
     assert statuses == [400, 404]
     assert (await archive.get(f"{query}&anonymize=yes")).status_code == 406
     assert (await archive.get(f"{query}&contentType=video/mpeg")).status_code == 406
+
+
+async def test_a_presentation_state_is_rendered_as_the_image_that_it_names(
+    archive: Archive,
+) -> None:
+    """With its window and overlay; one that names nothing of its study is told so."""
+    own = reference(RAMP.SOPInstanceUID, RAMP.SOPClassUID)
+    told = {"study_uid": RAMP.StudyInstanceUID, "RescaleSlope": 2, "RescaleIntercept": -100}
+    state = presentation_state(
+        RAMP.SeriesInstanceUID, own, SoftcopyVOILUTSequence=[window(50, 300)], **told
+    )
+    add_overlay(state, 16, (2, 3))
+    lost = presentation_state("1.2", reference("1.2.3", RAMP.SOPClassUID), **told)
+    await archive.store(octets_of(state), octets_of(lost))
+    expected = linear(VALUES, 50, 300)
+    expected[2, 3] = 255
+    assert near(await pixels(archive, f"{address(state)}/rendered"), expected)
+    answer = await archive.get(f"{address(state)}/rendered", JPEG)
+    again = await archive.get(
+        f"{address(state)}/rendered", JPEG, **{"If-None-Match": answer.headers["etag"]}
+    )
+    assert (answer.status_code, again.status_code) == (200, 304)
+    assert (await archive.get(f"{address(state)}/rendered", GIF)).status_code == 406
+    assert (await archive.get(f"{address(lost)}/rendered", PNG)).status_code == 404
+    plain = await pixels(archive, f"{address(RAMP)}/rendered?window=50,300,linear")
+    assert plain[2, 3] != 255, "the image alone is as it was"

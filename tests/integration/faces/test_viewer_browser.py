@@ -64,6 +64,7 @@ def presented_study() -> list[Dataset]:
         f"{PRESENTED}.1", reference(f"{PRESENTED}.1.1", shown.SOPClassUID), study_uid=PRESENTED,
         series_uid=f"{PRESENTED}.2", SOPInstanceUID=f"{PRESENTED}.2.1", ContentLabel="LUNGS",
         SoftcopyVOILUTSequence=[window(-600, 1500)], SeriesNumber=2, ImageRotation=90,
+        RescaleSlope=1, RescaleIntercept=-1024,
     )  # fmt: skip
     add_overlay(state, SIDE, (50, 44))
     return [shown, state]

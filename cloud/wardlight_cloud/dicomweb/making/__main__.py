@@ -37,7 +37,7 @@ def made(job: Job) -> bytes:
     """What a job asks for; raises Refusal."""
     match job.making:
         case Picture():
-            return picture.picture(job.file, job.making)
+            return picture.picture(job.file, job.making, job.state)
         case RawFrame():
             return pixels.raw_frame(job.file, job.making.frame)
         case Transcoded():

@@ -20,6 +20,7 @@ from wardlight_cloud.dicomweb.making.grey import grey
 from wardlight_cloud.dicomweb.making.overlays import with_overlays
 from wardlight_cloud.dicomweb.making.pixels import Samples, frame_count, has_pixels, samples
 from wardlight_cloud.dicomweb.making.png import png
+from wardlight_cloud.dicomweb.making.presentation import lay_on, turned
 from wardlight_cloud.dicomweb.making.reading import read
 from wardlight_cloud.dicomweb.making.refusal import Refusal
 from wardlight_cloud.dicomweb.making.shutter import shuttered
@@ -29,11 +30,13 @@ _COLOURS: Final = 3
 _BYTE: Final = 8
 
 
-def picture(file: str, wanted: Picture) -> bytes:
-    """One frame, or with frame 0 all of them as a GIF."""
+def picture(file: str, wanted: Picture, state: str = "") -> bytes:
+    """One frame, or with frame 0 all of them as a GIF; ``state``: file of a presentation state."""
     dataset = read(file)
     if not has_pixels(dataset):
         raise Refusal("The instance has no pixels.")
+    if state:
+        return _encoded(_presented(dataset, read(state), wanted), wanted)
     if wanted.frame:
         return _encoded(_image(dataset, wanted.frame, wanted), wanted)
     count = frame_count(dataset)
@@ -56,7 +59,22 @@ def icon(wanted: Icon) -> bytes:
     return _encoded(image, Picture(1, wanted.media_type))
 
 
+def _presented(dataset: FileDataset, state: FileDataset, wanted: Picture) -> Image.Image:
+    if int(dataset.get("SamplesPerPixel") or 1) > 1:
+        raise Refusal("A grayscale presentation state is not for images in colour.")
+    lay_on(dataset, state, wanted.frame)
+    return _fitted(_picture_of(turned(state, _shown(dataset, wanted.frame, wanted))), wanted)
+
+
 def _image(dataset: FileDataset, frame: int, wanted: Picture) -> Image.Image:
+    return _fitted(_picture_of(_shown(dataset, frame, wanted)), wanted)
+
+
+def _picture_of(shown: Samples) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(shown))
+
+
+def _shown(dataset: FileDataset, frame: int, wanted: Picture) -> Samples:
     array, meaning = samples(dataset, frame, as_rgb=True)
     if meaning == "PALETTE COLOR":
         array = _bytes(apply_color_lut(array, dataset), 16)
@@ -65,8 +83,7 @@ def _image(dataset: FileDataset, frame: int, wanted: Picture) -> Image.Image:
         shown = _bytes(array, int(dataset.get("BitsStored") or _BYTE))
     else:
         shown = grey(dataset, frame, array, meaning, wanted.window)
-    shown = with_overlays(dataset, frame, shuttered(dataset, shown))
-    return _fitted(Image.fromarray(np.ascontiguousarray(shown)), wanted.viewport)
+    return with_overlays(dataset, frame, shuttered(dataset, shown))
 
 
 def _bytes(array: Samples, bits: int) -> Samples:
@@ -76,7 +93,8 @@ def _bytes(array: Samples, bits: int) -> Samples:
     return (array >> max(0, bits - _BYTE)).clip(0, 255).astype(np.uint8)
 
 
-def _fitted(image: Image.Image, viewport: Viewport | None) -> Image.Image:
+def _fitted(image: Image.Image, wanted: Picture) -> Image.Image:
+    viewport: Viewport | None = wanted.viewport
     if viewport is None:
         return image
     if viewport.region is not None:

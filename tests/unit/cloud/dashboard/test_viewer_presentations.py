@@ -110,3 +110,18 @@ def test_shutter_and_overlays_are_the_states_and_not_the_images() -> None:
     expected = np.where(is_seen, -1, 128)
     expected[0, 1] = expected[7, 7] = 255
     assert found == [["MONOCHROME2", False, expected.ravel().tolist()], ["MONOCHROME2", True, None]]
+
+
+def test_values_and_their_unit_are_what_the_state_makes_of_them() -> None:
+    """The probe tells no Hounsfield units of values that are none."""
+    shown = image(side=SIDE, RescaleSlope=1, RescaleIntercept=-1024, RescaleType="HU")
+    same = presentation_state("1.1", reference("1.1.1", CT), RescaleSlope=2, RescaleIntercept=-8)
+    none = presentation_state("1.1", reference("1.1.1", CT))
+    found = in_node(
+        "presentations pixels",
+        "const picture = { image: describe(entry.dataset), stored: [] };"
+        "return Promise.all(states.map((state) => presented(picture, state, entry, null)"
+        "  .then(({ image }) => [image.slope, image.intercept, image.unit])))",
+        states=[same.to_json_dict(), none.to_json_dict()], entry=_entry("1.1.1", dataset=shown),
+    )  # fmt: skip
+    assert found == [[2, -8, "HU"], [1, 0, ""]]

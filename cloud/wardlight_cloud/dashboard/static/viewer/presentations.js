@@ -11,7 +11,7 @@ const OVERLAY = /^60[01][02468ACE]/;
 const SHUTTER = /^001816[0-2]/;
 const ACTIVATED = /^(60[01][02468ACE])1001$/; // layer of an overlay of the image itself
 const LEFT_OUT = { // what may be in a state and is not laid on, in words
-  GraphicAnnotationSequence: "annotations", MaskSubtractionSequence: "mask subtraction",
+  GraphicAnnotationSequence: "annotations", MaskSubtractionSequence: "mask subtraction", ModalityLUTSequence: "modality table",
   PresentationLUTSequence: "presentation table",
 };
 
@@ -60,12 +60,21 @@ function laidOn(one, dataset) {
   ]);
 }
 
+// What the state says of stored values in place of the image (PS3.3, C.11.1): nothing is 1 and 0, and
+// then they have no unit.
+function rescaled(one, image) {
+  if (items(one, "ModalityLUTSequence").length) return image;
+  const slope = number(one, "RescaleSlope");
+  if (!slope) return { ...image, slope: 1, intercept: 0, unit: "" };
+  return { ...image, slope, intercept: number(one, "RescaleIntercept") ?? 0 };
+}
+
 // The picture of an entry as a state wants it; what the server draws stays as it is. Which way grey
 // runs is the state's to say (PS3.3, C.11.6). ``octetsOf`` brings what is not in the metadata.
 export async function presented(picture, one, entry, octetsOf) {
   if (!picture.stored) return picture;
   const isInverse = text(one, "PresentationLUTShape") === "INVERSE";
-  const image = { ...picture.image, photometric: "MONOCHROME2", isInverse };
+  const image = { ...rescaled(one, picture.image), photometric: "MONOCHROME2", isInverse };
   const came = { image, frame: entry.frame, octets: new Uint8Array(0), isBigEndian: false };
   return { ...picture, image, cover: await coverOf(laidOn(one, entry.dataset), came, octetsOf) };
 }
