@@ -46,7 +46,7 @@ def drawn(path: Path, state: Path, wanted: Picture = Picture(1, "image/png")) ->
 )  # fmt: skip
 def test_dcmtk_draws_the_same(tmp_path: Path, photometric: str, change: dict[str, Any]) -> None:
     path, made, bitmap = tmp_path / "image", tmp_path / "state", tmp_path / "pgm"
-    told = {"RescaleSlope": "2", "RescaleIntercept": "-100", "WindowCenter": 128,
+    told: dict[str, Any] = {"RescaleSlope": "2", "RescaleIntercept": "-100", "WindowCenter": 128,
             "WindowWidth": 256, "PhotometricInterpretation": photometric}  # fmt: skip
     path.write_bytes(octets_of(image(side=SIDE, **told)))
     run([require_peer("dcmpsmk"), path, made])
