@@ -213,3 +213,12 @@ def test_an_answer_can_be_cancelled_and_says_what_it_did_not_match(world: World)
     assert [each.status for each in service.answer(PEER, broken, lambda: False)] == [0xA900]
     command.CommandField = 0x0021
     assert [each.status for each in service.answer(PEER, request, lambda: False)] == [0x0211]
+
+
+def test_a_list_that_begins_anew_twice_has_nothing_of_the_first_time(world: World) -> None:
+    """An order that was cancelled between the two would come back."""
+    world.keep(0, 1, 1, {1: b"A"})
+    assert world.keep(0, 1, 9, {5: b"cancelled since"})
+    assert world.held() == {1: b"A"}
+    assert world.keep(0, 2, 2, {1: b"A", 2: b"B"})
+    assert world.held() == {1: b"A", 2: b"B"}

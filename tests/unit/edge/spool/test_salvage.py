@@ -540,3 +540,35 @@ def test_what_was_read_is_not_read_again_without_its_log(
     setting_aside.finish(folder / "spool.sqlite")
     assert [each.name for each in databases_unread(tmp_path)] == names[:1]
     assert (folder / f"{names[3]}-wal").read_bytes() == b"its log"
+
+
+def test_of_two_databases_the_newer_one_has_the_word(tmp_path: Path) -> None:
+    """Both were set aside before either could be read."""
+    with _receiving(tmp_path):
+        pass
+    folder = tmp_path / "dicom"
+    for number, events in ((1000, 1), (1001, 2)):
+        with Database(folder / f"spool.sqlite.salvage-{number}") as database:
+            table = StepTable(database, Sealer(KEY))
+            for each in range(1, events + 1):
+                event = StepEvent("1.2.0", "set", "CT1", "W", "192.0.2.1", 1, b"file")
+                assert table.put(StepState("IN PROGRESS", each, b"step"), event, 0)
+    with _receiving(tmp_path) as spool:
+        found = StepTable(spool.database, spool.sealer).find("1.2.0")
+        assert found is not None
+        assert found.events == 2
+
+
+@pytest.mark.parametrize("is_suspect", [True, False])
+def test_a_database_in_which_damage_was_met_is_looked_at_thoroughly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_suspect: bool
+) -> None:
+    """A quick look does not compare an index with its table."""
+    with _receiving(tmp_path):
+        pass
+    looks: list[bool] = []
+    if is_suspect:
+        mark_of(tmp_path / "dicom" / "spool.sqlite").touch()
+    monkeypatch.setattr(Database, "check", lambda _, *, thorough=False: looks.append(thorough))
+    with _receiving(tmp_path):
+        assert looks == [is_suspect]

@@ -218,3 +218,14 @@ def test_a_file_that_came_twice_at_once_is_promised_to_nobody_whose_row_goes(
         for sender in senders:
             sender.join(180)
         assert (told, spool.find("1.1")) == (["refused", "refused"], [])
+
+
+@pytest.mark.parametrize(("state", "is_one"), [("dropped", False), ("refused", True)])
+def test_what_a_person_gave_up_is_in_conflict_with_nothing(
+    tmp_path: Path, state: str, is_one: bool
+) -> None:
+    with _receiving(tmp_path) as spool:
+        _put(spool, "1.1", b"abc")
+        _change(tmp_path, f"UPDATE item SET state = '{state}'")
+        _put(spool, "1.1", b"abd")
+        assert [each.about.get("conflict") for each in spool.find("1.1")] == [False, is_one]
