@@ -24,13 +24,12 @@ from wardlight_cloud.fhir.observation_texts import (
     CONTEXT_EXTENSION,
     GATEWAY_EXTENSION,
     RAW_EXTENSION,
+    compared,
     components,
     extension,
     flag_extensions,
     instant,
     interpretation,
-    is_by_device_clock,
-    sensor_time,
     status,
     time_provenance,
     value_place,
@@ -49,6 +48,9 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _MINUTES: Final = tuple(b"T%02d:%02d:" % divmod(minute, 60) for minute in range(_DAY_MIN))
 _SECONDS: Final = tuple(b"%02d" % second for second in range(60))
 _NO_DEVICE_TIME: Final = b"]}]}"
+_CLOCK: Final = (
+    f'{{"url":"{CLOCK_EXTENSION}","valueReference":{{"reference":"Observation/{CLOCK_ID}'.encode()
+)
 
 _Frame = tuple[bytes, bytes, str, bytes, int, bytes, bytes, tuple[int, ...], bytes]
 """Texts of circumstances: after meta, after remarks, the PHD guide's identifier as far as the time
@@ -80,7 +82,7 @@ def observations(rows: Iterable[ObservationRow]) -> list[bytes]:
             identity,
             commit[0],
             head,
-            _remarks(row, offset_min) if row.context or row.raw or row.device_time else b"",
+            _remarks(row) if row.context or row.raw or row.device_time else b"",
             identifier,
             identity,
             _phd_identifier(phd, row.device_time) if phd and row.device_time is not None else b"",
@@ -165,17 +167,15 @@ def _commit(commit_seq: int, stored_at: datetime) -> tuple[bytes, bytes]:
     return meta.encode(), f',"issued":"{moment}"'.encode()
 
 
-def _remarks(row: ObservationRow, offset_min: int) -> bytes:
+def _remarks(row: ObservationRow) -> bytes:
     """Extensions that few Observations have in common."""
     raw = [extension(RAW_EXTENSION, valueString=" ".join(row.raw))] if row.raw else []
     said = [
         extension(CONTEXT_EXTENSION, valueString=f"{name}={value}") for name, value in row.context
     ]
-    checked = []
-    if is_by_device_clock(row.circumstances.clock) and sensor_time(row.device_time, offset_min):
-        reference = {"reference": f"Observation/{CLOCK_ID}{row.observation_id}"}
-        checked = [extension(CLOCK_EXTENSION, valueReference=reference)]
-    return b"".join([b"," + each for each in (*raw, *said, *checked)])
+    if compared(row.circumstances.clock, row.device_time) is not None:
+        said.append(b'%s%s"}}' % (_CLOCK, row.observation_id.encode()))
+    return b"".join([b"," + each for each in (*raw, *said)])
 
 
 def _phd_identifier(before: str, device_time: str) -> bytes:

@@ -4,7 +4,7 @@ Source  R4 4.0.1 Observation; vital signs profiles; PHD IG (data absent reasons,
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -167,6 +167,9 @@ def interpretation(flags: int) -> bytes:
     return b',"interpretation":' + orjson.dumps(concepts)
 
 
+_BY_DEVICE_CLOCK: Final = int(TimeMethod.DEVICE_CLOCK)
+_WHOLE_TIME: Final = len("2026-03-10T12:00:00")
+_FARTHEST_ZONE: Final = timedelta(minutes=OFFSET_LIMIT_MIN)
 # A newer program may have stored what stands in neither table.
 _METHODS: Final = {int(each): each.name.lower().replace("_", "-") for each in TimeMethod}
 _CLOCKS: Final = {int(each): each.name.lower() for each in ClockQuality}
@@ -187,30 +190,19 @@ def time_provenance(clock: int, error_ms: int) -> bytes:
     return b'","_effectiveDateTime":{"extension":' + extension.removesuffix(b"]}]")
 
 
-@lru_cache(maxsize=4096)
-def is_by_device_clock(clock: int) -> bool:
-    """Whether the time is the device's own, which the gateway has compared with its clock."""
-    return clock >> 4 == int(TimeMethod.DEVICE_CLOCK)
+def compared(clock: int, device_time: str | None) -> datetime | None:
+    """What a device's clock said of a time that its gateway found by comparing the clocks.
 
-
-def sensor_time(text: str | None, offset_min: int) -> str | None:
-    """What a device's clock said, as a time of R4: in the gateway's zone where it states none.
-
-    None where it said no date, or with an offset that R4 cannot say. PHD IG: a gateway adds its own
-    offset to a time without one.
+    None where they were not compared, or the device said no date, or an offset that R4 cannot say.
     """
+    if device_time is None or clock >> 4 != _BY_DEVICE_CLOCK or len(device_time) < _WHOLE_TIME:
+        return None
     try:
-        told = None if text is None else datetime.fromisoformat(text)
+        told = datetime.fromisoformat(device_time)
     except ValueError:
         return None
-    if told is None or len(text or "") < len("2026-03-10T12:00:00"):
-        return None
-    if told.tzinfo is None:
-        told = told.replace(tzinfo=timezone(timedelta(minutes=offset_min)))
     offset = told.utcoffset()
-    if offset is None or abs(offset) > timedelta(minutes=OFFSET_LIMIT_MIN):
-        return None
-    return told.isoformat(timespec="seconds" if not told.microsecond else "milliseconds")
+    return None if offset is not None and abs(offset) > _FARTHEST_ZONE else told
 
 
 def extension(url: str, **value: Any) -> bytes:

@@ -9,15 +9,14 @@ Source  PHD IG PhdCoincidentTimeStampObservation (code by kind of clock: MDC_ATT
         where the device states its offset; component time synchronisation)
 """
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from wardlight_cloud.fhir.observation import gateway_reference
 from wardlight_cloud.fhir.observation_texts import (
     CLOCK_ID,
+    compared,
     instant,
-    is_by_device_clock,
-    sensor_time,
 )
 from wardlight_cloud.fhir.resources import MDC, NO_SYNC, TIME_SYNC
 from wardlight_cloud.fhir.vocabulary import PHD_CATEGORY
@@ -38,10 +37,11 @@ def coincident(row: ObservationRow) -> dict[str, Any] | None:
     """That of a reading; None: its gateway has not compared the clocks."""
     about = row.circumstances
     offset_min = about.offset_min if abs(about.offset_min) <= OFFSET_LIMIT_MIN else 0
-    told = sensor_time(row.device_time, offset_min)
-    if told is None or not is_by_device_clock(about.clock):
+    told = compared(about.clock, row.device_time)
+    if told is None:
         return None
-    states_zone = datetime.fromisoformat(row.device_time or "").tzinfo is not None
+    states_zone = told.tzinfo is not None
+    zone = timezone(timedelta(minutes=offset_min))
     return {
         "resourceType": "Observation",
         "id": CLOCK_ID + row.observation_id,
@@ -54,15 +54,15 @@ def coincident(row: ObservationRow) -> dict[str, Any] | None:
         "category": [{"coding": [{"system": PHD_CATEGORY, "code": "phd"}]}],
         "code": {"coding": [_BASE_OFFSET if states_zone else _ABSOLUTE]},
         "subject": {"reference": f"Device/{row.origin.device_id}"},
-        "effectiveDateTime": _local(row.time, offset_min),
+        "effectiveDateTime": _written(row.time.astimezone(zone)),
         "device": {"reference": gateway_reference(about.gateway)},
-        "valueDateTime": told,
+        # PHD IG: a gateway adds its own offset to a time without one.
+        "valueDateTime": _written(told if states_zone else told.replace(tzinfo=zone)),
         "component": [
             {"code": {"coding": [TIME_SYNC]}, "valueCodeableConcept": {"coding": [NO_SYNC]}}
         ],
     }
 
 
-def _local(moment: datetime, offset_min: int) -> str:
-    there = moment.astimezone(UTC if not offset_min else timezone(timedelta(minutes=offset_min)))
-    return there.isoformat(timespec="milliseconds" if there.microsecond else "seconds")
+def _written(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
