@@ -5,11 +5,11 @@ from typing import Any
 import httpx
 import pytest
 
-from support.readings import One
+from support.readings import BatchMaker, One, Rec
 from support.served_ward import ANNA, BERT, CLIP, CUFF, MINUTE, START, Ward
 from support.stored_resources import created, found, observation
 from wardlight_cloud.fhir.phd_identifier import SYSTEM
-from wardlight_cloud.store.batch import Detail
+from wardlight_cloud.store.batch import Detail, StatusRow
 
 TOLD = "2026-03-10T13:00:02"  # an hour ahead of UTC, and two seconds wrong
 SECONDS = 826_462_802
@@ -68,6 +68,16 @@ async def test_it_is_found_by_it(client: httpx.AsyncClient, reading: dict[str, A
     assert await found(client, f"Observation?identifier={named()}&patient={BERT}") == []
     left = await found(client, f"Observation?identifier:not={named()}")
     assert len(left) == 2 and reading["id"] not in left
+
+
+async def test_another_gateway_may_name_the_sensor_by_its_system_id(
+    client: httpx.AsyncClient, ward: Ward, reading: dict[str, Any]
+) -> None:
+    by_id = named().replace(CUFF.removeprefix("ble:"), "00A037009B023649")
+    assert await found(client, f"Observation?identifier={by_id}") == []
+    info = StatusRow(0, 1_700_000_000_000_000, CUFF, "info", {"system_id": "00A037009B023649"})
+    await ward.store.ingest([BatchMaker()(Rec(next(ward.seqs)), statuses=[info])])
+    assert await found(client, f"Observation?identifier={by_id}") == [reading["id"]]
 
 
 async def test_the_clock_of_the_sensor_may_be_years_off(
