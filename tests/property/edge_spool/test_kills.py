@@ -59,7 +59,7 @@ LIVES = st.lists(
     st.builds(
         Life,
         st.lists(ACTS, max_size=5),
-        st.one_of(st.integers(1, 60), st.integers(1, 250)),
+        st.one_of(st.integers(1, 12), st.integers(1, 60), st.integers(1, 250)),
         st.sampled_from(["", "", "called damaged", "noise", "gone", "emptied"]),
     ),
     min_size=1,

@@ -222,3 +222,22 @@ def test_a_list_that_begins_anew_twice_has_nothing_of_the_first_time(world: Worl
     assert world.held() == {1: b"A"}
     assert world.keep(0, 2, 2, {1: b"A", 2: b"B"})
     assert world.held() == {1: b"A", 2: b"B"}
+
+
+def test_what_has_changed_is_answered_from_the_same_service(world: World) -> None:
+    """It keeps the list decoded: a change, a cancelled order and a list that began anew show."""
+    settings = WorklistSettings()
+    service = WorklistService(world.table, settings)
+
+    def names() -> list[str]:
+        found = [each.data_set for each in _answers(world, settings, service, PatientName="")]
+        return sorted(str(each.PatientName) for each in found if each is not None)
+
+    world.keep(0, 2, 2, {1: _entry("Doe^Jane"), 2: _entry("Roe^John")})
+    assert names() == ["Doe^Jane", "Roe^John"]
+    world.keep(2, 3, 3, {1: _entry("Doe^Janet")})
+    assert names() == ["Doe^Janet", "Roe^John"]
+    world.keep(3, 4, 4, {1: None})
+    assert names() == ["Roe^John"]
+    world.keep(0, 4, 4, {3: _entry("Moe^Jim"), 2: _entry("Poe^Ann")})
+    assert names() == ["Moe^Jim", "Poe^Ann"], "also where a revision is used again"
