@@ -9,6 +9,7 @@ import pytest
 
 from support.readings import NOW, SECOND, BatchMaker, One, Rec, cuff, pulse, wire
 from support.store import Place, admit, all_rows, patient
+from wardlight_cloud.store.commits import UploadKey, UploadQuery
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.postgres import PostgresStore, commit_walk
 from wardlight_cloud.store.postgres.scan import scan, width
@@ -188,6 +189,28 @@ async def test_commits_mix_assignments_and_rows(store: PostgresStore) -> None:
     since = (TimeBound("ge", rows[1].stored_at),)
     found = await all_rows(store, ObservationQuery(stored=since, order="oldest"))
     assert numbers(found) == [5, 3, 4]
+    await uploads_hold(store, {(row.commit_seq, row.origin.patient_id) for row in rows})
+    later = {(row.commit_seq, row.origin.patient_id) for row in rows[1:]}
+    bounded = await store.uploads(UploadQuery(None, start=rows[1].stored_at))
+    assert later <= set(bounded) and bounded[0][0] == moved
+    before = await store.uploads(UploadQuery(None, end=rows[1].stored_at))
+    assert {seq for seq, _ in before} == {rows[0].commit_seq}
+    assert await store.uploads(UploadQuery((), count=9)) == ()
+    for key in await store.uploads(UploadQuery((other.patient_id,))):
+        assert key[1] == other.patient_id
+
+
+async def uploads_hold(store: PostgresStore, expected: set[UploadKey]) -> None:
+    """Pages of any size hold all there are, each once and in order."""
+    for count in (1, 2, 50):
+        found: list[UploadKey] = []
+        after: UploadKey | None = None
+        while page := await store.uploads(UploadQuery(None, after=after, count=count)):
+            assert len(page) <= count
+            found += page
+            after = page[-1]
+        assert found == sorted(set(found))
+        assert expected <= set(found)
 
 
 async def test_each_reading_belongs_to_the_patient_of_its_time(store: PostgresStore) -> None:
