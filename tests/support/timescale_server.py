@@ -47,11 +47,15 @@ BEGIN
         SELECT quote_ident(relname)
         FROM pg_class
         WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
-            AND relname NOT IN ('reading', 'secret', 'schema_version', 'rollup_progress')
+            AND relname NOT IN (
+                'reading', 'secret', 'schema_version', 'rollup_progress', 'subscription_progress'
+            )
     LOOP
         EXECUTE 'DELETE FROM ' || name;
     END LOOP;
     UPDATE rollup_progress SET commit_seq = 0, series_id = 0, bucket = 'epoch';
+    UPDATE subscription_progress
+    SET commit_seq = 0, resource_seq = 0, turn = 0, revision = 0, place = NULL;
     PERFORM setval(seqrelid::regclass, seqstart, false)
     FROM pg_sequence JOIN pg_class ON pg_class.oid = seqrelid
     WHERE relnamespace = 'public'::regnamespace;
