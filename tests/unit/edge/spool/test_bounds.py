@@ -214,7 +214,13 @@ def test_the_files_of_tiny_objects_are_left_to_others_too(
         return call
 
     with _receiving(tmp_path) as spool:
-        for most, left, is_taken in ((10_000, 2047, False), (10_000, 2048, True), (0, 0, True)):
+        for most, left, is_taken in (
+            (100_000, 2047, False),
+            (100_000, 2048, True),
+            (1000, 49, False),
+            (1000, 50, True),
+            (0, 0, True),
+        ):
             monkeypatch.setattr("wardlight_edge.spool.room.os.statvfs", counted(most, left))
             if is_taken:
                 spool.begin(BlobKind.INSTANCE, "1.1").abandon()
