@@ -78,7 +78,7 @@ async def _run(
         write_private(settings.data_dir / PORT_FILE, f"{port}\n")
         _log.info("serving DICOM", extra={"ae_title": settings.dicom.ae_title, "port": port})
         async with asyncio.TaskGroup() as group:
-            forwarder = Forwarder(store, store, entity, nodes, sender)
+            forwarder = Forwarder(store, store, entity, nodes, sender, reads)
             task = group.create_task(forwarder.run(), name="forwarder")
             await stop.wait()
             task.cancel()

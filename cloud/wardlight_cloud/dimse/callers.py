@@ -12,5 +12,5 @@ def caller_of(assoc: Association) -> Reader:
 
 
 def receiver_at(node: DicomNode) -> Reader:
-    """The destination of a C-MOVE."""
+    """The destination of a C-MOVE or of a rule."""
     return Reader("node", f"{node.ae_title}@{node.host}")

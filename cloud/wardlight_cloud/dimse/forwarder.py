@@ -12,16 +12,20 @@ import queue
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from pynetdicom.association import Association
 
+from wardlight_cloud.dimse.callers import receiver_at
 from wardlight_cloud.dimse.entity import Entity, contexts_for
 from wardlight_cloud.dimse.metrics import DEAD, FORWARDED, WAITING
 from wardlight_cloud.dimse.nodes import Nodes
 from wardlight_cloud.dimse.sending import Carried, Sender, reason_of
 from wardlight_cloud.dimse.stow import StowClient, StowRefusedError
 from wardlight_cloud.dimse.transcoding import TranscodingError
+from wardlight_cloud.imaging.reads import ReadLog
 from wardlight_cloud.store.forwarding import ForwardingStore, ForwardItem
+from wardlight_cloud.store.image_reads import Reader
 from wardlight_cloud.store.imaging import ImageStore, InstanceRef
 from wardlight_shared.errors import ConfigError, StorageError, WardlightError
 
@@ -56,7 +60,9 @@ class Forwarder:
         entity: Entity,
         nodes: Nodes,
         sender: Sender,
+        reads: ReadLog,
     ) -> None:
+        self._reads = reads
         self._forwarding = forwarding
         self._images = images
         self._entity = entity
@@ -136,7 +142,9 @@ class Forwarder:
             why = "refused the association" if assoc.is_rejected else "does not answer"
             return _all_failed(found, f"{ae_title} {why}")
         try:
-            return [self._stored(assoc, item, ref) for item, ref in found]
+            return self._noted(
+                receiver_at(node), [self._stored(assoc, item, ref) for item, ref in found]
+            )
         finally:
             if assoc.is_established:
                 assoc.release()
@@ -164,6 +172,14 @@ class Forwarder:
                     outcomes.append(self._posted(c, item, ref))
         except ConfigError as error:
             return _all_failed(found, str(error))
+        host = urlsplit(found[0][0].target.url or "").hostname or ""
+        return self._noted(Reader("node", f"STOW@{host}"), outcomes)
+
+    def _noted(self, receiver: Reader, outcomes: list[Outcome]) -> list[Outcome]:
+        """The same; who got what is on record as given out by DICOM, by STOW-RS too."""
+        for each in outcomes:
+            if each.reason is None:
+                self._reads.note(receiver, each.item.study_uid, "dimse")
         return outcomes
 
     def _posted(self, client: StowClient, item: ForwardItem, ref: InstanceRef) -> Outcome:

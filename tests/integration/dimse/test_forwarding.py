@@ -46,6 +46,16 @@ async def reached(site: Any, rule: str, *, sent: int) -> ForwardStatus:
     return await status_of(site, rule)
 
 
+async def is_on_record(site: Any, receiver: str) -> None:
+    """Wait until it stands there that this one got the CT."""
+
+    async def stands_there() -> bool:
+        reads = await site.stock.store.image_reads(study_uid=str(CT.StudyInstanceUID))
+        return any(each.reader.name == receiver for each in reads)
+
+    await wait_until(stands_there, what="who got it is on record")
+
+
 async def test_a_rule_sends_what_it_names(site: Any, tmp_path: Path) -> None:
     store = site.stock.store
     async with store_scp(tmp_path, "+xa", "+B", ae_title="ONLYCT") as port:
@@ -55,6 +65,7 @@ async def test_a_rule_sends_what_it_names(site: Any, tmp_path: Path) -> None:
         await reached(site, "ct", sent=1)
     (file,) = files_in(tmp_path)
     assert pydicom.dcmread(file) == CT
+    await is_on_record(site, f"ONLYCT@{LOOPBACK}")
     with pytest.raises(StorageError, match="remove the rule first"):
         await store.remove_node("ONLYCT")
     assert await store.remove_rule("ct")
@@ -178,6 +189,7 @@ async def test_stow_to_another_cloud(
         rule = ForwardRule("stow", "modality", "CT", target)
         await site.stock.store.put_rule(rule, from_beginning=True)
         await reached(site, "stow", sent=1)
+        await is_on_record(site, f"STOW@{LOOPBACK}")
     assert await other.instance(str(CT.SOPInstanceUID)) is not None
     await other.close()
     await site.stock.store.remove_rule("stow")
