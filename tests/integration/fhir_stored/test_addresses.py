@@ -59,7 +59,12 @@ async def test_where_others_are_is_kept_and_found_as_written(
     client: httpx.AsyncClient, ward: Ward
 ) -> None:
     foreign = {"reference": f"{OTHER}/Patient/{ANNA}"}
-    theirs = (await created(client, observation(subject=foreign)))["id"]
+    code = {"coding": [{"system": "http://loinc.org", "code": "1-8"}]}  # no vital sign
+    theirs = (
+        await created(
+            client, observation(subject=foreign, code=code, category=[{"text": "laboratory"}])
+        )
+    )["id"]
     ours = (await created(client, observation(subject={"reference": f"{OWN}/Patient/{ANNA}"})))[
         "id"
     ]

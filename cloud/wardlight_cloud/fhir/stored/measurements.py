@@ -23,11 +23,12 @@ from wardlight_cloud.fhir.stored.issue import Issue
 from wardlight_cloud.fhir.stored.moments import interval
 from wardlight_cloud.fhir.stored.unit_texts import contradicts
 from wardlight_cloud.fhir.stored.units import UCUM, in_base_unit
-from wardlight_cloud.fhir.vocabulary import LOINC, MDC, Measured, measured_by_code
+from wardlight_cloud.fhir.vocabulary import CATEGORY, LOINC, MDC, Measured, measured_by_code
 from wardlight_shared.codes import BY_WIRE
 from wardlight_shared.timestamps import FUTURE_LIMIT_MS
 
 GLUCOSE_G_PER_MOL: Final = Decimal("180.156")
+_VITAL_SIGNS: Final = "vital-signs"
 _WITHDRAWN: Final = frozenset({"entered-in-error", "cancelled"})
 _NUMBERS: Final = frozenset({"valueQuantity", "valueSampledData"})
 _MAY_BE_NEGATIVE: Final = "V"  # base unit of voltage; warmth is counted from where there is none
@@ -40,7 +41,7 @@ _Range = tuple[Decimal, Decimal, str]
 
 def issues_of_measurement(resource: dict[str, Any], now_us: int | None = None) -> Iterator[Issue]:
     """What is wrong with an Observation. ``now_us``: microseconds since 1970; None = now."""
-    if resource.get("status") in _WITHDRAWN:
+    if is_withdrawn(resource):
         return
     yield from _of_time(resource, time.time_ns() // 1000 if now_us is None else now_us)
     for part, place in _parts(resource):
@@ -54,13 +55,32 @@ def issues_of_measurement(resource: dict[str, Any], now_us: int | None = None) -
             yield from _of_quantity(quantity, named, f"{place}.valueQuantity")
 
 
+def is_withdrawn(resource: dict[str, Any]) -> bool:
+    """Whether an Observation says of itself that it is not to be used."""
+    return resource.get("status") in _WITHDRAWN
+
+
+def is_vital_sign(resource: dict[str, Any]) -> bool:
+    """Whether an Observation says that it is one."""
+    return any(
+        (each.get("system"), each.get("code")) == (CATEGORY, _VITAL_SIGNS)
+        for category in resource.get("category", [])
+        for each in category.get("coding", [])
+    )
+
+
+def names_what_is_measured(resource: dict[str, Any]) -> bool:
+    """Whether a code of an Observation, or of a component, is one that is measured here."""
+    return any(_named(part) for part, _ in _parts(resource))
+
+
 def marked(resource: dict[str, Any]) -> dict[str, Any]:
     """The resource with the flag of readings where a value is outside its plausible range.
 
     Where it is not any more, the flag that an earlier version got is taken away.
     """
     is_flagged = _IMPLAUSIBLE in resource.get("extension", [])
-    is_plausible = resource.get("status") in _WITHDRAWN or all(
+    is_plausible = is_withdrawn(resource) or all(
         _is_plausible(part) for part, _ in _parts(resource)
     )
     if is_flagged is not is_plausible:

@@ -24,12 +24,11 @@ from pydantic import BaseModel, ValidationError
 
 from wardlight_cloud.fhir.stored.issue import Issue
 from wardlight_cloud.fhir.stored.kinds import STORED
-from wardlight_cloud.fhir.stored.measurements import issues_of_measurement
+from wardlight_cloud.fhir.stored.measurements import is_vital_sign, issues_of_measurement
 from wardlight_cloud.fhir.stored.units import UCUM
-from wardlight_cloud.fhir.vocabulary import CATEGORY, LOINC
+from wardlight_cloud.fhir.vocabulary import LOINC
 
 MOST_ISSUES: Final = 20
-VITAL_SIGNS: Final = "vital-signs"
 _UNITS: Final = {
     "9279-1": ("/min",), "8867-4": ("/min",), "2708-6": ("%",), "59408-5": ("%",),
     "8310-5": ("Cel", "[degF]"), "8302-2": ("cm", "[in_i]"), "9843-4": ("cm", "[in_i]"),
@@ -173,8 +172,7 @@ def _of_observation(resource: dict[str, Any]) -> Iterator[Issue]:
 
 def _of_vital_sign(resource: dict[str, Any]) -> Iterator[Issue]:
     """The base profile of vital signs; units and components where the code has a profile."""
-    categories = [_codings(each) for each in resource.get("category", [])]
-    if not any((CATEGORY, VITAL_SIGNS) in each for each in categories):
+    if not is_vital_sign(resource):
         return
     if "subject" not in resource:
         yield Issue("required", "A vital sign has a subject.", "Observation.subject")

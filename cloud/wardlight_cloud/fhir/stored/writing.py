@@ -22,8 +22,9 @@ from wardlight_cloud.fhir.stored.index_values import index_values, patients_of
 from wardlight_cloud.fhir.stored.json_patch import patched, tests_values
 from wardlight_cloud.fhir.stored.kinds import NOT_DELETED, STORED
 from wardlight_cloud.fhir.stored.measurements import marked
+from wardlight_cloud.fhir.stored.names import with_names
 from wardlight_cloud.fhir.stored.patient_columns import patient_columns
-from wardlight_cloud.fhir.stored.references import check_references, with_names
+from wardlight_cloud.fhir.stored.references import check_references
 from wardlight_cloud.fhir.stored.refusing import refused, stale, taken
 from wardlight_cloud.fhir.stored.rules import (
     IDENTITY_STAYS,
@@ -181,7 +182,7 @@ class Writer:
             resources.append((wish.place, resource))
         await self._validation.check(texts, places)
         new = {
-            f"{wish.kind}/{target.id}": None if made is None else patients_of(made, asker.base)
+            f"{wish.kind}/{target.id}": made
             for wish, target, made in zip(wishes, targets, wanted, strict=True)
             if not target.is_done  # that one is looked up: it may be another patient's
         }
