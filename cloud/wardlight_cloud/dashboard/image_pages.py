@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from wardlight_cloud.dashboard.note_pages import NotePages, rows_of
 from wardlight_cloud.dashboard.pages import Pages, form_of
+from wardlight_cloud.dashboard.study_people import strangers
 from wardlight_cloud.dashboard.study_search import StudySearch, page_number, study_search
 from wardlight_cloud.dashboard.study_views import StudyLine, study_line, timeline, waiting_line
 from wardlight_cloud.imaging.reads import ReadLog
@@ -122,7 +123,7 @@ class ImagePages:
         self._reads.note(Reader("user", request.state.login), study, "viewer")
         answer = self._pages.html(
             request, "study.html", line=(await self._lines(rows))[0], dicomweb=DICOMWEB,
-            full_viewer=self._full.address(study),
+            full_viewer=self._full.address(study), strangers=await strangers(self._images, rows[0]),
         )  # fmt: skip
         answer.headers["Content-Security-Policy"] = _VIEWER_POLICY
         return answer

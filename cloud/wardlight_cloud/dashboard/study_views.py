@@ -11,8 +11,8 @@ from uuid import UUID
 
 import orjson
 
-from wardlight_cloud.dashboard.study_owner import differences, relation
 from wardlight_cloud.dashboard.views import patient_name
+from wardlight_cloud.imaging.owner import differences, iso_date, relation, said_of
 from wardlight_cloud.store.base import Patient
 from wardlight_cloud.store.imaging import ImageRow, KeyNote, Unmatched, WaitsFor
 
@@ -21,9 +21,6 @@ _STUDY_TIME: Final = "00080030"
 _ACCESSION: Final = "00080050"
 _DESCRIPTION: Final = "00081030"
 _PATIENT_NAME: Final = "00100010"
-_PATIENT_ID: Final = "00100020"
-_BIRTH_DATE: Final = "00100030"
-_SEX: Final = "00100040"
 _WITHOUT_IMAGES: Final = frozenset(
     ("AU", "DOC", "ECG", "EEG", "EMG", "EOG", "EPS", "HD", "KO", "PLAN", "PR", "REG", "RESP",
      "RTPLAN", "RTRECORD", "RTSTRUCT", "SR")
@@ -37,7 +34,6 @@ _REASONS: Final[Mapping[WaitsFor, str]] = {
     "order-differs": "the order names another patient than the image",
     "birth-date-differs": "the register or its order has another date of birth",
 }
-_SEXES: Final = {"M": "male", "F": "female", "O": "other"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +105,14 @@ def study_line(row: ImageRow, owners: Mapping[UUID, Patient], now: datetime) -> 
     """A study of the index with its owner, where the register knows one."""
     study: dict[str, Any] = orjson.loads(row.study)
     owner = owners.get(row.patient) if row.patient is not None else None
-    number, name = _text(study, _PATIENT_ID), _name_groups(study)
-    born = _date(_text(study, _BIRTH_DATE))
+    said = said_of(study)
     return StudyLine(
         study_uid=row.study_uid,
         name=_name(study),
-        number=number,
-        birth_date=born,
-        sex=_SEXES.get(_text(study, _SEX), ""),
-        date=_date(_text(study, _STUDY_DATE)),
+        number=said.number,
+        birth_date=said.born,
+        sex=said.sex,
+        date=iso_date(_text(study, _STUDY_DATE)),
         time=_time(_text(study, _STUDY_TIME)),
         age=_age(_text(study, _STUDY_DATE), now),
         modalities=", ".join(row.modalities) or "unknown",
@@ -127,8 +122,8 @@ def study_line(row: ImageRow, owners: Mapping[UUID, Patient], now: datetime) -> 
         instances=row.study_instances,
         has_images=not set(row.modalities) <= _WITHOUT_IMAGES,
         owner=owner,
-        relation=relation(number, row.patient, owner, name, born),
-        differs=" and ".join(differences(number, owner, name, born) if owner else ()),
+        relation=relation(said, row.patient, owner),
+        differs=" and ".join(differences(said, owner) if owner else ()),
     )
 
 
@@ -200,26 +195,10 @@ def _name(study: Mapping[str, Any]) -> str:
     return " = ".join(_spelt(name) for name in spelt if name.strip("^ "))
 
 
-def _name_groups(study: Mapping[str, Any]) -> str:
-    """The name with its groups, as DICOM writes it."""
-    groups = _value(study, _PATIENT_NAME)
-    if not isinstance(groups, dict):
-        return ""
-    kinds = ("Alphabetic", "Ideographic", "Phonetic")
-    return "=".join(str(groups.get(kind, "")) for kind in kinds)
-
-
 def _spelt(name: str) -> str:
     family, given, middle, prefix, suffix = (name.split("^") + [""] * 5)[:5]
     rest = " ".join(part for part in (prefix, given, middle, suffix) if part)
     return ", ".join(part for part in (family, rest) if part)
-
-
-def _date(text: str) -> str:
-    digits = text.replace(".", "")
-    if len(digits) != 8 or not digits.isdigit():
-        return text
-    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
 
 
 def _time(text: str) -> str:
@@ -236,7 +215,7 @@ def _noon(iso: str) -> datetime | None:
 
 
 def _age(text: str, now: datetime) -> str:
-    taken = _noon(_date(text))
+    taken = _noon(iso_date(text))
     if taken is None:
         return "date unknown"
     days = (now.date() - taken.date()).days

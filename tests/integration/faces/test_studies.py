@@ -258,3 +258,28 @@ async def test_ohif_is_served_once_it_is_installed(imaged: Ward, tmp_path: Path)
         ):
             assert (await client.get(f"/ohif/{path}")).status_code == 404, path
         assert (await client.get("/ohif")).headers["location"] == "/studies"
+
+
+async def test_an_object_of_somebody_else_in_a_study_is_told(imaged: Ward) -> None:
+    """The heading has the words of one instance only."""
+    study, same = "1.2.826.0.1.3680043.8.498.70", {"PatientBirthDate": ""}
+    full = ct_image(
+        1, study_uid=study, SOPInstanceUID=f"{study}.1", PatientComments="c" * 90, **same
+    )
+    alike = ct_image(
+        2, study_uid=study, SOPInstanceUID=f"{study}.2", PatientName="ALMEIDA^A", **same
+    )
+    other = ct_image(
+        3, study_uid=study, SOPInstanceUID=f"{study}.3", PatientName="SMITH^JOHN", PatientSex="M",
+        **same,
+    )  # fmt: skip
+    async with imaged.client(token=None) as client:
+        await signed_in(client)
+        async with image_stock(imaged.store, imaged.settings) as stock:
+            for dataset in (full, alike):
+                await stock.add(octets_of(dataset))
+            assert "Not all objects" not in (await client.get(f"/studies/{study}")).text
+            await stock.add(octets_of(other))
+        page = html.unescape((await client.get(f"/studies/{study}")).text)
+        assert "Almeida, Anna" in page
+        assert "1 of 3 say SMITH JOHN, number A-1, male" in page

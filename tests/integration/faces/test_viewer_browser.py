@@ -294,6 +294,9 @@ async def test_an_ecg_has_its_twelve_leads_to_scale(viewer: Page, site: str) -> 
     rhythm = viewer.locator(".panel section").first
     await expect(rhythm).to_contain_text("25 mm/s, 10 mm/mV")
     await expect(rhythm).to_contain_text("Filters: from 0.05 Hz, to 300 Hz")
+    whose = viewer.locator(".panel .whose")
+    await expect(whose).to_contain_text(f"ID {ECG.PatientID or 'none'}")
+    await expect(whose).to_contain_text("recorded" if "AcquisitionDateTime" in ECG else "of ")
     await rhythm.get_by_text("All leads in full").click()
     leads = await rhythm.evaluate(
         """(section) => [...section.querySelectorAll("[data-lead]")].map((lead) => {
@@ -318,8 +321,10 @@ async def test_reports_and_documents_are_shown(viewer: Page, site: str) -> None:
     await expect(panel).to_contain_text(
         str(SR.ContentSequence[0].ConceptNameCodeSequence[0].CodeMeaning)
     )
+    await expect(panel.locator(".whose")).to_contain_text(f"ID {SR.PatientID or 'none'}")
     await show(viewer, site, PDF_STUDY)
     await expect(panel).to_contain_text("Spirometry")
+    await expect(panel.locator(".whose")).to_contain_text("Almeida, Anna, ID A-1")
     frame = await (await panel.locator("iframe").element_handle()).content_frame()
     assert frame is not None
     assert frame.url.startswith("blob:")

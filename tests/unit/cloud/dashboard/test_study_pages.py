@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wardlight_cloud.dashboard.note_body import TEXT_MAX, NoteBody, NoteError, note_body
-from wardlight_cloud.dashboard.study_owner import relation
 from wardlight_cloud.dashboard.study_search import FIELDS, page_number, study_search
 from wardlight_cloud.dashboard.study_views import (
     note_address,
@@ -19,6 +18,7 @@ from wardlight_cloud.dashboard.study_views import (
     timeline,
     waiting_line,
 )
+from wardlight_cloud.imaging.owner import Said, is_another, relation
 from wardlight_cloud.store.base import Patient
 from wardlight_cloud.store.imaging import ImageRow, KeyNote, Match, Unmatched, UnmatchedReason
 
@@ -79,16 +79,16 @@ def test_names_of_two_writings_and_of_none() -> None:
 
 
 def test_whose_it_is_is_said_where_numbers_differ() -> None:
-    assert "Unmatched" in relation("A-1", None, None)
-    assert relation("A-1", PATIENT, OWNER) == ""
-    assert "says patient number X-9" in relation("X-9", PATIENT, OWNER)
-    assert "names no patient number" in relation("", PATIENT, OWNER)
-    assert "no longer shows" in relation("A-1", PATIENT, None)
+    assert "Unmatched" in relation(Said("A-1"), None, None)
+    assert relation(Said("A-1"), PATIENT, OWNER) == ""
+    assert "says patient number X-9" in relation(Said("X-9"), PATIENT, OWNER)
+    assert "names no patient number" in relation(Said(""), PATIENT, OWNER)
+    assert "no longer shows" in relation(Said("A-1"), PATIENT, None)
 
 
 def test_another_name_than_the_register_s_is_said() -> None:
     def said(name: str, family: str = "Almeida", given: str = "Anna") -> str:
-        return relation("A-1", PATIENT, replace(OWNER, family=family, given=given), name)
+        return relation(Said("A-1", name), PATIENT, replace(OWNER, family=family, given=given))
 
     for name in (
         "Almeida^Anna", "ALMEIDA^ANNA^MARIA^DR", "almeida^a", "Anna^Almeida", "Almeida Anna",
@@ -103,9 +103,37 @@ def test_another_name_than_the_register_s_is_said() -> None:
     assert said("Yamada^Tarou=山田^太郎", "山田", "太郎") == ""
     assert said("Yamada^Tarou=山田^次郎", "山田", "太郎")
     assert said("Brandt^Bert", "", "") == ""
-    both = relation("X-9", PATIENT, OWNER, "Brandt^Bert")
+    both = relation(Said("X-9", "Brandt^Bert"), PATIENT, OWNER)
     assert "says patient number X-9" in both
     assert "Another name" in both
+
+
+def test_another_sex_than_the_register_s_is_said() -> None:
+    same = Said("A-1", "Almeida^Anna", "1950-02-03", "female")
+    assert relation(same, PATIENT, OWNER) == ""
+    said = relation(replace(same, sex="male"), PATIENT, OWNER)
+    assert "Another sex: the register has female, the study says male." in said
+    for sex in ("", "other"):
+        assert relation(replace(same, sex=sex), PATIENT, OWNER) == ""
+    assert relation(replace(same, sex="male"), PATIENT, replace(OWNER, gender="unknown")) == ""
+    line = study_line(_row(PATIENT, _00100010=[], _00100040=["M"]), {PATIENT: OWNER}, NOW)
+    assert line.differs == "sex"
+
+
+def test_objects_of_two_people_are_told_apart() -> None:
+    anna = Said("A-1", "Almeida^Anna", "1950-02-03", "female")
+    for same in (
+        anna, Said(), replace(anna, name="ALMEIDA^A"), replace(anna, name="山田^太郎"),
+        replace(anna, born=""), replace(anna, sex=""), replace(anna, number=""),
+    ):  # fmt: skip
+        assert not is_another(anna, same), same
+        assert not is_another(same, anna), same
+    for other in (
+        replace(anna, name="Smith^John"), replace(anna, born="1990-01-01"),
+        replace(anna, sex="male"), replace(anna, number="A-2"),
+    ):  # fmt: skip
+        assert is_another(anna, other), other
+        assert is_another(other, anna), other
 
 
 @pytest.mark.parametrize("reason", get_args(UnmatchedReason))

@@ -69,6 +69,25 @@ def test_lengths_are_told_as_the_object_allows() -> None:
     assert named == {case[0]: case[3] for case in LENGTHS}
 
 
+def test_an_object_says_itself_whose_it_is_and_of_when() -> None:
+    """An ECG of another day and person in a study is not of the study's heading."""
+    ecg = {
+        "PatientName": "SMITH^JOHN", "PatientID": "WARD-1", "PatientSex": "M",
+        "StudyDate": "20261120", "ContentDate": "20261120",
+    }  # fmt: skip
+    cases = [
+        _json(**ecg, AcquisitionDateTime="20200101030405"), _json(**ecg, ContentTime="101000"),
+        _json(PatientBirthDate="19500203", StudyDate="20261120"), _json(),
+    ]  # fmt: skip
+    body = "return cases.map((dataset) => [...patientLines(dataset), whenLine(dataset)])"
+    assert in_node("whose", body, cases=cases) == [
+        ["SMITH, JOHN", "ID WARD-1", "M", "recorded 2020-01-01 03:04:05"],
+        ["SMITH, JOHN", "ID WARD-1", "M", "of 2026-11-20 10:10"],
+        ["no name in the object", "ID none", "born 1950-02-03", "study of 2026-11-20"],
+        ["no name in the object", "ID none", "no date in the object"],
+    ]
+
+
 def test_a_date_time_is_told_as_far_as_it_goes() -> None:
     """PS3.5, 6.2: DT may end after any of its parts, and may have a zone."""
     told = {

@@ -1,17 +1,9 @@
 // Texts in the corners of an image: whose it is, what it is, where in the stack, how it is shown.
 
-import { dateText, lossyText, number, personName, text, timeText, value } from "./dicom.js";
+import { dateText, lossyText, number, text, timeText } from "./dicom.js";
+import { patientLines } from "./whose.js";
 
 const lines = (...found) => found.filter(Boolean);
-
-function patient(dataset) {
-  const born = text(dataset, "PatientBirthDate");
-  return lines(
-    personName(value(dataset, "PatientName")) || "no name in the image",
-    `ID ${text(dataset, "PatientID") || "none"}`,
-    [born && `born ${dateText(born)}`, text(dataset, "PatientSex")].filter(Boolean).join(", "),
-  );
-}
 
 function study(dataset) {
   const when = [dateText(text(dataset, "StudyDate")), timeText(text(dataset, "StudyTime"))].filter(Boolean).join(" ");
@@ -67,7 +59,7 @@ function fill(element, texts) {
 
 // ``corners``: {topLeft, topRight, bottomLeft, bottomRight} elements; ``state``: what is shown how.
 export function showCorners(corners, entry, state) {
-  fill(corners.topLeft, patient(entry.dataset));
+  fill(corners.topLeft, patientLines(entry.dataset));
   fill(corners.topRight, study(entry.dataset));
   fill(corners.bottomLeft, place(entry, state.index, state.total));
   fill(corners.bottomRight, shown(state));

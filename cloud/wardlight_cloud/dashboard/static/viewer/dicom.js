@@ -2,6 +2,7 @@
 // What is absent is undefined or an empty list, never zero.
 
 const TAGS = {
+  AcquisitionDateTime: "0008002A", ContentDate: "00080023", ContentTime: "00080033",
   ActualFrameDuration: "00181242", AnatomicalOrientationType: "00102210", BitsAllocated: "00280100", BitsStored: "00280101",
   ChannelBaseline: "003A0213", ChannelDefinitionSequence: "003A0200", ChannelLabel: "003A0203",
   ChannelSensitivity: "003A0210", ChannelSensitivityCorrectionFactor: "003A0212",

@@ -5,6 +5,7 @@ import { showDocument } from "./documents.js";
 import { showWaveforms } from "./ecg.js";
 import { isPresentation, stateName } from "./presentations.js";
 import { showReport } from "./report.js";
+import { patientLines, whenLine } from "./whose.js";
 
 function unknownKind(dataset) {
   const line = document.createElement("p");
@@ -17,6 +18,17 @@ function unknownKind(dataset) {
   return line;
 }
 
+// Of whom the object itself says it is, and of when: a study may hold objects of somebody else.
+function heading(dataset) {
+  const line = document.createElement("p");
+  line.className = "whose";
+  const name = document.createElement("strong");
+  const [first, ...more] = patientLines(dataset);
+  name.textContent = first;
+  line.append(name, [", ", more.join(", "), " · ", whenLine(dataset)].join(""));
+  return line;
+}
+
 // {content, release}: the element to show for an entry, and what takes its memory back. ``room``:
 // pixels of width there are; ``jump(sop, frame)`` goes to an image.
 export async function panelOf(entry, web, room, jump) {
@@ -26,5 +38,6 @@ export async function panelOf(entry, web, room, jump) {
   else if (entry.kind === "document") release = await showDocument(content, entry.dataset, web);
   else if (entry.kind === "report") await showReport(content, entry.dataset, web, jump);
   else content.append(unknownKind(entry.dataset));
+  content.prepend(heading(entry.dataset));
   return { content, release };
 }
