@@ -20,6 +20,7 @@ from wardlight_cloud.fhir.search_table import (
     READING_PARAMETERS,
     Draft,
 )
+from wardlight_cloud.fhir.stored.search_values import MOST_ALTERNATIVES, alternatives
 from wardlight_cloud.fhir.vocabulary import MEASURED, Measured
 from wardlight_cloud.store.observation_sieve import Sieve
 from wardlight_cloud.store.queries import ObservationQuery
@@ -106,10 +107,12 @@ def _parse(draft: Draft, name: str, text: str) -> None:
         OF_THE_ANSWER[name](draft, name, "", text)
         return
     if name in READING_PARAMETERS:
+        _check_length(READING_PARAMETERS[name].type, name, text)
         READING_PARAMETERS[name].parse(draft, name, "", text)
         return
     base, _, modifier = name.partition(":")
     parameter = READING_PARAMETERS[base]
+    _check_length(parameter.type, name, text)
     if modifier != "missing":
         # A type that is the only one says nothing more.
         is_type = modifier in ("Patient", "Device")
@@ -121,6 +124,14 @@ def _parse(draft: Draft, name: str, text: str) -> None:
         draft.narrow(parameter.missing(text == "true"), name, text)
     else:
         draft.empty |= text == "true"
+
+
+def _check_length(kind: str, name: str, text: str) -> None:
+    """Refuse a list of codes that is too long before they are looked up."""
+    if kind not in ("token", "uri") or name == "_id" or text.count(",") < MOST_ALTERNATIVES:
+        return
+    if len(alternatives(text)) > MOST_ALTERNATIVES:
+        raise invalid(name, f"has more than {MOST_ALTERNATIVES} values; ask in parts")
 
 
 def _bundle(honoured: Parameters) -> BundleKind:

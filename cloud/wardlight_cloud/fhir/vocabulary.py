@@ -4,14 +4,13 @@ Source  wardlight_shared.codes (LOINC, MDC, UCUM); R4 4.0.1 vital signs profiles
         HL7 Personal Health Device IG (MDC system, category)
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
 
-from wardlight_cloud.fhir.remembered import remembered
 from wardlight_cloud.store.observed import OBSERVED
 from wardlight_shared.codes import BY_WIRE, METRICS, Metric
 
@@ -165,25 +164,50 @@ CLAIMED_PROFILES: Final = tuple(
 """All profiles that Observations of this server claim."""
 
 
-@remembered(1024)
+Token = tuple[str | None, str]
+"""System (None = any) and code ("" = any) of a search."""
+
+
+def asked_as(system: str, code: str) -> tuple[Token, ...]:
+    """The ways to ask for a code: ``system|code``, ``code``, ``system|``, any at all."""
+    return (system, code), (None, code), (system, ""), (None, "")
+
+
+def _by_token(
+    codings: Callable[[Measured, Metric], Iterable[tuple[str, str]]],
+) -> Mapping[Token, frozenset[Measured]]:
+    """A table, since a request may ask for thousands of codes."""
+    found: dict[Token, set[Measured]] = {}
+    for measured, metric in MEASURED.items():
+        for coding in codings(measured, metric):
+            for way in asked_as(*coding):
+                found.setdefault(way, set()).add(measured)
+    return MappingProxyType({way: frozenset(each) for way, each in found.items()})
+
+
+def _codes(measured: Measured, metric: Metric) -> Iterable[tuple[str, str]]:
+    codings = code_of(metric, moles=is_amount(measured[1]))["coding"]
+    return [(coding["system"], coding["code"]) for coding in codings]
+
+
+def _category_codes(_: Measured, metric: Metric) -> Iterable[tuple[str, str]]:
+    codings = [coding for concept in _categories(metric) for coding in concept["coding"]]
+    return [(coding["system"], coding["code"]) for coding in codings]
+
+
+_BY_CODE: Final = _by_token(_codes)
+_BY_CATEGORY: Final = _by_token(_category_codes)
+_NONE: Final[frozenset[Measured]] = frozenset()
+
+
 def measured_by_code(system: str | None, code: str) -> frozenset[Measured]:
     """What carries the code as an Observation or component.
 
     ``system`` None = any system, ``code`` "" = any code of that system (R4 search, 3.1.1.4.10).
     """
-    return frozenset(
-        (wire, unit)
-        for (wire, unit), metric in MEASURED.items()
-        for coding in code_of(metric, moles=is_amount(unit))["coding"]
-        if code in ("", coding["code"]) and system in (None, coding["system"])
-    )
+    return _BY_CODE.get((system, code), _NONE)
 
 
-@remembered(1024)
 def measured_by_category(system: str | None, code: str) -> frozenset[Measured]:
     """What is of a category, "" = of any; panels' components count with their panel."""
-    if code in ("", "phd") and system in (None, PHD_CATEGORY):
-        return frozenset(each for each, metric in MEASURED.items() if metric.mdc is not None)
-    if system not in (None, CATEGORY):
-        return frozenset()
-    return frozenset(each for each, metric in MEASURED.items() if code in ("", metric.category))
+    return _BY_CATEGORY.get((system, code), _NONE)

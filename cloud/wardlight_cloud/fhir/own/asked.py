@@ -29,8 +29,7 @@ class Asked:
         """Values of which one must hold; None = not asked for. Given again: in all of them."""
         found: tuple[str, ...] | None = None
         for text in self.texts(name):
-            more = tuple(split_values(text))
-            found = more if found is None else tuple(each for each in found if each in more)
+            found = _in_both(found, split_values(text))
         return found
 
     def codes(self, name: str, systems: Iterable[str | None]) -> tuple[str, ...] | None:
@@ -40,12 +39,12 @@ class Asked:
         """
         found: tuple[str, ...] | None = None
         known = frozenset(systems)
+        any_known = known | {None}
         for text in self.texts(name):
             pairs = [token(value) for value in split_values(text)]
             if len(known) == 1 and any(not code and system in known for system, code in pairs):
                 continue
-            more = tuple(code for system, code in pairs if system in known | {None} and code)
-            found = more if found is None else tuple(each for each in found if each in more)
+            found = _in_both(found, [c for system, c in pairs if system in any_known and c])
         return found
 
     def names(self, name: str, systems: Iterable[str | None]) -> tuple[str, ...] | None:
@@ -53,7 +52,7 @@ class Asked:
         ids, codes = self.values("_id"), self.codes(name, systems)
         if ids is None or codes is None:
             return codes if ids is None else ids
-        return tuple(each for each in ids if each in codes)
+        return _in_both(ids, codes)
 
     def ids(self, name: str, kind: str) -> tuple[UUID, ...] | None:
         """UUIDs of references to a kind; those that can be none of ours are left out."""
@@ -76,6 +75,14 @@ class Asked:
                     else:
                         end = bound.instant if end is None else min(end, bound.instant)
         return start, end
+
+
+def _in_both(found: tuple[str, ...] | None, more: Sequence[str]) -> tuple[str, ...]:
+    """What is left of the first; there may be thousands of either."""
+    if found is None:
+        return tuple(more)
+    wanted = frozenset(more)
+    return tuple(each for each in found if each in wanted)
 
 
 def _bounds(name: str, text: str) -> Sequence[TimeBound]:

@@ -14,7 +14,8 @@ import msgspec
 from wardlight_cloud.fhir.observation_texts import instant
 from wardlight_cloud.fhir.own.asked import Asked
 from wardlight_cloud.fhir.own.kind import Made, Page
-from wardlight_cloud.fhir.vocabulary import UCUM, code_of, is_amount, unit_text
+from wardlight_cloud.fhir.parameters import token
+from wardlight_cloud.fhir.vocabulary import UCUM, Token, asked_as, code_of, is_amount, unit_text
 from wardlight_cloud.security.access import Reach
 from wardlight_cloud.store.device_facts import (
     DeviceFactStore,
@@ -34,6 +35,13 @@ METRIC_PARAMETERS: Final = {
     "_id": "token", "_lastUpdated": "date", "category": "token", "identifier": "token",
     "parent": "reference", "source": "reference", "type": "token",
 }  # fmt: skip
+
+_BY_TYPE: Final[dict[Token, set[int]]] = {}
+"""Wire numbers of metrics by the ways to ask for their type."""
+for _wire, _metric in BY_WIRE.items():
+    for _coding in code_of(_metric)["coding"]:
+        for _way in asked_as(_coding["system"], _coding["code"]):
+            _BY_TYPE.setdefault(_way, set()).add(_wire)
 
 
 class DeviceMetrics:
@@ -107,14 +115,7 @@ def _metrics(asked: Asked) -> tuple[int, ...] | None:
     values = asked.values("type")
     if values is None:
         return None
-    found = set()
-    for value in values:
-        system, bar, code = value.rpartition("|")
-        for wire, metric in BY_WIRE.items():
-            for coding in code_of(metric)["coding"]:
-                if code in ("", coding["code"]) and (not bar or coding["system"] == system):
-                    found.add(wire)
-    return tuple(sorted(found))
+    return tuple(sorted({wire for value in values for wire in _BY_TYPE.get(token(value), ())}))
 
 
 def _opened(cursor: bytes) -> MetricKey:

@@ -9,6 +9,7 @@ Source  R4 4.0.1 2.6.2 (JSON), 2.24.0.1 (decimals)
 """
 
 import json
+from collections import Counter
 from decimal import Decimal
 from typing import Any, Final, NoReturn
 
@@ -77,8 +78,8 @@ def whole(row: ResourceRow) -> bytes:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        times = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in times.items() if count > 1)
         raise _refused(f"The name {twice[:64]!r} stands twice in one object.")
     return made
 

@@ -1,7 +1,9 @@
 """JSON Patch: operations on JSON values; the input stays as it is.
 
-Errors  FhirError 400: not a patch; 422: it does not fit the resource (a path that is not there, a
-        test that fails)
+What a patch may copy is bounded, since each copy of a list into itself doubles it.
+
+Errors  FhirError 400: not a patch; 413: it makes too much; 422: it does not fit the resource (a
+        path that is not there, a test that fails), or makes it too deep
 Source  RFC 6902, RFC 6901
 """
 
@@ -10,8 +12,12 @@ import re
 from typing import Any, Final
 
 from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.stored.body import DEEPEST
 
 MOST_OPERATIONS: Final = 1000
+LARGEST: Final = 1 << 20
+"""Characters and values that a patch may put into a resource, and that it may have afterwards."""
+
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _NEED_VALUE: Final = frozenset({"add", "replace", "test"})
 _NEED_FROM: Final = frozenset({"move", "copy"})
@@ -22,9 +28,11 @@ def patched(resource: Any, patch: Any) -> Any:
     """The resource after all operations of a patch."""
     if not isinstance(patch, list) or len(patch) > MOST_OPERATIONS:
         raise _malformed(f"A JSON Patch is an array of at most {MOST_OPERATIONS} operations.")
-    document = copy.deepcopy(resource)
+    document, copies = copy.deepcopy(resource), _Copies()
     for place, operation in enumerate(patch):
-        document = _applied(document, operation, f"[{place}]")
+        document = _applied(document, operation, f"[{place}]", copies)
+    if patch and _weight(document)[0] > LARGEST:  # or many patches would do what one may not
+        raise _too_large("")
     return document
 
 
@@ -35,7 +43,39 @@ def tests_values(patch: Any) -> bool:
     )
 
 
-def _applied(document: Any, operation: Any, place: str) -> Any:
+class _Copies:
+    """Makes copies of values until they are too much together."""
+
+    def __init__(self) -> None:
+        self._left = LARGEST
+
+    def of(self, value: Any, path: list[str], place: str) -> Any:
+        """The copy that goes to a path: looked through before, so that it is never too large."""
+        weight, depth = _weight(value)
+        self._left -= weight
+        if self._left < 0:
+            raise _too_large(place)
+        if len(path) + depth > DEEPEST:
+            raise _misfit(f"The resource would have more than {DEEPEST} levels.", place)
+        return copy.deepcopy(value)
+
+
+def _weight(value: Any) -> tuple[int, int]:
+    """How many characters and values there are in a value, and on how many levels."""
+    if isinstance(value, str):
+        return len(value) + 1, 0
+    if not isinstance(value, dict | list):
+        return 1, 0
+    parts = value.values() if isinstance(value, dict) else value
+    weight = 1 + (sum(map(len, value)) if isinstance(value, dict) else 0)
+    deepest = 0
+    for part in parts:
+        more, depth = _weight(part)
+        weight, deepest = weight + more, max(deepest, depth)
+    return weight, deepest + 1
+
+
+def _applied(document: Any, operation: Any, place: str, copies: _Copies) -> Any:
     if not isinstance(operation, dict) or operation.get("op") not in _OPERATIONS:
         raise _malformed(f"op is one of {', '.join(sorted(_OPERATIONS))}.", f"{place}.op")
     name = operation["op"]
@@ -44,18 +84,18 @@ def _applied(document: Any, operation: Any, place: str) -> Any:
         raise _malformed(f"{name} needs a value.", f"{place}.value")
     match name:
         case "add":
-            return _add(document, path, copy.deepcopy(operation["value"]), place)
+            return _add(document, path, copies.of(operation["value"], path, place), place)
         case "remove":
             return _remove(document, path, place)
         case "replace":
             _find(document, path, place)
-            return _replace(document, path, copy.deepcopy(operation["value"]), place)
+            return _replace(document, path, copies.of(operation["value"], path, place), place)
         case "test":
             if not _is_same(_find(document, path, place), operation["value"]):
                 raise _misfit("The test fails.", place)
             return document
     source = _pointer(operation.get("from"), f"{place}.from")
-    value = copy.deepcopy(_find(document, source, place))
+    value = copies.of(_find(document, source, place), path, place)
     if name == "move":
         if path[: len(source)] == source and path != source:
             raise _misfit("An element cannot be moved into itself.", place)
@@ -125,6 +165,11 @@ def _is_same(left: Any, right: Any) -> bool:
 
 def _malformed(diagnostics: str, place: str = "") -> FhirError:
     return FhirError(400, "structure", diagnostics, expression=f"patch{place}")
+
+
+def _too_large(place: str) -> FhirError:
+    text = f"The patch puts more than {LARGEST} characters into the resource, or leaves more there."
+    return FhirError(413, "too-costly", text, expression=f"patch{place}")
 
 
 def _misfit(diagnostics: str, place: str) -> FhirError:

@@ -1,5 +1,6 @@
 """Pure parts of stored resources: dates, units, paths, tokens, numbers, JSON, patches."""
 
+import copy
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from wardlight_cloud.fhir.addresses import local_reference
 from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.stored import body, json_patch
 from wardlight_cloud.fhir.stored.body import DEEPEST, dumped, parsed, stored_text, whole
 from wardlight_cloud.fhir.stored.elements import elements
 from wardlight_cloud.fhir.stored.index_values import folded, indexed_text
@@ -204,3 +206,67 @@ def test_any_patch_fits_or_is_refused(document: Any, patch: Any) -> None:
         patched(document, patch)
     except FhirError as error:
         assert error.status in (400, 422)
+
+
+def test_a_patch_that_doubles_is_refused_before_it_is_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each copy of a list into itself doubles it: 1,000 of them would never end."""
+    copied, plainly = 0, copy.deepcopy
+
+    def counted(value: Any) -> Any:
+        nonlocal copied
+        copied += len(dumped(value))
+        return plainly(value)
+
+    monkeypatch.setattr(copy, "deepcopy", counted)
+    doubling = {"op": "copy", "from": "/note", "path": "/note/-"}
+    wide = {"op": "copy", "from": "/note/0", "path": "/note/-"}
+    start = {"op": "add", "path": "/note", "value": [{"text": "a" * 100}]}
+    for more in (doubling, {**doubling, "path": "/note/0"}):
+        with pytest.raises(FhirError) as caught:
+            patched({}, [start, *[more] * 100])
+        assert caught.value.status in (413, 422)
+    with pytest.raises(FhirError) as caught:
+        patched({}, [start, *[wide] * 12, {**doubling, "from": "/note", "path": "/other"},
+                     *[{"op": "copy", "from": "/other", "path": f"/other/{n}/x"}
+                       for n in range(900)]])  # fmt: skip
+    assert caught.value.status == 413
+    assert copied < 8 * json_patch.LARGEST
+
+
+def test_a_resource_cannot_grow_by_patch_after_patch() -> None:
+    document: Any = {"a": ["x" * 1000] * 500}
+    patch = [{"op": "copy", "from": "/a", "path": "/b"}]
+    document = patched(document, patch)
+    with pytest.raises(FhirError) as caught:
+        patched(document, [{"op": "copy", "from": "/a", "path": "/c"}])
+    assert caught.value.status == 413
+    assert patched(document, [{"op": "remove", "path": "/b"}]).keys() == {"a"}
+
+
+def test_a_patch_makes_nothing_deeper_than_a_body_may_be() -> None:
+    document: Any = {"a": {}}
+    deepening = [{"op": "add", "path": "/a" * n, "value": {}} for n in range(2, DEEPEST + 1)]
+    assert parsed(dumped(patched(document, deepening[:-1])))
+    with pytest.raises(FhirError) as caught:
+        patched(document, deepening)
+    assert caught.value.status == 422
+
+
+def test_a_name_that_stands_twice_is_found_by_looking_once() -> None:
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    names = [Name(f"name{n}") for n in range(5000)]
+    with pytest.raises(FhirError, match="'name4999' stands twice"):
+        body._object([(name, 1) for name in (*names, Name("name4999"))])
+    assert compared < 50_000
