@@ -3,6 +3,7 @@
 DICOM JSON is read by tag (PS3.18, annex F); what a study does not say is an empty text.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,8 +20,11 @@ from wardlight_cloud.store.imaging import ImageRow, KeyNote, Unmatched, WaitsFor
 _STUDY_DATE: Final = "00080020"
 _STUDY_TIME: Final = "00080030"
 _ACCESSION: Final = "00080050"
+_OFFSET: Final = "00080201"
 _DESCRIPTION: Final = "00081030"
 _PATIENT_NAME: Final = "00100010"
+_MINUTES: Final = re.compile(r"\d{4}", re.ASCII)
+_ZONE: Final = re.compile(r"[+-]\d{4}", re.ASCII)
 _WITHOUT_IMAGES: Final = frozenset(
     ("AU", "DOC", "ECG", "EEG", "EMG", "EOG", "EPS", "HD", "KO", "PLAN", "PR", "REG", "RESP",
      "RTPLAN", "RTRECORD", "RTSTRUCT", "SR")
@@ -40,6 +44,7 @@ _REASONS: Final[Mapping[WaitsFor, str]] = {
 class StudyLine:
     """One study. ``name``, ``number``, ``birth_date`` are the study's own words of its patient.
 
+    ``time``: with its zone, see ``_time``.
     ``owner``, ``relation``: whose it is by the register, and in words how that fits the study;
     ``differs``: what does not fit, in a word.
     """
@@ -113,7 +118,7 @@ def study_line(row: ImageRow, owners: Mapping[UUID, Patient], now: datetime) -> 
         birth_date=said.born,
         sex=said.sex,
         date=iso_date(_text(study, _STUDY_DATE)),
-        time=_time(_text(study, _STUDY_TIME)),
+        time=_time(_text(study, _STUDY_TIME), _text(study, _OFFSET)),
         age=_age(_text(study, _STUDY_DATE), now),
         modalities=", ".join(row.modalities) or "unknown",
         description=_text(study, _DESCRIPTION),
@@ -201,9 +206,13 @@ def _spelt(name: str) -> str:
     return ", ".join(part for part in (family, rest) if part)
 
 
-def _time(text: str) -> str:
+def _time(text: str, offset: str) -> str:
+    """``10:15 UTC+05:00``, or ``10:15 device time`` where the study does not say its zone."""
     digits = text.replace(":", "")
-    return f"{digits[:2]}:{digits[2:4]}" if digits[:4].isdigit() and len(digits) >= 4 else ""
+    if not _MINUTES.match(digits):
+        return ""
+    zone = f"UTC{offset[:3]}:{offset[3:]}" if _ZONE.fullmatch(offset) else "device time"
+    return f"{digits[:2]}:{digits[2:4]} {zone}"
 
 
 def _noon(iso: str) -> datetime | None:

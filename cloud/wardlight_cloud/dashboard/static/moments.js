@@ -26,5 +26,5 @@
   globalThis.wardlightMoments = { show };
   for (const element of document.querySelectorAll("time")) show(element);
   const said = document.getElementById("zone");
-  if (said) said.textContent = `Times are in the time zone ${zone.replaceAll("_", " ")}.`;
+  if (said) said.textContent = `Times are in the time zone ${zone.replaceAll("_", " ")}, where nothing else is said.`;
 })();

@@ -45,7 +45,7 @@ def _row(patient: UUID | None = None, **tags: Any) -> ImageRow:
 def test_a_study_is_worded() -> None:
     line = study_line(_row(PATIENT), {PATIENT: OWNER}, NOW)
     assert (line.name, line.date, line.time, line.age) == (
-        "Doe, Jo", "2026-01-31", "10:15", "38 days ago",
+        "Doe, Jo", "2026-01-31", "10:15 device time", "38 days ago",
     )  # fmt: skip
     assert (line.size, line.modalities) == ("31 images in 2 series", "CT, SR")
     assert (line.owner_name, line.differs) == ("Almeida, Anna", "name")
@@ -70,6 +70,18 @@ def test_a_study_is_worded() -> None:
 )  # fmt: skip
 def test_the_age_of_a_study(tags: dict[str, Any], expected: str) -> None:
     assert study_line(_row(**tags), {}, NOW).age == expected
+
+
+@pytest.mark.parametrize(
+    ("time", "offset", "expected"),
+    [("101500", "+0500", "10:15 UTC+05:00"), ("10:15:00", "-0330", "10:15 UTC-03:30"),
+     ("101500", "", "10:15 device time"), ("101500", "Paris", "10:15 device time"),
+     ("10", "+0500", ""), ("", "+0500", "")],
+)  # fmt: skip
+def test_the_time_of_a_study_has_its_own_zone(time: str, offset: str, expected: str) -> None:
+    """The page is in the reader's zone, a study in its device's."""
+    line = study_line(_row(_00080030=[time], _00080201=[offset]), {}, NOW)
+    assert line.time == expected
 
 
 def test_names_of_two_writings_and_of_none() -> None:

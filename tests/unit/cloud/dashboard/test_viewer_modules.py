@@ -76,13 +76,16 @@ def test_an_object_says_itself_whose_it_is_and_of_when() -> None:
         "StudyDate": "20261120", "ContentDate": "20261120",
     }  # fmt: skip
     cases = [
-        _json(**ecg, AcquisitionDateTime="20200101030405"), _json(**ecg, ContentTime="101000"),
+        _json(**ecg, AcquisitionDateTime="20200101030405"),
+        _json(**ecg, ContentTime="101000", TimezoneOffsetFromUTC="+0500"),
+        _json(**ecg, AcquisitionDateTime="20200101030405+0100"),
         _json(PatientBirthDate="19500203", StudyDate="20261120"), _json(),
     ]  # fmt: skip
     body = "return cases.map((dataset) => [...patientLines(dataset), whenLine(dataset)])"
     assert in_node("whose", body, cases=cases) == [
-        ["SMITH, JOHN", "ID WARD-1", "M", "recorded 2020-01-01 03:04:05"],
-        ["SMITH, JOHN", "ID WARD-1", "M", "of 2026-11-20 10:10"],
+        ["SMITH, JOHN", "ID WARD-1", "M", "recorded 2020-01-01 03:04:05 device time"],
+        ["SMITH, JOHN", "ID WARD-1", "M", "of 2026-11-20 10:10 UTC+05:00"],
+        ["SMITH, JOHN", "ID WARD-1", "M", "recorded 2020-01-01 03:04:05 (UTC+0100)"],
         ["no name in the object", "ID none", "born 1950-02-03", "study of 2026-11-20"],
         ["no name in the object", "ID none", "no date in the object"],
     ]

@@ -1,16 +1,15 @@
 // Texts in the corners of an image: whose it is, what it is, where in the stack, how it is shown.
 
-import { dateText, lossyText, number, text, timeText } from "./dicom.js";
+import { lossyText, momentText, number, text } from "./dicom.js";
 import { patientLines } from "./whose.js";
 
 const lines = (...found) => found.filter(Boolean);
 
 function study(dataset) {
-  const when = [dateText(text(dataset, "StudyDate")), timeText(text(dataset, "StudyTime"))].filter(Boolean).join(" ");
   return lines(
     text(dataset, "InstitutionName"),
     text(dataset, "StudyDescription"),
-    when || "no date in the image",
+    momentText(dataset, "StudyDate", "StudyTime") || "no date in the image",
     [text(dataset, "Modality"), text(dataset, "SeriesDescription")].filter(Boolean).join(" "),
   );
 }

@@ -2,7 +2,7 @@
 // What is absent is undefined or an empty list, never zero.
 
 const TAGS = {
-  AcquisitionDateTime: "0008002A", ContentDate: "00080023", ContentTime: "00080033",
+  AcquisitionDateTime: "0008002A", TimezoneOffsetFromUTC: "00080201", ContentDate: "00080023", ContentTime: "00080033",
   ActualFrameDuration: "00181242", AnatomicalOrientationType: "00102210", BitsAllocated: "00280100", BitsStored: "00280101",
   ChannelBaseline: "003A0213", ChannelDefinitionSequence: "003A0200", ChannelLabel: "003A0203",
   ChannelSensitivity: "003A0210", ChannelSensitivityCorrectionFactor: "003A0212",
@@ -119,6 +119,18 @@ export function dateText(da) {
 export function timeText(tm) {
   const parts = /^(\d{2}):?(\d{2})/.exec(tm);
   return parts ? `${parts[1]}:${parts[2]}` : tm;
+}
+
+// The zone of an object's times in words; most objects do not say theirs.
+export function zoneText(dataset) {
+  const parts = /^([+-]\d{2})(\d{2})$/.exec(text(dataset, "TimezoneOffsetFromUTC"));
+  return parts ? `UTC${parts[1]}:${parts[2]}` : "device time";
+}
+
+// A DA and a TM of an object, the time with its zone: "2026-01-31 10:15 UTC+05:00"; "" without a date.
+export function momentText(dataset, date, time) {
+  const clock = timeText(text(dataset, time));
+  return text(dataset, date) && [dateText(text(dataset, date)), clock, clock && zoneText(dataset)].filter(Boolean).join(" ");
 }
 
 // A DT with what it holds of its time and, in words, its zone (PS3.5, 6.2).

@@ -1,6 +1,6 @@
 // Whose an object is and of when, by what it says itself. The heading of the page says it of the study.
 
-import { dateText, dateTimeText, personName, text, timeText, value } from "./dicom.js";
+import { dateText, dateTimeText, momentText, personName, text, value, zoneText } from "./dicom.js";
 
 export function patientLines(dataset) {
   const born = text(dataset, "PatientBirthDate");
@@ -15,10 +15,11 @@ export function patientLines(dataset) {
 // made; of the rest when its content was, else the study.
 export function whenLine(dataset) {
   const taken = text(dataset, "AcquisitionDateTime");
-  if (taken) return `recorded ${dateTimeText(taken)}`;
-  for (const [words, part] of [["of", "Content"], ["study of", "Study"]]) {
-    const date = text(dataset, `${part}Date`);
-    if (date) return [words, dateText(date), timeText(text(dataset, `${part}Time`))].filter(Boolean).join(" ");
-  }
-  return "no date in the object";
+  if (taken) return `recorded ${dateTimeText(taken)}${hasZone(taken) ? "" : ` ${zoneText(dataset)}`}`;
+  const content = momentText(dataset, "ContentDate", "ContentTime");
+  if (content) return `of ${content}`;
+  const study = momentText(dataset, "StudyDate", "StudyTime");
+  return study ? `study of ${study}` : "no date in the object";
 }
+
+const hasZone = (dt) => dt.length <= 8 || /[+-]\d{4}$/.test(dt); // a day alone has none
