@@ -6,9 +6,11 @@ function, nothing else. A plain ASGI application: responses are bytes made by te
 is nothing to serialise.
 """
 
+import string
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol
+from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
@@ -112,6 +114,7 @@ class FhirFace:
             self._bulk = BulkFace(store, self._base, strictly, exports)
         self._metadata = self._open(self._show_metadata)
         self._refuse = self._guarded(self._unknown, None, None)
+        self._refuse_nul = self._guarded(_no_such_id, None, None)
         self._imaging = ImagingFace(store, self._base, cold_s)
         devices, self._own = DeviceFace(store, self._base), OwnFace(store, self._base)
         own = OwnResources(store)
@@ -167,6 +170,8 @@ class FhirFace:
         """Three kinds of paths do not need a router, which costs more than a small search."""
         kind, slash, rest = scope["path"].removeprefix(PATH).removeprefix("/").partition("/")
         method = scope["method"]
+        if "\0" in scope["path"]:  # PostgreSQL refuses it even as something to look for
+            return self._refuse_nul
         if "$" in rest and (operation := self._operations.call(method, kind, rest)) is not None:
             call, needed = operation
             return self._asked(call, kind, needed)
@@ -246,7 +251,8 @@ class FhirFace:
             **request.scope,
             "method": "GET",
             "path": f"{PATH}/{path}",
-            "query_string": query.encode(),
+            # A Bundle may hold letters that a URL has escaped.
+            "query_string": quote(query, safe=string.printable).encode(),
             "headers": kept,
         }
         response = await self._handler(scope)(Request(scope, request.receive))
@@ -387,6 +393,13 @@ class FhirFace:
             raise _not_found("Observation")
         row = rows[0]
         return conditional(request, observation(row), str(row.commit_seq), row.stored_at)
+
+
+async def _no_such_id(request: Request) -> Response:
+    text = "The path holds the character NUL; an id has letters, digits, - and . only."
+    if request.method in ("GET", "HEAD"):
+        raise FhirError(404, "not-found", text)
+    raise FhirError(400, "value", text)
 
 
 def _not_found(kind: str) -> FhirError:

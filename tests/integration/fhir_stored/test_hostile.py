@@ -154,3 +154,36 @@ async def test_texts_of_attackers_are_texts(client: httpx.AsyncClient) -> None:
         answer = await client.get("/fhir/Organization", params={"identifier": escaped})
         assert [each["resource"]["id"] for each in answer.json()["entry"]] == [made["id"]]
     await created(client, task())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(f"{kind}/%00" for kind in ("Patient", "Task", "Observation", "Device", "Group", "Flag",
+                                     "ImagingStudy", "AuditEvent", "Provenance", "None")),
+        "Observation/%00/_history", "Observation/%00/_history/1", "Task/1/_history/%00",
+        "Patient/%00/$everything", "Subscription/%00/$status", "Group/%00/$export",
+        "Observation/minute-%00", "Device/gateway-%00", "_export/%00", "_export/1/%00", "%00",
+    ],
+)  # fmt: skip
+async def test_nul_in_a_path_finds_nothing(client: httpx.AsyncClient, path: str) -> None:
+    """PostgreSQL refuses it even as something to look for."""
+    answer = await client.get(f"/fhir/{path}")
+    assert answer.status_code == 404
+    checked(answer)
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        answer = await client.request(method, f"/fhir/{path}", json=task())
+        assert 400 <= answer.status_code < 500
+        checked(answer)
+
+
+@ANY
+@given(
+    method=st.sampled_from(["GET", "PUT", "DELETE", "POST"]),
+    path=st.lists(KINDS | st.sampled_from(
+        ["\0", "a\0", "_history", "_search", "$everything", "$export", "$status", "1"]
+    ), max_size=4),
+)  # fmt: skip
+async def test_any_path_with_nul(client: httpx.AsyncClient, method: str, path: list[str]) -> None:
+    url = "/fhir/" + "/".join(quote(each) for each in path)
+    checked(await client.request(method, url, json={}))

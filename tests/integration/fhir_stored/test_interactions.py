@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -391,6 +392,23 @@ async def test_a_batch_does_each_alone(client: httpx.AsyncClient) -> None:
     assert entries[4]["resource"]["name"] == "Patched"
     outcome(await client.post("/fhir", json=organization()), 400)
     outcome(await client.post("/fhir", json={**bundle, "type": "document"}), 400)
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_a_bundle_reads_with_letters_of_any_script(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    made = await created(client, organization("Dvořákův ústav 病院"))
+    await created(client, organization("Novak"))
+    searches = [
+        "Organization?name:exact=Dvořákův ústav 病院", "/Organization?name=dvořákův",
+        f"Organization?name:contains={quote('病院')}", "Organization?name:contains=%C5%99ák",
+    ]  # fmt: skip
+    bundle = _transaction(*(_entry("GET", each) for each in searches), kind=kind)
+    answer = await client.post("/fhir", json=bundle)
+    for each in answer.json()["entry"]:
+        assert each["response"]["status"] == "200 OK"
+        assert [one["resource"]["id"] for one in each["resource"]["entry"]] == [made["id"]]
 
 
 @pytest.mark.parametrize("accept", ["application/fhir+xml", "text/html"])

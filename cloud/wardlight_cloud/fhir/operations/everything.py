@@ -149,7 +149,7 @@ class Everything:
         entries: list[bytes] = []
         at = kinds.index(place.kind) if kinds else 0
         for kind in kinds[at:]:
-            if len(entries) == count:
+            if len(entries) >= count:  # a page may end with a commit, a little behind
                 return entries, _Place(kind, "")
             cursor = place.cursor if kind == place.kind else ""
             found = await self._search(

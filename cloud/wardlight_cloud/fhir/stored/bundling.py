@@ -5,10 +5,15 @@ not at all, and a Bundle that is sent again makes nothing twice where its create
 (ifNoneExist). What it reads is read after that; where this fails, the entry says so, since all else
 is done. A batch does its entries one after the other, each with a result of its own.
 
+An answer has a bound, since entries that read may each show a page. What a Bundle asks for beyond
+it is not read, and in a batch not done: such an entry says so (503) and can be sent again. A
+transaction is done all the same; its entries then leave out the resources (return=minimal).
+
 Errors  FhirError 400, and those of the entries (of a transaction's changes: for all of it)
 Source  R4 4.0.1 3.1.0.11
 """
 
+import asyncio
 import base64
 import binascii
 import re
@@ -28,6 +33,9 @@ from wardlight_cloud.fhir.stored.wishes import Done, Wish
 from wardlight_cloud.fhir.stored.writing import Writer
 
 MOST_ENTRIES: Final = 1000
+ANSWER_BYTES: Final = 16 << 20
+"""Octets of entries of an answer after which no other one is read."""
+
 _METHODS: Final = ("POST", "PUT", "PATCH", "DELETE", "GET", "HEAD")
 _URL: Final = re.compile(r"/?(?P<kind>[A-Z][A-Za-z]{1,63})(/(?P<id>[A-Za-z0-9.-]{1,64}))?(\?.*)?")
 _ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 3}
@@ -48,7 +56,12 @@ class Bundling:
         if kind == "transaction":
             answers = await self._transaction(asker, entries, get)
         else:
-            answers = [await self._alone(asker, each, at, get) for at, each in enumerate(entries)]
+            answers, room = [], _Room()
+            for at, each in enumerate(entries):
+                is_late = room.is_full
+                answer = _LATE if is_late else await self._alone(asker, each, at, get)
+                answers.append(room.take(answer))
+                await asyncio.sleep(0)  # others' requests come between
         return bundle(f"{kind}-response", answers)  # type: ignore[arg-type]
 
     async def _transaction(self, asker: Asker, entries: list[Any], get: Get) -> list[bytes]:
@@ -59,10 +72,13 @@ class Bundling:
                 wishes[at] = wish
         order = sorted(wishes, key=lambda at: _ORDER[wishes[at].method])
         done = await self._writer.write(asker, [wishes[at] for at in order]) if order else []
-        answers = {at: _answer(asker, each) for at, each in zip(order, done, strict=True)}
+        answers, room = dict[int, bytes](), _Room()
+        for at, each in zip(order, done, strict=True):
+            answers[at] = room.take(_answer(asker, each, is_short=room.is_full))
         for at, entry in enumerate(entries):
             if at not in answers:  # reads come after all changes
-                answers[at] = await _read(get, entry)
+                answers[at] = room.take(_LATE if room.is_full else await _read(get, entry))
+                await asyncio.sleep(0)
         return [answers[at] for at in range(len(entries))]
 
     async def _alone(self, asker: Asker, entry: Any, at: int, get: Get) -> bytes:
@@ -164,7 +180,24 @@ def _patch_of(value: Any, at: int) -> Any:
         raise _refused("value", "The data are not base64.", at, "resource.data") from None
 
 
-def _answer(asker: Asker, done: Done) -> bytes:
+class _Room:
+    """What is left of an answer."""
+
+    def __init__(self) -> None:
+        self._left = ANSWER_BYTES
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing else is to be read."""
+        return self._left <= 0
+
+    def take(self, entry: bytes) -> bytes:
+        """The entry, which is part of the answer now."""
+        self._left -= len(entry)
+        return entry
+
+
+def _answer(asker: Asker, done: Done, *, is_short: bool = False) -> bytes:
     response: dict[str, Any] = {"status": _status(done.status)}
     resource = None
     if done.version is not None and done.updated is not None:
@@ -172,7 +205,8 @@ def _answer(asker: Asker, done: Done) -> bytes:
         response["lastModified"] = instant(done.updated)
         if done.text is not None:
             response["location"] = f"{done.kind}/{done.id}/_history/{done.version}"
-            if done.is_readable and incoming.wanted_return(asker.request) == "representation":
+            wanted = "minimal" if is_short else incoming.wanted_return(asker.request)
+            if done.is_readable and wanted == "representation":
                 resource = done.text
     return response_entry(response, resource)
 
@@ -183,3 +217,16 @@ def _status(status: int) -> str:
 
 def _refused(code: IssueType, diagnostics: str, at: int, element: str) -> FhirError:
     return FhirError(400, code, diagnostics, expression=f"Bundle.entry[{at}].{element}")
+
+
+_LATE: Final = response_entry(
+    {
+        "status": _status(503),
+        "outcome": FhirError(
+            503, "too-costly", f"The answer has {ANSWER_BYTES} octets without this entry, which was"
+            " not done. Send it again in another Bundle, or ask for less with _count.",
+        ).outcome(),
+    },
+    None,
+)  # fmt: skip
+"""Of an entry that the answer has no room for."""
