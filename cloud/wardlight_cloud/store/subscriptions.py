@@ -6,7 +6,7 @@ subscription, for as long as its lease lasts by the database's clock; a generati
 of the resource, and what was found or sent for an older one is dropped.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,7 +74,7 @@ class SubscriptionRow:
 class SubscriptionEvent:
     """A resource was made or changed as a subscription asks for.
 
-    ``patients``: whose it was then. ``is_left``: whose it was until then, a reading.
+    ``patients``: whose it was then. ``is_left``: whose it was until then.
     """
 
     number: int
@@ -156,6 +156,14 @@ class ChangeStore(Protocol):
         """Versions made by commits behind ``after``; whole commits, and up to which they reach.
 
         Deletions are among them.
+        """
+
+    async def left_resources(
+        self, versions: Sequence[ResourceRow]
+    ) -> Mapping[tuple[int, int], ResourceRow]:
+        """The version before each of these, where it is of a patient whom the later one is not of.
+
+        By key and commit of the later one; none where it had been deleted.
         """
 
     async def changed_observations(

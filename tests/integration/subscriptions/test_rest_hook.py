@@ -12,7 +12,7 @@ from fhir.resources.R4B.bundle import Bundle
 from support.notice_receiver import BUSY, MOVED, OK, SILENT, Receiver, receiving
 from support.readings import One
 from support.served_ward import ANNA, BASE, BERT, CLIP, CUFF, MINUTE, START, Ward
-from support.stored_resources import created, task
+from support.stored_resources import created, observation, task
 from support.subscribed_ward import extension, is_in, status_of, subscribed, subscription
 from support.waiting import wait_until
 from wardlight_cloud.security.tokens import new_token, token_hash
@@ -188,6 +188,43 @@ async def test_a_reading_that_left_its_patient(
         await wait_until(lambda: 4 in receiver.numbers(), what="it is hers again")
         (entry,) = json.loads(receiver.taken()[-1].body)["entry"][1:]
         assert entry["resource"]["subject"]["reference"] == f"Patient/{ANNA}"
+
+
+async def test_a_written_resource_that_left_its_patient(
+    ward: Ward, client: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    """Who asks for the former patient's is told, and of what; who asks for the next one's, too."""
+    made = await created(client, observation())
+    name = made["id"]
+    async with _for_anna(ward) as hers, receiving() as of_anna, receiving() as of_bert:
+        whole = subscription("Observation", receiver.url, "full-resource")
+        told = [await subscribed(hers, whole)]
+        for patient, where in ((ANNA, of_anna), (BERT, of_bert)):
+            criteria = f"Observation?patient={patient}&code=8867-4"
+            told.append(
+                await subscribed(client, subscription(criteria, where.url, "full-resource"))
+            )
+        for (each, _), by in zip(told, (hers, client, client), strict=True):
+            await wait_until(partial(is_in, by, each, "active"), what="it is active")
+        # What stays hers is told as ever, and once.
+        noted = {**made, "note": [{"text": "x"}]}
+        assert (await client.put(f"/fhir/Observation/{name}", json=noted)).status_code == 200
+        await wait_until(lambda: receiver.numbers() == [1], what="it was changed")
+        await wait_until(lambda: of_anna.numbers() == [1], what="it was changed")
+        moved = {**made, "subject": {"reference": f"Patient/{BERT}"}}
+        assert (await client.put(f"/fhir/Observation/{name}", json=moved)).status_code == 200
+        await wait_until(lambda: receiver.numbers() == [1, 2], what="hers: it is gone")
+        await wait_until(lambda: of_anna.numbers() == [1, 2], what="it is no more Anna's")
+        await wait_until(lambda: of_bert.numbers() == [1], what="it is Bert's")
+        assert receiver.focuses()[2] == f"{BASE}/fhir/Observation/{name}"
+        (entry,) = json.loads(receiver.taken()[-1].body)["entry"][1:]
+        assert entry["request"]["method"] == "DELETE" and "resource" not in entry
+        assert str(BERT) not in receiver.taken()[-1].body.decode()
+        # Who may see both is told its name alone: it is where that leads.
+        assert of_anna.focuses()[2] == f"{BASE}/fhir/Observation/{name}"
+        assert all("resource" not in e for e in json.loads(of_anna.taken()[-1].body)["entry"][1:])
+        (entry,) = json.loads(of_bert.taken()[-1].body)["entry"][1:]
+        assert entry["resource"]["subject"]["reference"] == f"Patient/{BERT}"
 
 
 @asynccontextmanager

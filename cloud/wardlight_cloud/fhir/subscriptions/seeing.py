@@ -4,8 +4,8 @@ An event keeps its number for ever, but names its resource only while the subscr
 and it still is of the patients that it was of when it matched. What was given to another patient
 meanwhile, or deleted, or is out of reach by now, is a number and a time.
 
-An event of a reading that left its patient names it to whoever sees that patient: the name is what
-his copy has. Where the reading is out of his reach it is told as deleted, else by its name alone.
+An event of what left its patient names it to whoever sees that patient: the name is what his copy
+has. Where it is out of his reach it is told as deleted, else by its name alone.
 """
 
 import re
@@ -45,7 +45,7 @@ async def told(
         for kind, names in by_kind.items()
         for name, found in (await _seen(store, asker, kind, sorted(names), interaction)).items()
     }
-    limits = asker.limits(OBSERVATION) if any(each.is_left for each in events) else None
+    limits = {kind: asker.limits(kind) for kind in {each.kind for each in events if each.is_left}}
     made = []
     for event in events:
         found = seen.get((event.kind, event.id))
@@ -53,7 +53,7 @@ async def told(
         text = found[1] if is_seen and found is not None and whole_too else None
         is_gone = event.is_left and not is_seen
         if is_gone:
-            is_seen = limits is not None and is_within(OBSERVATION, event.patients, limits.patients)
+            is_seen = is_within(event.kind, event.patients, limits[event.kind].patients)
         made.append(Told(event, is_seen, text, is_deleted=is_gone and is_seen and found is None))
     return made
 

@@ -147,10 +147,10 @@ class Watcher:
             now = replace(seen, resource_seq=reached, place=place)
         else:
             now = replace(seen, commit_seq=reached, resource_seq=reached, place=None)
-        matches = [
-            *self._of_readings(rows),
-            *self._of_resources([row for row in changed if row.commit_seq <= reached]),
-        ]
+        of_resources = await self._of_resources(
+            [row for row in changed if row.commit_seq <= reached]
+        )
+        matches = [*self._of_readings(rows), *of_resources]
         matches.sort(key=lambda each: each.commit_seq)  # stable: their order within a commit stays
         await self._keep(held, now, matches)
         return now.place is not None or now.commit_seq < held.newest
@@ -254,17 +254,32 @@ class Watcher:
                 found.append(match)
         return found
 
-    def _of_resources(self, rows: Sequence[ResourceRow]) -> list[Match]:
+    async def _of_resources(self, rows: Sequence[ResourceRow]) -> list[Match]:
+        versions = [row for row in rows if row.body is not None and row.kind in self._wanted]
+        before = await self._store.left_resources([row for row in versions if not row.is_new])
         found: list[Match] = []
-        for row in rows:
-            if row.body is None or row.kind not in self._wanted:
-                continue
-            indexes: dict[str, Sequence[IndexValue]] = {}
-            for about, wanted in self._wanted[row.kind].of(row.patients):
-                if wanted.base not in indexes:
-                    indexes[wanted.base] = index_values(resource_of(row), wanted.base)
-                if wanted.takes_resource(row, indexes[wanted.base]):
-                    found.append(_match(about, row))
+        for row in versions:
+            takers = self._takers(row)
+            former = before.get((row.key, row.commit_seq))
+            if former is not None:
+                told = {about.subscription_id for about in takers}
+                found += [
+                    _match(about, row, former.patients)
+                    for about in self._takers(former)
+                    if about.subscription_id not in told
+                ]
+            found += [_match(about, row) for about in takers]
+        return found
+
+    def _takers(self, row: ResourceRow) -> list[SubscriptionRow]:
+        """Whose subscriptions ask for a version."""
+        indexes: dict[str, Sequence[IndexValue]] = {}
+        found: list[SubscriptionRow] = []
+        for about, wanted in self._wanted[row.kind].of(row.patients):
+            if wanted.base not in indexes:
+                indexes[wanted.base] = index_values(resource_of(row), wanted.base)
+            if wanted.takes_resource(row, indexes[wanted.base]):
+                found.append(about)
         return found
 
 
@@ -278,8 +293,9 @@ def _wanted(row: SubscriptionRow) -> Wanted | None:
         return None  # its deliverer finds the same, and says so
 
 
-def _match(about: SubscriptionRow, row: ResourceRow) -> Match:
+def _match(about: SubscriptionRow, row: ResourceRow, left: tuple[UUID, ...] | None = None) -> Match:
+    """The event of a version; ``left``: that it is not of all these patients any more."""
     return Match(
         about.subscription_id, about.generation, row.commit_seq, row.stored_at, row.kind, row.id,
-        row.patients,
+        row.patients if left is None else left, left is not None,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """ChangeStore: what commits brought, for whoever tells others of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,6 +60,21 @@ class ChangedPart(Part):
             )
         reached = upto if len(rows) < count else rows[-1]["commit_seq"]
         return tuple(row_of(row) for row in rows), reached
+
+    @storage_call
+    async def left_resources(
+        self, versions: Sequence[ResourceRow]
+    ) -> Mapping[tuple[int, int], ResourceRow]:
+        """See ChangeStore."""
+        if not versions:
+            return {}
+        async with self._connections.acquire() as connection:
+            rows = await connection.fetch(
+                _SQL["left_resources"],
+                [each.key for each in versions],
+                [each.commit_seq for each in versions],
+            )
+        return {(row["resource_key"], row["ended"]): row_of(row) for row in rows}
 
     @storage_call
     async def changed_observations(

@@ -8,6 +8,20 @@ WHERE kind = ANY($1::text[]) AND commit_seq > $2 AND commit_seq <= $3
 ORDER BY commit_seq
 FETCH FIRST ($4::bigint) ROWS WITH TIES
 
+-- name: left_resources
+-- Of versions that have not all patients of the one before: that one, and the commit it ended with.
+SELECT
+    b.resource_key, b.commit_seq, b.stored_at, b.is_new, b.kind, b.id, b.patients, b.body,
+    v.commit_seq AS ended
+FROM unnest($1::bigint[], $2::bigint[]) AS c (resource_key, commit_seq)
+INNER JOIN resource_version AS v USING (resource_key, commit_seq)
+CROSS JOIN LATERAL (
+    SELECT * FROM resource_version AS w
+    WHERE w.resource_key = v.resource_key AND w.commit_seq < v.commit_seq
+    ORDER BY w.commit_seq DESC LIMIT 1
+) AS b
+WHERE b.body IS NOT NULL AND NOT b.patients <@ v.patients
+
 -- name: changed_anchors
 -- Of series that these commits brought rows to, or gave to a patient.
 SELECT DISTINCT coalesce(s.panel_series_id, s.series_id) AS anchor
