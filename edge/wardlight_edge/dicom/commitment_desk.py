@@ -78,7 +78,11 @@ class CommitmentDesk:
         self.asked = threading.Event()  # set when there is something new to look at
 
     def take(self, asked: Asker, references: list[Reference], association: int = 0) -> PutOutcome:
-        """Keep a request that came on this association; durable on return."""
+        """Keep a request that came on this association; durable on return.
+
+        What was delivered before is asked about first: a receipt of then is no word on now.
+        """
+        self._spool.ask_again([each.sop_instance for each in references])
         with self._age.held() as now_ms:
             outcome = self._table.put(
                 asked, references, received_ms=self._clock.wall_ms(), now_ms=now_ms

@@ -7,6 +7,10 @@ Source  DICOM PS3.4, J.3.3 (event types), PS3.3, C.14.1.1 (Failure Reason)
 
 A request names no hash. So where files of different content have one SOP Instance UID, all of them
 must have what a success needs: whichever of them is meant, it is safe.
+
+A receipt tells what was so when it was given: an object may have been lost or removed since. So
+what was delivered before the request is ASKED about, and counts once the collector has said it
+again.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,7 +51,7 @@ def verdict(
     if any(_has_failed(item) for item in files):
         return Verdict.PROCESSING_FAILURE
     waiting = [item for item in files if item.state is ItemState.WAITING]
-    if waiting and custody == "cloud":
+    if any(item.state is ItemState.ASKED for item in files) or (waiting and custody == "cloud"):
         return Verdict.NOT_YET
     return _in_custody([is_kept(item) for item in waiting])
 
@@ -63,7 +67,7 @@ def _has_failed(item: Item) -> bool:
     """A receipt with a reason is for a file that was set aside: kept, but nobody finds it."""
     if item.state is ItemState.DELIVERED:
         return item.reason is not None
-    return item.state is not ItemState.WAITING
+    return item.state not in (ItemState.WAITING, ItemState.ASKED)
 
 
 def final(verdict: Verdict) -> int:

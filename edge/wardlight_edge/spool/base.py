@@ -31,6 +31,7 @@ class ItemState(StrEnum):
 
     WAITING = "waiting"
     DELIVERED = "delivered"  # the collector's receipt is here; the file may be gone
+    ASKED = "asked"  # delivered, and the collector is asked whether it has it still
     REFUSED = "refused"  # the collector will not take it: an operator has to look
     DAMAGED = "damaged"  # its file is gone or no longer what was received: it must be sent again
     DROPPED = "dropped"  # given up by a person: its file is gone, and the cloud was told
@@ -97,6 +98,9 @@ class ReceivingSpool(Protocol):
     def find(self, key: str) -> Sequence[Item]:
         """Items of this SOP Instance UID, oldest first, delivered ones for as long as kept."""
 
+    def ask_again(self, keys: Sequence[str]) -> None:
+        """Delivered instances of these UIDs are ASKED from now, durably: receipts grow old."""
+
     def is_kept(self, item: Item) -> bool | None:
         """Whether the file of an item that waits is durable and whole; None = it is being flushed.
 
@@ -112,11 +116,17 @@ class SendingSpool(Protocol):
         """64 random bits made with the database; item numbers are never reused within it."""
 
     def waiting(
-        self, *, after: int = 0, limit: int = 16, kind: BlobKind | None = None
+        self,
+        *,
+        after: int = 0,
+        limit: int = 16,
+        kind: BlobKind | None = None,
+        state: ItemState = ItemState.WAITING,
     ) -> Sequence[Item]:
         """Items to deliver, ascending by number; what was refused or delivered is not among.
 
-        ``kind``: of this kind only.
+        kind   of this kind only
+        state  ASKED: those to ask the collector about, which have no file here
         """
 
     def read(self, item: int, offset: int, length: int) -> bytes:

@@ -9,7 +9,8 @@ from wardlight_edge.spool.database import Database
 class SpoolCounts(msgspec.Struct, frozen=True):
     """Items by state. ``disk_bytes``: of all their files; ``oldest_ms``: UTC of what waits longest.
 
-    refused  the collector will not take them; damaged: their files are gone or spoilt
+    refused    the collector will not take them; damaged: their files are gone or spoilt
+    delivered  with those that the collector is asked about again
     """
 
     waiting: int = 0
@@ -35,6 +36,8 @@ def spool_counts(database: Database) -> SpoolCounts:
         oldest_ms=oldest,
         refused=found.get(ItemState.REFUSED, (0, 0))[0],
         damaged=found.get(ItemState.DAMAGED, (0, 0))[0],
-        delivered=found.get(ItemState.DELIVERED, (0, 0))[0],
+        delivered=sum(
+            found.get(each, (0, 0))[0] for each in (ItemState.DELIVERED, ItemState.ASKED)
+        ),
         disk_bytes=int(database.value("SELECT disk_bytes FROM usage WHERE sender = x''") or 0),
     )

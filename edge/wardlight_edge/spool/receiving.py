@@ -50,6 +50,7 @@ _READY: Final = 4
 _NAME: Final = 2  # of ITEM_COLUMNS
 _NEWEST: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'item'"
 _MOST_READ_THROUGH: Final = 100_000
+_ASKED_AT_ONCE: Final = 512  # so that images do not wait for a large request
 _OF_KEY: Final = f"SELECT {ITEM_COLUMNS} FROM item WHERE key_hash = ? ORDER BY item"  # noqa: S608 - constants
 
 
@@ -127,6 +128,23 @@ class SqliteReceivingSpool:
         """Items of this SOP Instance UID, oldest first, delivered ones for as long as kept."""
         rows = self.database.rows(_OF_KEY, (self.key_hash(key),))
         return [open_row(self.sealer, row) for row in rows]
+
+    def ask_again(self, keys: Sequence[str]) -> None:
+        """Delivered instances of these UIDs are ASKED from now; durable on return.
+
+        They are remembered as long from then as if they were delivered then.
+        """
+        for at in range(0, len(keys), _ASKED_AT_ONCE):
+            part = keys[at : at + _ASKED_AT_ONCE]
+            self.database.write(lambda changes, part=part: self._ask_again(changes, part))  # type: ignore[misc]
+
+    def _ask_again(self, changes: Transaction, keys: Sequence[str]) -> None:
+        for key in keys:
+            changes.execute(
+                "UPDATE item SET state = ?, noticed_at = NULL"
+                " WHERE key_hash = ? AND kind = ? AND state = ? AND reason IS NULL",
+                (ItemState.ASKED, self.key_hash(key), BlobKind.INSTANCE, ItemState.DELIVERED),
+            )
 
     def is_kept(self, item: Item) -> bool | None:
         """Whether the file of an item that waits is durable and whole; None = it is being flushed.
@@ -342,7 +360,9 @@ class SqliteReceivingSpool:
 
 
 def mark_damaged(database: Database, folder: Path, item: int, name: bytes, reason: str) -> None:
-    """An item that waited has no good file any more; the quota counts what is left of it.
+    """An item that waited has no good file any more, or its row does not open.
+
+    The quota counts what is left of it.
 
     name  its file's: a database that was made again has the number for another item
     """
@@ -350,10 +370,10 @@ def mark_damaged(database: Database, folder: Path, item: int, name: bytes, reaso
     marked = database.write(
         lambda changes: changes.execute(
             "UPDATE item SET state = ?, reason = ?, settled_ms = ?, disk_bytes = ?"
-            " WHERE item = ? AND name = ? AND state = ?",
+            " WHERE item = ? AND name = ? AND state IN (?, ?)",
             (
                 *(ItemState.DAMAGED, reason, time.time_ns() // 1_000_000, left),
-                *(item, name, ItemState.WAITING),
+                *(item, name, ItemState.WAITING, ItemState.ASKED),
             ),
         )
     )

@@ -158,7 +158,7 @@ class Salvage:
 
     def _is_settled(self, row: Row) -> bool:
         """What waits, or was refused, is found by its file."""
-        is_done = row[7] in (ItemState.DELIVERED, ItemState.DROPPED)
+        is_done = row[7] in (ItemState.DELIVERED, ItemState.ASKED, ItemState.DROPPED)
         return is_done and self._opens(b"item" + row[3], row[10])
 
     def _commitments(self, wreck: sqlite3.Connection) -> int:

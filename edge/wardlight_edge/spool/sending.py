@@ -71,14 +71,22 @@ class SqliteSendingSpool:
         self.database.close()
 
     def waiting(
-        self, *, after: int = 0, limit: int = 16, kind: BlobKind | None = None
+        self,
+        *,
+        after: int = 0,
+        limit: int = 16,
+        kind: BlobKind | None = None,
+        state: ItemState = ItemState.WAITING,
     ) -> Sequence[Item]:
-        """Items to deliver, ascending by number; a row that does not open is DAMAGED from now."""
+        """Items to deliver, or to ask about, ascending by number.
+
+        A row that does not open is DAMAGED from now.
+        """
         self.database.refresh()
         self._check(self.database.value(_IDENTITY), self._told)
         rows = self.database.rows(
             _WAITING,
-            (ItemState.WAITING, after, kind, kind, limit),
+            (state, after, kind, kind, limit),
         )
         found = []
         for identity, *columns in rows:

@@ -93,7 +93,7 @@ class Sweep:
         """Take a row's file out of ``files``; True = it is gone or not whole."""
         item, name, counted, state = row
         size = files.pop(name, None)
-        if state in (ItemState.DELIVERED, ItemState.DROPPED):
+        if state in (ItemState.DELIVERED, ItemState.ASKED, ItemState.DROPPED):
             if size is not None:
                 self._spool.file_of(name).unlink(missing_ok=True)
             return False

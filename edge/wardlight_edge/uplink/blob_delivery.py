@@ -60,7 +60,9 @@ class Delivery:
             spool.identity, ack_timeout_s=settings.ack_timeout_s, longest_s=settings.resend_max_s
         )
         self._upto = 0
+        self._asked_upto = 0
         self._has_steps = False
+        self._has_asked = False
         self._offers: dict[int, bytes] = {}
         self._not_before_s: dict[int, float] = {}
         self._looked_s = float("-inf")
@@ -101,6 +103,8 @@ class Delivery:
         if said.state is ItemState.REFUSED:
             self._state.refused += len(said.items)
             _log.error("the collector refuses images", extra={"items": said.items})
+        elif said.state is ItemState.DAMAGED:
+            _log.error("the collector has lost images", extra={"items": said.items})
         else:
             self._state.delivered += len(said.items)
         for item in said.items:
@@ -113,6 +117,8 @@ class Delivery:
         self._put_off(self._sending.overflow(), _LATER_S)
         if is_due or self._has_steps:
             await self._take_step()
+        if is_due or self._has_asked:
+            await self._take_asked()
         if is_due or self._upto:
             await self._take_instances()
         if is_due:
@@ -126,6 +132,18 @@ class Delivery:
         ready = [each for each in items if self._is_ready(each)]
         self._sending.take(ready)
         self._has_steps = bool(ready)
+
+    async def _take_asked(self) -> None:
+        """What a modality waits for an answer about, however much waits to be delivered."""
+        room = self._sending.room_to_ask()
+        if room <= 0:
+            return
+        items = await asyncio.to_thread(
+            self._spool.waiting, after=self._asked_upto, limit=room, state=ItemState.ASKED
+        )
+        self._sending.take(filter(self._is_ready, items))
+        self._asked_upto = items[-1].item if items else 0
+        self._has_asked = bool(items)
 
     async def _take_instances(self) -> None:
         for _ in range(_PAGES):

@@ -8,7 +8,7 @@ state and has answered without it.
 from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 
-from wardlight_edge.spool.base import Item
+from wardlight_edge.spool.base import Item, ItemState
 from wardlight_shared.blobs import GRAIN_BYTES
 
 Span = tuple[int, int]
@@ -36,6 +36,8 @@ class Transfer:
         self.stage = Stage.OFFER
         self.heard_s = 0.0
         """Since when silence counts; in PAUSE the time at which to ask again."""
+        self.is_doubted = False
+        """The collector has wanted octets of what it had, once."""
         self.was_put_off = False
         """The last word was LATER."""
         self.unheard = 0
@@ -60,6 +62,10 @@ class Transfer:
         if item.item not in self.items:
             self.items[item.item] = item
             self.to_offer.append(item.item)
+
+    def asked(self) -> list[int]:
+        """Items that the collector had; there is no file to send."""
+        return [each.item for each in self.items.values() if each.state is ItemState.ASKED]
 
     def has(self, ranges: Iterable[Span], *, is_answer: bool) -> bool:
         """Take the collector's word; True when it has more than it had.

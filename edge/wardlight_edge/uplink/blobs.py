@@ -5,6 +5,8 @@ An item is offered; of what the collector wants, chunks are sent, at most WINDOW
 Silence is answered by asking, not by sending octets again: the next answer tells what is missing.
 Steps of a procedure go one after the other, each after the receipt (or refusal) of the one before,
 and whatever they have to send goes before instances.
+What was delivered and is asked about (ASKED) is offered as well. There is no file to send: where
+the collector wants octets, twice in a row, it does not have it any more, and the item is DAMAGED.
 
 Source  docs/wire-format.md, Blobs
 """
@@ -23,7 +25,9 @@ from wardlight_shared.blobs import BlobKind, BlobState, BlobStatus, Offer
 WINDOW: Final = 8
 OPEN_INSTANCES: Final = 16
 PAUSED_INSTANCES: Final = 128
+ASKED_AT_A_TIME: Final = 16
 _JITTER: Final = 0.2
+_LOST: Final = "the collector does not have it any more: it must be sent again"
 _OUTCOMES: Final = {
     BlobStatus.STORED: ItemState.DELIVERED,
     BlobStatus.REFUSED: ItemState.REFUSED,
@@ -78,8 +82,14 @@ class BlobSending:
             return 1 - sum(item.kind is kind for item in self._items())
         going = (each for each in self._transfers.values() if not each.was_put_off)
         return OPEN_INSTANCES - sum(
-            item.kind is kind for transfer in going for item in transfer.items.values()
+            item.kind is kind and item.state is not ItemState.ASKED
+            for transfer in going
+            for item in transfer.items.values()
         )
+
+    def room_to_ask(self) -> int:
+        """How many more items may be asked about."""
+        return ASKED_AT_A_TIME - sum(item.state is ItemState.ASKED for item in self._items())
 
     def overflow(self) -> list[int]:
         """Instances beyond those that may wait here for later, given up for the time being."""
@@ -97,7 +107,9 @@ class BlobSending:
     def take(self, items: Iterable[Item]) -> None:
         """Items of the spool; what is on its way already is passed over."""
         for item in items:
-            if item.item in self._known or self.room(item.kind) <= 0:
+            is_asked = item.state is ItemState.ASKED
+            room = self.room_to_ask() if is_asked else self.room(item.kind)
+            if item.item in self._known or room <= 0:
                 continue
             self._known.add(item.item)
             transfer = self._transfers.get(item.sha256)
@@ -119,6 +131,8 @@ class BlobSending:
             # Another collector, to which nothing was offered. It says so for every chunk.
             if transfer.stage in (Stage.OCTETS, Stage.RECEIPT):
                 transfer.offer_again()
+        elif self._is_answer(transfer) and transfer.asked():
+            return self._lacking(transfer, state, now_s)
         else:
             self._wanted(transfer, state, now_s)
         return None
@@ -199,8 +213,27 @@ class BlobSending:
             transfer.offer_again()
         return Settlement(done, _OUTCOMES[state.status], state.reason)
 
+    def _lacking(self, transfer: Transfer, state: BlobState, now_s: float) -> Settlement | None:
+        """The collector has not what it had; asked twice, as an answer may be an old one."""
+        asked = transfer.asked()
+        if len(asked) < len(transfer.items):  # it has come again: that one is sent
+            for item in asked:
+                self.drop(item)
+            self._wanted(transfer, state, now_s)
+        elif not transfer.is_doubted:
+            transfer.is_doubted = True
+            self._pause(transfer, now_s)
+        else:
+            for item in asked:
+                self.drop(item)
+            return Settlement(asked, ItemState.DAMAGED, _LOST)
+        return None
+
+    def _is_answer(self, transfer: Transfer) -> bool:
+        return transfer.stage not in (Stage.OFFER, Stage.PAUSE)
+
     def _wanted(self, transfer: Transfer, state: BlobState, now_s: float) -> None:
-        is_answer = transfer.stage not in (Stage.OFFER, Stage.PAUSE)
+        is_answer = self._is_answer(transfer)
         transfer.was_put_off = False
         if transfer.has(state.ranges, is_answer=is_answer):
             transfer.unheard = 0

@@ -52,11 +52,26 @@ networks = ["127.0.0.1"]
 
 def _deliver(imaging: ImagingProcess, *uids: str, reason: str | None = None) -> None:
     """Receipts for all items of these instances that wait for one."""
+    _answer(imaging, ItemState.WAITING, *uids, said=ItemState.DELIVERED, reason=reason)
+
+
+def _confirm(imaging: ImagingProcess, *uids: str) -> None:
+    """The collector is asked about these instances, which it had, and has them still."""
+    _answer(imaging, ItemState.ASKED, *uids, said=ItemState.DELIVERED)
+
+
+def _answer(
+    imaging: ImagingProcess,
+    state: ItemState,
+    *uids: str,
+    said: ItemState,
+    reason: str | None = None,
+) -> None:
     with imaging.uplink() as spool:
-        waiting = spool.waiting(limit=1000)
-        numbers = [item.item for item in waiting if item.about["sop_instance"] in uids]
+        items = spool.waiting(limit=1000, state=state)
+        numbers = [item.item for item in items if item.about["sop_instance"] in uids]
         assert numbers
-        spool.settle(numbers, ItemState.DELIVERED, reason)
+        spool.settle(numbers, said, reason)
 
 
 def _report(modality: Modality, transaction: str) -> Told | None:
@@ -72,6 +87,7 @@ def test_a_report_waits_for_all_receipts(imaging: ImagingProcess, modality: Moda
     assert modality.ask_commitment(one, transaction=transaction)[1] == 0x0115
     _deliver(imaging, one)
     probe, _ = modality.ask_commitment(one)
+    _confirm(imaging, one)
     assert _report(modality, probe) == (1, [one], {})
     assert modality.report_of(transaction) is None
     _deliver(imaging, two)
@@ -105,6 +121,29 @@ def test_failures_are_named(imaging: ImagingProcess, modality: Modality) -> None
     assert _report(modality, wrong) == (2, [], {other: 0x0119})
 
 
+def test_a_receipt_of_before_the_request_is_no_word_on_now(
+    imaging: ImagingProcess, modality: Modality
+) -> None:
+    """The collector is asked again: it may have lost the object since; a kill forgets nothing."""
+    uid, kept = generate_uid(), generate_uid()
+    assert modality.store(uid) == modality.store(kept) == 0
+    _deliver(imaging, uid, kept)
+    transaction, _ = modality.ask_commitment(uid, kept)
+    probe, _ = modality.ask_commitment(generate_uid())
+    _report(modality, probe)
+    assert modality.report_of(transaction) is None, "the link is down: nothing is said"
+    imaging.kill()
+    imaging.start()
+    modality.gateway_port = imaging.port
+    _confirm(imaging, kept)
+    _answer(imaging, ItemState.ASKED, uid, said=ItemState.DAMAGED, reason="it is there no more")
+    assert _report(modality, transaction) == (2, [kept], {uid: 0x0110})
+    assert modality.store(uid) == 0
+    again, _ = modality.ask_commitment(uid)
+    _deliver(imaging, uid)
+    assert _report(modality, again) == (1, [uid], {})
+
+
 def test_a_conflict_is_safe_only_when_both_files_are(
     imaging: ImagingProcess, modality: Modality
 ) -> None:
@@ -113,6 +152,7 @@ def test_a_conflict_is_safe_only_when_both_files_are(
     _deliver(imaging, uid)
     assert modality.store(uid, "two") == 0
     transaction, _ = modality.ask_commitment(uid)
+    _confirm(imaging, uid)
     probe, _ = modality.ask_commitment(generate_uid())
     _report(modality, probe)
     assert modality.report_of(transaction) is None
@@ -126,8 +166,8 @@ def test_a_report_that_is_not_taken_comes_again(
     uid = generate_uid()
     modality.refusing = True
     assert modality.store(uid) == 0
-    _deliver(imaging, uid)
     transaction, _ = modality.ask_commitment(uid)
+    _deliver(imaging, uid)
 
     def times() -> int:
         return sum(told.TransactionUID == transaction for _, told in modality.reports)

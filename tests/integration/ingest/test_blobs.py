@@ -91,6 +91,47 @@ async def test_a_study_arrives_once_and_a_second_time_costs_no_octets(
     assert len(await uploads(world)) == 2 * len(files)
 
 
+def ask_again(data_dir: Path, *uids: str) -> None:
+    with receiving(data_dir) as spool:
+        spool.ask_again(uids)
+
+
+@pytest.mark.parametrize("broker", [NatsServer], indirect=True, ids=["nats"])
+async def test_what_the_cloud_has_lost_since_its_receipt_is_told_when_it_is_asked_for(
+    world: CollectorWorld, authority: CertificateAuthority, broker: Broker, tmp_path: Path
+) -> None:
+    """And nothing that it has becomes another row, or goes up once more; the lost one can."""
+    study = [noise_image(40_000), noise_image(50_000, 2)]
+    lost, kept = (str(each.SOPInstanceUID) for each in study)
+    files = put_images(tmp_path / "gw", study)
+    world.start(COLLECTOR)
+    settings = settings_of(authority, broker)
+    async with delivering(tmp_path / "gw", settings, GATEWAY) as (uplink, _):
+        images = uplink.status().images
+        await wait_until(lambda: images.delivered == 2, 60, "all are delivered")
+    rows = await uploads(world)
+    digest = hashlib.sha256(octets_of(study[0])).digest()
+    objects = await open_objects(load(world.config(COLLECTOR)))
+    await objects.delete(digest)
+    await objects.close()
+    ask_again(tmp_path / "gw", lost, kept)
+
+    def state_of(uid: str) -> ItemState:
+        (item,) = items(tmp_path / "gw", uid)
+        return item.state
+
+    async with delivering(tmp_path / "gw", settings, GATEWAY) as (uplink, _):
+        images = uplink.status().images
+        await wait_until(lambda: state_of(lost) is ItemState.DAMAGED, 60, "the loss is told")
+        await wait_until(lambda: state_of(kept) is ItemState.DELIVERED, 60, "it is there still")
+        assert images.octets == 0
+    assert await uploads(world) == rows
+    put_images(tmp_path / "gw", study[:1])
+    async with delivering(tmp_path / "gw", settings, GATEWAY):
+        await wait_until(lambda: state_of(lost) is ItemState.DELIVERED, 60, "it came again")
+    assert await objects_of(world) == {hashlib.sha256(f).digest(): f for f in files.values()}
+
+
 async def asked(world: CollectorWorld, *words: str) -> str:
     """What a command on blobs prints; in this process, as its imports cost more than its work."""
     command = ["blobs", *words, "--config", str(world.config(COLLECTOR))]

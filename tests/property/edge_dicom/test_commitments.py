@@ -1,12 +1,14 @@
 """No instance is ever reported as committed that lacks what a success needs: a state machine.
 
 Objects of equal and of differing octets and classes arrive, get receipts, are refused, set aside or
-damaged; modalities ask; the process dies; the machine starts again; the wall clock is set to
-anything; reports are taken, refused or lost. No clock makes anything too late before its time.
+damaged; the collector loses what it had; modalities ask; the process dies; the machine starts
+again; the wall clock is set to anything; reports are taken, refused or lost. No clock makes
+anything too late before its time.
 """
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -43,9 +45,33 @@ class Spool:
 
     def __init__(self) -> None:
         self.items: list[Item] = []
+        self.lost: dict[int, int] = {}  # items that the collector has no more, since which event
+        self.events = 0
+
+    def lose(self, place: int) -> None:
+        """The collector loses what it has; it knows, and says nothing unasked."""
+        item = self.items[place % len(self.items)]
+        if item.state in (ItemState.DELIVERED, ItemState.ASKED):
+            self.lost.setdefault(item.item, self.events)
+
+    def collector_answers(self) -> None:
+        """Everything that it is asked about now."""
+        for place, item in enumerate(self.items):
+            if item.state is ItemState.ASKED:
+                state = ItemState.DAMAGED if item.item in self.lost else ItemState.DELIVERED
+                self.items[place] = msgspec.structs.replace(item, state=state)
+
+    def was_lost_before(self, uid: str, event: int) -> bool:
+        return any(self.lost.get(item.item, event) < event for item in self.find(uid))
 
     def find(self, key: str) -> list[Item]:
         return [item for item in self.items if item.about["sop_instance"] == key]
+
+    def ask_again(self, keys: Sequence[str]) -> None:
+        for place, item in enumerate(self.items):
+            is_asked = item.about["sop_instance"] in keys and item.state is ItemState.DELIVERED
+            if is_asked and item.reason is None:
+                self.items[place] = msgspec.structs.replace(item, state=ItemState.ASKED)
 
     def is_kept(self, item: Item) -> bool | None:
         raise AssertionError("its custody is the cloud's")
@@ -135,6 +161,7 @@ class Commitments(RuleBasedStateMachine):
         self.database = Database(self.folder / "spool.sqlite")
         self.asked: dict[str, tuple[Reference, ...]] = {}
         self.asked_ms: dict[str, int] = {}
+        self.asked_event: dict[str, int] = {}
         self.told: dict[str, list[tuple[Reference, int]]] = {}
         self.true_ms = self.clock.wall_ms()
         self.is_set = True
@@ -176,11 +203,22 @@ class Commitments(RuleBasedStateMachine):
     def an_object_fails(self, place: int, fate: tuple[ItemState, str]) -> None:
         self.spool.settle(place, *fate)
 
+    @precondition(lambda self: self.spool.items)
+    @rule(place=st.integers(0, 100))
+    def the_collector_loses_an_object(self, place: int) -> None:
+        self.spool.lose(place)
+
+    @rule()
+    def the_link_is_up(self) -> None:
+        self.spool.collector_answers()
+
     @rule(references=REFERENCES)
     def a_modality_asks(self, references: list[Reference]) -> None:
         transaction = f"2.{len(self.asked)}"
         self.asked[transaction] = tuple(references)
         self.asked_ms[transaction] = self.true_ms
+        self.spool.events += 1
+        self.asked_event[transaction] = self.spool.events
         asker = Asker(transaction, "CT1", "WARDLIGHT", "192.0.2.7")
         assert self.desk.take(asker, references) is PutOutcome.NEW
         assert self.desk.take(asker, references) is PutOutcome.KNOWN
@@ -248,7 +286,11 @@ class Commitments(RuleBasedStateMachine):
             found = self.spool.find(reference.sop_instance)
             assert (reason == 0) == self.spool.has_it_all(reference), "a false word"
             assert (reason == 0x0112) == (not found)
-            if reason == 0x0110 and all(item.state in ("waiting", "delivered") for item in found):
+            if reason == 0:
+                event = self.asked_event[transaction]
+                assert not self.spool.was_lost_before(reference.sop_instance, event), "an old word"
+            on_way = ("waiting", "delivered", "asked")
+            if reason == 0x0110 and all(item.state in on_way for item in found):
                 is_failed = any(item.reason is not None for item in found)
                 assert is_failed or waited_ms > SETTINGS.deadline_s * 1000, "too late too early"
 

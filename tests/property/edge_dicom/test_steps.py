@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from hypothesis import settings
@@ -35,6 +36,9 @@ class Spool:
     def __init__(self) -> None:
         self.mood = "well"
         self.files: list[tuple[str, bytes]] = []
+
+    def ask_again(self, keys: Sequence[str]) -> None:
+        raise AssertionError("steps are not committed")
 
     def is_kept(self, item: Item) -> bool | None:
         raise AssertionError("steps are not committed")

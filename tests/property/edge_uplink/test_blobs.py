@@ -5,11 +5,13 @@ import heapq
 import random
 from dataclasses import dataclass, field
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wardlight_edge.spool.base import Item, ItemState
 from wardlight_edge.uplink.blobs import (
+    ASKED_AT_A_TIME,
     OPEN_INSTANCES,
     PAUSED_INSTANCES,
     WINDOW,
@@ -247,6 +249,67 @@ def test_a_known_file_costs_no_octets() -> None:
     assert (said.items, said.state) == ([1], ItemState.DELIVERED)
     assert sending.next(0.2, GRAIN_BYTES) is None
     assert len(sending) == 0
+
+
+def asked_items(*sizes: int) -> list[Item]:
+    return [msgspec.structs.replace(each, state=ItemState.ASKED) for each in items_of(*sizes)]
+
+
+def test_what_the_collector_had_is_lost_when_it_wants_octets_twice() -> None:
+    """An answer of before the question, which a slow collector gives, is no word on now."""
+    (item,) = asked_items(90_000)
+    sending = sending_of([item])
+    assert offers_of(sending, 0) == [1]
+    assert sending.hear(wanted(item), 0.1) is None
+    assert sending.hear(wanted(item), 0.1) is None, "the same answer again"
+    assert sending.next(0.2, GRAIN_BYTES) is None, "there is no file"
+    deadline_s = sending.next_deadline_s()
+    assert deadline_s is not None
+    assert offers_of(sending, deadline_s) == [1]
+    said = sending.hear(wanted(item), deadline_s)
+    assert said is not None
+    assert (said.items, said.state) == ([1], ItemState.DAMAGED)
+    assert len(sending) == 0
+
+
+def test_what_the_collector_has_still_is_delivered_once_more() -> None:
+    (item,) = asked_items(90_000)
+    sending = sending_of([item])
+    offers_of(sending, 0)
+    sending.hear(wanted(item), 0.1)
+    deadline_s = sending.next_deadline_s()
+    assert deadline_s is not None
+    assert offers_of(sending, deadline_s) == [1]
+    receipt = BlobState(blobs.VERSION, item.sha256, BlobStatus.STORED, [], SPOOL, [1])
+    said = sending.hear(receipt, deadline_s)
+    assert said is not None
+    assert said.state is ItemState.DELIVERED
+
+
+def test_a_file_that_comes_again_is_sent_though_the_collector_is_asked_about_it() -> None:
+    (asked,) = asked_items(GRAIN_BYTES)
+    again = msgspec.structs.replace(asked, item=2, state=ItemState.WAITING)
+    sending = sending_of([asked])
+    offers_of(sending, 0)
+    sending.take([again])
+    assert offers_of(sending, 0.1) == [2]
+    assert sending.hear(wanted(asked), 0.2) is None
+    chunk = sending.next(0.3, GRAIN_BYTES)
+    assert isinstance(chunk, ChunkToSend)
+    assert chunk.item == 2
+    receipt = BlobState(blobs.VERSION, asked.sha256, BlobStatus.STORED, [], SPOOL, [1, 2])
+    said = sending.hear(receipt, 0.4)
+    assert said is not None
+    assert said.items == [2]
+
+
+def test_questions_take_no_room_from_images_nor_images_from_them() -> None:
+    sending = sending_of(items_of(*range(100, 100 + OPEN_INSTANCES)))
+    assert sending.room(BlobKind.INSTANCE) == 0
+    asked = asked_items(*range(1000, 1000 + OPEN_INSTANCES + 50))[OPEN_INSTANCES:]
+    sending.take(asked)
+    assert sending.room_to_ask() == 0
+    assert len(sending) == OPEN_INSTANCES + ASKED_AT_A_TIME
 
 
 def test_only_what_is_missing_is_sent_and_silence_is_answered_by_asking() -> None:

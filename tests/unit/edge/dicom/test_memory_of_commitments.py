@@ -42,6 +42,9 @@ class Spool:
         state = ItemState.WAITING if key == self.missing else ItemState.DELIVERED
         return (Item(1, BlobKind.INSTANCE, b"h" * 32, 1, 1, about, state),)
 
+    def ask_again(self, keys: Sequence[str]) -> None:
+        """The collector has said it again at once."""
+
     def is_kept(self, item: Item) -> bool | None:
         raise AssertionError("its custody is the cloud's")
 

@@ -34,6 +34,9 @@ class Spool:
         about: dict[str, str | int | bool | None] = {"sop_class": "1.9"}
         return [Item(1, BlobKind.INSTANCE, b"h" * 32, 1, 1, about, ItemState.DELIVERED)]
 
+    def ask_again(self, keys: Sequence[str]) -> None:
+        """The collector has said it again at once."""
+
     def is_kept(self, item: Item) -> bool | None:
         raise AssertionError("nothing waits here")
 

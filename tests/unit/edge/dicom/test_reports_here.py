@@ -1,7 +1,7 @@
 """When a report goes on the association of its request, and when it is left to another one."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,9 @@ class Spool:
     def find(self, key: str) -> list[Item]:
         about: dict[str, str | int | bool | None] = {"sop_class": "1.9"}
         return [Item(1, BlobKind.INSTANCE, b"h" * 32, 1, 1, about, ItemState.DELIVERED)]
+
+    def ask_again(self, keys: Sequence[str]) -> None:
+        """The collector has said it again at once."""
 
     def is_kept(self, item: Item) -> bool | None:
         raise AssertionError("nothing waits here")

@@ -33,7 +33,7 @@ SETTINGS = UplinkSettings(
 
 
 class MemorySpool:
-    """Implements SendingSpool. ``gone``: items whose files are not there."""
+    """Implements SendingSpool. ``gone``: items whose files are not there; ``asked``: ASKED."""
 
     identity = 5
 
@@ -42,20 +42,28 @@ class MemorySpool:
         self.files = dict(enumerate(files, 1))
         self.settled: dict[int, tuple[ItemState, str | None]] = {}
         self.gone: set[int] = set()
+        self.asked: set[int] = set()
         self.fail_next = 0
         self.pages: list[WorklistPage] = []
         self.given_up: list[Dropped] = []
 
     def waiting(
-        self, *, after: int = 0, limit: int = 16, kind: BlobKind | None = None
+        self,
+        *,
+        after: int = 0,
+        limit: int = 16,
+        kind: BlobKind | None = None,
+        state: ItemState = ItemState.WAITING,
     ) -> Sequence[Item]:
         if self.fail_next:
             self.fail_next -= 1
             raise StorageError("the disk refuses")
         found = [
-            Item(number, self.kind, hashlib.sha256(octets).digest(), len(octets), 0, {})
+            Item(number, self.kind, hashlib.sha256(octets).digest(), len(octets), 0, {}, state)
             for number, octets in self.files.items()
-            if number > after and number not in self.settled
+            if number > after
+            and number not in self.settled
+            and (number in self.asked) == (state is ItemState.ASKED)
         ]
         return found[:limit] if kind in (None, self.kind) else []
 
@@ -161,6 +169,22 @@ async def test_items_are_delivered_and_one_that_is_gone_holds_up_no_other() -> N
     async with world.connected():
         await wait_until(lambda: 1 in spool.settled, what="tried on the next connection")
     assert {state for state, _ in spool.settled.values()} == {ItemState.DELIVERED}
+
+
+async def test_what_the_collector_had_is_asked_about_and_never_read() -> None:
+    """However much waits: here one that cannot be read, and 20 that the collector puts off."""
+    spool = MemorySpool(*(b"%d" % number * 5000 for number in range(40)))
+    spool.asked = {1, 40}
+    spool.gone = {1, 40}
+    world = World(spool)
+    had = hashlib.sha256(spool.files[40]).digest()
+    world.arrived[had] = bytearray(spool.files[40])
+    async with world.connected():
+        await wait_until(lambda: len(spool.settled) == 40)
+    assert spool.settled[40] == (ItemState.DELIVERED, None)
+    assert spool.settled.pop(1)[0] is ItemState.DAMAGED
+    assert {state for state, _ in spool.settled.values()} == {ItemState.DELIVERED}
+    assert world.state.unreadable == 0
 
 
 async def test_an_event_of_a_step_is_not_overtaken_when_it_cannot_be_read(
