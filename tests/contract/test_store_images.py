@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -453,6 +453,76 @@ async def test_two_identities_are_never_one_person_by_themselves(
             assert await store.patient_of_study("1.2.3") is None
             assert [each.reason for each in await store.unmatched()] == ["ambiguous"]
             await native_place.execute("TRUNCATE image_study, blob CASCADE")
+
+
+@pytest.mark.parametrize("is_found", [True, False])
+@pytest.mark.parametrize(
+    ("births", "reason"),
+    [
+        (("", "19500102", ""), "unknown"),
+        (("19500102", "19900101"), "ambiguous"),
+        (("19900101", "", "19500102"), "ambiguous"),
+        (("", "19900101", "19500102"), "ambiguous"),
+    ],
+)
+async def test_two_birth_dates_under_one_number_are_two_people(
+    store: PostgresStore, births: tuple[str, ...], reason: str, is_found: bool
+) -> None:
+    """In any order; of the one who was born in 1990 nothing is known."""
+    one = (await store.put_patient(patient(birth_date=date(1950, 1, 2)))).patient_id
+    for number, born in enumerate(births):
+        new = instance(f"1.{number}", PatientBirthDate=born)
+        if is_found and born != "19900101":
+            new = replace(new, patient=one, registered="19500102")
+        await store.put_instances([new])
+    is_theirs = is_found and reason == "unknown"
+    assert (await store.patient_of_study("1.2.3") == one) is is_theirs
+    assert [each.reason for each in await store.unmatched()] == ([] if is_theirs else [reason])
+
+
+@pytest.mark.parametrize("is_named_first", [True, False])
+async def test_the_birth_date_that_only_the_register_has_counts(
+    store: PostgresStore, is_named_first: bool
+) -> None:
+    one = (await store.put_patient(patient(birth_date=date(1950, 1, 2)))).patient_id
+    theirs = replace(instance("1.1"), patient=one, registered="19500102")
+    other = instance("1.2", PatientBirthDate="19900101")
+    for each in (theirs, other) if is_named_first else (other, theirs):
+        await store.put_instances([each])
+    assert await store.patient_of_study("1.2.3") is None
+    assert [each.reason for each in await store.unmatched()] == ["ambiguous"]
+
+
+async def test_what_was_decided_holds_for_the_birth_dates_that_were_there(
+    store: PostgresStore,
+) -> None:
+    one = (await store.put_patient(patient(birth_date=date(1950, 1, 2)))).patient_id
+    for number, (born, is_theirs) in enumerate(
+        (("", True), ("19500102", True), ("19700101", True), ("19900101", False))
+    ):
+        study = f"9.{number}"
+        await store.put_instances(
+            [instance(f"{study}.{n}", study=study, PatientBirthDate=b)
+             for n, b in enumerate(("", "19700101"))]
+        )  # fmt: skip
+        await store.assign_study(study, one, by="operator")
+        await store.put_instances([instance(f"{study}.2", study=study, PatientBirthDate=born)])
+        assert (await store.patient_of_study(study) == one) is is_theirs, born
+    await store.put_instances([instance("8.1", study="8")])
+    await store.assign_study("8", one, by="operator")
+    await store.put_instances([instance("8.2", study="8", PatientBirthDate="19900101")])
+    assert await store.patient_of_study("8") is None, "born on another day than the register has"
+
+
+async def test_a_decision_from_before_birth_dates_holds(place: Place, store: PostgresStore) -> None:
+    one = (await store.put_patient(patient(birth_date=date(1950, 1, 2)))).patient_id
+    await store.put_instances([instance("1.1", PatientID="P")])
+    await store.assign_study("1.2.3", one, by="operator")
+    old = "array(SELECT rtrim(i, chr(92)) FROM unnest(identities) AS i)"
+    for table in ("image_assignment", "image_study"):
+        await place.execute(f"UPDATE {table} SET identities = {old}")
+    await store.put_instances([instance("1.2", PatientID="P", PatientBirthDate="19900101")])
+    assert await store.patient_of_study("1.2.3") == one
 
 
 async def test_what_was_decided_holds_for_the_identities_that_were_there(

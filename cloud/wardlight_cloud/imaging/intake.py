@@ -18,7 +18,7 @@ from wardlight_cloud.imaging.announced import Announced
 from wardlight_cloud.imaging.custody import Custody, CustodyStore
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.held_path import held_path
-from wardlight_cloud.imaging.matching import Issuers, match
+from wardlight_cloud.imaging.matching import Issuers, match, registered_birth_date
 from wardlight_cloud.imaging.metrics import HEADER_SECONDS, REFUSED, TAKEN
 from wardlight_cloud.store.imaging import (
     Identified,
@@ -240,7 +240,10 @@ class ImageIntake:
             return replace(instance, issuer=issuer)
         order = orders.get(header.columns.get("AccessionNumber", ""))
         patient, reason = match(header, issuer, candidates, self._issuers, order, gateway)
-        return replace(instance, patient=patient, unmatched=reason, issuer=issuer)
+        registered = registered_birth_date(patient, candidates, order)
+        return replace(
+            instance, patient=patient, unmatched=reason, issuer=issuer, registered=registered
+        )
 
 
 @asynccontextmanager

@@ -73,6 +73,17 @@ def match(
     return patient, reason
 
 
+def registered_birth_date(
+    patient: UUID | None, candidates: Iterable[Identified], order: Order | None
+) -> str:
+    """Of whom ``match`` found: YYYYMMDD as the register has it; "" = nobody, or it has none."""
+    born = {each.birth_date for each in candidates if each.patient == patient}
+    if order is not None and order.patient == patient:
+        born.add(order.birth_date)
+    found = born - {None} if patient is not None else set()
+    return f"{found.pop():%Y%m%d}" if found else ""
+
+
 def _match(
     header: InstanceHeader,
     issuer: str,

@@ -7,14 +7,15 @@ from uuid import UUID
 
 import orjson
 
-from wardlight_cloud.imaging.columns import instance_header
-from wardlight_cloud.imaging.matching import Issuers, match
+from wardlight_cloud.imaging.columns import columns_of, instance_header
+from wardlight_cloud.imaging.matching import Issuers, Match, match, registered_birth_date
 from wardlight_cloud.store.image_keeping import Waiting
-from wardlight_cloud.store.imaging import Identified, InstanceHeader
+from wardlight_cloud.store.imaging import Identified, InstanceHeader, InstanceRef
 from wardlight_cloud.store.orders import Order
 
 _log = logging.getLogger(__name__)
 _STUDIES_A_TURN: Final = 500
+_HEADERS_AT_ONCE: Final = 32
 
 
 class RematchStore(Protocol):
@@ -23,8 +24,19 @@ class RematchStore(Protocol):
     async def matchable_studies(self, *, after: int, count: int) -> tuple[Waiting, ...]:
         """See ImageKeepingStore."""
 
-    async def match_study(self, study_uid: str, patient: UUID) -> bool:
+    async def match_study(self, waiting: Waiting, patient: UUID) -> bool:
         """See ImageKeepingStore."""
+
+    async def doubt_study(self, study_uid: str) -> None:
+        """See ImageKeepingStore."""
+
+    async def instances(
+        self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+    ) -> tuple[InstanceRef, ...]:
+        """See ImageStore."""
+
+    async def headers_of(self, sop_uids: Sequence[str]) -> tuple[tuple[InstanceRef, bytes], ...]:
+        """See ImageStore."""
 
     async def identified(self, values: Sequence[str]) -> tuple[Identified, ...]:
         """See ImageStore."""
@@ -51,30 +63,76 @@ class Rematch:
         candidates = await self._store.identified(ids) if ids else ()
         found = 0
         for each, header in zip(waiting, headers, strict=True):
-            accession = header.columns.get("AccessionNumber", "")
-            order = await self._store.order_of(accession) if accession else None
-            patient = self._patient(each, header, candidates, order)
-            found += patient is not None and await self._store.match_study(each.study_uid, patient)
+            order = await self._order(header)
+            patient = _one(self._matches(each, header, candidates, order))
+            if patient is not None:
+                found += await self._give(each, patient, candidates)
         if found:
             _log.info("patients found for waiting studies", extra={"studies": found})
         return has_more
 
-    def _patient(
+    async def _give(
+        self, waiting: Waiting, patient: UUID, candidates: Sequence[Identified]
+    ) -> bool:
+        """What is said of a study is one instance's; the others may be of somebody else."""
+        for header in await self._headers(waiting.study_uid):
+            order = await self._order(header)
+            matches = self._matches(waiting, header, candidates, order)
+            registered = registered_birth_date(patient, candidates, order)
+            if _is_another(matches, patient, header, registered):
+                await self._store.doubt_study(waiting.study_uid)
+                _log.warning("a waiting study names several people", extra={"studies": 1})
+                return False
+        return await self._store.match_study(waiting, patient)
+
+    async def _headers(self, study_uid: str) -> list[InstanceHeader]:
+        """One of those that say the same of whose they are."""
+        uids = [ref.sop_uid for ref in await self._store.instances(study_uid)]
+        found: dict[tuple[str, ...], InstanceHeader] = {}
+        for first in range(0, len(uids), _HEADERS_AT_ONCE):
+            for _, text in await self._store.headers_of(uids[first : first + _HEADERS_AT_ONCE]):
+                header = _parsed(text)
+                columns = columns_of(header)
+                keys = ("PatientID", "PatientBirthDate", "AccessionNumber")
+                told = tuple(columns.get(keyword, "") for keyword in keys)
+                if told not in found:
+                    found[told] = instance_header(header, b"", "")
+        return list(found.values())
+
+    async def _order(self, header: InstanceHeader) -> Order | None:
+        accession = header.columns.get("AccessionNumber", "")
+        return await self._store.order_of(accession) if accession else None
+
+    def _matches(
         self,
         waiting: Waiting,
         header: InstanceHeader,
         candidates: Sequence[Identified],
         order: Order | None,
-    ) -> UUID | None:
-        """Whose it is by what each of the gateways that brought it knows; nobody's in doubt."""
-        matches = [
+    ) -> list[Match]:
+        """By what each of the gateways that brought it knows."""
+        return [
             match(header, waiting.issuer, candidates, self._issuers, order, gateway or None)
             for gateway in waiting.gateways
         ]
-        patients = {patient for patient, _ in matches} - {None}
-        if len(patients) != 1 or any(reason != "unknown" for _, reason in matches):
-            return None
-        return patients.pop()
+
+
+def _one(matches: Sequence[Match]) -> UUID | None:
+    """Nobody in doubt."""
+    patients = {patient for patient, _ in matches} - {None}
+    if len(patients) != 1 or any(reason != "unknown" for _, reason in matches):
+        return None
+    return patients.pop()
+
+
+def _is_another(
+    matches: Sequence[Match], patient: UUID, header: InstanceHeader, registered: str
+) -> bool:
+    """Whether an instance is not that patient's; one that nobody is found for says no other."""
+    if any(found not in (None, patient) or reason != "unknown" for found, reason in matches):
+        return True
+    told = header.columns.get("PatientBirthDate", "")
+    return "" not in (told, registered) and told != registered
 
 
 def _parsed(attributes: bytes) -> dict[str, Any]:

@@ -103,7 +103,8 @@ COMMITS_SPAN: Final = timedelta(days=2)
 class Waiting:
     """A study that nobody was found for. ``issuer``: of its patient id, as the register writes.
 
-    ``gateways``: those that brought its files; "" for what came in another way.
+    ``gateways``: those that brought its files; "" for what came in another way. ``identities``: all
+    that its instances said until then.
     """
 
     number: int
@@ -111,6 +112,7 @@ class Waiting:
     attributes: bytes
     issuer: str
     gateways: tuple[str, ...] = ("",)
+    identities: tuple[str, ...] = ()
 
 
 class ImageKeepingStore(Protocol):
@@ -199,8 +201,11 @@ class ImageKeepingStore(Protocol):
         Their patient id is in the register, or somebody's order has it.
         """
 
-    async def match_study(self, study_uid: str, patient: UUID) -> bool:
-        """Somebody was found for a study; False where it is somebody's by now."""
+    async def match_study(self, waiting: Waiting, patient: UUID) -> bool:
+        """Somebody was found for a study; False where it is somebody's by now, or says more."""
+
+    async def doubt_study(self, study_uid: str) -> None:
+        """A waiting study names several people: it waits for an operator, as ``ambiguous``."""
 
     async def indexed(self, sha256s: Collection[bytes]) -> frozenset[bytes]:
         """Those of these objects that the index knows."""

@@ -120,6 +120,7 @@ class NewInstance:
     ``patient``: whose it is by the register or an order; without one ``unmatched`` says why. What
     an operator has said of the study stands above both. ``issuer``: who gave out its patient id,
     as the register writes it, "" = not known; with the patient id it tells one person of another.
+    ``registered``: the birth date of ``patient`` in the register, YYYYMMDD, "" = not known.
     """
 
     sha256: bytes
@@ -129,6 +130,7 @@ class NewInstance:
     patient: UUID | None = None
     unmatched: UnmatchedReason = "unknown"
     issuer: str = ""
+    registered: str = ""
 
 
 @dataclass(frozen=True, slots=True)

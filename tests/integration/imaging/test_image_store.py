@@ -240,6 +240,48 @@ async def test_a_patient_who_is_registered_later_gets_the_images(archive: Archiv
     assert await archive.store.unmatched() == ()
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_waiting_study_that_one_of_its_images_contradicts_is_nobodys(
+    archive: Archive, is_first: bool
+) -> None:
+    """What is said of a study is one image's, which may be the one that says less of whose."""
+    most = ct_file("1.1", PatientID="L1", StudyDescription="x" * 60, PatientBirthDate="")
+    other = ct_file("1.2", InstanceNumber=2, PatientID="L1", PatientBirthDate="19900101")
+    for octets in (most, other) if is_first else (other, most):
+        await archive.take(octets)
+    await archive.store.put_patient(
+        patient(identifiers=(("http://x", "L1"),), birth_date=date(1950, 1, 2))
+    )
+    await Rematch(archive.store, SITE).turn()
+    assert await archive.store.patient_of_study("1.2.3") is None
+    assert [each.reason for each in await archive.store.unmatched()] == ["ambiguous"]
+    assert not await archive.store.matchable_studies(after=0, count=9), "it is not asked again"
+
+
+async def test_a_study_that_says_more_by_now_is_given_to_nobody(archive: Archive) -> None:
+    store = archive.store
+    await archive.take(ct_file("1.1", PatientID="L1", PatientBirthDate=""))
+    one = await store.put_patient(
+        patient(identifiers=(("http://x", "L1"),), birth_date=date(1950, 1, 2))
+    )
+    (seen,) = await store.matchable_studies(after=0, count=9)
+    other = replace(seen, identities=(*seen.identities, "http://x\\L1\\19900101"))
+    assert not await store.match_study(other, one.patient_id)
+    assert await store.match_study(seen, one.patient_id)
+
+
+async def test_a_patient_who_comes_between_two_images_gets_none_of_another(
+    archive: Archive,
+) -> None:
+    """The image that is found to be theirs says no birth date; the register does."""
+    store = archive.store
+    await archive.take(ct_file("1.1", PatientID="L1", PatientBirthDate="19900101"))
+    await store.put_patient(patient(identifiers=(("http://x", "L1"),), birth_date=date(1950, 1, 2)))
+    await archive.take(ct_file("1.2", InstanceNumber=2, PatientID="L1", PatientBirthDate=""))
+    assert await store.patient_of_study("1.2.3") is None
+    assert [each.reason for each in await store.unmatched()] == ["ambiguous"]
+
+
 async def test_an_order_that_comes_after_its_image_says_whose_it_is(archive: Archive) -> None:
     """By the list of the gateway that brought the image; no other one's, and no register's id."""
     store, nobody = archive.store, Issuers()

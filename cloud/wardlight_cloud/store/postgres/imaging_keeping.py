@@ -206,19 +206,27 @@ class ImageKeepingPart(Part):
         return tuple(
             Waiting(
                 row["study_pk"], row["study_uid"], row["attributes"], row["issuer"],
-                tuple(row["gateways"]) or ("",),
+                tuple(row["gateways"]) or ("",), tuple(row["identities"]),
             )
             for row in rows
         )  # fmt: skip
 
     @storage_call
-    async def match_study(self, study_uid: str, patient: UUID) -> bool:
+    async def match_study(self, waiting: Waiting, patient: UUID) -> bool:
         """See ImageKeepingStore."""
         async with self._connections.transaction() as connection:
-            study_pk = await connection.fetchval(_SQL["match_study"], study_uid, patient)
+            study_pk = await connection.fetchval(
+                _SQL["match_study"], waiting.study_uid, patient, list(waiting.identities)
+            )
             if study_pk is not None:
                 await change_study(connection, study_pk)
         return study_pk is not None
+
+    @storage_call
+    async def doubt_study(self, study_uid: str) -> None:
+        """See ImageKeepingStore."""
+        async with self._connections.acquire() as connection:
+            await connection.execute(_SQL["doubt_study"], study_uid)
 
     @storage_call
     async def indexed(self, sha256s: Collection[bytes]) -> frozenset[bytes]:

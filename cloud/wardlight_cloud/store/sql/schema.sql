@@ -632,7 +632,7 @@ CREATE INDEX blob_unused ON blob (sha256) WHERE refs = 0;
 -- serves both order and beginnings. Names are upper-case without accents, their groups between '='.
 -- attributes: DICOM JSON of the level, of the instance attributes_of: the one that says most, of
 -- equals that with the greatest hash, so that the order of arrival changes nothing.
--- identities: issuer and patient id of its instances, a backslash between them, in order.
+-- identities: issuer, patient id and birth date of its instances, backslashes between them, in order.
 CREATE TABLE image_study (
     study_pk bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     patient_id uuid REFERENCES patient,

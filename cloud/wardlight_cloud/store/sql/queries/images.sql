@@ -29,9 +29,12 @@ ON CONFLICT (study_uid) DO NOTHING
 SELECT
     s.study_pk, s.study_uid, s.patient_id, s.unmatched, s.identities, s.modalities, s.sop_classes,
     s.attributes_of, octet_length(s.attributes) AS attributes_size,
-    a.patient_id AS assigned, coalesce(a.identities, '{}') AS decided
+    a.patient_id AS assigned, coalesce(a.identities, '{}') AS decided,
+    to_char(p.birth_date, 'YYYYMMDD') AS born, to_char(o.birth_date, 'YYYYMMDD') AS assigned_born
 FROM image_study AS s
 LEFT JOIN image_assignment AS a USING (study_uid)
+LEFT JOIN patient AS p ON p.patient_id = s.patient_id
+LEFT JOIN patient AS o ON o.patient_id = a.patient_id
 WHERE s.study_uid = ANY($1::text[])
 ORDER BY s.study_uid
 FOR UPDATE OF s

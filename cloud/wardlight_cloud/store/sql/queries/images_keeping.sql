@@ -399,10 +399,11 @@ WHERE
 INSERT INTO image_choice (sop_uid, sha256, decided_by, reason) VALUES ($1, $2, $3, $4)
 
 -- name: matchable_studies
--- After $1, the last of the page before. Whoever waits has one identity, that of its instances.
+-- After $1, the last of the page before. All instances of what waits name one person.
 -- gateways: those that brought its files first, '' for what came in another way.
 SELECT
     s.study_pk, s.study_uid, s.attributes, split_part(s.identities[1], '\', 1) AS issuer,
+    s.identities,
     array(
         SELECT DISTINCT coalesce(u.gateway, '')
         FROM image_series AS e
@@ -433,5 +434,9 @@ LIMIT $2
 
 -- name: match_study
 UPDATE image_study SET patient_id = $2, unmatched = NULL, unmatched_since = NULL
-WHERE study_uid = $1 AND patient_id IS NULL AND unmatched = 'unknown' AND cardinality(identities) = 1
+WHERE study_uid = $1 AND patient_id IS NULL AND unmatched = 'unknown' AND identities = $3
 RETURNING study_pk
+
+-- name: doubt_study
+UPDATE image_study SET unmatched = 'ambiguous'
+WHERE study_uid = $1 AND patient_id IS NULL AND unmatched = 'unknown'
