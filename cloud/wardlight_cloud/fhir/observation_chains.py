@@ -73,6 +73,9 @@ async def without_chains(
             made.append((name, text))
             continue
         kind, rest = _LED_TO[chain], name.removeprefix(chain)
+        if kind == "Device" and rest != "identifier":
+            text = "sensors are found by device.identifier alone; search Device first, then name it"
+            raise invalid(name[:64], text)
         try:
             ids = await _stored(store, asker, kind, rest, text)
         except FhirError as error:

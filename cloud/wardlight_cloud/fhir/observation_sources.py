@@ -75,9 +75,9 @@ def key_of_stored(order: str) -> Callable[[ResourceRow], Any]:
 
 def own_match(row: ObservationRow) -> OwnMatch:
     """What a reading refers to."""
-    patient = f"Patient/{row.origin.patient_id}"
-    references = {"patient": patient, "subject": patient}
-    references["device"] = f"Device/{row.origin.device_id}"
+    patient = (f"Patient/{row.origin.patient_id}",)
+    device = (f"Device/{row.origin.device_id}",)
+    references = {"patient": patient, "subject": patient, "device": device}
     return OwnMatch(KIND, row.observation_id, references)
 
 

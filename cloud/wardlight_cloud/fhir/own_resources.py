@@ -1,7 +1,7 @@
 """What this server makes itself, as stored resources have to know it: ids and texts."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from wardlight_cloud.fhir.own.clock import is_clock
 from wardlight_cloud.fhir.own.provenance_search import Provenances, ProvenanceStore
 from wardlight_cloud.fhir.own.stream_search import is_stream
 from wardlight_cloud.fhir.own_conditions import found_here
+from wardlight_cloud.fhir.own_referring import Handler, Referring, own_references
 from wardlight_cloud.fhir.resources import COLLECTOR_ID, device_resource, gateway_resource
 from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.including import Included
@@ -36,10 +37,11 @@ class OwnStore(ProvenanceStore, ImagingReads, ChainStore, Protocol):
 
 
 class OwnResources:
-    """Devices, Observations and documents that come from devices."""
+    """Devices, Observations and documents that come from devices; ``searches``: see Referring."""
 
-    def __init__(self, store: OwnStore) -> None:
+    def __init__(self, store: OwnStore, searches: Mapping[str, Handler]) -> None:
         self._store = store
+        self._referring = Referring(store, searches)
         self._provenances = Provenances(store)
         self._ids: dict[str, ImagingIds] | None = None
 
@@ -61,6 +63,12 @@ class OwnResources:
         if kind not in _IMAGING:
             return False
         return (await self._imaging_ids())[kind].uid_of(resource_id) is not None
+
+    async def is_beside_readings(self, resource_id: str) -> bool:
+        """Whether it is an Observation of its own that searches of Observations do not list."""
+        if _OBSERVATION_ID.fullmatch(resource_id):
+            return False
+        return await self.owns("Observation", resource_id)
 
     async def owners(self, kind: str, ids: Sequence[str]) -> dict[str, tuple[UUID, ...]]:
         """Those of the ids that are there, and the patients that they are about, if any.
@@ -100,19 +108,26 @@ class OwnResources:
     async def own_referring(
         self, asker: Asker, kind: str, names: Sequence[str], references: Sequence[str]
     ) -> list[Included]:
+        """Those in reach that one of the names leads from to one of the references."""
+        found: list[Included] = []
+        if asker.limits_or_none(kind, Interaction.SEARCH) is not None:
+            for name in names:
+                wanted = own_references(kind, name, references)
+                if wanted and (kind, name) == (provenance.KIND, "target"):
+                    found += await self._provenances_of(asker, wanted)
+                elif wanted:
+                    found += await self._referring.of(asker, kind, name, wanted)
+        return found
+
+    async def _provenances_of(self, asker: Asker, references: Sequence[str]) -> list[Included]:
         """The Provenances of readings."""
-        limits = asker.limits_or_none(kind, Interaction.SEARCH)
-        if kind != provenance.KIND or "target" not in names or limits is None:
-            return []
-        ids = tuple(
-            name
-            for target, _, name in (each.partition("/") for each in references)
-            if target == "Observation" and _OBSERVATION_ID.fullmatch(name)
-        )
+        limits = asker.limits(provenance.KIND)
+        names = (each.partition("/")[2] for each in references)
+        ids = tuple(name for name in names if _OBSERVATION_ID.fullmatch(name))
         query = ObservationQuery(patients=limits.patients, ids=ids, count=len(ids))
         rows = (await self._store.observations(query)).rows if ids else ()
         found = await self._provenances.of_observations(rows, Reach(limits.patients))
-        return [Included(kind, each["id"], orjson.dumps(each)) for each in found]
+        return [Included(provenance.KIND, each["id"], orjson.dumps(each)) for each in found]
 
     async def _devices(self, asker: Asker, ids: Sequence[str]) -> list[Included]:
         patients = asker.limits("Device", Interaction.READ).patients

@@ -17,6 +17,7 @@ from wardlight_cloud.fhir.paging import CURSOR, SUMMARY, TOTAL, Parameters
 _NO_SUMMARIES: Final = frozenset({"true", "text", "data"})
 _IGNORED: Final = frozenset({"_format", "_pretty"})
 _OF_THE_ANSWER: Final = frozenset({"_count", "_sort", CURSOR, SUMMARY, TOTAL})
+_HAS: Final = "_has"
 _SAME: Final = {"patient:Patient": "patient", "subject:Patient": "subject"}
 
 
@@ -36,6 +37,7 @@ def honoured_parameters(
             raise invalid(SUMMARY, "this server knows no summary but count")
         plain = [pair for pair in plain if pair[0] != SUMMARY]
     for name in sorted({name for name, _ in plain} - names - _IGNORED):
+        refuse_has(name)
         base = name.partition(":")[0].partition(".")[0]
         if base in names and base != name:
             raise invalid(name, "modifiers and chains are not supported")
@@ -46,6 +48,15 @@ def honoured_parameters(
         if name not in _OF_THE_ANSWER and not text.strip(","):
             raise invalid(name, "has no value; leave it out, or say what to look for")
     return [(name, text) for name, text in honoured if text]
+
+
+def refuse_has(name: str) -> None:
+    """``_has`` is refused where it is not understood: without it all would be found."""
+    if name.partition(":")[0] == _HAS:
+        text = (
+            "this type cannot be searched by what refers to it; search that and take its references"
+        )
+        raise invalid(name[:64], text)
 
 
 def split_values(text: str) -> list[str]:

@@ -31,6 +31,7 @@ from wardlight_cloud.fhir.device_face import DeviceFace
 from wardlight_cloud.fhir.encoding import FROM_BYTES, encoded
 from wardlight_cloud.fhir.imaging_face import ImagingFace
 from wardlight_cloud.fhir.imaging_search import ImagingReads
+from wardlight_cloud.fhir.looked_up import LookedUp
 from wardlight_cloud.fhir.observation import observation
 from wardlight_cloud.fhir.observation_form import DayKeeper
 from wardlight_cloud.fhir.observation_searches import ObservationSearches
@@ -117,20 +118,22 @@ class FhirFace:
         self._refuse_nul = self._guarded(_no_such_id, None, None)
         self._imaging = ImagingFace(store, self._base, cold_s)
         devices, self._own = DeviceFace(store, self._base), OwnFace(store, self._base)
-        own = OwnResources(store)
+        made_here = {
+            "Device": devices.search, **self._own.searches(), **self._imaging.searches(),
+        }  # fmt: skip
+        own = OwnResources(store, made_here)
         self._validation = Validation()
         self._subscribing = Subscribing(store, bounds)
         prepare = {SUBSCRIPTION: self._subscribing.prepared}
-        self._stored = StoredFace(store, Writer(store, self._validation, own, prepare), own)
+        writer = Writer(store, self._validation, own, prepare)
+        self._stored = StoredFace(store, writer, own, LookedUp(store, own, self._inner_get))
         self._either = Versions(self._stored, OwnVersions(store, self._inner_get))
         self._observations = ObservationSearches(store, own, self._base, keeper)
         self._operations = Operations(store, self._inner_get, search_parameters)
         searches: dict[str, _Handler] = {
             **{kind: self._stored_search(kind) for kind in STORED},
             "Observation": self._search_observations,
-            "Device": devices.search,
-            **self._own.searches(),
-            **self._imaging.searches(),
+            **made_here,
         }
         for kind, known in OWN_HANDLERS.items():
             by_commit = self._imaging.by_commit if kind in BY_COMMIT else None

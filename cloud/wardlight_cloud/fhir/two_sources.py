@@ -6,7 +6,7 @@ and orders by ``_lastUpdated`` are merged into one order instead (commit_order.p
 always are (observation_searches.py).
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -22,13 +22,16 @@ from wardlight_cloud.fhir.bundle import links
 from wardlight_cloud.fhir.commit_order import OwnSource
 from wardlight_cloud.fhir.merging import is_merged, merged
 from wardlight_cloud.fhir.paging import BundleKind, Parameters
+from wardlight_cloud.fhir.parameters import refuse_has
 from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.bundles import bundle, search_entries
 from wardlight_cloud.fhir.stored.face import StoredFace
+from wardlight_cloud.fhir.stored.including import Included, OwnMatch
+from wardlight_cloud.fhir.stored.index_values import index_values
 from wardlight_cloud.fhir.stored.parameter_table import SEARCH_PARAMETERS
 from wardlight_cloud.fhir.stored.searching import OF_THE_ANSWER, StoredSearch, stored_search
 from wardlight_cloud.fhir.stored.shapes import shaped
-from wardlight_cloud.store.resources import ResourceRow
+from wardlight_cloud.store.resources import ResourceRow, TextValue
 
 Handler = Callable[[Request], Awaitable[Response]]
 _STORED_ONLY: Final[Mapping[str, frozenset[str]]] = {
@@ -86,6 +89,8 @@ class TwoSources:
         asker = Asker(request, self._base(request))
         cursor = next((text for name, text in given if name == paging.CURSOR and text), None)
         after = None if cursor is None else paging.cursor_bytes(cursor)
+        for name, _ in given:
+            refuse_has(name)
         names = {name.partition(":")[0].partition(".")[0] for name, _ in given}
         if names & _STORED_ONLY[self._kind] or (after is not None and after.startswith(_MARK)):
             search = self._search(asker, given, after)
@@ -111,7 +116,12 @@ class TwoSources:
             return resource_answer(bundle("searchset", (), link, total))
         page = await page_of(merged((own, others), after, search.query.count))
         rows = [each.row for each in page.entries if isinstance(each.row, ResourceRow)]
-        included = await self._stored.included(asker, rows, search)
+        own_matches = [
+            _match(orjson.loads(each.text()), asker.base)
+            for each in page.entries
+            if search.inclusions and not isinstance(each.row, ResourceRow)
+        ]
+        included = await self._stored.included(asker, rows, search, own_matches)
         matches = [
             (each.id, shaped(self._kind, each.text(), search.shape)) for each in page.entries
         ]
@@ -125,6 +135,13 @@ class TwoSources:
         if "total" in page:
             page["total"] += await self._stored.count(search)
         entries = page.get("entry", [])
+        included: Sequence[Included] = ()
+        if search.inclusions:
+            matches = [_match(each["resource"], asker.base) for each in entries]
+            included = await self._stored.included(asker, (), search, matches)
+            asked = urlencode([each for each in given if _is_inclusion(each[0])])
+            for each in page["link"]:  # its own handler knows nothing of them
+                each["url"] += ("&" if "?" in each["url"] else "?") + asked
         is_last = not any(each["relation"] == "next" for each in page["link"])
         if is_last and search.bundle is not BundleKind.TOTAL:
             room = search.query.count - len(entries)
@@ -137,6 +154,7 @@ class TwoSources:
             if cursor is not None:
                 link = links(asker.base, self._kind, search.honoured, _MARK + cursor)
                 page["link"] = orjson.Fragment(link)
+        entries += _beside(entries, search_entries(asker.base, self._kind, (), included))
         if entries:
             page["entry"] = entries
         return resource_answer(orjson.dumps(page))
@@ -151,6 +169,29 @@ class TwoSources:
         made = stored_search(asker, self._kind, wanted, strict=asking.is_strict(asker.request))
         place = None if after is None else after.removeprefix(_MARK) or None
         return replace(made, query=replace(made.query, after=place))
+
+
+def _match(resource: dict[str, Any], base: str) -> OwnMatch:
+    """One of what is made here, and what it refers to."""
+    kind = resource["resourceType"]
+    references: dict[str, list[str]] = {}
+    for each in index_values(resource, base):
+        parameter = SEARCH_PARAMETERS[kind].get(each.param)
+        if isinstance(each, TextValue) and parameter is not None and parameter.type == "reference":
+            references.setdefault(each.param, []).append(each.value)
+    return OwnMatch(kind, resource["id"], references)
+
+
+def _is_inclusion(name: str) -> bool:
+    return name.partition(":")[0] in ("_include", "_revinclude")
+
+
+def _beside(entries: Sequence[Any], included: Sequence[bytes]) -> list[orjson.Fragment]:
+    """Included entries that do not stand in the page for another reason."""
+    if not included:
+        return []
+    urls = {each["fullUrl"] for each in orjson.loads(orjson.dumps(entries))}
+    return [orjson.Fragment(each) for each in included if orjson.loads(each)["fullUrl"] not in urls]
 
 
 def _as_get(request: Request, given: Parameters) -> Request:

@@ -7,7 +7,7 @@ from uuid import UUID
 from starlette.requests import Request
 
 from wardlight_cloud.fhir import isolation
-from wardlight_cloud.fhir.stored.conditions import Criteria, Limits
+from wardlight_cloud.fhir.stored.conditions import Criteria, Known, Limits
 from wardlight_cloud.fhir.stored.kinds import NOBODYS, SHARED, STORED, SUBSCRIPTION, seen_by
 from wardlight_cloud.fhir.stored.visible import meets
 from wardlight_cloud.fhir.subscriptions.owning import owned_by
@@ -65,9 +65,9 @@ class Asker:
             return False
         return meets(limits.conditions, index)
 
-    def criteria(self) -> Criteria:
-        """Makes conditions within what may be searched."""
-        return Criteria(self.limits, self.base)
+    def criteria(self, known: Known | None = None) -> Criteria:
+        """Makes conditions within what may be searched; ``known``: those looked up before."""
+        return Criteria(self.limits, self.base, known)
 
     def kinds(self, interaction: Interaction) -> tuple[str, ...]:
         """The kinds that may be dealt with so."""

@@ -22,8 +22,8 @@ from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.body import whole
 from wardlight_cloud.fhir.stored.bundles import bundle, history_entry, search_entries
 from wardlight_cloud.fhir.stored.bundling import Bundling, Get
-from wardlight_cloud.fhir.stored.conditions import Limits
-from wardlight_cloud.fhir.stored.including import Included, Including, OwnReads
+from wardlight_cloud.fhir.stored.conditions import Known, Limits
+from wardlight_cloud.fhir.stored.including import Included, Including, OwnMatch, OwnReads
 from wardlight_cloud.fhir.stored.searching import StoredSearch, stored_search
 from wardlight_cloud.fhir.stored.shapes import shaped
 from wardlight_cloud.fhir.stored.source import StoredSource
@@ -41,11 +41,19 @@ class Own(OwnResources, OwnReads, Protocol):
     """What this server makes itself of kinds that are stored, too."""
 
 
+class LookedUp(Protocol):
+    """See looked_up.py."""
+
+    async def conditions(self, asker: Asker, kind: str, given: paging.Parameters) -> Known:
+        """Conditions that lead to what this server makes itself, by name and text."""
+
+
 class StoredFace:
     """The handlers; ``kind`` and ``id`` are those of the path."""
 
-    def __init__(self, store: ResourceStore, writer: Writer, own: Own) -> None:
+    def __init__(self, store: ResourceStore, writer: Writer, own: Own, looked_up: LookedUp) -> None:
         self._store = store
+        self._looked_up = looked_up
         self._writer = writer
         self._own = own
         self._bundling = Bundling(writer)
@@ -134,7 +142,8 @@ class StoredFace:
         """A page of a search."""
         given = await asking.parameters(asker.request)
         strict = asking.is_strict(asker.request)
-        search = stored_search(asker, kind, given, strict=strict)
+        known = await self._looked_up.conditions(asker, kind, given)
+        search = stored_search(asker, kind, given, strict=strict, known=known)
         return await self.answer(asker, search)
 
     async def answer(self, asker: Asker, search: StoredSearch, *, mark: bytes = b"") -> Response:
@@ -163,10 +172,14 @@ class StoredFace:
         return StoredSource(self._store, search.query, key, newest=newest)
 
     async def included(
-        self, asker: Asker, rows: Sequence[ResourceRow], search: StoredSearch
+        self,
+        asker: Asker,
+        rows: Sequence[ResourceRow],
+        search: StoredSearch,
+        own: Sequence[OwnMatch] = (),
     ) -> list[Included]:
         """What belongs to the matches of a page."""
-        return await Including(self._store, self._own, asker).of(rows, search.inclusions)
+        return await Including(self._store, self._own, asker).of(rows, search.inclusions, own)
 
     async def entries(self, asker: Asker, search: StoredSearch) -> tuple[list[bytes], bytes | None]:
         """Entries of a page, and the cursor of the next."""

@@ -53,7 +53,7 @@ class OwnMatch:
 
     kind: str
     id: str
-    references: Mapping[str, str]
+    references: Mapping[str, Sequence[str]]
 
 
 class OwnReads(Protocol):
@@ -125,7 +125,9 @@ class Including:
     ) -> Sequence[ResourceRow]:
         keys = [row.key for row in rows if row.kind == asked.kind]
         named = [each.references for each in own if each.kind == asked.kind]
-        found = dict.fromkeys(ref[name] for ref in named for name in asked.names if name in ref)
+        found = dict.fromkeys(
+            one for each in named for name in asked.names for one in each.get(name, ())
+        )
         if keys:
             params = [f"{asked.kind}.{name}" for name in asked.names]
             found |= dict.fromkeys(await self._store.references_of(keys, params))

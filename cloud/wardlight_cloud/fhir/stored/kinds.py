@@ -4,6 +4,7 @@ Source  R4 4.0.1 CompartmentDefinition patient; narrowed: a resource is in the c
         patient that it refers to anywhere, so that none of them is shown to another one
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from wardlight_cloud.fhir.stored.parameter_table import KINDS
@@ -27,6 +28,19 @@ BESIDE_OWN: Final = frozenset(
     {"Device", "DeviceMetric", "DocumentReference", "Observation", "Provenance", "ServiceRequest"}
 )
 """Kinds of which this server makes resources of its own, too."""
+
+OWN_REFERENCES: Final[Mapping[str, Mapping[str, str]]] = {
+    "Device": {"patient": "Patient"},
+    "DeviceMetric": {"parent": "Device", "source": "Device"},
+    "DocumentReference": {"patient": "Patient", "related": "ImagingStudy", "subject": "Patient"},
+    "Observation": {"device": "Device", "patient": "Patient", "subject": "Patient"},
+    "Provenance": {"agent": "Device", "patient": "Patient", "target": "Observation"},
+    "ServiceRequest": {"patient": "Patient", "subject": "Patient"},
+}
+"""The references by which those of its own are found, and what they lead to.
+
+The index of the store knows none of them.
+"""
 
 NOT_DELETED: Final = frozenset({"Patient"})
 """What readings and images belong to is not ended from outside."""

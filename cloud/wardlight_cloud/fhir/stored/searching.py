@@ -21,6 +21,7 @@ from wardlight_cloud.fhir.paging import (
     cursor_bytes,
 )
 from wardlight_cloud.fhir.stored.asker import Asker
+from wardlight_cloud.fhir.stored.conditions import Known
 from wardlight_cloud.fhir.stored.including import Inclusion, inclusion
 from wardlight_cloud.fhir.stored.parameter_table import SEARCH_PARAMETERS
 from wardlight_cloud.store.queries import TimeBound
@@ -62,9 +63,11 @@ class StoredSearch:
     inclusions: tuple[Inclusion, ...]
 
 
-def stored_search(asker: Asker, kind: str, given: Parameters, *, strict: bool) -> StoredSearch:
-    """Parse a search of one kind."""
-    criteria = asker.criteria()
+def stored_search(
+    asker: Asker, kind: str, given: Parameters, *, strict: bool, known: Known | None = None
+) -> StoredSearch:
+    """Parse a search of one kind; ``known``: conditions that were looked up before."""
+    criteria = asker.criteria(known)
     limits = asker.limits(kind)
     conditions = list(limits.conditions)
     stored: list[TimeBound] = []
