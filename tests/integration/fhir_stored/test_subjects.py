@@ -38,8 +38,9 @@ def place_of(answer: httpx.Response) -> str:
 async def test_a_vital_sign_is_somebodys(
     client: httpx.AsyncClient, subject: dict[str, Any]
 ) -> None:
-    contained = [{"resourceType": "Patient", "id": "p"}] if subject.get("reference") == "#p" else []
-    vital = observation(subject=subject, **({"contained": contained} if contained else {}))
+    vital = observation(subject=subject)
+    if subject.get("reference") == "#p":
+        vital["contained"] = [{"resourceType": "Patient", "id": "p"}]
     assert place_of(await client.post("/fhir/Observation", json=vital)).startswith(
         "Observation.subject"
     )
@@ -76,7 +77,7 @@ async def test_an_identifier_is_looked_up_where_it_is_asked_for(client: httpx.As
 async def test_what_is_no_reference_is_refused_everywhere(client: httpx.AsyncClient) -> None:
     for text in (f"Patient/{BERT}/", f"/Patient/{BERT}", str(BERT), f"urn:uuid:{uuid4()}"):
         for resource, place in (
-            (task(**{"for": {"reference": text}}), "Task.for.reference"),
+            ({**task(), "for": {"reference": text}}, "Task.for.reference"),
             (task(input=[{"type": {"text": "x"}, "valueReference": {"reference": text}}]),
              "Task.input[0].valueReference.reference"),
             (observation(performer=[{"reference": text}]), "Observation.performer[0].reference"),
@@ -88,7 +89,7 @@ async def test_what_is_no_reference_is_refused_everywhere(client: httpx.AsyncCli
     theirs = {"reference": "https://other.example/fhir/Patient/1"}
     await created(client, observation(subject=theirs, **NOT_MEASURED_HERE))
     await created(client, observation(subject={"identifier": OF_ANNA}, **NOT_MEASURED_HERE))
-    await created(client, task(**{"for": theirs}))
+    await created(client, {**task(), "for": theirs})
 
 
 async def test_a_subject_is_one_person(client: httpx.AsyncClient) -> None:
@@ -103,7 +104,7 @@ async def test_a_subject_is_one_person(client: httpx.AsyncClient) -> None:
     ):  # fmt: skip
         for resource, place in (
             (observation(subject={"reference": anna, **beside}), "Observation.subject.reference"),
-            (task(**{"for": {"reference": anna, **beside}}), "Task.for.reference"),
+            ({**task(), "for": {"reference": anna, **beside}}, "Task.for.reference"),
         ):
             kind = resource["resourceType"]
             answer = await client.post(f"/fhir/{kind}", json=resource)
@@ -129,7 +130,8 @@ async def test_who_is_created_in_the_same_transaction_is_looked_at(
     client: httpx.AsyncClient,
 ) -> None:
     urn = f"urn:uuid:{uuid4()}"
-    dora = {"resourceType": "Patient", "identifier": [{"system": MRN, "value": "D-1"}]}
+    of_dora = {"system": MRN, "value": "D-1"}
+    dora = {"resourceType": "Patient", "identifier": [of_dora]}
 
     async def sent(beside: dict[str, Any]) -> httpx.Response:
         vital = observation(subject={"reference": urn, **beside})
@@ -143,7 +145,7 @@ async def test_who_is_created_in_the_same_transaction_is_looked_at(
     for beside in ({"identifier": OF_ANNA}, {"type": "Device"}):
         place = "Bundle.entry[1].resource.Observation.subject.reference"
         assert place_of(await sent(beside)) == place
-    answer = await sent({"identifier": dora["identifier"][0]})  # type: ignore[index]
+    answer = await sent({"identifier": of_dora})
     assert answer.status_code == 200, answer.text
 
 

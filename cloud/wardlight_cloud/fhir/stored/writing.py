@@ -23,6 +23,7 @@ from wardlight_cloud.fhir.stored.json_patch import patched, tests_values
 from wardlight_cloud.fhir.stored.kinds import NOT_DELETED, STORED
 from wardlight_cloud.fhir.stored.measurements import marked
 from wardlight_cloud.fhir.stored.names import with_names
+from wardlight_cloud.fhir.stored.overlaps import refuse_overlaps, refuse_repeats
 from wardlight_cloud.fhir.stored.patient_columns import patient_columns
 from wardlight_cloud.fhir.stored.references import check_references
 from wardlight_cloud.fhir.stored.refusing import refused, stale, taken
@@ -117,7 +118,7 @@ class Writer:
             for wish, target in zip(wishes, targets, strict=True)
             if wish.full_url is not None
         }
-        _refuse_repeats(wishes, targets)
+        refuse_repeats(wishes, targets)
         wanted = [
             await self._resource(asker, wish, target, names)
             for wish, target in zip(wishes, targets, strict=True)
@@ -127,9 +128,14 @@ class Writer:
             await self._prepared(asker, wish, resource)
             for wish, resource in zip(wishes, wanted, strict=True)
         ]
-        return [
-            _Step(wish, target, _change(asker, wish, target, resource))
+        changes = [
+            _change(asker, wish, target, resource)
             for wish, target, resource in zip(wishes, targets, wanted, strict=True)
+        ]
+        await refuse_overlaps(wishes, changes)
+        return [
+            _Step(wish, target, change)
+            for wish, target, change in zip(wishes, targets, changes, strict=True)
         ]
 
     async def _resource(
@@ -265,17 +271,6 @@ def _check_rules(
 
 def _version(held: ResourceRow | None) -> int:
     return 0 if held is None or held.body is None else held.commit_seq
-
-
-def _refuse_repeats(wishes: Sequence[Wish], targets: Sequence[Target]) -> None:
-    seen: set[tuple[str, str]] = set()
-    for wish, target in zip(wishes, targets, strict=True):
-        if target.is_done:
-            continue
-        if (wish.kind, target.id) in seen:
-            text = "Two entries change the same resource."
-            raise refused(wish, 400, "invalid", text)
-        seen.add((wish.kind, target.id))
 
 
 def _done(asker: Asker, step: _Step, written: Written) -> Done:
