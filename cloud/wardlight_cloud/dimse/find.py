@@ -6,7 +6,7 @@ Source  PS3.4 C.4.1 (statuses in C.4.1.1.4)
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -16,9 +16,9 @@ from wardlight_cloud.dimse.loop_thread import LoopCalls
 from wardlight_cloud.dimse.patients import (
     AmbiguousPatientError,
     check_one,
-    identity,
     number_and_issuer,
     of_patient,
+    people,
 )
 from wardlight_cloud.dimse.requests import FindRequest, QueryLevel
 from wardlight_cloud.dimse.responses import find_response
@@ -34,11 +34,13 @@ CANCELLED: Final = 0xFE00
 OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_FIT: Final = 0xA900
 UNABLE_TO_PROCESS: Final = 0xC001
-_PATIENT_COUNTS: Final = {
-    "NumberOfPatientRelatedStudies": Level.STUDY,
-    "NumberOfPatientRelatedSeries": Level.SERIES,
-    "NumberOfPatientRelatedInstances": Level.INSTANCE,
+_MOST_STUDIES: Final = 65535
+_PATIENT_COUNTS: Final[Mapping[str, Callable[[ImageRow], int]]] = {
+    "NumberOfPatientRelatedStudies": lambda _: 1,
+    "NumberOfPatientRelatedSeries": lambda row: row.study_series,
+    "NumberOfPatientRelatedInstances": lambda row: row.study_instances,
 }
+"""What each study of the patient adds."""
 _log = logging.getLogger(__name__)
 
 Answer = tuple[int | Dataset, Dataset | None]
@@ -90,12 +92,7 @@ class Finder:
         if level is not QueryLevel.PATIENT:
             yield from rows
             return
-        seen = set()
-        for row in rows:
-            whose = identity(row)
-            if whose not in seen:
-                seen.add(whose)
-                yield row
+        yield from (person.rows[0] for person in people(rows))
 
     def _available(self, rows: tuple[ImageRow, ...], level: QueryLevel) -> Available:
         if level not in (QueryLevel.STUDY, QueryLevel.SERIES) or not rows:
@@ -105,10 +102,15 @@ class Finder:
 
     def _patient_counts(self, row: ImageRow, request: FindRequest) -> dict[str, int]:
         asked = {key.keyword for key in request.keys} & _PATIENT_COUNTS.keys()
-        return {
-            keyword: self._calls.call(self._store.image_count(_of_patient(row, keyword)))
-            for keyword in sorted(asked)
-        }
+        if not asked:
+            return {}
+        # Also those that the search leaves out.
+        theirs = people(self._calls.call(self._store.images(_perhaps_of_patient(row))))
+        studies = next(
+            (each.rows for each in theirs if row.study_uid in {one.study_uid for one in each.rows}),
+            [row],  # it was removed meanwhile
+        )
+        return {keyword: sum(map(_PATIENT_COUNTS[keyword], studies)) for keyword in sorted(asked)}
 
 
 def refusal(status: int, comment: str) -> Dataset:
@@ -119,11 +121,12 @@ def refusal(status: int, comment: str) -> Dataset:
     return found
 
 
-def _of_patient(row: ImageRow, keyword: str) -> ImageQuery:
-    number, issuer = number_and_issuer(row)
-    level = _PATIENT_COUNTS[keyword]
+def _perhaps_of_patient(row: ImageRow) -> ImageQuery:
+    """Studies of the same number; who has none is told by the register alone, or by the study."""
+    number, _ = number_and_issuer(row)
+    if number:
+        return ImageQuery(Level.STUDY, of_patient(number, ""), limit=_MOST_STUDIES)
     if row.patient is not None:
-        return ImageQuery(level, of_patient(number, ""), patients=(row.patient,))
-    return ImageQuery(
-        level, (*of_patient(number, ""), Match("IssuerOfPatientID", "equal", (issuer,)))
-    )
+        return ImageQuery(Level.STUDY, patients=(row.patient,), limit=_MOST_STUDIES)
+    match = Match("StudyInstanceUID", "equal", (row.study_uid,))
+    return ImageQuery(Level.STUDY, (match,))

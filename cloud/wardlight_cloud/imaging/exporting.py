@@ -30,6 +30,7 @@ from wardlight_cloud.imaging.directory import (
 from wardlight_cloud.imaging.file_set import FILE_SET_ID, file_id_of, is_there, prepared
 from wardlight_cloud.imaging.folder import DIRECTORY_NAME
 from wardlight_cloud.imaging.json_elements import readable
+from wardlight_cloud.imaging.owner import Said, is_another, said_of
 from wardlight_cloud.private_file import sync_folder
 from wardlight_cloud.store.imaging import ImageQuery, ImageRow, InstanceRef, Level
 from wardlight_cloud.store.object_base import ObjectStore
@@ -92,7 +93,7 @@ class Exporter:
         self._objects = objects
         self._folder = folder
         self._is_update = is_update
-        self._patients: dict[tuple[str, str], Record] = {}
+        self._patients: dict[tuple[str, str], list[tuple[list[Said], Record]]] = {}
         self.report = ExportReport()
 
     async def export(self, studies: AsyncIterator[str]) -> ExportReport:
@@ -116,6 +117,7 @@ class Exporter:
         first: dict[str, Dataset] = {}
         patient = ("", "")
         taken: set[tuple[str, ...]] = set()
+        said: list[Said] = []
         stored = await self._store.headers(study_uid)
         if not stored:
             self.report.absent.append(study_uid)
@@ -126,6 +128,8 @@ class Exporter:
             patient = _patient_of(header) or ("", study_uid)
             file_id = file_id_of(patient, ref, taken)
             if await self._instance(ref, file_id):
+                if (names := said_of(orjson.loads(header))) not in said:
+                    said.append(names)
                 first.setdefault(ref.series_uid, attributes)
                 record = instance_record(attributes, file_id, ref.transfer_syntax)
                 found.setdefault(ref.series_uid, []).append(record)
@@ -137,9 +141,18 @@ class Exporter:
             series = series_record(first[series_uid])
             series.below = instances
             study.below.append(series)
-        if patient not in self._patients:
-            self._patients[patient] = patient_record(whole, *patient)
-        self._patients[patient].below.append(study)
+        self._record_of(patient, said, whole).below.append(study)
+
+    def _record_of(self, patient: tuple[str, str], said: list[Said], whole: Dataset) -> Record:
+        """The record of whom these objects name: one number may be two people's."""
+        records = self._patients.setdefault(patient, [])
+        for known, record in records:
+            if not any(is_another(one, other) for one in said for other in known):
+                known += [each for each in said if each not in known]
+                return record
+        record = patient_record(whole, *patient)
+        records.append((said, record))
+        return record
 
     async def _instance(self, ref: InstanceRef, file_id: Sequence[str]) -> bool:
         file = self._folder.joinpath(*file_id)
@@ -177,7 +190,7 @@ class Exporter:
 
     def _write_directory(self) -> None:
         octets = directory(
-            list(self._patients.values()),
+            [record for records in self._patients.values() for _, record in records],
             instance_uid=str(generate_uid(prefix="2.25.")),
             file_set_id=FILE_SET_ID,
         )

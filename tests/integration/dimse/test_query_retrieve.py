@@ -408,3 +408,36 @@ async def test_big_endian_and_odd_values_come_to_every_peer(site: Any, tmp_path:
         await wait_until(is_sent, 60, "the rule has sent it")
     check(old, pydicom.uid.ImplicitVRLittleEndian)
     assert await store.remove_rule("old")
+
+
+async def test_one_number_without_issuer_of_two_names_is_not_one_patient(
+    site: Any, tmp_path: Path
+) -> None:
+    """Neither found, counted nor given as one; each study is to be had in Study Root."""
+    people = {"SMITH^JOHN": "19500101", "JONES^MARY": "19801212"}
+    for name, born in people.items():
+        for _ in range(2):
+            made = image(PatientID="TWICE-7", PatientName=name, PatientBirthDate=born)
+            await site.stock.add(octets_of(made))
+    shared = {"PatientID": "TWICE-7"}
+    found = await site.server.asked(
+        "findscu", "-v", "-P",
+        *keys(QueryRetrieveLevel="PATIENT", PatientName="", NumberOfPatientRelatedStudies="",
+              NumberOfPatientRelatedInstances="", **shared),
+    )  # fmt: skip
+    for name in people:
+        assert f"PN [{name}" in found.text, found.text
+    assert found.text.count("IS [2 ]") == 4, found.text
+    named = await site.server.asked(
+        "findscu", "-v", "-P",
+        *keys(QueryRetrieveLevel="PATIENT", PatientName="SMITH*", NumberOfPatientRelatedStudies=""),
+    )  # fmt: skip
+    assert named.text.count("IS [2 ]") == 1, named.text
+    studies = await site.server.asked(
+        "findscu", "-v", "-P", *keys(QueryRetrieveLevel="STUDY", **shared)
+    )
+    assert "UnableToProcess" in studies.text, studies.text
+    patient = {"QueryRetrieveLevel": "PATIENT", **shared}
+    await site.server.asked("getscu", "-v", "-P", "-od", str(tmp_path), *keys(**patient))
+    assert not files_in(tmp_path)
+    assert await matches(site.server, "-S", QueryRetrieveLevel="STUDY", **shared) == 4

@@ -97,6 +97,26 @@ async def test_patients_without_number_or_name_stay_apart(tmp_path: Path) -> Non
     assert made.code == 0, made.text
 
 
+async def test_one_number_of_two_people_is_two_patients_of_the_directory(tmp_path: Path) -> None:
+    shelf = Shelf()
+    uids = [
+        shelf.add(image(PatientID="7", PatientName="SMITH^JOHN", PatientBirthDate="19500101")),
+        shelf.add(image(PatientID="7", PatientName="JONES^MARY", PatientBirthDate="19801212")),
+        shelf.add(image(PatientID="7", PatientName="Smith^John", PatientBirthDate="19500101")),
+        shelf.add(image(PatientID="7", PatientName="SMITH^JOHN", PatientBirthDate="19801212")),
+    ]
+    _, records = await shelf.export(tmp_path, *uids)
+    kinds = [
+        each.DirectoryRecordType for each in records if each.DirectoryRecordType in "PATIENT STUDY"
+    ]
+    names = [str(each.PatientName) for each in of(records, "PATIENT")]
+    assert names == ["SMITH^JOHN", "JONES^MARY", "SMITH^JOHN"]
+    assert {str(each.PatientID) for each in of(records, "PATIENT")} == {"7"}
+    assert kinds == ["PATIENT", "STUDY", "STUDY", "PATIENT", "STUDY", "PATIENT", "STUDY"]
+    dumped = await ran("dcmdump", str(tmp_path / "DICOMDIR"))
+    assert dumped.code == 0, dumped.text
+
+
 async def test_values_that_are_none_are_left_out_of_the_directory(
     tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
