@@ -273,6 +273,7 @@ def test_what_is_read_twice_is_there_once(tmp_path: Path) -> None:
         sending = open_sending(tmp_path, KEY)
         assert sending is not None
         sending.settle([1, 2], ItemState.DELIVERED)
+        spool.ask_again(["1.1.0"])
         sending.close()
         _drop(spool.database)
     file = tmp_path / "dicom" / "spool.sqlite"

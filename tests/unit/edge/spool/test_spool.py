@@ -542,6 +542,46 @@ def test_counts_and_forgetting(tmp_path: Path) -> None:
         assert spool_counts(spool.database).delivered == 0
 
 
+def test_what_was_delivered_is_asked_about(tmp_path: Path) -> None:
+    """Over a new start, and remembered from then on; nothing else is asked about."""
+    with _receiving(tmp_path) as spool, _sending(tmp_path) as sending:
+        items = [_put(spool, f"1.{number}", b"abc").item for number in range(5)]
+        step = _put(spool, "1.0", b"create", STEP).item
+        sending.settle([*items[:2], step], ItemState.DELIVERED)
+        sending.settle([items[2]], ItemState.DELIVERED, "set aside: parse")
+        sending.settle([items[3]], ItemState.REFUSED, "no")
+        assert spool.forget(1_000, 10) == 0
+        spool.ask_again([f"1.{number}" for number in range(5)])
+        assert [each.item for each in sending.waiting(state=ItemState.ASKED)] == items[:2]
+        assert [each.item for each in sending.waiting()] == [items[4]]
+        assert spool_counts(spool.database).delivered == 4
+    with _receiving(tmp_path) as spool, _sending(tmp_path) as sending:
+        assert [each.item for each in sending.waiting(state=ItemState.ASKED)] == items[:2]
+        assert spool.forget(1_010, 10) == 2, "who is asked about is not forgotten"
+        sending.settle([items[0]], ItemState.DELIVERED)
+        sending.settle([items[1]], ItemState.DAMAGED, "it is there no more")
+        assert spool.forget(1_011, 10) == 0, "met anew"
+        assert spool.forget(1_021, 10) == 1
+        again = _put(spool, "1.1", b"abc")
+        assert not again.known
+        assert sending.read(again.item, 0, 9) == b"abc"
+        assert [each.item for each in spool.find("1.1")] == [again.item]
+
+
+def test_a_row_that_is_asked_about_and_does_not_open_is_damaged(tmp_path: Path) -> None:
+    with _receiving(tmp_path) as spool, _sending(tmp_path) as sending:
+        item = _put(spool, "1.1", b"abc").item
+        sending.settle([item], ItemState.DELIVERED)
+        spool.ask_again(["1.1"])
+        spool.database.write(
+            lambda changes: changes.execute(
+                "UPDATE item SET sealed = x'00' WHERE item = ?", (item,)
+            )
+        )
+        assert sending.waiting(state=ItemState.ASKED) == []
+        assert spool_counts(spool.database).damaged == 1
+
+
 def test_the_database_shows_no_uid_and_no_title(tmp_path: Path) -> None:
     with _receiving(tmp_path) as spool:
         _put(spool, "1.2.840.99999.1", b"abc", sender="MODALITY-7")
