@@ -7,7 +7,7 @@
 Errors  ValueError for a place that is not one of this search
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, TypeVar
 import msgspec
 import orjson
 
+from wardlight_cloud.fhir.image_doubts import doubts
 from wardlight_cloud.fhir.imaging_resources import Makers, document_reference
 from wardlight_cloud.fhir.imaging_search import ImagingReads, ImagingSearch
 from wardlight_cloud.fhir.merging import Entry, Source, SourcePage
@@ -69,16 +70,18 @@ class Documents:
         entries: list[Entry] = []
         while True:
             rows, cursor = await self._search.find(self._store, count=count, after=cursor)
+            said = await doubts(self._store, rows)
             for row in sorted(rows, key=_place):
                 if self.newest is not None and row.commit_seq > self.newest:
                     return SourcePage(entries, is_more=False)
                 if behind is None or _place(row) > behind:
-                    entries.append(self._entry(row))
+                    entries.append(self._entry(row, said))
             if cursor is None or len(entries) >= count:
                 return SourcePage(entries, is_more=cursor is not None)
 
-    def _entry(self, row: ImageRow) -> Entry:
-        resource = document_reference(row, self._makers)
+    def _entry(self, row: ImageRow, said: Mapping[str, str]) -> Entry:
+        uid = "" if row.ref is None else row.ref.sop_uid
+        resource = document_reference(row, self._makers, said.get(uid, ""))
         text = partial(orjson.dumps, resource)
         return Entry(row.commit_seq, "DocumentReference", resource["id"], text, row=row)
 

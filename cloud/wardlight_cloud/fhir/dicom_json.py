@@ -20,6 +20,7 @@ _DATE: Final = re.compile(r"(\d{4})(?:(\.?)(\d\d)(?:\2(\d\d))?)?", re.ASCII)
 _TIME: Final = re.compile(
     r"([01]\d|2[0-3])(:?)([0-5]\d)(?:\2([0-5]\d|60)(?:\.(\d{1,6}))?)?", re.ASCII
 )
+_DATE_TIME: Final = re.compile(r"(\d{8})(\d{4}(?:\d\d(?:\.\d{1,6})?)?|\d\d)?([+-]\d{4})?", re.ASCII)
 _OFFSET: Final = re.compile(r"([+-](?:0\d|1[0-3]))([0-5]\d)|([+-]14)(00)", re.ASCII)
 _COUNT: Final = re.compile(r"\+?\d{1,10}", re.ASCII)
 
@@ -66,17 +67,29 @@ class Attributes:
         None where there is no such day. ``offset``: Timezone Offset From UTC, where another level
         has it.
         """
-        day_of = _DATE.fullmatch(self.text(date_tag) or "")
-        if day_of is None or not _is_a_day(*(int(day_of[part] or 1) for part in (1, 3, 4))):
+        zone = offset or self.text("00080201") or ""
+        return _moment(self.text(date_tag) or "", self.text(time_tag) or "", zone)
+
+    def taken(self, tag: str, *, offset: str | None = None) -> str | None:
+        """A DT as a dateTime, as of ``moment``; None where it does not name a day."""
+        parts = _DATE_TIME.fullmatch(self.text(tag) or "")
+        if parts is None:
             return None
-        day = "-".join(part for part in day_of.group(1, 3, 4) if part)
-        time = _TIME.fullmatch(self.text(time_tag) or "")
-        zone = _OFFSET.fullmatch(offset or self.text("00080201") or "")
-        if day_of[4] is None or time is None or zone is None:
-            return day
-        fraction = f".{time[5]}" if time[5] else ""
-        hours, minutes = zone[1] or zone[3], zone[2] or zone[4]
-        return f"{day}T{time[1]}:{time[3]}:{time[4] or '00'}{fraction}{hours}:{minutes}"
+        zone = parts[3] or offset or self.text("00080201") or ""
+        return _moment(parts[1], parts[2] or "", zone)
+
+
+def _moment(da: str, tm: str, offset: str) -> str | None:
+    day_of = _DATE.fullmatch(da)
+    if day_of is None or not _is_a_day(*(int(day_of[part] or 1) for part in (1, 3, 4))):
+        return None
+    day = "-".join(part for part in day_of.group(1, 3, 4) if part)
+    time, zone = _TIME.fullmatch(tm), _OFFSET.fullmatch(offset)
+    if day_of[4] is None or time is None or zone is None:
+        return day
+    fraction = f".{time[5]}" if time[5] else ""
+    hours, minutes = zone[1] or zone[3], zone[2] or zone[4]
+    return f"{day}T{time[1]}:{time[3]}:{time[4] or '00'}{fraction}{hours}:{minutes}"
 
 
 def _is_a_day(year: int, month: int, day: int) -> bool:

@@ -17,6 +17,7 @@ from wardlight_cloud.fhir import asking, isolation, paging
 from wardlight_cloud.fhir.answers import Answer, conditional, page_of, resource_answer
 from wardlight_cloud.fhir.bundle import NO_ENTRIES, dumped
 from wardlight_cloud.fhir.commit_order import Documents, OwnSource
+from wardlight_cloud.fhir.image_doubts import doubts
 from wardlight_cloud.fhir.imaging_ids import ImagingIds
 from wardlight_cloud.fhir.imaging_resources import (
     DOCUMENT_CLASSES,
@@ -117,11 +118,12 @@ class ImagingFace:
         series = await self._store.images(ImageQuery(Level.SERIES, (match,), limit=_MOST_SERIES))
         numbers = {number for row in rows if (number := accession_of(row)) is not None}
         orders = await self._orders.references(sorted(numbers))
+        said = await doubts(self._store, rows)
         made = []
         for row in rows:
             own = [each for each in series if each.study_uid == row.study_uid]
             refs = await self._store.instances(row.study_uid)
-            made.append(imaging_study(row, own, refs, makers, orders))
+            made.append(imaging_study(row, own, refs, makers, orders, said.get(row.study_uid, "")))
         return made
 
     # -- DocumentReference
@@ -134,7 +136,7 @@ class ImagingFace:
         )
         answer = Answer(self._base(request), "DocumentReference", honoured)
         search = isolation.images(request, search)
-        return await self._answered(answer, search, honoured, _documents, makers)
+        return await self._answered(answer, search, honoured, self._documents, makers)
 
     async def by_commit(self, kind: str, request: Request) -> OwnSource:
         """Documents or orders that a search finds, in the order of their changes."""
@@ -155,7 +157,11 @@ class ImagingFace:
         row = await self._row(request, Level.INSTANCE, "SOPInstanceUID", uid)
         if row is None or row.ref is None or row.ref.sop_class not in DOCUMENT_CLASSES:
             raise _not_found("DocumentReference")
-        return _read(request, row, document_reference(row, makers))
+        return _read(request, row, (await self._documents([row], makers))[0])
+
+    async def _documents(self, rows: Sequence[ImageRow], makers: Makers) -> list[dict[str, Any]]:
+        said = await doubts(self._store, rows)
+        return [document_reference(row, makers, said.get(_uid(row), "")) for row in rows]
 
     # -- ECGs, which are Observations
 
@@ -171,7 +177,7 @@ class ImagingFace:
         search = instance_search(honoured, makers.ecgs, makers.studies, ECG_CLASSES, FINAL)
         answer = Answer(self._base(request), "Observation", honoured)
         search = isolation.ecgs(request, search)
-        return await self._answered(answer, search, honoured, _ecgs, makers)
+        return await self._answered(answer, search, honoured, self._ecgs, makers)
 
     async def read_ecg(self, request: Request) -> Response | None:
         """An ECG, when the id is one of an ECG."""
@@ -182,7 +188,11 @@ class ImagingFace:
             return None
         if not isolation.sees_ecgs(request):
             return None
-        return _read(request, row, ecg_observation(row, makers))
+        return _read(request, row, (await self._ecgs([row], makers))[0])
+
+    async def _ecgs(self, rows: Sequence[ImageRow], makers: Makers) -> list[dict[str, Any]]:
+        said = await doubts(self._store, rows)
+        return [ecg_observation(row, makers, said.get(_uid(row), "")) for row in rows]
 
     # -- Endpoint
 
@@ -267,14 +277,6 @@ class ImagingFace:
         return self._base(request).removesuffix("/fhir") + _DICOMWEB
 
 
-async def _documents(rows: Sequence[ImageRow], makers: Makers) -> list[dict[str, Any]]:
-    return [document_reference(row, makers) for row in rows]
-
-
-async def _ecgs(rows: Sequence[ImageRow], makers: Makers) -> list[dict[str, Any]]:
-    return [ecg_observation(row, makers) for row in rows]
-
-
 async def _honoured(request: Request, known: dict[str, str]) -> paging.Parameters:
     parameters = await asking.parameters(request)
     names = (*known, *_FORM)
@@ -308,6 +310,10 @@ def _names_ecgs(parameters: paging.Parameters) -> bool:
 
 _ECG_CODES: Final = frozenset({(None, EKG_STUDY), (LOINC, EKG_STUDY)})
 _ECG_CATEGORIES: Final = frozenset({(None, PROCEDURE), (CATEGORY, PROCEDURE)})
+
+
+def _uid(row: ImageRow) -> str:
+    return "" if row.ref is None else row.ref.sop_uid
 
 
 def _size(rows: Sequence[ImageRow]) -> int:

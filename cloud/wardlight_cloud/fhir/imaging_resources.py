@@ -73,10 +73,12 @@ def imaging_study(
     refs: Sequence[InstanceRef],
     makers: Makers,
     orders: Mapping[tuple[str, UUID], str],
+    doubt: str = "",
 ) -> dict[str, Any]:
     """One study with its series and instances.
 
     ``orders``: references to orders that are known here, by number and patient.
+    ``doubt``: what it says otherwise than the register of its patient (image_doubts.py).
     """
     study = Attributes(row.study)
     offset = study.text(_OFFSET)
@@ -99,7 +101,7 @@ def imaging_study(
             "numberOfSeries": row.study_series,
             "numberOfInstances": row.study_instances,
             "description": study.text("00081030"),
-            "note": _damage(refs),
+            "note": [*_noted(doubt), *_damage(refs)],
             "series": [_series(each, refs, offset) for each in series],
         }
     )
@@ -134,8 +136,8 @@ def _instance(ref: InstanceRef) -> dict[str, Any]:
     )
 
 
-def document_reference(row: ImageRow, makers: Makers) -> dict[str, Any]:
-    """A report or PDF that came as a DICOM object."""
+def document_reference(row: ImageRow, makers: Makers, doubt: str = "") -> dict[str, Any]:
+    """A report or PDF that came as a DICOM object; ``doubt`` as of a study, R4 has no note here."""
     ref = _ref(row)
     series, instance = Attributes(row.series), Attributes(row.instance)
     title = series.text("0008103E") or instance.text("00420010")
@@ -151,6 +153,7 @@ def document_reference(row: ImageRow, makers: Makers) -> dict[str, Any]:
             "category": [{"coding": [_IMAGING]}],
             "subject": _subject(row),
             "date": instant(ref.stored_at),
+            "description": doubt,
             "content": [{"attachment": each} for each in _attachments(row, ref, makers, title)],
             "context": {"related": [_study_reference(row, makers)]},
         }
@@ -197,7 +200,7 @@ def _attachments(
     return [without_gaps({**slow, **each, "title": title, "creation": created}) for each in found]
 
 
-def ecg_observation(row: ImageRow, makers: Makers) -> dict[str, Any]:
+def ecg_observation(row: ImageRow, makers: Makers, doubt: str = "") -> dict[str, Any]:
     """A recorded ECG: what it is of, and where its waveform is; its samples stay DICOM."""
     ref = _ref(row)
     instance, study = Attributes(row.instance), Attributes(row.study)
@@ -218,10 +221,12 @@ def ecg_observation(row: ImageRow, makers: Makers) -> dict[str, Any]:
             "code": {"coding": [{"system": LOINC, "code": EKG_STUDY, "display": "EKG study"}]},
             "subject": _subject(row),
             "effectiveDateTime": (
-                instance.moment("00080023", "00080033", offset=offset)
+                instance.taken("0008002A", offset=offset)
+                or instance.moment("00080023", "00080033", offset=offset)
                 or study.moment("00080020", "00080030")
             ),
             "issued": instant(ref.stored_at),
+            "note": _noted(doubt),
             "derivedFrom": [_study_reference(row, makers)],
         }
     )
@@ -274,16 +279,20 @@ def _unavailable(ref: InstanceRef) -> list[dict[str, Any]] | None:
     return [{"url": AVAILABILITY_EXTENSION, "valueCode": str(Availability.UNAVAILABLE)}]
 
 
-def _damage(refs: Sequence[InstanceRef]) -> list[dict[str, str]] | None:
+def _damage(refs: Sequence[InstanceRef]) -> list[dict[str, str]]:
     """The same for people who read a study; R4 has no element for it."""
     doubted = sum(ref.is_doubted for ref in refs)
     if not doubted:
-        return None
+        return []
     text = (
         f"A check found the stored files of {doubted} of {len(refs)} instances damaged or missing: "
         "they are not given out until the operator has put them right, or they come again."
     )
-    return [{"text": text}]
+    return _noted(text)
+
+
+def _noted(text: str) -> list[dict[str, str]]:
+    return [{"text": text}] if text else []
 
 
 def _subject(row: ImageRow) -> dict[str, str]:

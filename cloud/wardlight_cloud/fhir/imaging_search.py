@@ -19,6 +19,7 @@ from uuid import UUID
 from wardlight_cloud.fhir.addresses import id_of_reference
 from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.dicom_json import DCM, UID_SYSTEM
+from wardlight_cloud.fhir.image_doubts import DoubtReads
 from wardlight_cloud.fhir.imaging_ids import ImagingIds
 from wardlight_cloud.fhir.outcome import invalid
 from wardlight_cloud.fhir.paging import Parameters
@@ -66,7 +67,7 @@ _LOOKED_AT: Final = 200
 _CURSOR_BYTES: Final = 16
 
 
-class ImagingReads(ImageStore, ImagePlaceStore, OrderReadStore, CursorStore, Protocol):
+class ImagingReads(ImageStore, ImagePlaceStore, OrderReadStore, CursorStore, DoubtReads, Protocol):
     """What searches ask of the store."""
 
 

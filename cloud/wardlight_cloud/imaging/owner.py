@@ -55,8 +55,11 @@ def said_of(attributes: Mapping[str, Any]) -> Said:
     )
 
 
-def relation(said: Said, patient: UUID | None, owner: Patient | None) -> str:
-    """How what a study says of its patient fits the register; '' = they agree."""
+def relation(said: Said, patient: UUID | None, owner: Patient | None, what: str = "study") -> str:
+    """How what a study says of its patient fits the register; '' = they agree.
+
+    ``what``: the word for what says it, where it is not a study.
+    """
     if patient is None:
         return (
             "Unmatched: the register knows no patient for this study. Whose it is stands in the "
@@ -69,23 +72,23 @@ def relation(said: Said, patient: UUID | None, owner: Patient | None) -> str:
     if "number" in found:
         number = f"says patient number {said.number}" if said.number else "names no patient number"
         sentences.append(
-            f"Assigned by an order or an operator: the study itself {number}, which is not one of "
+            f"Assigned by an order or an operator: the {what} itself {number}, which is not one of "
             "this patient's numbers in the register."
         )
     if "name" in found:
         own = ", ".join(part for part in (owner.family, owner.given) if part)
         sentences.append(
-            f"Another name: the register has {own} as this patient, the study says another name. "
+            f"Another name: the register has {own} as this patient, the {what} says another name. "
             f"{_CHECK}"
         )
     if "date of birth" in found:
         sentences.append(
-            f"Another date of birth: the register has {owner.birth_date}, the study says "
+            f"Another date of birth: the register has {owner.birth_date}, the {what} says "
             f"{said.born}. {_CHECK}"
         )
     if "sex" in found:
         sentences.append(
-            f"Another sex: the register has {owner.gender}, the study says {said.sex}. {_CHECK}"
+            f"Another sex: the register has {owner.gender}, the {what} says {said.sex}. {_CHECK}"
         )
     return " ".join(sentences)
 

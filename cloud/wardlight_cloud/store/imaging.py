@@ -51,7 +51,8 @@ MATCHABLE: Final[Mapping[Level, frozenset[str]]] = {
 """Keywords that a Match may name, by the level they belong to."""
 
 TAKEN_DATE: Final = "TakenDate"
-"""A Match may name it at the level of instances: ContentDate, or StudyDate of those without one."""
+"""A Match may name it at the level of instances: the day of AcquisitionDateTime, else
+ContentDate, else StudyDate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ async def test_a_damaged_file_is_told_and_is_a_new_version(ward: Ward, stock: Im
             answer = await client.get(url, headers={"If-None-Match": etag})
             assert answer.status_code == 200
             ImagingStudy.model_validate_json(answer.content)
-            assert ("note" in answer.json()) == is_told
+            assert ("damaged or missing" in str(answer.json().get("note"))) == is_told
             assert ("UNAVAILABLE" in answer.text) == is_told
 
 
@@ -403,3 +403,50 @@ async def test_a_changed_study_is_found_by_last_updated(ward: Ward, stock: Image
     assert changed["id"] == mr["id"]
     assert changed["numberOfInstances"] == 2
     assert int(changed["meta"]["versionId"]) > int(mr["meta"]["versionId"])
+
+
+async def test_an_object_that_names_somebody_else_says_so(ward: Ward) -> None:
+    """Each by its own words: one of two objects of a study is of another name and sex."""
+    study = "1.2.826.0.1.3680043.8.498.71"
+    same = {"PatientID": "A-1", "StudyInstanceUID": study, "PatientBirthDate": ""}
+    anna = dataset_of(pdf())
+    smith = dataset_of(bundled("waveform_ecg.dcm"))
+    for dataset, more in (
+        (anna, {"PatientName": "Almeida^Anna", "PatientComments": "c" * 2000}),
+        (smith, {"PatientName": "SMITH^JOHN", "PatientSex": "M"}),
+    ):
+        for keyword, value in (same | more).items():
+            setattr(dataset, keyword, value)
+    async with image_stock(ward.store, ward.settings) as stock, ward.client() as client:
+        for dataset in (anna, smith):
+            await stock.add(octets_of(dataset), patient=ANNA)
+        (ecg,) = await found(client, "Observation", code="http://loinc.org|11524-6")
+        Observation.model_validate(ecg)
+        (note,) = ecg["note"]
+        assert "the register has Almeida, Anna as this patient, the object says" in note["text"]
+        assert "the register has female, the object says male" in note["text"]
+        (document,) = await found(client, "DocumentReference")
+        (told,) = await found(client, "ImagingStudy")
+        assert "description" not in document
+        assert "note" not in told
+        alone = dataset_of(pdf())
+        alone.PatientID, alone.PatientName = "A-1", "SMITH^JOHN"
+        await stock.add(octets_of(alone), patient=ANNA)
+        for kind, element in (("ImagingStudy", "note"), ("DocumentReference", "description")):
+            every = await found(client, kind)
+            assert ["SMITH" not in str(each) for each in every] == [True, True], "no second name"
+            assert sorted("Another name" in str(each.get(element)) for each in every) == [0, 1]
+
+
+async def test_an_ecg_is_of_when_it_was_taken(ward: Ward) -> None:
+    """Not of when its object was made, which may be years later; searches go by the same day."""
+    async with image_stock(ward.store, ward.settings) as stock, ward.client() as client:
+        ecg = dataset_of(bundled("waveform_ecg.dcm"))
+        ecg.ContentDate, ecg.AcquisitionDateTime = "20261123", "20200101030405.5+0100"
+        await stock.add(octets_of(ecg), patient=ANNA)
+        code = {"code": "http://loinc.org|11524-6"}
+        (told,) = await found(client, "Observation", **code)
+        Observation.model_validate(told)
+        assert told["effectiveDateTime"] == "2020-01-01T03:04:05.5+01:00"
+        assert await found(client, "Observation", **code, date="2020-01-01") == [told]
+        assert await found(client, "Observation", **code, date="ge2026") == []

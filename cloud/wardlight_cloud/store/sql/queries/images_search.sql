@@ -157,7 +157,14 @@ s.name_grams @> :value::text[]
 translate(:column, '=^-,.', '     ') LIKE :value::text
 
 -- name: taken_date
-CASE WHEN i.content_date ~ '^[0-9]{8}$' THEN i.content_date ELSE s.study_date END
+-- The day of AcquisitionDateTime, which only waveforms are asked for; of ContentDate; of the study.
+coalesce(
+    substring(
+        convert_from(i.attributes, 'UTF8')
+        FROM '"0008002A":[{]"vr":"DT","Value":[[]"([0-9]{8})'
+    ),
+    CASE WHEN i.content_date ~ '^[0-9]{8}$' THEN i.content_date ELSE s.study_date END
+)
 
 -- name: plan_for_search
 -- The session plans for partitions of readings; here arrays and beginnings have to be looked at.
