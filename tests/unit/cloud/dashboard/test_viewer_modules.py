@@ -51,6 +51,10 @@ LENGTHS: list[tuple[str, dict[str, Any], tuple[tuple[int, int], tuple[int, int]]
     ("by an object", {**_CR, "PixelSpacing": _TENTH, "PixelSpacingCalibrationType": "FIDUCIAL"},
      _100, "10.0 mm calibrated by an object of known size"),
     ("unsaid", {**_CR, "PixelSpacing": _TENTH}, _100, "10.0 mm not known whether calibrated"),
+    ("scout", {**_CT, "PixelSpacing": _TENTH, "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]},
+     _100, "10.0 mm not known whether calibrated"),
+    ("MR localizer", {"Modality": "MR", "PixelSpacing": _TENTH,
+                      "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, _100, "10.0 mm"),
     ("film", {"NominalScannedPixelSpacing": _TENTH}, _100, "10.0 mm on the scanned film"),
     ("in a region", _US, ((10, 10), (60, 10)), "10.0 mm"),
     ("across regions", _US, ((10, 10), (110, 10)), "100.0 px"),
@@ -144,6 +148,40 @@ def test_loss_is_said_with_its_ratio() -> None:
     ]
     found = in_node("dicom", "return cases.map(lossyText)", cases=cases)
     assert found == ["lossy 12:1", "lossy 2.5:1, then 2:1", "lossy, ratio unknown", "", ""]
+
+
+def test_a_report_says_why_there_is_no_value_and_what_it_refers_to() -> None:
+    def named(name: str, **more: Any) -> Dataset:
+        made, code = Dataset(), Dataset()
+        code.CodeMeaning = name
+        made.ConceptNameCodeSequence = [code]
+        for keyword, value in more.items():
+            setattr(made, keyword, value)
+        return made
+
+    why, measured, unit, by_reference = Dataset(), Dataset(), Dataset(), Dataset()
+    why.CodeMeaning, unit.CodeValue = "Measurement not attempted", "%"
+    measured.NumericValue, measured.MeasurementUnitsCodeSequence = "55", [unit]
+    by_reference.RelationshipType = "INFERRED FROM"
+    by_reference.ReferencedContentItemIdentifier = [1, 2]
+    beyond = Dataset()
+    beyond.ReferencedContentItemIdentifier = [1, 9, 1]
+    values = [
+        named("LV", MeasuredValueSequence=[], NumericValueQualifierCodeSequence=[why]),
+        named("EF", MeasuredValueSequence=[measured]),
+        named("RV", MeasuredValueSequence=[measured], NumericValueQualifierCodeSequence=[why]),
+        named("none", MeasuredValueSequence=[]),
+    ]
+    root = named("Report", ContentSequence=[*values, by_reference])
+    body = "return [items.map(measured), references.map((one) => referred(one, root))]"
+    assert in_node(
+        "report", body, items=[each.to_json_dict() for each in values], root=root.to_json_dict(),
+        references=[each.to_json_dict() for each in (by_reference, beyond, root)],
+    ) == [
+        ["no value (Measurement not attempted)", "55 %", "55 % (Measurement not attempted)",
+         "no value"],
+        ["inferred from: EF (item 1.2)", "refers to: item 1.9.1 of this report", ""],
+    ]  # fmt: skip
 
 
 def test_a_report_says_how_far_it_has_come() -> None:

@@ -142,3 +142,27 @@ def test_what_is_not_taken_as_samples() -> None:
         datasets=[kind.to_json_dict() for kind in kinds],
     )
     assert found == [False] * 4
+
+
+def test_hounsfield_units_are_of_ct_images_only() -> None:
+    """PS3.3, C.8.2.1 and C.11.1.1.2: a capture, or a projection, has none."""
+    rescaled = {"Modality": "CT", "RescaleSlope": 1, "RescaleIntercept": -1024}
+    ct = rescaled | {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}
+    cases: list[tuple[dict[str, Any], str]] = [
+        (ct, "HU"), (ct | {"RescaleType": "HU"}, "HU"), (ct | {"RescaleType": "Z_EFF"}, "Z_EFF"),
+        (ct | {"RescaleType": "US"}, ""),
+        (ct | {"ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"]}, "HU"),
+        (ct | {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, ""),
+        (ct | {"MultienergyCTAcquisition": "YES"}, ""),
+        ({"Modality": "CT", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, ""),
+        (rescaled | {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, ""),
+        (rescaled | {"Modality": "MR"}, ""), (rescaled | {"RescaleType": "HU"}, "HU"),
+    ]  # fmt: skip
+    datasets = []
+    for attributes, _ in cases:
+        made = Dataset()
+        for keyword, value in attributes.items():
+            setattr(made, keyword, value)
+        datasets.append(made.to_json_dict())
+    found = in_node("pixels", "return cases.map((one) => describe(one).unit)", cases=datasets)
+    assert found == [unit for _, unit in cases]

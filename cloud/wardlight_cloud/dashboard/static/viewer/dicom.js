@@ -16,6 +16,8 @@ const TAGS = {
   EncapsulatedDocumentLength: "00420015", EstimatedRadiographicMagnificationFactor: "00181114",
   FilterHighFrequency: "003A0221", FilterLowFrequency: "003A0220", FrameTime: "00181063",
   FrameTimeVector: "00181065", FrameVOILUTSequence: "00289132", GraphicAnnotationSequence: "00700001", HighBit: "00280102",
+  ImageType: "00080008", MultienergyCTAcquisition: "00189361", NumericValueQualifierCodeSequence: "0040A301",
+  ReferencedContentItemIdentifier: "0040DB73", PredecessorDocumentsSequence: "0040A360",
   ImageHorizontalFlip: "00700041", ImageRotation: "00700042", MaskSubtractionSequence: "00286100",
   ImageOrientationPatient: "00200037", ImagePositionPatient: "00200032",
   ImagerPixelSpacing: "00181164", InstanceNumber: "00200013", InstitutionName: "00080080",
@@ -140,6 +142,11 @@ export function dateTimeText(dt) {
   const [, date, minutes, seconds, zone] = parts;
   const time = minutes ? ` ${timeText(minutes)}${seconds ? `:${seconds}` : ""}` : "";
   return `${dateText(date)}${time}${zone ? ` (UTC${zone})` : ""}`;
+}
+
+// The scout view of a CT: a projection, whatever the modality's other images are (PS3.3, C.8.2.1.1.1).
+export function isLocalizer(dataset) {
+  return text(dataset, "Modality") === "CT" && values(dataset, "ImageType")[2] === "LOCALIZER";
 }
 
 export function frameCount(dataset) {

@@ -1,6 +1,6 @@
 // Stored samples -> grey of the screen: the modality and VOI transformations of PS3.3, C.11.
 
-import { element, items, number, numbers, text, value } from "./dicom.js";
+import { element, isLocalizer, items, number, numbers, text, value } from "./dicom.js";
 
 // A value as samples have it: signed with them, also where it was written as VR US.
 function storedNumber(dataset, keyword) {
@@ -9,6 +9,18 @@ function storedNumber(dataset, keyword) {
   const isSigned = number(dataset, "PixelRepresentation") === 1;
   if (isSigned && found >= range / 2) return found - range;
   return !isSigned && found < 0 ? found + range : found;
+}
+
+const CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2";
+
+// The unit of modality values; "" where nothing says it. What a plain CT image does not say is
+// Hounsfield units (PS3.3, C.8.2.1); a capture of one is not, nor is a projection.
+function unitOf(dataset) {
+  const said = text(dataset, "RescaleType");
+  if (said) return said === "US" ? "" : said; // unspecified, C.11.1.1.2
+  const isRescaled = number(dataset, "RescaleSlope") !== undefined && number(dataset, "RescaleIntercept") !== undefined;
+  const isPlain = text(dataset, "SOPClassUID") === CT_IMAGE && text(dataset, "MultienergyCTAcquisition") !== "YES";
+  return isPlain && isRescaled && !isLocalizer(dataset) ? "HU" : "";
 }
 
 // How an image's samples lie in memory and what they mean.
@@ -30,7 +42,7 @@ export function describe(dataset) {
     paddingLimit: storedNumber(dataset, "PixelPaddingRangeLimit"),
     hasTable: items(dataset, "ModalityLUTSequence").length > 0,
     isInverse: text(dataset, "PresentationLUTShape") === "INVERSE",
-    unit: text(dataset, "RescaleType") || (text(dataset, "Modality") === "CT" ? "HU" : ""),
+    unit: unitOf(dataset),
   };
 }
 

@@ -1,6 +1,6 @@
 // A structured report as text: its tree of names and values (PS3.3, C.17.3). What it does not show is named.
 
-import { code, dateText, dateTimeText, element, items, number, personName, text, timeText, value } from "./dicom.js";
+import { code, dateText, dateTimeText, element, items, number, numbers, personName, text, timeText, value } from "./dicom.js";
 
 const CHARSETS = {
   "": "utf-8", ISO_IR_192: "utf-8", ISO_IR_100: "latin1", ISO_IR_101: "iso-8859-2",
@@ -24,12 +24,25 @@ async function longText(item, keyword, dataset, web) {
   return new TextDecoder(CHARSETS[name] ?? "utf-8").decode(await web.bulk(found)).trim();
 }
 
-function measured(item) {
+export function measured(item) {
   const found = items(item, "MeasuredValueSequence")[0];
-  if (!found) return "no value";
+  // Why there is no value, or what of it is to be doubted (PS3.3, C.18.1).
+  const qualifier = code(item, "NumericValueQualifierCodeSequence");
+  const why = qualifier ? ` (${qualifier})` : "";
+  if (!found) return `no value${why}`;
   const unit = items(found, "MeasurementUnitsCodeSequence")[0];
   const symbol = unit ? text(unit, "CodeValue") : "";
-  return `${text(found, "NumericValue")}${symbol && symbol !== "1" ? ` ${symbol}` : ""}`;
+  return `${text(found, "NumericValue")}${symbol && symbol !== "1" ? ` ${symbol}` : ""}${why}`;
+}
+
+// The item that another one names by its place in the tree, 1 being the root (PS3.3, C.17.3.2.5).
+export function referred(item, dataset) {
+  const place = numbers(item, "ReferencedContentItemIdentifier");
+  if (!place.length) return "";
+  const found = place.slice(1).reduce((at, number) => at && items(at, "ContentSequence")[number - 1], dataset);
+  const name = found ? code(found, "ConceptNameCodeSequence") || code(found, "ConceptCodeSequence") : "";
+  const how = text(item, "RelationshipType").toLowerCase() || "refers to";
+  return `${how}: ${name ? `${name} (item ${place.join(".")})` : `item ${place.join(".")} of this report`}`;
 }
 
 function reference(item, jump) {
@@ -54,6 +67,7 @@ async function answer(item, dataset, web, jump) {
     case "UIDREF": return text(item, "UID");
     case "IMAGE": case "WAVEFORM": case "COMPOSITE": return reference(item, jump);
     case "CONTAINER": return "";
+    case "": return referred(item, dataset);
     default: return text(item, "ValueType") ? `(${text(item, "ValueType").toLowerCase()}, not shown)` : "";
   }
 }

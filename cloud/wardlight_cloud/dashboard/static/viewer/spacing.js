@@ -1,7 +1,7 @@
 // How long a line on an image is. Where nothing says how large a pixel is, it is told in pixels:
 // a wrong millimetre is worse than none. Source: PS3.3, 10.7.1.3 and C.8.5.5.
 
-import { items, number, numbers, text } from "./dicom.js";
+import { isLocalizer, items, number, numbers, text } from "./dicom.js";
 
 const PROJECTIONS = new Set(["CR", "DX", "IO", "MG", "PX", "RF", "RG", "XA"]);
 const CENTIMETRES = 3, SECONDS = 4, HERTZ = 5, CM_PER_S = 7;
@@ -25,7 +25,7 @@ export function pixelSpacing(dataset) {
 }
 
 function isProjection(dataset) {
-  return PROJECTIONS.has(text(dataset, "Modality"));
+  return PROJECTIONS.has(text(dataset, "Modality")) || isLocalizer(dataset);
 }
 
 function projection(dataset, plain, imager) {
