@@ -181,26 +181,36 @@ def _intervals(element: Any) -> Iterator[tuple[Decimal | None, Decimal | None]]:
 def _quantities(parameter: SearchParameter, element: Any, _: str) -> Iterator[IndexValue]:
     match element:
         case {"value": value}:
-            yield from _quantity(parameter, element, value, value)
+            ends = _ends(Decimal(value), element.get("comparator"))
+            yield from _quantity(parameter, element, *ends)
         case {"low": {"value": low}, "high": {"value": high}}:
-            yield from _quantity(parameter, element["low"], low, high)
+            yield from _quantity(parameter, element["low"], Decimal(low), Decimal(high))
+
+
+def _ends(value: Decimal, comparator: Any) -> tuple[Decimal | None, Decimal | None]:
+    """The numbers that are meant: "< 20" is anything below it (R4 3.1.1.4.1: a range)."""
+    if comparator in ("<", "<="):
+        return None, value
+    return value, None if comparator in (">", ">=") else value
 
 
 def _quantity(
-    parameter: SearchParameter, element: dict[str, Any], low: Any, high: Any
+    parameter: SearchParameter,
+    element: dict[str, Any],
+    first: Decimal | None,
+    last: Decimal | None,
 ) -> Iterator[IndexValue]:
-    first, last = Decimal(low), Decimal(high)
     system, code, unit = (_text(element.get(key)) for key in ("system", "code", "unit"))
     yield RangeValue(parameter.name, first, last)
     if system:
         yield RangeValue(parameter.name, first, last, indexed_text(f"{system}|{code}"))
     for name in {code, unit} - {""}:
         yield RangeValue(parameter.name, first, last, indexed_text(f"|{name}"))
-    lowest, highest = (
-        (in_base_unit(first, code), in_base_unit(last, code)) if system == UCUM else (None, None)
-    )
-    if lowest is not None and highest is not None:
-        yield RangeValue(parameter.name, lowest[0], highest[0], f"={lowest[1]}")
+    ends = [None if end is None else in_base_unit(end, code) for end in (first, last)]
+    base = next((each[1] for each in ends if each is not None), None)
+    if system == UCUM and base is not None:
+        lowest, highest = (None if each is None else each[0] for each in ends)
+        yield RangeValue(parameter.name, lowest, highest, f"={base}")
 
 
 _Values = Callable[[SearchParameter, Any, str], Iterable[IndexValue]]
