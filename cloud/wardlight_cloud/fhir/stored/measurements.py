@@ -20,20 +20,21 @@ from typing import Any, Final
 
 from wardlight_cloud.fhir.observation_texts import FLAG_EXTENSION, MEASUREMENT_STATUS
 from wardlight_cloud.fhir.stored.issue import Issue
-from wardlight_cloud.fhir.stored.moments import interval
+from wardlight_cloud.fhir.stored.moments import earliest
 from wardlight_cloud.fhir.stored.unit_texts import contradicts
 from wardlight_cloud.fhir.stored.units import UCUM, in_base_unit
 from wardlight_cloud.fhir.vocabulary import CATEGORY, LOINC, MDC, Measured, measured_by_code
-from wardlight_shared.codes import BY_WIRE
+from wardlight_shared.codes import BY_WIRE, Metric
 from wardlight_shared.timestamps import FUTURE_LIMIT_MS
 
 GLUCOSE_G_PER_MOL: Final = Decimal("180.156")
 _VITAL_SIGNS: Final = "vital-signs"
+_R4: Final = "http://hl7.org/fhir/StructureDefinition/"
+_ANY_VITAL_SIGN: Final = f"{_R4}vitalsigns"
+_SIDES: Final = ("systolic_bp", "diastolic_bp")
 _WITHDRAWN: Final = frozenset({"entered-in-error", "cancelled"})
 _NUMBERS: Final = frozenset({"valueQuantity", "valueSampledData"})
 _MAY_BE_NEGATIVE: Final = "V"  # base unit of voltage; warmth is counted from where there is none
-_DAY: Final = len("2026-01-31")
-_EAST_US: Final = 14 * 60 * 60 * 1_000_000  # the day begins so much earlier there than in UTC
 _IMPLAUSIBLE: Final = {"url": FLAG_EXTENSION, "valueCode": "implausible"}
 _QUESTIONABLE: Final = {"coding": [{"system": MEASUREMENT_STATUS, "code": "questionable"}]}
 _Range = tuple[Decimal, Decimal, str]
@@ -44,8 +45,14 @@ def issues_of_measurement(resource: dict[str, Any], now_us: int | None = None) -
     if is_withdrawn(resource):
         return
     yield from _of_time(resource, time.time_ns() // 1000 if now_us is None else now_us)
+    yield from _of_sides(resource)
     for part, place in _parts(resource):
         named = _named(part)
+        if _is_of_several(named):
+            text = (
+                "The codings name different measurements. Say one measurement by one Observation."
+            )
+            yield Issue("value", text, f"{place}.code")
         for key in part:
             if named and _is_value(key) and key.lstrip("_") not in _NUMBERS:
                 text = "The code is that of a quantity: its value is a valueQuantity."
@@ -118,15 +125,44 @@ def _of_time(resource: dict[str, Any], now_us: int) -> Iterator[Issue]:
         *((f"effectiveTiming.event[{at}]", text) for at, text in enumerate(events)),
         ("issued", resource.get("issued")),
     ):
-        if isinstance(text, str) and _begin(text) > latest:
+        if isinstance(text, str) and earliest(text) > latest:
             said = f"It lies more than {FUTURE_LIMIT_MS // 60_000} minutes ahead of now."
             yield Issue("value", said, f"Observation.{place}")
 
 
-def _begin(text: str) -> Decimal:
-    """When a date begins, where it does so first."""
-    low, _ = interval(text)
-    return low - _EAST_US if len(text) <= _DAY else low
+def _of_sides(resource: dict[str, Any]) -> Iterator[Issue]:
+    """A blood pressure with its sides swapped, or one of them wrong."""
+    upper, lower = (_side(resource, name) for name in _SIDES)
+    if upper is None or lower is None or upper[1] != lower[1] or not upper[0] < lower[0]:
+        return
+    text = "The systolic pressure is less than the diastolic one; nobody can have that."
+    yield Issue("value", text, "Observation.component")
+
+
+def _side(resource: dict[str, Any], name: str) -> tuple[Decimal, str] | None:
+    """The value of a side of a blood pressure, in its base unit; None where it is not said once."""
+    values = [
+        in_base_unit(value, str(quantity.get("code")))
+        for part in resource.get("component", [])
+        if {name} in [{BY_WIRE[wire].name for wire, _ in each} for each in _named(part)]
+        and (quantity := part.get("valueQuantity")) is not None
+        and quantity.get("system") == UCUM
+        and (value := _number(quantity)) is not None
+    ]
+    return values[0] if len(values) == 1 else None
+
+
+def _is_of_several(named: list[frozenset[Measured]]) -> bool:
+    """Whether two codings of a code name measurements that nobody takes for one another."""
+    subjects = [{_subject_of(BY_WIRE[wire]) for wire, _ in each} for each in named]
+    return len({next(iter(each)) for each in subjects if len(each) == 1} - {""}) > 1
+
+
+def _subject_of(metric: Metric) -> str:
+    """What a metric is about: a profile of several, or itself; "" where codes are used loosely."""
+    if metric.r4_profile == _ANY_VITAL_SIGN or metric.component_of is not None:
+        return metric.name
+    return metric.r4_profile if metric.r4_profile.startswith(_R4) else ""
 
 
 def _of_quantity(

@@ -21,7 +21,9 @@ _US: Final = timedelta(microseconds=1)
 _SECOND_US: Final = 1_000_000
 _MINUTE_US: Final = 60 * _SECOND_US
 _DAY_US: Final = 24 * 60 * _MINUTE_US
+_EAST_US: Final = 14 * 60 * _MINUTE_US  # the day begins so much earlier there than in UTC
 _LEAP_SECOND: Final = 60
+_WHOLE_DAY: Final = len("2026-01-31")
 
 Interval = tuple[Decimal, Decimal]
 
@@ -45,6 +47,23 @@ def interval(text: str) -> Interval:
     digits = (fraction or "")[:6]
     low += int(digits.ljust(6, "0")) if digits else 0
     return Decimal(low), Decimal(low + 10 ** (6 - len(digits)))
+
+
+def earliest(text: str) -> Decimal:
+    """When a date begins, where it does so first."""
+    low, _ = interval(text)
+    return low - _EAST_US if len(text) <= _WHOLE_DAY else low
+
+
+def is_before(text: str, other: str) -> bool:
+    """Whether a date lies before another one, whatever they leave open.
+
+    Where one of the two has no time of day, nobody can tell its zone: they compare as written.
+    """
+    length = min(len(text), len(other))
+    if length <= _WHOLE_DAY:
+        return text[:length] < other[:length]
+    return interval(text)[1] <= interval(other)[0]
 
 
 def at(moment: datetime) -> Decimal:

@@ -7,12 +7,13 @@ The shape is that of the R4B models, which for these kinds is R4's. They take "7
 any text for a code with a required binding; both are looked at beside them, with invariants of
 Observation, the rules of the vital signs profile and those of readings (measurements.py).
 
-Source  R4 4.0.1; invariants obs-3, obs-6, obs-7, ref-1, vs-1, vs-2, vs-3; required_codes.csv, made
-        from R4's StructureDefinitions and ValueSets
+Source  R4 4.0.1; invariants obs-3, obs-6, obs-7, per-1, ref-1, vs-1, vs-2, vs-3;
+        required_codes.csv, made from R4's StructureDefinitions and ValueSets
 """
 
 import csv
 import importlib
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
@@ -25,6 +26,7 @@ from pydantic import BaseModel, ValidationError
 from wardlight_cloud.fhir.stored.issue import Issue
 from wardlight_cloud.fhir.stored.kinds import STORED
 from wardlight_cloud.fhir.stored.measurements import is_vital_sign, issues_of_measurement
+from wardlight_cloud.fhir.stored.moments import earliest, is_before
 from wardlight_cloud.fhir.stored.units import UCUM
 from wardlight_cloud.fhir.vocabulary import LOINC
 
@@ -35,6 +37,7 @@ _UNITS: Final = {
     "29463-7": ("g", "kg", "[lb_av]"), "39156-5": ("kg/m2",), "8480-6": ("mm[Hg]",),
     "8462-4": ("mm[Hg]",),
 }  # fmt: skip
+_DAY: Final = len("2026-01-31")
 _PRESSURE: Final = "85354-9"
 _SIDES: Final = ("8480-6", "8462-4")
 
@@ -53,6 +56,8 @@ def issues(text: bytes) -> list[Issue]:
     found += _of_empty(resource, kind)
     if kind == "Observation":
         found += [*_of_observation(resource), *_of_vital_sign(resource)]
+    if kind == "Patient":
+        found += _of_patient(resource)
     if kind == "Observation" and not found:  # what these look at is of the shape it should be
         found += issues_of_measurement(_exact(text))
     return found[:MOST_ISSUES]
@@ -94,6 +99,8 @@ def _of_model(kind: str, error: Any) -> Issue:
 def _of_values(model: Any, node: Any, place: str) -> Iterator[Issue]:
     """Numbers and booleans written as texts; codes that a required binding does not have."""
     name = type(model).__name__
+    if name == "Period" and _is_turned_round(node):
+        yield Issue("invariant", "The period ends before it starts (per-1).", f"{place}.end")
     for field_name, field in type(model).model_fields.items():
         key = field.alias or field_name
         written, value = node.get(key), getattr(model, field_name, None)
@@ -109,6 +116,14 @@ def _of_values(model: Any, node: Any, place: str) -> Iterator[Issue]:
                 yield Issue("value", "The value is not of the type that R4 says.", where)
             elif (codes := _codes().get((name, key))) is not None and one not in codes:
                 yield Issue("code-invalid", "The code is none of those that R4 requires.", where)
+
+
+def _is_turned_round(period: dict[str, Any]) -> bool:
+    start, end = period.get("start"), period.get("end")
+    try:
+        return isinstance(start, str) and isinstance(end, str) and is_before(end, start)
+    except ValueError:
+        return False  # finer than any clock, or of no calendar: not compared
 
 
 def _pairs(written: Any, value: Any) -> list[tuple[Any, Any]]:
@@ -149,6 +164,12 @@ def _references(node: Any, place: str) -> Iterator[tuple[str, str]]:
             yield from _references(each, f"{place}[{at}]")
 
 
+def _of_patient(resource: dict[str, Any]) -> Iterator[Issue]:
+    born = resource.get("birthDate")
+    if isinstance(born, str) and earliest(born) > time.time_ns() // 1000:
+        yield Issue("value", "The birth date lies in the future.", "Patient.birthDate")
+
+
 def _has_value(node: dict[str, Any]) -> bool:
     return any(key.startswith("value") and key != "value" for key in node)
 
@@ -179,6 +200,9 @@ def _of_vital_sign(resource: dict[str, Any]) -> Iterator[Issue]:
     if not any(key in resource for key in ("effectiveDateTime", "effectivePeriod")):
         text = "A vital sign has effectiveDateTime or effectivePeriod."
         yield Issue("required", text, "Observation.effective")
+    if len(str(resource.get("effectiveDateTime", "0000-00-00"))) < _DAY:
+        text = "A vital sign says at least the day when it was measured (vs-1)."
+        yield Issue("invariant", text, "Observation.effectiveDateTime")
     linked = any(resource.get(key) for key in ("component", "hasMember"))
     if not linked and not _has_value(resource) and "dataAbsentReason" not in resource:
         text = "A vital sign has a value, dataAbsentReason, component or hasMember (vs-2)."

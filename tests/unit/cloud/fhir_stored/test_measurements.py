@@ -216,3 +216,66 @@ def test_nothing_is_empty(more: dict[str, Any], place: str) -> None:
     found = issues(json.dumps(observation(**more)).encode())
     assert found
     assert all(each.expression.startswith(f"Observation.{place}") for each in found), found
+
+
+def pressure(upper: tuple[Any, str], lower: tuple[Any, str], **more: Any) -> dict[str, Any]:
+    sides = [
+        {"code": {"coding": [{"system": MDC if code.isdigit() else LOINC, "code": code}]},
+         "valueQuantity": {"value": Decimal(value), "system": UCUM, "code": unit}}
+        for code, (value, unit) in zip(more.pop("codes", ("8480-6", "8462-4")), (upper, lower),
+                                       strict=True)
+    ]  # fmt: skip
+    made = observation(code={"coding": [{"system": LOINC, "code": "85354-9"}]}, component=sides)
+    del made["valueQuantity"]
+    return {**made, **more}
+
+
+def test_sides_of_a_blood_pressure_are_not_swapped() -> None:
+    refused = [("value", "component")]
+    assert told(pressure((80, "mm[Hg]"), (120, "mm[Hg]"))) == refused
+    assert told(pressure((80, "mm[Hg]"), (120, "mm[Hg]"), codes=("150021", "150022"))) == refused
+    assert told(pressure(("10.5", "kPa"), (80, "mm[Hg]"))) == refused  # 78.8 mmHg
+    assert told(pressure((80, "mm[Hg]"), (120, "mm[Hg]"), category=[{"text": "x"}])) == refused
+    assert told(pressure((120, "mm[Hg]"), (80, "mm[Hg]"))) == []
+    assert told(pressure((80, "mm[Hg]"), (80, "mm[Hg]"))) == []
+    assert told(pressure((16, "kPa"), (80, "mm[Hg]"))) == []
+    withdrawn = pressure((80, "mm[Hg]"), (120, "mm[Hg]"), status="entered-in-error")
+    assert told(withdrawn) == []
+    without = pressure((80, "mm[Hg]"), (120, "mm[Hg]"))
+    del without["component"][1]["valueQuantity"]
+    assert told(without) == []
+
+
+@pytest.mark.parametrize(
+    ("codes", "unit"),
+    [
+        (("8867-4", "9279-1"), "/min"), (("147842", "9279-1"), "/min"),
+        (("8480-6", "8462-4"), "mm[Hg]"), (("8480-6", "85354-9"), "mm[Hg]"),
+        (("59408-5", "61006-3"), "%"),
+    ],
+)  # fmt: skip
+def test_one_code_names_one_measurement(codes: tuple[str, ...], unit: str) -> None:
+    resource = measured(60, unit, *codes)
+    assert ("value", "code") in told(resource)
+    resource["status"] = "entered-in-error"
+    assert told(resource) == []
+
+
+@pytest.mark.parametrize(
+    ("codes", "value", "unit"),
+    [
+        (("2708-6", "59408-5", "150456"), 97, "%"), (("8867-4", "8889-8", "149530"), 60, "/min"),
+        (("8867-4", "149546"), 60, "/min"), (("8310-5", "8331-1"), 37, "Cel"),
+        (("29463-7", "3141-9"), 70, "kg"), (("8867-4", "1-8"), 60, "/min"),
+        (("41653-7", "2339-0"), 90, "mg/dL"),
+    ],
+)  # fmt: skip
+def test_several_codes_of_one_measurement(codes: tuple[str, ...], value: int, unit: str) -> None:
+    assert told(measured(value, unit, *codes)) == []
+
+
+def test_what_is_made_here_names_one_measurement() -> None:
+    """The codings that our own Observations have are taken from others, too."""
+    for (_, unit), metric in MEASURED.items():
+        coded = observation(code=code_of(metric, moles=is_amount(unit)), category=[{"text": "x"}])
+        assert ("value", "code") not in told(coded), metric.name

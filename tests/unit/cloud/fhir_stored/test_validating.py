@@ -1,6 +1,7 @@
 """What of a foreign resource is refused, and where it is said to be."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -39,6 +40,14 @@ def _without(resource: dict[str, Any], *names: str) -> dict[str, Any]:
         organization(), task(), observation(), _pressure("8480-6", "8462-4"),
         observation(code=_code("1-8"), valueQuantity=_quantity(5, "{any}")),
         {**_without(observation(), "valueQuantity"), "dataAbsentReason": DAR},
+        {**_without(observation(), "effectiveDateTime"),
+         "effectivePeriod": {"start": "2026-03-10T12:00:00Z", "end": "2026-03-10"}},
+        observation(effectiveDateTime="2026-03-10"),
+        observation(effectiveDateTime="2026-03", category=[{"text": "x"}]),
+        task(executionPeriod={"start": "2026-03-10T12:00:00.5Z", "end": "2026-03-10T12:00:00Z"}),
+        task(executionPeriod={"start": "2026-03-10T23:00:00-10:00", "end": "2026-03-10"}),
+        task(executionPeriod={"start": "2026-03-10T12:00:00+02:00", "end": "2026-03-10T10:00:00Z"}),
+        task(executionPeriod={"start": "2026-03-10", "end": "2026"}),
         task(contained=[{"resourceType": "Patient", "id": "p"}], owner={"reference": "#p"}),
         {"resourceType": "Patient", "birthDate": "1950", "_gender": {"id": "x"}},
     ],
@@ -69,6 +78,20 @@ def test_what_is_valid(resource: dict[str, Any]) -> None:
         (_without(observation(), "subject"), "required", "Observation.subject"),
         (_without(observation(), "effectiveDateTime"), "required", "Observation.effective"),
         (_without(observation(), "valueQuantity"), "invariant", "Observation"),
+        (observation(effectiveDateTime="2026"), "invariant", "Observation.effectiveDateTime"),
+        (observation(effectiveDateTime="2026-03"), "invariant", "Observation.effectiveDateTime"),
+        ({**_without(observation(), "effectiveDateTime"),
+          "effectivePeriod": {"start": "2026-03-10T12:00:00Z", "end": "2026-03-10T11:59:59Z"}},
+         "invariant", "Observation.effectivePeriod.end"),
+        (task(executionPeriod={"start": "2026-03-10T12:00:01+02:00",
+                               "end": "2026-03-10T10:00:00Z"}),
+         "invariant", "Task.executionPeriod.end"),
+        (task(executionPeriod={"start": "2026-03-10", "end": "2026-03-09"}), "invariant",
+         "Task.executionPeriod.end"),
+        (task(executionPeriod={"start": "2026-03-10T12:00:00Z", "end": "2026-02"}), "invariant",
+         "Task.executionPeriod.end"),
+        ({"resourceType": "Patient", "name": [{"period": {"start": "2026", "end": "2025"}}]},
+         "invariant", "Patient.name[0].period.end"),
         (_pressure("8480-6"), "required", "Observation.component"),
         (_pressure("8480-6", "8480-6"), "required", "Observation.component"),
         (_pressure("8480-6", "8462-4", unit="kPa"), "code-invalid",
@@ -81,6 +104,20 @@ def test_what_is_refused(resource: dict[str, Any], code: str, place: str) -> Non
     found = issues(json.dumps(resource).encode())
     assert code in {each.code for each in found}
     assert any(each.expression.startswith(place) for each in found), found
+
+
+def test_nobody_is_born_tomorrow() -> None:
+    """Where it is tomorrow already, somebody may be born by now."""
+    today = datetime.now(UTC).date()
+    for days, is_taken in ((-1, True), (0, True), (3, False), (400, False)):
+        born = (today + timedelta(days=days)).isoformat()
+        found = issues(json.dumps({"resourceType": "Patient", "birthDate": born}).encode())
+        told = [] if is_taken else [("value", "Patient.birthDate")]
+        assert [(each.code, each.expression) for each in found] == told
+        assert born not in str(found)
+    for born in ("2999", "2999-01"):
+        (issue,) = issues(json.dumps({"resourceType": "Patient", "birthDate": born}).encode())
+        assert issue.expression == "Patient.birthDate"
 
 
 def test_issues_quote_no_value() -> None:
