@@ -237,6 +237,51 @@ async def test_a_step_without_accession_is_found_by_its_study(store: PostgresSto
     assert await _list(store) == [b"one"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [{"patient_id": "P2"}, {"issuer": "B"}, {"patient_id": "P1", "birth_date": "19500103"}],
+)
+async def test_a_step_of_one_patient_ends_no_order_of_another(
+    store: PostgresStore, said: dict[str, str]
+) -> None:
+    await _gateways(store, "gw-one")
+    person = await store.put_patient(patient(birth_date=date(1950, 1, 2)))
+    await store.put_entries([replace(ONE, patient=person.patient_id, issuer="A")])
+    wrong = replace(EVENT, patient_id=said.get("patient_id", ""), issuer=said.get("issuer", ""),
+                    birth_date=said.get("birth_date", ""))  # fmt: skip
+    for event in (wrong, DONE):
+        assert await store.put_step_event(event) is StepPut.CONTRADICTS
+    assert [each.state for each in await store.entries()] == [EntryState.SCHEDULED]
+    assert [(each.status, each.remark) for each in await store.steps()] == [
+        (StepStatus.COMPLETED, "another-patient")
+    ]
+    right = replace(EVENT, sop_uid="1.2.10", patient_id="P1", issuer="a", birth_date="19500102")
+    for event in (right, replace(DONE, sop_uid="1.2.10")):
+        assert await store.put_step_event(event) is StepPut.STORED
+    assert await store.entries() == ()
+    assert sorted(each.remark for each in await store.steps()) == ["", "another-patient"]
+
+
+@pytest.mark.parametrize(
+    ("modality", "station", "done"),
+    [("US", "US1", "S2"), ("US", "", "S2"), ("CT", "CT2", "S3"), ("CT", "", ""), ("MR", "", "")],
+)
+async def test_a_step_without_an_id_ends_the_entry_that_it_means(
+    store: PostgresStore, modality: str, station: str, done: str
+) -> None:
+    await _gateways(store, "gw-one")
+    second = replace(ONE, step_id="S2", modality="US", station_ae="US1")
+    await store.put_entries([ONE, second, replace(ONE, step_id="S3", station_ae="CT2")])
+    nameless = replace(
+        EVENT, scheduled=(ScheduledStep("A1", "", "1.2.3"),), modality=modality, station_ae=station
+    )
+    for event in (nameless, DONE):
+        assert await store.put_step_event(event) is StepPut.STORED
+    left = {each.step_id for each in await store.entries()}
+    assert {"S1", "S2", "S3"} - left == {done} - {""}
+    assert [each.remark for each in await store.steps()] == ["" if done else "no-entry"]
+
+
 async def test_an_event_of_a_step_that_never_began_is_kept(store: PostgresStore) -> None:
     assert await store.put_step_event(DONE) is StepPut.STORED
     (step,) = await store.steps()

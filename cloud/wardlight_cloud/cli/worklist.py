@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from wardlight_cloud.store.orders import NewEntry
 
 _GENDERS: Final = {"male": "M", "female": "F", "other": "O", "unknown": ""}
+_REMARKS: Final = {
+    "": "-", "another-patient": "the order is another patient's", "no-entry": "of no entry",
+}  # fmt: skip
 _FILE_BYTES: Final = 16 << 20
 _FILES: Final = 10_000
 
@@ -220,12 +223,12 @@ async def _remove(store: Store, options: argparse.Namespace) -> int:
 
 async def _steps(store: Store, options: argparse.Namespace) -> int:
     show(
-        ("order", "status", "modality", "station", "began", "ended", "gateway", "events"),
+        ("order", "status", "modality", "station", "began", "ended", "gateway", "events", "remark"),
         [
             (
                 ", ".join(sorted({s.accession for s in each.scheduled})) or "-", each.status,
                 each.modality, each.station_ae, each.started, each.ended or "-", each.gateway,
-                each.events,
+                each.events, _REMARKS[each.remark],
             )
             for each in await store.steps(accession=options.accession, count=1000)
         ],

@@ -11,6 +11,7 @@ from typing import Final
 
 from pydicom.dataset import Dataset, FileDataset
 
+from wardlight_cloud.imaging.columns import date_text
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.small_files import items, moment, read_file, text
 from wardlight_cloud.store.orders import ScheduledStep, StepEvent, StepStatus
@@ -49,6 +50,9 @@ def read_event(gateway: str, offer: Offer, octets: bytes) -> StepEvent:
         series=tuple(
             text(series, "SeriesInstanceUID") for series in items(file, "PerformedSeriesSequence")
         ),
+        patient_id=text(file, "PatientID"),
+        issuer=text(file, "IssuerOfPatientID"),
+        birth_date=date_text(text(file, "PatientBirthDate")),
     )
 
 

@@ -47,7 +47,13 @@ class StepIntake:
             about = {"gateway": gateway, "item": offer.item}
             _log.error("another event has the number of this one", extra=about)
             return StepOutcome("refused", "differs")
-        return StepOutcome("stored" if outcome is StepPut.STORED else "known")
+        if outcome is StepPut.CONTRADICTS:
+            _log.warning(
+                "a procedure step of one patient names an order of another, which stays as it is; "
+                "see `worklist steps`",
+                extra={"gateway": gateway, "item": offer.item},
+            )
+        return StepOutcome("known" if outcome is StepPut.KNOWN else "stored")
 
 
 def _read(gateway: str, offer: Offer, octets: bytes) -> StepEvent:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 
@@ -129,6 +129,7 @@ class StepEvent:
 
     ``status`` None: the event says nothing of it. ``scheduled``: of an N-CREATE. ``started`` and
     ``ended``: ``YYYYMMDD HHMMSS``, "" where not said. ``octets``: the file as it came.
+    ``patient_id``, ``issuer``, ``birth_date``: to whom it is done, as the modality says.
     """
 
     sop_uid: str
@@ -146,6 +147,9 @@ class StepEvent:
     started: str = ""
     ended: str = ""
     series: tuple[str, ...] = ()
+    patient_id: str = ""
+    issuer: str = ""
+    birth_date: str = ""
 
 
 class StepPut(StrEnum):
@@ -153,12 +157,17 @@ class StepPut(StrEnum):
 
     STORED = "stored"
     KNOWN = "known"  # this event was there already: nothing changed
+    CONTRADICTS = "contradicts"  # stored, but an order that it names is another patient's
     DIFFERS = "differs"  # another event has its identity: nothing changed, an operator has to look
 
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """A performed procedure step after all its events."""
+    """A performed procedure step after all its events.
+
+    ``remark``: why an entry does not follow it: the order that it names is another patient's, or it
+    tells no entry of its gateway's from others.
+    """
 
     sop_uid: str
     gateway: str
@@ -171,6 +180,7 @@ class StepRow:
     series: tuple[str, ...]
     events: int
     updated_at: datetime
+    remark: Literal["", "another-patient", "no-entry"] = ""
 
 
 class OrderStore(Protocol):
@@ -207,7 +217,8 @@ class OrderStore(Protocol):
     async def put_step_event(self, event: StepEvent) -> StepPut:
         """Keep an event; a step that is COMPLETED takes its entries off the lists.
 
-        Its entries are those that were given to its gateway. What has ended stays as it ended,
+        Its entries are those that were given to its gateway, of the patient that it names; without
+        a step ID the one of its modality, or at its station. What has ended stays as it ended,
         whatever comes later.
         """
 

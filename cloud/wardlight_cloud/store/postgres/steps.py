@@ -50,10 +50,9 @@ class StepsPart(Part):
                 [each.accession for each in event.scheduled],
                 [each.step_id for each in event.scheduled],
                 [each.study_uid for each in event.scheduled],
-                list(event.series), gateway,
+                list(event.series), gateway, event.patient_id, event.issuer, event.birth_date,
             )  # fmt: skip
-            await _follow(connection, event.sop_uid, gateway, _STATES[StepStatus(status)])
-        return StepPut.STORED
+            return await _follow(connection, event.sop_uid, gateway, _STATES[StepStatus(status)])
 
     @storage_call
     async def steps(self, *, accession: str | None = None, count: int = 100) -> tuple[StepRow, ...]:
@@ -77,16 +76,18 @@ class StepsPart(Part):
         )  # fmt: skip
 
 
-async def _follow(connection: Connection, sop_uid: str, gateway_id: int, state: EntryState) -> None:
+async def _follow(
+    connection: Connection, sop_uid: str, gateway_id: int, state: EntryState
+) -> StepPut:
     """Entries are what is done of them; what is completed leaves the lists."""
     rows = await connection.fetch(_SQL["entries_of_step"], sop_uid, gateway_id)
-    entries = [row["entry_id"] for row in rows]
-    if not entries:
-        return
-    await connection.execute(_ORDERS["lock_worklists"])
-    if state is EntryState.COMPLETED:
-        await connection.execute(_ORDERS["unlist_entries"], entries, [])
-    await connection.execute(_ORDERS["set_entries"], entries, state)
+    entries = [row["entry_id"] for row in rows if row["is_theirs"]]
+    if entries:
+        await connection.execute(_ORDERS["lock_worklists"])
+        if state is EntryState.COMPLETED:
+            await connection.execute(_ORDERS["unlist_entries"], entries, [])
+        await connection.execute(_ORDERS["set_entries"], entries, state)
+    return StepPut.STORED if len(entries) == len(rows) else StepPut.CONTRADICTS
 
 
 def _step(row: Any) -> StepRow:
@@ -95,4 +96,5 @@ def _step(row: Any) -> StepRow:
         row["sop_uid"], row["gateway"], StepStatus(row["status"]),
         tuple(ScheduledStep(*each) for each in scheduled), row["station_ae"], row["modality"],
         row["started"], row["ended"], tuple(row["series_uids"]), row["events"], row["updated_at"],
+        row["remark"],
     )  # fmt: skip

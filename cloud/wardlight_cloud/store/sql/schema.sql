@@ -925,6 +925,9 @@ CREATE TABLE procedure_step (
     step_ids text [] COLLATE "C" NOT NULL,
     study_uids text [] COLLATE "C" NOT NULL,
     series_uids text [] COLLATE "C" NOT NULL,
+    dicom_patient_id text COLLATE "C" NOT NULL DEFAULT '',
+    issuer text COLLATE "C" NOT NULL DEFAULT '',
+    birth_date text COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (gateway_id, sop_uid)
 );
 CREATE INDEX procedure_step_updated ON procedure_step (updated_at DESC, sop_uid);

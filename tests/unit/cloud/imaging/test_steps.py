@@ -47,11 +47,31 @@ def test_an_event_is_read_as_the_gateway_wrote_it() -> None:
         sha256=hashlib.sha256(CREATE).digest(), octets=CREATE, calling_ae="CT1",
         received_at=datetime(2026, 1, 2, 8, 1, tzinfo=UTC), status=StepStatus.IN_PROGRESS,
         scheduled=(ScheduledStep("A1", "1", "1.2.3"),), station_ae="CT1", modality="CT",
-        started="20260102 080100",
+        started="20260102 080100", patient_id="P1",
     )  # fmt: skip
     last = read_event("gw-one", _offer(END), END)
     assert (last.number, last.status, last.scheduled) == (2, StepStatus.COMPLETED, ())
     assert (last.ended, last.series) == ("20260102 081500", ("1.2.3.4",))
+
+
+async def test_an_event_of_another_patient_than_the_orders_is_kept_and_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Contradicting(Orders):
+        async def put_step_event(self, event: StepEvent) -> StepPut:
+            return StepPut.CONTRADICTS
+
+    intake = StepIntake(Contradicting())  # type: ignore[arg-type]
+    assert (await intake.take_step("gw-one", _offer(CREATE), CREATE)).what == "stored"
+    assert "names an order of another" in caplog.text and "P1" not in caplog.text
+
+
+def test_an_event_says_whom_it_is_done_to() -> None:
+    step = begun()
+    step.IssuerOfPatientID, step.PatientBirthDate = "HOSP", "1950.01.02"
+    octets = step_file("1.2.9", EXPLICIT_LITTLE, "create", 1, written(step))
+    event = read_event("gw-one", _offer(octets), octets)
+    assert (event.patient_id, event.issuer, event.birth_date) == ("P1", "HOSP", "19500102")
 
 
 async def test_an_event_counts_once() -> None:
