@@ -2,7 +2,8 @@
 
 Who asked was noted by security/ on the way (who.py). What was asked stands in method and path;
 whose data it was, in the search (``patient=``), in the path, or else in the resources of the
-answer. A query that came as the form of a POST is not repeated in the trail; whom it found is.
+answer and in what the handlers noted, since an answer may be a number or leave references out.
+A query that came as the form of a POST is not repeated in the trail; whom it found is.
 """
 
 import re
@@ -14,7 +15,13 @@ from typing import Final, NamedTuple
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wardlight_cloud.audit.trail import AuditTrail
-from wardlight_cloud.security.who import answer_of, noted
+from wardlight_cloud.security.who import (
+    answer_of,
+    interaction_of,
+    noted,
+    patients_in,
+    patients_noted,
+)
 from wardlight_cloud.store.audit import AuditEntry, Face
 
 _UUID: Final = rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -22,9 +29,8 @@ _ASKED: Final = re.compile(
     rb"(?:^|&)(?:patient|subject)(?::Patient|%3APatient)?=(?:Patient(?:/|%2F))?(" + _UUID + rb")"
     rb"(?:&|$)"
 )
-_SHOWN: Final = re.compile(rb'Patient/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"')
 _SHOWN_MOST: Final = 500
-_LOOKED_AT: Final = 4 << 20  # octets of an answer
+_LOOKED_AT: Final = 20 << 20  # octets of an answer: no Bundle has more
 _QUERY_MAX: Final = 4096
 _FHIR_ACTIONS: Final = {
     "GET": ("R", "read"), "HEAD": ("R", "read"), "PUT": ("U", "update"), "PATCH": ("U", "patch"),
@@ -89,7 +95,8 @@ class Audited:
         query: bytes = scope["query_string"]
         address = scope["client"][0] if scope.get("client") else ""
         return AuditEntry(
-            self._clock(), what.face, what.action, what.interaction, status, what.kind,
+            self._clock(), what.face, what.action, interaction_of(scope) or what.interaction,
+            status, what.kind,
             what.resource_id, query[:_QUERY_MAX].decode("latin-1").replace("\0", ""),
             client, login, address, what.patient or _patients(what, query, status, scope),
         )  # fmt: skip
@@ -102,8 +109,8 @@ def _patients(what: What, query: bytes, status: int, scope: Scope) -> str:
         return asked[0].decode().lower()
     if asked or status >= 400 or what.face != "fhir":
         return ",".join(sorted({each.decode().lower() for each in asked}))
-    found = dict.fromkeys(_SHOWN.findall(answer_of(scope)[:_LOOKED_AT]))
-    return ",".join([each.decode() for each in found][:_SHOWN_MOST])
+    found = dict.fromkeys(patients_noted(scope) + patients_in(answer_of(scope)[:_LOOKED_AT]))
+    return ",".join(list(found)[:_SHOWN_MOST])
 
 
 @lru_cache(maxsize=1024)

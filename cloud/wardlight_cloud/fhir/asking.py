@@ -17,6 +17,7 @@ from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token, uuid
 from wardlight_cloud.fhir.remembered import remembered
 from wardlight_cloud.fhir.resources import BLUETOOTH_SYSTEM, IDENTITY_SYSTEM
+from wardlight_cloud.security.who import note_patients
 
 _JSON: Final = frozenset(
     {"application/fhir+json", "application/json", "json", "*/*", "application/*", ""}
@@ -30,6 +31,7 @@ _HOST: Final = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-
 BASE: Final = "wardlight.fhir_base"
 """Where in the scope of a request the address of this server stands."""
 
+_WHOSE: Final = frozenset({"patient", "subject", "patient:Patient", "subject:Patient"})
 _FORM: Final = "application/x-www-form-urlencoded"
 _FORM_MAX: Final = 64 * 1024  # what servers and proxies take of a URL, for the same parameters
 
@@ -44,7 +46,18 @@ async def parameters(request: Request) -> Parameters:
     for name, value in found:
         if "\0" in value:  # PostgreSQL refuses it even as something to look for
             raise invalid(name, "holds the character NUL, which no text of FHIR has")
-    return with_local_references(found, request.scope.get(BASE, ""))
+    given = with_local_references(found, request.scope.get(BASE, ""))
+    note_patients(request.scope, _patients(given))
+    return given
+
+
+def _patients(given: Parameters) -> Iterable[str]:
+    """Patients who are asked for by id."""
+    for name, text in given:
+        if name in _WHOSE:
+            of, _, found = text.rpartition("/")
+            if of in ("", "Patient") and uuid(found) is not None:
+                yield found.lower()
 
 
 def _query(request: Request) -> list[tuple[str, str]]:

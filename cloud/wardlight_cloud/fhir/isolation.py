@@ -32,6 +32,7 @@ from wardlight_cloud.fhir.imaging_search import ImagingSearch
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.vocabulary import CATEGORY, MEASURED, measured_by_category
 from wardlight_cloud.security.access import Access, Category, Interaction, Reach
+from wardlight_cloud.security.who import note_patients
 from wardlight_cloud.store.queries import ObservationQuery
 
 _ACCESS: Final = "wardlight.access"
@@ -95,9 +96,12 @@ def is_seen(request: Request, patient: UUID | None) -> bool:
 def observations(request: Request, query: ObservationQuery) -> ObservationQuery | None:
     """The query within reach; None when nothing in reach can match."""
     limits = reach(request)
+    patients = limits.among(query.patients)
+    if patients is not None:
+        # The id of nobody stands for a chain that leads to nobody.
+        note_patients(request.scope, [str(each) for each in patients if each.int])
     if limits.patients is None and limits.categories is None:
         return query
-    patients = limits.among(query.patients)
     if patients == ():
         return None
     query = replace(query, patients=patients)

@@ -46,7 +46,7 @@ from wardlight_cloud.fhir.stored.bundles import bundle, search_entries
 from wardlight_cloud.fhir.stored.composites import COMPOSITES, Takes, composite
 from wardlight_cloud.fhir.stored.including import Including, OwnReads
 from wardlight_cloud.fhir.stored.searching import StoredSearch, stored_search
-from wardlight_cloud.fhir.stored.shapes import shaped
+from wardlight_cloud.fhir.stored.shapes import shown
 from wardlight_cloud.fhir.stored.source import StoredSource
 from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_cloud.store.observation_texts import ObservationTextStore
@@ -201,7 +201,10 @@ class ObservationSearches:
             search.inclusions,
             [own_match(row) for row in rows if isinstance(row, ObservationRow)],
         )
-        matches = [(each.id, shaped(KIND, each.text(), search.shape)) for each in page.entries]
+        matches = [
+            (each.id, shown(asker.request.scope, KIND, each.text(), search.shape))
+            for each in page.entries
+        ]
         entries = search_entries(asker.base, KIND, matches, included)
         link = links(asker.base, KIND, asked.honoured, page.next)
         return resource_answer(bundle("searchset", entries, link, total))

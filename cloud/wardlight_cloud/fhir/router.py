@@ -51,7 +51,7 @@ from wardlight_cloud.fhir.subscriptions.subscribing import OPERATIONS, Subscribi
 from wardlight_cloud.fhir.two_sources import BY_COMMIT, TwoSources
 from wardlight_cloud.fhir.vocabulary import CLAIMED_PROFILES
 from wardlight_cloud.security.access import Access, Interaction
-from wardlight_cloud.security.who import note_answer
+from wardlight_cloud.security.who import note_answer, note_resource, noting_patients
 from wardlight_cloud.store.exports import ExportStore
 from wardlight_cloud.store.observation_texts import ObservationTextStore
 from wardlight_cloud.store.resources import ResourceStore, SeveralPeople
@@ -161,6 +161,7 @@ class FhirFace:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3, for paths at and below PATH."""
+        noting_patients(scope)
         request = Request(scope, receive)
         response = await self._handler(scope)(request)
         note_answer(scope, response.body)
@@ -246,6 +247,8 @@ class FhirFace:
         self, request: Request, path: str, query: str, *, is_strict: bool = False
     ) -> tuple[int, bytes]:
         """What a GET of the same asker is answered with."""
+        kind, _, rest = path.partition("/")
+        note_resource(request.scope, kind, rest.partition("/")[0], b"")
         kept = [each for each in request.scope["headers"] if each[0] not in _OF_THE_BUNDLE]
         if is_strict:
             kept = [each for each in kept if each[0] != b"prefer"]

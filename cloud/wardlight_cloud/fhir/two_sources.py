@@ -30,7 +30,7 @@ from wardlight_cloud.fhir.stored.including import Included, OwnMatch
 from wardlight_cloud.fhir.stored.index_values import index_values
 from wardlight_cloud.fhir.stored.parameter_table import SEARCH_PARAMETERS
 from wardlight_cloud.fhir.stored.searching import OF_THE_ANSWER, StoredSearch, stored_search
-from wardlight_cloud.fhir.stored.shapes import shaped
+from wardlight_cloud.fhir.stored.shapes import shown
 from wardlight_cloud.store.resources import ResourceRow, TextValue
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -123,7 +123,8 @@ class TwoSources:
         ]
         included = await self._stored.included(asker, rows, search, own_matches)
         matches = [
-            (each.id, shaped(self._kind, each.text(), search.shape)) for each in page.entries
+            (each.id, shown(asker.request.scope, self._kind, each.text(), search.shape))
+            for each in page.entries
         ]
         entries = search_entries(asker.base, self._kind, matches, included)
         link = links(asker.base, self._kind, search.honoured, page.next)

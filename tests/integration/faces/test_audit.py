@@ -117,6 +117,50 @@ async def test_each_request_is_on_record_and_conforms(ward: Ward) -> None:
         await each_parameter_filters(client, found)
 
 
+async def test_whoever_is_asked_for_is_on_record_where_the_answer_names_nobody(
+    ward: Ward,
+) -> None:
+    await ward.store_event(One("spo2", START, 97, device=CLIP))  # Bert's
+    async with ward.client() as client:
+        [reading] = (await client.get(f"/fhir/Observation?patient={BERT}")).json()["entry"]
+        device = reading["resource"]["device"]["reference"]
+
+        def bundle(kind: str, *urls: str) -> Json:
+            entries = [{"request": {"method": "GET", "url": each}} for each in urls]
+            return {"resourceType": "Bundle", "type": kind, "entry": entries}
+
+        form = {"patient": f"Patient/{ANNA}", "_elements": "code"}
+        await client.post("/fhir/Observation/_search", data=form)
+        await client.post("/fhir/Task/_search", data={**form, "_summary": "count"})
+        await client.get(f"/fhir/Observation?device={device}&_elements=status")
+        await client.get("/fhir/Observation?patient.identifier=B-1&_summary=count")
+        await client.post("/fhir", json=bundle("batch", f"Patient/{ANNA}"))
+        await client.post("/fhir", json=bundle("transaction", f"Patient/{BERT}", "Patient/none"))
+        counted = bundle("batch", f"Observation?patient={ANNA}&_summary=count")
+        await client.post("/fhir", json=counted)
+    async with client_of(ward, "writer", "system/*.cruds") as client:
+        subject = {"reference": f"Patient/{ANNA}"}
+        task = {"resourceType": "Task", "status": "draft", "intent": "order", "for": subject}
+        quietly = {"Prefer": "return=minimal"}
+        made = await client.post("/fhir/Task", json=task, headers=quietly)
+        assert made.status_code == 201 and not made.content
+        entry = {"request": {"method": "POST", "url": "Task"}, "resource": task}
+        await client.post("/fhir", json={**bundle("batch"), "entry": [entry]}, headers=quietly)
+    async with client_of(ward, "auditor", "system/AuditEvent.rs") as client:
+        found = [said(each) for each in reversed(await events(client))][1:]
+    assert found == [
+        ("ehr", "search-type", "0", str(ANNA)),
+        ("ehr", "search-type", "0", str(ANNA)),
+        ("ehr", "search-type", "0", str(BERT)),
+        ("ehr", "search-type", "0", str(BERT)),
+        ("ehr", "batch", "0", str(ANNA)),
+        ("ehr", "transaction", "0", str(BERT)),
+        ("ehr", "batch", "0", str(ANNA)),
+        ("writer", "create", "0", str(ANNA)),
+        ("writer", "batch", "0", str(ANNA)),
+    ]
+
+
 async def each_parameter_filters(client: httpx.AsyncClient, everything: list[Json]) -> None:
     """All that the statement declares."""
     reading = next(

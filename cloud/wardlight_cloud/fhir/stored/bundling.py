@@ -31,6 +31,7 @@ from wardlight_cloud.fhir.stored.body import parsed
 from wardlight_cloud.fhir.stored.bundles import bundle, response_entry
 from wardlight_cloud.fhir.stored.wishes import Done, Wish
 from wardlight_cloud.fhir.stored.writing import Writer
+from wardlight_cloud.security.who import note_resource
 
 MOST_ENTRIES: Final = 1000
 ANSWER_BYTES: Final = 16 << 20
@@ -200,6 +201,7 @@ class _Room:
 def _answer(asker: Asker, done: Done, *, is_short: bool = False) -> bytes:
     response: dict[str, Any] = {"status": _status(done.status)}
     resource = None
+    note_resource(asker.request.scope, done.kind, done.id, done.text or b"")
     if done.version is not None and done.updated is not None:
         response["etag"] = f'W/"{done.version}"'
         response["lastModified"] = instant(done.updated)

@@ -25,13 +25,14 @@ from wardlight_cloud.fhir.stored.bundling import Bundling, Get
 from wardlight_cloud.fhir.stored.conditions import Known, Limits
 from wardlight_cloud.fhir.stored.including import Included, Including, OwnMatch, OwnReads
 from wardlight_cloud.fhir.stored.searching import StoredSearch, stored_search
-from wardlight_cloud.fhir.stored.shapes import shaped
+from wardlight_cloud.fhir.stored.shapes import shown
 from wardlight_cloud.fhir.stored.source import StoredSource
 from wardlight_cloud.fhir.stored.targets import OwnResources
 from wardlight_cloud.fhir.stored.visible import row_meets, visible
 from wardlight_cloud.fhir.stored.wishes import Done, Wish
 from wardlight_cloud.fhir.stored.writing import Writer
 from wardlight_cloud.security.access import Interaction
+from wardlight_cloud.security.who import note_interaction, note_resource
 from wardlight_cloud.store.resources import HistoryQuery, ResourceRow, ResourceStore
 
 _HISTORY: Final = ("_count", "_since", paging.CURSOR)
@@ -186,7 +187,8 @@ class StoredFace:
         kind = search.query.kind
         page = await page_of(self._store.resources(search.query))
         included = await self.included(asker, page.rows, search)
-        matches = [(row.id, shaped(kind, whole(row), search.shape)) for row in page.rows]
+        scope = asker.request.scope
+        matches = [(row.id, shown(scope, kind, whole(row), search.shape)) for row in page.rows]
         return search_entries(asker.base, kind, matches, included), page.next
 
     # -- writing
@@ -219,6 +221,8 @@ class StoredFace:
     async def bundle(self, asker: Asker, get: Get) -> Response:
         """POST of a batch or a transaction; ``get`` does what its entries read."""
         value = await incoming.json_body(asker.request, limit=incoming.BUNDLE_BYTES)
+        if isinstance(value, dict) and value.get("type") == "batch":
+            note_interaction(asker.request.scope, "batch")
         return resource_answer(await self._bundling.done(asker, value, get))
 
     def _wish(
@@ -254,6 +258,7 @@ def changed_answer(asker: Asker, done: Done) -> Response:
             if done.status == 201:
                 headers["Location"] = place
     wanted = incoming.wanted_return(asker.request)
+    note_resource(asker.request.scope, done.kind, done.id, done.text or b"")
     if done.text is None:
         return Response(status_code=204, headers=headers)
     if wanted == "minimal" or (wanted == "representation" and not done.is_readable):

@@ -4,18 +4,28 @@ Source  R4 4.0.1 3.1.1.5.5, 3.1.1.5.7; summary_elements.csv, made from R4's Stru
 """
 
 import csv
+from collections.abc import MutableMapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
 from wardlight_cloud.fhir.stored.body import dumped, parsed
 from wardlight_cloud.fhir.stored.searching import Shape
+from wardlight_cloud.security.who import note_resource
 
 _SUBSETTED: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
     "code": "SUBSETTED",
 }
 _ALWAYS: Final = frozenset({"resourceType", "id", "meta"})
+
+
+def shown(scope: MutableMapping[str, Any], kind: str, text: bytes, shape: Shape) -> bytes:
+    """The same, of a resource that a request shows: whose it is may be in what is left out."""
+    if shape == Shape():
+        return text
+    note_resource(scope, kind, "", text)
+    return shaped(kind, text, shape)
 
 
 def shaped(kind: str, text: bytes, shape: Shape) -> bytes:

@@ -49,7 +49,7 @@ async def page(query: str) -> Any:
     request = isolation.on_behalf_of(access)
     request.scope["query_string"] = query.encode()
     everything = Everything(OpenCursors(), of_the_ward, lambda: KINDS)
-    return json.loads((await everything.of(Asker(request, BASE), PATIENT)).body)
+    return json.loads(bytes((await everything.of(Asker(request, BASE), PATIENT)).body))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 50])

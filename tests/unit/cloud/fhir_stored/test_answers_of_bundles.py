@@ -34,7 +34,7 @@ class Ward:
     async def write(self, _: Asker, wishes: list[Wish]) -> list[Done]:
         self.written += len(wishes)
         updated = datetime(2026, 1, 1, tzinfo=UTC)
-        return [Done(200, "Task", "a", 7, updated, PAGE, True) for _ in wishes]
+        return [Done(200, "Task", "a", "7", updated, PAGE, True) for _ in wishes]
 
 
 async def answered(ward: Ward, kind: str, entries: list[Any]) -> list[Any]:
