@@ -57,7 +57,7 @@ async def fill(client: httpx.AsyncClient, ward: Ward) -> dict[str, str]:
     components = [
         {"code": {"coding": [{"system": LOINC, "code": code}]},
          "valueQuantity": {"value": value, "system": UCUM, "code": "mm[Hg]"}}
-        for code, value in (("8480-6", 120), ("8462-4", 145))
+        for code, value in (("8480-6", 120), ("8462-4", 115))
     ]  # fmt: skip
     panel = observation(BERT, effectiveDateTime=text(9), component=components)
     panel["code"] = {"coding": [{"system": LOINC, "code": "85354-9"}]}
@@ -93,18 +93,18 @@ SEARCHES = (
     (f"value-quantity={quantity('sa61', '/min')}", "written"),
     (f"value-quantity={quantity('eb62', '/min')}", "pulse"),
     ("value-quantity:missing=true", "pressure half lost panel"),
-    (f"component-value-quantity={quantity('gt140', 'mm[Hg]')}", "pressure panel"),
+    (f"component-value-quantity={quantity('gt110', 'mm[Hg]')}", "pressure panel"),
     (f"component-value-quantity={quantity('20', 'kPa')}", "pressure"),
     (f"component-value-quantity={quantity('13.33', 'kPa')}", "half"),
     ("component-value-quantity=lt100", "pressure"),
-    (f"combo-value-quantity={quantity('gt140', 'mm[Hg]')},{quantity('38.0', 'Cel')}",
+    (f"combo-value-quantity={quantity('gt110', 'mm[Hg]')},{quantity('38.0', 'Cel')}",
      "fever pressure panel"),
     ("code-value-quantity=8310-5$gt37.9", "fever warm"),
     (f"code-value-quantity=8310-5${quantity('gt37.9', 'Cel')}", "fever"),
     ("code-value-quantity=8867-4$gt70,105272-9$5.4", "sugar written"),
     ("component-code-value-quantity=8480-6$gt140", "pressure"),
-    ("component-code-value-quantity=8462-4$gt140", "panel"),
-    ("component-code-value-quantity=8480-6$gt140,8462-4$gt140", "pressure panel"),
+    ("component-code-value-quantity=8462-4$gt110", "panel"),
+    ("component-code-value-quantity=8480-6$gt140,8462-4$gt110", "pressure panel"),
     ("combo-code-value-quantity=8480-6$120,8867-4$72", "written panel"),
     ("component-code=8480-6&component-code=8462-4", "pressure half panel"),
     ("component-code=8478-0", "half"),

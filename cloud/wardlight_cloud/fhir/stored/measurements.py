@@ -48,10 +48,8 @@ def issues_of_measurement(resource: dict[str, Any], now_us: int | None = None) -
     yield from _of_sides(resource)
     for part, place in _parts(resource):
         named = _named(part)
-        if _is_of_several(named):
-            text = (
-                "The codings name different measurements. Say one measurement by one Observation."
-            )
+        if "valueQuantity" in part and _is_of_several(named):
+            text = "The codings name different measurements of one value. Say which one it is."
             yield Issue("value", text, f"{place}.code")
         for key in part:
             if named and _is_value(key) and key.lstrip("_") not in _NUMBERS:
