@@ -3,9 +3,10 @@
 Runs in a process of its own (imaging/pool.py), which has bounds in memory and time; a file is never
 parsed beside anything else.
 
-In      a file (PS3.10), complete or cut off in its pixel data
+In      a file (PS3.10)
 Out     InstanceHeader; DICOM JSON in UTF-8
-Errors  HeaderError: no DICOM file, no UIDs, a data set that cannot be read, one too large
+Errors  HeaderError: no DICOM file, no UIDs, a data set that cannot be read, that is cut off, or
+        that is too large
 Source  PS3.5; PS3.10, 7; PS3.18, annex F
 """
 
@@ -28,6 +29,7 @@ from wardlight_cloud.imaging.elements import PIXEL_DATA, TEXT_INLINE, Json, Walk
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.file_meta import read_meta
 from wardlight_cloud.imaging.pixels import Pixels, Shape, pixels
+from wardlight_cloud.imaging.wholeness import check_whole
 from wardlight_cloud.store.imaging import InstanceHeader
 
 LARGEST_JSON: Final = 64 * 1024 * 1024
@@ -61,6 +63,9 @@ def read_header(file: BinaryIO, *, inflated_bytes: int = INFLATED_BYTES) -> Inst
     file.seek(meta.place)
     is_deflated = syntax == DeflatedExplicitVRLittleEndian
     source = _inflated(file, inflated_bytes) if is_deflated else file
+    begins = source.tell()
+    check_whole(source, syntax)
+    source.seek(begins)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what pydicom warns about may quote the file
@@ -86,6 +91,8 @@ def _inflated(file: BinaryIO, most: int) -> BinaryIO:
         found.write(inflate.flush())
     except zlib.error:
         raise HeaderError("parse", "the file's data set cannot be inflated") from None
+    if not inflate.eof:
+        raise HeaderError("cut", "the file is cut off: its deflated data set does not end")
     found.seek(0)
     return found
 

@@ -350,7 +350,46 @@ def test_a_uid_that_is_a_path_is_refused() -> None:
     assert caught.value.reason == "uid"
 
 
-def test_a_file_that_ends_in_its_pixels_is_read_without_frames() -> None:
-    header = _read(str(get_testdata_file("MR_truncated.dcm")))
-    assert header.frame_count == 1
-    assert header.frames == ()
+@pytest.mark.parametrize("name", ["MR_truncated.dcm", "rtplan_truncated.dcm"])
+def test_a_file_of_which_something_is_missing_is_refused(name: str) -> None:
+    with pytest.raises(HeaderError) as caught:
+        _read(str(get_testdata_file(name)))
+    assert caught.value.reason == "cut"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CT_small.dcm", "JPEG2000.dcm", "SC_rgb_rle_2frame.dcm", "image_dfl.dcm", "test-SR.dcm",
+     "MR_small_bigendian.dcm", "MR_small_implicit.dcm", "waveform_ecg.dcm", "rtplan.dcm"],
+)  # fmt: skip
+def test_a_real_file_is_refused_wherever_its_end_is_missing(name: str) -> None:
+    """What is cut off between two elements of the first level is whole, as dcmdump says too."""
+    octets = Path(str(get_testdata_file(name))).read_bytes()
+    for missing in (11, 31, 200, 700):
+        with pytest.raises(HeaderError) as caught:
+            read_header(io.BytesIO(octets[:-missing]))
+        assert caught.value.reason == "cut", missing
+
+
+def _of_report(*, undefined: bool) -> bytes:
+    finding = Dataset()
+    finding.ValueType, finding.TextValue = "TEXT", "MALIGNANT MASS"
+    finding.ConceptNameCodeSequence = [Dataset()]
+    finding.ConceptNameCodeSequence[0].CodeMeaning = "Finding"
+    dataset = _small()
+    dataset.ContentSequence = [finding, finding]
+    dataset["ContentSequence"].is_undefined_length = undefined
+    octets = io.BytesIO()
+    dataset.save_as(octets)
+    return octets.getvalue()
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+def test_lengths_are_looked_at_inside_sequences(undefined: bool) -> None:
+    octets = _of_report(undefined=undefined)
+    assert b"MALIGNANT" in read_header(io.BytesIO(octets)).header
+    at = octets.rindex(b"\x40\x00\x60\xa1UT") + 8
+    longer = octets[:at] + b"\xf0" + octets[at + 1 :]
+    with pytest.raises(HeaderError, match="longer than what it is in") as caught:
+        read_header(io.BytesIO(longer))
+    assert caught.value.reason == "cut"
