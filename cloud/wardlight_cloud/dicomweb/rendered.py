@@ -133,6 +133,8 @@ class Rendered:
             what = " or ".join(offered) or "nothing: it has neither pixels nor text"
             raise not_acceptable(f"Rendered, this instance is served as {what}.")
         if kind == PDF:
+            if await self._bulk.document_type(ref) != PDF:
+                raise not_acceptable("This document is no PDF by its own word: see its bulkdata.")
             octets = await self._bulk.value(ref, DOCUMENT)
             return self._sent(request, kind, octets, asked, etag_of(ref.sha256, b"pdf"))
         making: Making = Report()

@@ -41,6 +41,7 @@ AVAILABILITY_EXTENSION: Final = "urn:wardlight:fhir:instance-availability"
 _OFFSET: Final = "00080201"
 _ACCESSION: Final = "00080050"
 _DOCUMENT: Final = "00420011"  # Encapsulated Document
+_DOCUMENT_KIND: Final = "00420012"  # its MIME type
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +194,17 @@ def _attachments(
     found = [whole]
     if ref.sop_class in PDF_CLASSES:
         found = [
-            {"contentType": "application/pdf", "url": f"{address}/bulkdata/{_DOCUMENT}"},
+            {"contentType": _document_kind(row), "url": f"{address}/bulkdata/{_DOCUMENT}"},
             whole,
         ]
     slow = {"extension": [*(_delay(makers.cold_s, ref) or ()), *(_unavailable(ref) or ())]}
     return [without_gaps({**slow, **each, "title": title, "creation": created}) for each in found]
+
+
+def _document_kind(row: ImageRow) -> str:
+    """As /dicom-web answers there: only what says that it is a PDF is called one."""
+    said = Attributes(row.instance).text(_DOCUMENT_KIND) or ""
+    return said.lower() if said.lower() == "application/pdf" else "application/octet-stream"
 
 
 def ecg_observation(row: ImageRow, makers: Makers, doubt: str = "") -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from PIL import Image, ImageSequence
+from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
 from support.dicom_files import (
@@ -202,21 +203,37 @@ async def test_a_report_is_a_page_without_foreign_markup(archive: Archive) -> No
         assert code.ConceptNameCodeSequence[0].CodeMeaning in unescape(answer.text)
 
 
-async def test_a_pdf_is_a_pdf(archive: Archive) -> None:
+def document(kind: str, octets: bytes) -> Dataset:
+    """An object of the class of encapsulated PDFs that says what it is."""
     made = image()
     for keyword in ("PixelData", "Rows", "Columns", "BitsAllocated"):
         delattr(made, keyword)
     made.SOPClassUID = made.file_meta.MediaStorageSOPClassUID = EncapsulatedPDFStorage
+    made.MIMETypeOfEncapsulatedDocument = kind
+    made.EncapsulatedDocumentLength = len(octets)
+    made.EncapsulatedDocument = octets + b"\0" * (len(octets) % 2)
+    return made
+
+
+async def test_a_pdf_is_a_pdf(archive: Archive) -> None:
     pdf = b"%PDF-1.4\n1 0 obj<<>>endobj\n%%EOF\n"
-    made.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    made.EncapsulatedDocumentLength = len(pdf)
-    made.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
+    made = document("application/pdf", pdf)
     await archive.store(octets_of(made))
     for path in ("rendered", "bulkdata/00420011"):
         answer = await archive.get(f"{address(made)}/{path}")
         assert answer.headers["content-type"] == "application/pdf"
         assert answer.content == pdf
         assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+
+
+async def test_a_document_that_says_that_it_is_no_pdf_is_not_called_one(archive: Archive) -> None:
+    """What it says counts, not its class, and at every address alike."""
+    made = document("text/html", b"<script>alert(1)</script>")
+    await archive.store(octets_of(made))
+    answer = await archive.get(f"{address(made)}/rendered")
+    assert (answer.status_code, "see its bulkdata" in answer.text) == (406, True)
+    answer = await archive.get(f"{address(made)}/bulkdata/00420011")
+    assert answer.headers["content-type"] == "application/octet-stream"
 
 
 async def test_what_cannot_be_rendered_says_why(archive: Archive) -> None:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from support.image_rows import instance
 from wardlight_cloud.fhir.imaging_ids import ImagingIds
 from wardlight_cloud.fhir.imaging_resources import (
@@ -75,3 +77,18 @@ def test_what_is_known_to_be_damaged_is_not_told_as_if_it_could_be_had() -> None
         told = [each["text"] for each in study.get("note", ())]
         assert len(told) == times
         assert all("of 1 of 2 instances damaged or missing" in each for each in told)
+
+
+def test_only_what_says_that_it_is_a_pdf_is_called_one() -> None:
+    """As /dicom-web answers at that address."""
+    ids = ImagingIds(b"k" * 64, "x")
+    makers = Makers(ids, ids, ids, "http://x/dicom-web", None)
+    for said, kind in (
+        ("application/pdf", "application/pdf"), ("Application/PDF ", "application/pdf"),
+        ("text/html", "application/octet-stream"), ("", "application/octet-stream"),
+    ):  # fmt: skip
+        row = replace(ROW, instance=orjson.dumps({"00420012": {"vr": "LO", "Value": [said]}}))
+        content = document_reference(row, makers)["content"]
+        assert [each["attachment"]["contentType"] for each in content] == [
+            kind, "application/dicom",
+        ]  # fmt: skip
