@@ -92,7 +92,7 @@ async def _add(store: Store, options: argparse.Namespace) -> int:
 
     entry = data_set_of(await _ordered(store, options))
     made = await _entry(store, entry, options.gateway, options.patient)
-    new, changed = await _put(store, made)
+    new, changed = await _put(store, made, options.settings.images)
     print(f"{'added' if new else 'changed' if changed else 'known already'}: {made.study_uid}")
     return 0
 
@@ -155,7 +155,8 @@ async def _import(store: Store, options: argparse.Namespace) -> int:
     for file in _files(options.files):
         try:
             for entry in await asyncio.to_thread(_read, file):
-                new, changed = await _put(store, await _entry(store, entry, options.gateway))
+                made = await _entry(store, entry, options.gateway)
+                new, changed = await _put(store, made, options.settings.images)
                 counts["added" if new else "changed" if changed else "known"] += 1
         except StorageError:
             raise
@@ -191,11 +192,15 @@ def _files(paths: list[Path]) -> list[Path]:
     return found
 
 
-async def _put(store: Store, entry: "NewEntry") -> tuple[int, int]:
+async def _put(store: Store, entry: "NewEntry", settings: ImagesSettings) -> tuple[int, int]:
+    from wardlight_cloud.imaging.matching import Issuers
+    from wardlight_cloud.imaging.order_owner import check_owner
+
     known = {gateway.gateway for gateway in await store.gateways()}
     unknown = sorted(set(entry.gateways) - known)
     if unknown:
         raise ConfigError(f"there is no gateway {unknown[0]!r}; see `gateway list`")
+    await check_owner(store, entry, Issuers.of(settings))
     return await store.put_entries([entry])
 
 

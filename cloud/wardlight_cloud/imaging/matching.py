@@ -9,7 +9,8 @@ An order with the accession number of the image has to be of the same patient. I
 the image is where the register's identifiers do not: when it was ordered under the same patient id
 of the same issuer, or was on the list of the gateway that brings the image. The birth date counts
 there too, and so does the one that the order itself says: a number that was given out twice shows
-in it. Nobody's id is no id: an image without one is not the order's by its number alone.
+in it, or in its name, where nobody has said whose the order is. Nobody's id is no id: an image
+without one is not the order's by its number alone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,8 @@ from datetime import date
 from uuid import UUID
 
 from wardlight_cloud.config import ImagesSettings
-from wardlight_cloud.imaging.entry_birth_date import birth_date_in
+from wardlight_cloud.imaging.entry_person import birth_date_in, name_in
+from wardlight_cloud.imaging.owner import is_other_name
 from wardlight_cloud.store.imaging import Identified, InstanceHeader, UnmatchedReason
 from wardlight_cloud.store.orders import Order
 
@@ -62,15 +64,27 @@ def match(
     patient, reason = _match(header, issuer, candidates, issuers, order, gateway)
     if patient is None or order is None:
         return patient, reason
-    born = {each.birth_date for each in candidates if each.patient == patient}
+    owners = [each for each in candidates if each.patient == patient]
+    born = {each.birth_date for each in owners}
     if order.patient == patient:
         born.add(order.birth_date)
-    said = {f"{each:%Y%m%d}" for each in born if each is not None}
-    said |= {header.columns.get("PatientBirthDate", "")} - {""}
+    registered = {f"{each:%Y%m%d}" for each in born if each is not None}
+    said = registered | {header.columns.get("PatientBirthDate", "")} - {""}
     ordered = {birth_date_in(each) for each in order.data_sets} - {""}
     if len(ordered) > 1 or (said and ordered and said != ordered):
         return None, "birth-date-differs"
+    if order.patient is None and not ordered & registered and _is_named_otherwise(order, owners):
+        return None, "order-differs"
     return patient, reason
+
+
+def _is_named_otherwise(order: Order, owners: Iterable[Identified]) -> bool:
+    """Whether an order, of whom nobody has said who it is, is of somebody of another name."""
+    return any(
+        is_other_name(name_in(data_set), each.family, each.given)
+        for data_set in order.data_sets
+        for each in owners
+    )
 
 
 def registered_birth_date(
@@ -98,7 +112,7 @@ def _match(
     ordered_by = issuers.issuer(order.issuer, gateway)
     if order.patient_id and header.patient_id and order.patient_id != header.patient_id:
         return None, "order-differs"
-    if "" not in (issuer, ordered_by) and not _is_same(issuer, ordered_by):
+    if "" not in (issuer, ordered_by) and not is_same_issuer(issuer, ordered_by):
         return None, "order-differs"
     if patient is None and reason == "unknown":
         return _by_order(header, issuer, order, ordered_by, gateway)
@@ -112,7 +126,7 @@ def _by_order(
 ) -> Match:
     if not header.patient_id or header.patient_id != order.patient_id:
         return None, "unknown"
-    is_theirs = gateway in order.gateways or (issuer != "" and _is_same(issuer, ordered_by))
+    is_theirs = gateway in order.gateways or (issuer != "" and is_same_issuer(issuer, ordered_by))
     if is_theirs and _is_born_otherwise(header, order.birth_date):
         return None, "birth-date-differs"
     return (order.patient if is_theirs else None), "unknown"
@@ -124,7 +138,7 @@ def _by_identifier(header: InstanceHeader, issuer: str, candidates: Iterable[Ide
     found = [
         each
         for each in candidates
-        if each.value == header.patient_id and _is_same(issuer, each.system)
+        if each.value == header.patient_id and is_same_issuer(issuer, each.system)
     ]
     if not found:
         return None, "unknown"
@@ -140,5 +154,6 @@ def _is_born_otherwise(header: InstanceHeader, born: date | None) -> bool:
     return born is not None and told != "" and told != f"{born:%Y%m%d}"
 
 
-def _is_same(issuer: str, system: str) -> bool:
+def is_same_issuer(issuer: str, system: str) -> bool:
+    """Whether an issuer, as Issuers.issuer gives it, is the system of an identifier."""
     return system.casefold() in (issuer.casefold(), f"urn:oid:{issuer}".casefold())

@@ -105,6 +105,11 @@ def differences(said: Said, owner: Patient) -> tuple[str, ...]:
     return tuple(what for is_same, what in found if not is_same)
 
 
+def is_other_name(name: str, family: str, given: str) -> bool:
+    """Whether a name as DICOM writes it is not this one; '' is no other."""
+    return not _is_same_name(_parts(name), [(family, given)])
+
+
 def is_another(one: Said, other: Said) -> bool:
     """Whether two objects cannot be of one person by what they say."""
     return not (

@@ -142,6 +142,8 @@ class Identified:
     system: str
     patient: UUID
     birth_date: date | None
+    family: str = ""
+    given: str = ""
 
 
 class PutOutcome(StrEnum):

@@ -118,6 +118,27 @@ def test_an_order_of_a_patient_of_the_register(desk: Desk) -> None:
     assert len({each.StudyInstanceUID for each in desk.on_list()}) == 1, "one order, one study"
 
 
+def test_a_registered_number_is_nobody_elses(desk: Desk, tmp_path: Path) -> None:
+    patient = desk.says(
+        "patient", "add", "--family", "Müller", "--given", "Jörg", "--birth-date", "1970-01-02",
+        "--gender", "male", "--identifier", "urn:clinic", "P1",
+    ).strip()  # fmt: skip
+    stranger = (*ADD, "--patient-id", "P1", "--name")
+    for said in (("Doe^Jane",), ("Müller^Jörg", "--birth-date", "19700103")):
+        assert desk.types(*stranger, *said)[0] != 0
+        assert patient in desk.complaint and "Doe" not in desk.complaint
+    file = tmp_path / "one.json"
+    file.write_text(entry("A1", PatientID="P1").to_json())
+    code, out = desk.types("worklist", "import", str(file), "--gateway", "gw-one")
+    assert code == 1 and "0 added" in out and patient in out
+    assert desk.on_list() == []
+    # The number is another person's at another site, and names change.
+    desk.says(*stranger, "Doe^Jane", "--issuer", "9.9.9")
+    desk.says("worklist", "remove", "A1")
+    desk.says(*stranger, "Maier^Jörg", "--birth-date", "19700102")
+    desk.says(*stranger, "MUELLER^Joerg", "--step", "2")
+
+
 def test_an_order_of_somebody_else(desk: Desk) -> None:
     desk.says(*ADD, "--name", "Doe^Jane", "--patient-id", "P2", "--gateway", "gw-two")
     (made,) = desk.on_list("gw-two")

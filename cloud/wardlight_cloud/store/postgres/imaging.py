@@ -72,7 +72,12 @@ class ImagesPart(Part):
         """See ImageStore."""
         return tuple(
             Identified(
-                row["value"], row["system"], UUID(int=row["patient_id"].int), row["birth_date"]
+                row["value"],
+                row["system"],
+                UUID(int=row["patient_id"].int),
+                row["birth_date"],
+                row["family"],
+                row["given"],
             )
             for row in await self._image_rows("identified", list(values))
         )

@@ -8,7 +8,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from support.image_rows import instance
-from wardlight_cloud.imaging.entry_birth_date import birth_date_in
+from wardlight_cloud.imaging.entry_person import birth_date_in, name_in
 from wardlight_cloud.imaging.matching import Issuers, match
 from wardlight_cloud.imaging.orders import OrderedStep, data_set_of, new_entry
 from wardlight_cloud.store.imaging import Identified
@@ -178,3 +178,39 @@ def test_an_order_counts_at_its_site_or_under_its_issuer(
     order = _order(ONE, issuer=ordered_by)
     said = {"IssuerOfPatientID": issuer}
     assert _match([], Issuers(default), order, gateway, **said) == found
+
+
+def _entry(name: str, birth_date: str = "") -> bytes:
+    step = OrderedStep("N1", name, "A", "CT", "CT1", "20260131 101500", birth_date=birth_date)
+    return new_entry(data_set_of(step), ["gw-1"]).data_set
+
+
+@pytest.mark.parametrize(
+    "name", ["DOE^JANE", "M\u00fcller^J\u00f6rg", "Yamada^Tarou=\u5c71\u7530^\u592a\u90ce"]
+)
+def test_the_name_in_an_entry_is_read_in_its_character_set(name: str) -> None:
+    assert name_in(_entry(name)) == name
+    assert name_in(b"\x10\x00\x10\x00PN\xff\x00a") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "ordered", "family", "born", "reason"),
+    [
+        ("DOE^JANE", "", "Almeida", BORN, "order-differs"),
+        ("DOE^JANE", "19500102", "Almeida", None, "order-differs"),
+        ("DOE^JANE", "19500102", "Almeida", BORN, ""),
+        ("ALMEIDA^ROSA", "", "Almeida", BORN, ""),
+    ],
+)
+def test_an_order_of_another_name_under_a_registered_number_objects(
+    name: str, ordered: str, family: str, born: date | None, reason: str
+) -> None:
+    known = replace(_identified(born=born), family=family, given="Rosa")
+    order = replace(_order(None), data_sets=(_entry(name, ordered),))
+    assert _match([known], order=order) == ((None, reason) if reason else (ONE, "unknown"))
+    if ordered and reason:
+        told = _match([known], order=order, PatientBirthDate=ordered)
+        assert told == (None, reason), "the image and its order are one stranger's"
+    # An operator has said whose it is.
+    said = replace(order, patient=ONE)
+    assert _match([known], order=said) == (ONE, "unknown")
