@@ -19,6 +19,7 @@ from support.subscribed_ward import (
     subscription,
 )
 from support.waiting import wait_until
+from wardlight_cloud.fhir.stored.kinds import BESIDE_OWN
 from wardlight_cloud.security.tokens import new_token, token_hash
 from wardlight_cloud.store.authorization import ClientRow, Grant, NewTokens
 
@@ -45,6 +46,13 @@ async def test_what_is_refused(ward: Ward, client: httpx.AsyncClient) -> None:
         ("criteria", subscription("Subscription?status=active", HOOK)),
         ("criteria", subscription("https://example.org/SubscriptionTopic/admission", HOOK)),
         ("criteria", subscription(topic + "Nothing", HOOK)),
+        ("criteria", subscription("DeviceMetric?source=Device/x", HOOK)),
+        ("criteria", subscription("Device", HOOK)),
+        ("criteria", subscription(f"ServiceRequest?patient={ANNA}", HOOK)),
+        ("criteria", subscription(f"DocumentReference?patient={ANNA}", HOOK)),
+        ("criteria", subscription("Provenance?target=Observation/x", HOOK)),
+        ("criteria", subscription(
+            "Observation?category=urn:wardlight:observation-kind|average-minute", HOOK)),
         ("criteria", subscription(topic + "Task", HOOK, _criteria={"extension": [
             extension("filter-criteria", valueString="Group?code=x")]})),
         ("channel.endpoint", subscription(vitals, "http://receiver.example/hook")),
@@ -69,6 +77,16 @@ async def test_what_is_refused(ward: Ward, client: httpx.AsyncClient) -> None:
         answer = await client.post("/fhir/Subscription", json=with_header)
         assert answer.status_code in (400, 422), (header, answer.text)
     assert (await client.get("/fhir/Subscription?_summary=count")).json()["total"] == 0
+
+
+@pytest.mark.parametrize("kind", sorted(BESIDE_OWN))
+async def test_what_is_written_of_a_kind_that_is_made_here_has_a_topic(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    asked = subscription(f"urn:wardlight:fhir:topic:{kind}", HOOK, _criteria={"extension": [
+        extension("filter-criteria", valueString=f"{kind}?_id=x")]})  # fmt: skip
+    answer = await client.post("/fhir/Subscription", json=asked)
+    assert answer.status_code == 201, answer.text
 
 
 async def test_a_subscription_is_its_owner_s(ward: Ward, client: httpx.AsyncClient) -> None:

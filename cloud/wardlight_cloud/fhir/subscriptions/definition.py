@@ -15,8 +15,9 @@ from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
 from wardlight_cloud.fhir.outcome import FhirError
+from wardlight_cloud.fhir.own.stream import KIND_SYSTEM
 from wardlight_cloud.fhir.paging import Parameters
-from wardlight_cloud.fhir.stored.kinds import STORED, SUBSCRIPTION
+from wardlight_cloud.fhir.stored.kinds import BESIDE_OWN, STORED, SUBSCRIPTION
 
 Content = Literal["empty", "id-only", "full-resource"]
 GUIDE: Final = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
@@ -24,6 +25,7 @@ TOPIC: Final = "urn:wardlight:fhir:topic:"
 TOPICS: Final = tuple(kind for kind in STORED if kind != SUBSCRIPTION)
 """Kinds whose changes can be subscribed to; the topic of each is TOPIC with its name."""
 
+_READINGS: Final = "Observation"
 _CONTENTS: Final[dict[str, Content]] = {
     "empty": "empty", "id-only": "id-only", "full-resource": "full-resource",
 }  # fmt: skip
@@ -92,6 +94,25 @@ def definition(resource: Mapping[str, Any]) -> Definition:
         _number(channel, "backport-max-count", MAX_COUNT, None) or _MAX_COUNT_DEFAULT,
         None if end is None else datetime.fromisoformat(end),
     )
+
+
+def check_is_told(text: str, about: Definition) -> None:
+    """Refuse a search that finds what nobody is told of, and would be silent about it for ever.
+
+    Of what this server makes itself only readings have events. Who names the topic of a kind that
+    is written, too, asks for what is written.
+    """
+    if about.kind in BESIDE_OWN - {_READINGS} and not text.startswith(TOPIC):
+        raise refused(
+            "criteria",
+            f"Changes of a {about.kind} that this server makes itself are told to nobody: search "
+            "for them again. To be told of those that are written here, name the topic "
+            f"{TOPIC}{about.kind}, with the search in backport-filter-criteria.",
+        )
+    asked = [value for name, value in about.criteria if name == "category"]
+    if about.kind == _READINGS and any(f"{KIND_SYSTEM}|" in each for each in asked):
+        text = "Nobody is told of averages and waveforms: subscribe to the readings, or search."
+        raise refused("criteria", text)
 
 
 def refused(element: str, diagnostics: str) -> FhirError:

@@ -22,7 +22,13 @@ from wardlight_cloud.fhir.stored import incoming
 from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.kinds import SUBSCRIPTION
 from wardlight_cloud.fhir.stored.visible import visible
-from wardlight_cloud.fhir.subscriptions.definition import Content, Definition, definition, refused
+from wardlight_cloud.fhir.subscriptions.definition import (
+    Content,
+    Definition,
+    check_is_told,
+    definition,
+    refused,
+)
 from wardlight_cloud.fhir.subscriptions.endpoints import BadEndpointError, check_endpoint
 from wardlight_cloud.fhir.subscriptions.matching import compiled
 from wardlight_cloud.fhir.subscriptions.notices import notice, statuses
@@ -68,6 +74,7 @@ class Subscribing:
     async def prepared(self, asker: Asker, resource: dict[str, Any]) -> dict[str, Any]:
         """A Subscription as it is written: checked, requested, its owner's."""
         about = definition(resource)
+        check_is_told(resource.get("criteria", ""), about)
         self._check(about)
         try:
             compiled(about, asker)
