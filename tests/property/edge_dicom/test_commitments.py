@@ -311,3 +311,24 @@ class Commitments(RuleBasedStateMachine):
 
 Commitments.TestCase.settings = settings(max_examples=40, stateful_step_count=30)
 TestCommitments = Commitments.TestCase
+
+
+def test_what_was_lost_between_receipt_and_request_is_not_committed() -> None:
+    """Nothing is said before the collector has answered, and what it has still is a success."""
+    machine = Commitments()
+    lost, kept = Reference("9.1", "1.1"), Reference("9.1", "1.2")
+    for each in (lost, kept):
+        machine.an_object_arrives(each.sop_instance, each.sop_class, each.sop_instance.encode())
+    for place in range(2):
+        machine.a_receipt_comes(place)
+    machine.the_collector_loses_an_object(0)
+    machine.a_modality_asks([lost, kept])
+    machine.time_passes(1)
+    machine.reports_are_due()
+    assert not machine.in_hand, "the link is down"
+    machine.the_link_is_up()
+    machine.time_passes(1)
+    machine.reports_are_due()
+    (outcomes,) = machine.told.values()
+    assert outcomes == [(lost, Verdict.PROCESSING_FAILURE), (kept, Verdict.COMMITTED)]
+    machine.teardown()

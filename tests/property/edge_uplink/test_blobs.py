@@ -310,6 +310,7 @@ def test_questions_take_no_room_from_images_nor_images_from_them() -> None:
     sending.take(asked)
     assert sending.room_to_ask() == 0
     assert len(sending) == OPEN_INSTANCES + ASKED_AT_A_TIME
+    assert sending_of(asked).room(BlobKind.INSTANCE) == OPEN_INSTANCES
 
 
 def test_only_what_is_missing_is_sent_and_silence_is_answered_by_asking() -> None:
