@@ -21,6 +21,7 @@ from wardlight_cloud.fhir.imaging_resources import Makers, document_reference
 from wardlight_cloud.fhir.imaging_search import ImagingReads, ImagingSearch
 from wardlight_cloud.fhir.merging import Entry, Source, SourcePage
 from wardlight_cloud.fhir.order_search import OrderSearch
+from wardlight_cloud.fhir.report_chains import Chains, chains
 from wardlight_cloud.store.imaging import ImageRow
 from wardlight_cloud.store.order_reads import OrderReadStore, OrderRow
 from wardlight_cloud.store.resources import ResourceRow
@@ -70,18 +71,18 @@ class Documents:
         entries: list[Entry] = []
         while True:
             rows, cursor = await self._search.find(self._store, count=count, after=cursor)
-            said = await doubts(self._store, rows)
+            said, reports = await doubts(self._store, rows), await chains(self._store, rows)
             for row in sorted(rows, key=_place):
                 if self.newest is not None and row.commit_seq > self.newest:
                     return SourcePage(entries, is_more=False)
                 if behind is None or _place(row) > behind:
-                    entries.append(self._entry(row, said))
+                    entries.append(self._entry(row, said, reports))
             if cursor is None or len(entries) >= count:
                 return SourcePage(entries, is_more=cursor is not None)
 
-    def _entry(self, row: ImageRow, said: Mapping[str, str]) -> Entry:
+    def _entry(self, row: ImageRow, said: Mapping[str, str], reports: Chains) -> Entry:
         uid = "" if row.ref is None else row.ref.sop_uid
-        resource = document_reference(row, self._makers, said.get(uid, ""))
+        resource = document_reference(row, self._makers, said.get(uid, ""), reports)
         text = partial(orjson.dumps, resource)
         return Entry(row.commit_seq, "DocumentReference", resource["id"], text, row=row)
 

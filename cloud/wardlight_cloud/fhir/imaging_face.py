@@ -38,6 +38,7 @@ from wardlight_cloud.fhir.imaging_search import (
     ENDPOINT_PARAMETERS,
     FINAL,
     IMAGING_STUDY_PARAMETERS,
+    SUPERSEDED,
     ImagingReads,
     ImagingSearch,
     instance_search,
@@ -47,6 +48,7 @@ from wardlight_cloud.fhir.observation_parameters import refuse_narrowing
 from wardlight_cloud.fhir.order_face import OrderFace
 from wardlight_cloud.fhir.outcome import FhirError, invalid
 from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token
+from wardlight_cloud.fhir.report_chains import chains
 from wardlight_cloud.fhir.vocabulary import CATEGORY, LOINC
 from wardlight_cloud.store.imaging import ImageQuery, ImageRow, Level, Match
 
@@ -132,7 +134,7 @@ class ImagingFace:
         honoured = await _honoured(request, DOCUMENT_PARAMETERS)
         makers = await self._makers(request)
         search = instance_search(
-            honoured, makers.documents, makers.studies, DOCUMENT_CLASSES, CURRENT
+            honoured, makers.documents, makers.studies, DOCUMENT_CLASSES, CURRENT, SUPERSEDED
         )
         answer = Answer(self._base(request), "DocumentReference", honoured)
         search = isolation.images(request, search)
@@ -145,7 +147,7 @@ class ImagingFace:
         honoured = await _honoured(request, DOCUMENT_PARAMETERS)
         makers = await self._makers(request)
         search = instance_search(
-            honoured, makers.documents, makers.studies, DOCUMENT_CLASSES, CURRENT
+            honoured, makers.documents, makers.studies, DOCUMENT_CLASSES, CURRENT, SUPERSEDED
         )
         search = isolation.images(request, search)
         newest = await self._store.commit_before(datetime.max.replace(tzinfo=UTC))
@@ -160,8 +162,8 @@ class ImagingFace:
         return _read(request, row, (await self._documents([row], makers))[0])
 
     async def _documents(self, rows: Sequence[ImageRow], makers: Makers) -> list[dict[str, Any]]:
-        said = await doubts(self._store, rows)
-        return [document_reference(row, makers, said.get(_uid(row), "")) for row in rows]
+        said, reports = await doubts(self._store, rows), await chains(self._store, rows)
+        return [document_reference(row, makers, said.get(_uid(row), ""), reports) for row in rows]
 
     # -- ECGs, which are Observations
 

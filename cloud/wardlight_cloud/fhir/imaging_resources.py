@@ -20,15 +20,12 @@ from wardlight_cloud.fhir.dicom_json import (
 )
 from wardlight_cloud.fhir.imaging_ids import ImagingIds
 from wardlight_cloud.fhir.observation_texts import instant
+from wardlight_cloud.fhir.report_chains import NO_CHAINS, REPORT_CLASSES, Chains
 from wardlight_cloud.fhir.vocabulary import CATEGORY, LOINC, UCUM
 from wardlight_cloud.imaging.availability import Availability
 from wardlight_cloud.store.imaging import ImageRow, InstanceRef
 
 PDF_CLASSES: Final = ("1.2.840.10008.5.1.4.1.1.104.1",)
-REPORT_CLASSES: Final = tuple(
-    f"1.2.840.10008.5.1.4.1.1.88.{number}"
-    for number in (11, 22, 33, 34, 35, 40, 50, 65, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76)
-)
 DOCUMENT_CLASSES: Final = PDF_CLASSES + REPORT_CLASSES
 ECG_CLASSES: Final = tuple(f"1.2.840.10008.5.1.4.1.1.9.1.{number}" for number in (1, 2, 3, 4))
 EKG_STUDY: Final = "11524-6"
@@ -137,8 +134,13 @@ def _instance(ref: InstanceRef) -> dict[str, Any]:
     )
 
 
-def document_reference(row: ImageRow, makers: Makers, doubt: str = "") -> dict[str, Any]:
-    """A report or PDF that came as a DICOM object; ``doubt`` as of a study, R4 has no note here."""
+def document_reference(
+    row: ImageRow, makers: Makers, doubt: str = "", reports: Chains = NO_CHAINS
+) -> dict[str, Any]:
+    """A report or PDF that came as a DICOM object.
+
+    ``doubt`` as of a study: R4 has no note here. ``reports``: of the study, as far as there are.
+    """
     ref = _ref(row)
     series, instance = Attributes(row.series), Attributes(row.instance)
     title = series.text("0008103E") or instance.text("00420010")
@@ -148,17 +150,32 @@ def document_reference(row: ImageRow, makers: Makers, doubt: str = "") -> dict[s
             "id": makers.documents.id_of(ref.sop_uid),
             "meta": meta(row),
             "masterIdentifier": uid_identifier(ref.sop_uid),
-            "status": "current",
+            "status": "superseded" if ref.sop_uid in reports.superseded else "current",
             "docStatus": _doc_status(instance),
             "type": _document_type(instance, title, ref),
             "category": [{"coding": [_IMAGING]}],
             "subject": _subject(row),
             "date": instant(ref.stored_at),
+            "relatesTo": _predecessors(ref.sop_uid, reports, makers),
             "description": doubt,
             "content": [{"attachment": each} for each in _attachments(row, ref, makers, title)],
             "context": {"related": [_study_reference(row, makers)]},
         }
     )
+
+
+def _predecessors(uid: str, reports: Chains, makers: Makers) -> list[dict[str, Any]]:
+    """By id those of the same study; others may be anybody's, and are told by their UID."""
+    code = "replaces" if uid in reports.complete else "appends"
+    return [
+        {"code": code, "target": {
+            "type": "DocumentReference",
+            "identifier": uid_identifier(each),
+            **({"reference": f"DocumentReference/{makers.documents.id_of(each)}"}
+               if each in reports.known else {}),
+        }}
+        for each in reports.before.get(uid, ())
+    ]  # fmt: skip
 
 
 _IMAGING: Final = {"system": LOINC, "code": "18748-4", "display": "Diagnostic imaging study"}

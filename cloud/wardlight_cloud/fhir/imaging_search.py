@@ -24,6 +24,7 @@ from wardlight_cloud.fhir.imaging_ids import ImagingIds
 from wardlight_cloud.fhir.outcome import invalid
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.parameters import reference_id, split_values, token
+from wardlight_cloud.fhir.report_chains import chains
 from wardlight_cloud.store.image_places import ImagePlaceStore
 from wardlight_cloud.store.imaging import (
     TAKEN_DATE,
@@ -62,6 +63,7 @@ AVAILABLE: Final = "available"
 STATUS_SYSTEM: Final = "http://hl7.org/fhir/imagingstudy-status"
 FINAL: Final = ("final", "http://hl7.org/fhir/observation-status")
 CURRENT: Final = ("current", "http://hl7.org/fhir/document-reference-status")
+SUPERSEDED: Final = ("superseded", "http://hl7.org/fhir/document-reference-status")
 _OID: Final = "urn:oid:"
 _LOOKED_AT: Final = 200
 _CURSOR_BYTES: Final = 16
@@ -73,12 +75,16 @@ class ImagingReads(ImageStore, ImagePlaceStore, OrderReadStore, CursorStore, Dou
 
 @dataclass(frozen=True, slots=True)
 class ImagingSearch:
-    """A parsed search. ``stored``: when the study changed last; ``digest`` binds cursors to it."""
+    """A parsed search. ``stored``: when the study changed last; ``digest`` binds cursors to it.
+
+    ``is_superseded``: only reports in whose place another one stands, or only others; None = all.
+    """
 
     query: ImageQuery
     stored: tuple[TimeBound, ...] = ()
     is_empty: bool = False
     digest: bytes = b""
+    is_superseded: bool | None = None
 
     async def find(
         self, store: ImagingReads, *, count: int, after: bytes | None
@@ -98,7 +104,7 @@ class ImagingSearch:
             if not whole and rows:
                 limit *= 2  # more rows in one commit than were read
                 continue
-            for commit in _by_commit(whole):
+            for commit in _by_commit(await self._of_status(store, whole)):
                 if high is not None and commit[0].commit_seq > high:
                     return tuple(kept), None
                 served = [row for row in commit if row.patient is not None]
@@ -108,6 +114,15 @@ class ImagingSearch:
             if len(rows) < limit:
                 return tuple(kept), None
             place = whole[-1].commit_seq
+
+    async def _of_status(self, store: ImagingReads, rows: Sequence[ImageRow]) -> Sequence[ImageRow]:
+        if self.is_superseded is None:
+            return rows
+        found = (await chains(store, rows)).superseded
+        return [
+            row for row in rows
+            if row.ref is None or (row.ref.sop_uid in found) is self.is_superseded
+        ]  # fmt: skip
 
     def behind(self, commit_seq: int) -> bytes:
         """The cursor behind a commit."""
@@ -165,6 +180,7 @@ class Draft:
     patients: set[UUID] | None = None
     stored: list[TimeBound] = field(default_factory=list)
     is_empty: bool = False
+    is_superseded: bool | None = None
 
     def narrow(self, keyword: str, values: Iterable[str]) -> None:
         """One of these values; with none of them nothing is found."""
@@ -187,7 +203,9 @@ class Draft:
         """What was read."""
         patients = None if self.patients is None else tuple(sorted(self.patients))
         query = ImageQuery(level, tuple(self.matches), patients)
-        return ImagingSearch(query, tuple(self.stored), self.is_empty, _digest(level, honoured))
+        return ImagingSearch(
+            query, tuple(self.stored), self.is_empty, _digest(level, honoured), self.is_superseded
+        )
 
 
 def _digest(level: Level, honoured: Parameters) -> bytes:
@@ -224,8 +242,12 @@ def instance_search(
     studies: ImagingIds,
     sop_classes: Sequence[str],
     status: tuple[str, str],
+    other: tuple[str, str] | None = None,
 ) -> ImagingSearch:
-    """A search of resources that are instances of these SOP classes; all have one status."""
+    """A search of resources that are instances of these SOP classes.
+
+    All have one status, but for ``other``: of reports that are superseded.
+    """
     draft = Draft()
     draft.narrow("SOPClassUID", sop_classes)
     readers: dict[str, Callable[[str, str], None]] = {
@@ -236,7 +258,7 @@ def instance_search(
         "subject": draft.of_patients,
         "related": lambda name, text: _related(draft, text, studies),
         "date": lambda name, text: _by_day(draft, TAKEN_DATE, name, text),
-        "status": lambda name, text: _status(draft, text, *status),
+        "status": lambda name, text: _document_status(draft, text, status, other),
     }
     for name, text in honoured:
         if name in readers:
@@ -287,6 +309,20 @@ def _status(draft: Draft, text: str, only: str, of: str) -> None:
     draft.is_empty |= not any(
         code == only and system in (None, of) for system, code in map(token, split_values(text))
     )
+
+
+def _document_status(
+    draft: Draft, text: str, usual: tuple[str, str], other: tuple[str, str] | None
+) -> None:
+    asked = [token(value) for value in split_values(text)]
+    found = [
+        of is not None and any(code == of[0] and system in (None, of[1]) for system, code in asked)
+        for of in (usual, other)
+    ]
+    draft.is_empty |= not any(found)
+    if other is not None and any(found) and not all(found):
+        draft.is_empty |= draft.is_superseded is (not found[1])
+        draft.is_superseded = found[1]
 
 
 def _endpoint(draft: Draft, text: str, endpoints: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from fhir.resources.R4B.imagingstudy import ImagingStudy
 from fhir.resources.R4B.observation import Observation
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 from fhir.resources.R4B.servicerequest import ServiceRequest
+from pydicom.dataset import Dataset
 from pydicom.uid import UID as DicomUid
 
 from support.dicom_files import bundled, dataset_of, image, octets_of
@@ -450,3 +451,61 @@ async def test_an_ecg_is_of_when_it_was_taken(ward: Ward) -> None:
         assert told["effectiveDateTime"] == "2020-01-01T03:04:05.5+01:00"
         assert await found(client, "Observation", **code, date="2020-01-01") == [told]
         assert await found(client, "Observation", **code, date="ge2026") == []
+
+
+def report(sop_uid: str, text: str, *before: str, **more: Any) -> bytes:
+    """A structured report of Anna's, in one study, that names others as its predecessors."""
+    made = dataset_of(bundled("test-SR.dcm"))
+    study = "1.2.826.0.1.3680043.8.498.72"
+    made.StudyInstanceUID, made.SeriesInstanceUID = DicomUid(study), DicomUid(f"{study}.1")
+    made.SOPInstanceUID = DicomUid(f"{study}.1.{sop_uid}")
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    made.SeriesDescription, made.CompletionFlag = text, "COMPLETE"
+    documents = []
+    for uid in before:
+        instance, series, document = Dataset(), Dataset(), Dataset()
+        instance.ReferencedSOPClassUID = made.SOPClassUID
+        instance.ReferencedSOPInstanceUID = f"{study}.1.{uid}"
+        series.SeriesInstanceUID, series.ReferencedSOPSequence = f"{study}.1", [instance]
+        document.StudyInstanceUID, document.ReferencedSeriesSequence = study, [series]
+        documents.append(document)
+    made.PredecessorDocumentsSequence = documents
+    for keyword, value in more.items():
+        setattr(made, keyword, value)
+    return octets_of(made)
+
+
+async def test_a_report_in_whose_place_another_one_stands_is_superseded(ward: Ward) -> None:
+    """PS3.3, C.17.2: Predecessor Documents Sequence; a draft takes nothing's place."""
+    async with image_stock(ward.store, ward.settings) as stock, ward.client() as client:
+        await stock.add(report("1", "no fracture"), patient=ANNA)
+        (first,) = await found(client, "DocumentReference")
+        assert (first["status"], first.get("relatesTo")) == ("current", None)
+        await stock.add(report("3", "draft", "1", CompletionFlag="PARTIAL"), patient=ANNA)
+        assert {each["status"] for each in await found(client, "DocumentReference")} == {"current"}
+        await stock.add(report("2", "fracture", "1", "9"), patient=ANNA)
+        told = {uid_of(each)[-1]: each for each in await found(client, "DocumentReference")}
+        for each in told.values():
+            DocumentReference.model_validate(each)
+        assert {uid: each["status"] for uid, each in told.items()} == {
+            "1": "superseded", "2": "current", "3": "current",
+        }  # fmt: skip
+        assert int(told["1"]["meta"]["versionId"]) > int(first["meta"]["versionId"])
+        replaced, elsewhere = told["2"]["relatesTo"]
+        assert (replaced["code"], told["3"]["relatesTo"][0]["code"]) == ("replaces", "appends")
+        assert replaced["target"]["reference"] == f"DocumentReference/{first['id']}"
+        assert elsewhere["target"].keys() == {"type", "identifier"}, "not in this study"
+        for status, uids in (
+            ("current", "23"), ("superseded", "1"), ("current,superseded", "123"),
+            ("entered-in-error", ""),
+        ):  # fmt: skip
+            few = await found(client, "DocumentReference", status=status, _count="1")
+            every = await found(client, "DocumentReference", status=status)
+            assert sorted(uid_of(each)[-1] for each in every) == list(uids), status
+            assert len(few) >= bool(uids)
+            answer = await client.get(
+                "/fhir/DocumentReference", params={"status": status, "_summary": "count"}
+            )
+            assert answer.json()["total"] == len(uids)
+        url = f"/fhir/DocumentReference/{first['id']}"
+        assert (await client.get(url)).json() == told["1"]
