@@ -184,6 +184,23 @@ def test_a_report_says_why_there_is_no_value_and_what_it_refers_to() -> None:
     ]  # fmt: skip
 
 
+def test_a_report_says_that_a_later_one_follows_it() -> None:
+    instance, series, document = Dataset(), Dataset(), Dataset()
+    instance.ReferencedSOPInstanceUID, series.ReferencedSOPSequence = "1.1", [instance]
+    document.ReferencedSeriesSequence = [series]
+    old = _json(SOPInstanceUID="1.1")
+    new = _json(
+        SOPInstanceUID="1.2", ContentDate="20261120", ContentTime="101000",
+        PredecessorDocumentsSequence=[document], CompletionFlag="PARTIAL",
+    )  # fmt: skip
+    body = "return [chained(old, [later]), chained(later, []), chained(old, [])]"
+    newer, older, none = in_node("report", body, old=old, later=new)
+    assert [(each["sop"], each["isOld"]) for each in newer] == [("1.2", True)]
+    assert "A later report (2026-11-20 10:10 device time, preliminary)" in newer[0]["words"]
+    assert [(each["sop"], each["isOld"]) for each in older] == [("1.1", False)]
+    assert none == []
+
+
 def test_a_report_says_how_far_it_has_come() -> None:
     """PS3.3, C.17.2: what is not complete may not pass for the last word."""
     cases = [

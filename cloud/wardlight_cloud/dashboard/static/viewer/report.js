@@ -1,6 +1,6 @@
 // A structured report as text: its tree of names and values (PS3.3, C.17.3). What it does not show is named.
 
-import { code, dateText, dateTimeText, element, items, number, numbers, personName, text, timeText, value } from "./dicom.js";
+import { code, dateText, dateTimeText, element, items, momentText, number, numbers, personName, text, timeText, value } from "./dicom.js";
 
 const CHARSETS = {
   "": "utf-8", ISO_IR_192: "utf-8", ISO_IR_100: "latin1", ISO_IR_101: "iso-8859-2",
@@ -106,10 +106,46 @@ export function standing(dataset) {
   return { words: words.charAt(0).toUpperCase() + words.slice(1), isPreliminary };
 }
 
+// UIDs of the reports that this one names as its predecessors (PS3.3, C.17.2).
+export function predecessors(dataset) {
+  return items(dataset, "PredecessorDocumentsSequence")
+    .flatMap((document) => items(document, "ReferencedSeriesSequence"))
+    .flatMap((series) => items(series, "ReferencedSOPSequence"))
+    .map((instance) => text(instance, "ReferencedSOPInstanceUID"))
+    .filter((uid) => uid && uid !== text(dataset, "SOPInstanceUID"));
+}
+
+// Reports of the study that name this one as their predecessor.
+async function successors(dataset, web) {
+  const series = (await web.series()).filter((one) => text(one, "Modality") === "SR");
+  const reports = (await Promise.all(series.map((one) => web.metadata(text(one, "SeriesInstanceUID"))))).flat();
+  return reports.filter((one) => predecessors(one).includes(text(dataset, "SOPInstanceUID")));
+}
+
+// That another report takes the place of this one, or this one of another: {words, sop, isOld} of each.
+export function chained(dataset, later) {
+  const newer = later.map((one) => ({
+    words: `A later report (${momentText(one, "ContentDate", "ContentTime") || "undated"}${standing(one).isPreliminary ? ", preliminary" : ""}) follows this one and may correct it.`,
+    sop: text(one, "SOPInstanceUID"), isOld: true,
+  }));
+  const older = predecessors(dataset).map((sop) => ({ words: "This report follows an earlier one.", sop, isOld: false }));
+  return [...newer, ...older];
+}
+
+function chainLine({ words, sop, isOld }, jump) {
+  const line = tag("p", isOld ? "facts superseded" : "facts", `${words} `);
+  const show = tag("button", "reference", isOld ? "Show the later one" : "Show the earlier one");
+  show.type = "button";
+  show.addEventListener("click", () => jump(sop, 1));
+  line.append(show);
+  return line;
+}
+
 // Show a report; ``jump(sop, frame)`` goes to an image that it names.
 export async function showReport(place, dataset, web, jump) {
   const title = tag("h2", "", code(dataset, "ConceptNameCodeSequence") || "Report");
   const { words, isPreliminary } = standing(dataset);
   const content = await tree(items(dataset, "ContentSequence"), 1, dataset, web, jump);
-  place.replaceChildren(title, tag("p", isPreliminary ? "facts preliminary" : "facts", words), content);
+  const lines = chained(dataset, await successors(dataset, web)).map((one) => chainLine(one, jump));
+  place.replaceChildren(title, tag("p", isPreliminary ? "facts preliminary" : "facts", words), ...lines, content);
 }
