@@ -188,11 +188,12 @@ async def _versions(store: Store, options: argparse.Namespace) -> int:
                 by=_who(options), reason=options.reason,
             )  # fmt: skip
     show(
-        ("instance", "sha256", "bytes", "stored", "shown", "way", "gateway", "from"),
+        ("instance", "sha256", "bytes", "stored", "shown", "way", "gateway", "from", "study"),
         [
             (
                 each.sop_uid, each.sha256.hex(), each.size, each.stored_at, each.is_shown,
                 each.source.way, each.source.gateway, each.source.calling_ae or None,
+                f"{each.study_uid} (not seen there)" if each.is_elsewhere else each.study_uid,
             )
             for each in await store.versions(options.instance)
         ],

@@ -89,6 +89,7 @@ class ImagePages:
         return {
             "waiting": [waiting_line(row) for row in await self._images.unmatched(count=_WAITING)],
             "conflicts": len({version.sop_uid for version in versions}),
+            "hidden": sorted({each.study_uid for each in versions if each.is_elsewhere}),
         }
 
     async def _list(self, request: Request) -> Response:

@@ -23,6 +23,7 @@ from wardlight_cloud.imaging.metrics import HEADER_SECONDS, REFUSED, TAKEN
 from wardlight_cloud.store.imaging import (
     Identified,
     InstanceHeader,
+    InstanceRef,
     IsThere,
     KnownFile,
     NewInstance,
@@ -49,6 +50,9 @@ class IntakeStore(CustodyStore, Protocol):
         """See ImageStore."""
 
     async def file_known(self, sha256: bytes) -> KnownFile | None:
+        """See ImageStore."""
+
+    async def instance(self, sop_uid: str) -> InstanceRef | None:
         """See ImageStore."""
 
     async def note_upload(self, sha256: bytes, source: Source) -> bool:
@@ -126,8 +130,20 @@ class ImageIntake:
             outcome = await self._put(sha256, size, found, source, patient)
         if outcome is PutOutcome.KNOWN:  # what the caller has stored took the place of the same
             await self.custody.replaced(sha256)
+        if outcome is PutOutcome.CONFLICT:
+            await self._tell_of_conflict(sha256, found)
         TAKEN.labels(outcome).inc()
         return Taken(outcome, found)
+
+    async def _tell_of_conflict(self, sha256: bytes, header: InstanceHeader) -> None:
+        """Of another study it is missing in its own, which may be another patient's."""
+        shown = await self._store.instance(header.sop_uid)
+        if shown is not None and shown.study_uid != header.study_uid:
+            _log.error(
+                "a file has the SOP Instance UID of an object of another study, and is not seen in "
+                "its own; see `images versions`",
+                extra={"sha256": sha256.hex()},
+            )
 
     async def known(
         self, sha256: bytes, source: Source, announced: Announced = _NOTHING_SAID

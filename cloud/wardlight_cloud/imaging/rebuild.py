@@ -21,6 +21,7 @@ from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.image_keeping import FindingKind, StoredObject, Tier
 from wardlight_cloud.store.imaging import (
     Identified,
+    InstanceRef,
     IsThere,
     KnownFile,
     NewInstance,
@@ -60,6 +61,9 @@ class _Restoring:
 
     async def file_known(self, sha256: bytes) -> KnownFile | None:
         return await self._store.file_known(sha256)
+
+    async def instance(self, sop_uid: str) -> InstanceRef | None:
+        return await self._store.instance(sop_uid)
 
     async def note_upload(self, sha256: bytes, source: Source) -> bool:
         return await self._store.note_upload(sha256, source)

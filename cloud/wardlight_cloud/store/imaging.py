@@ -285,7 +285,11 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A file that has the SOP Instance UID of another one."""
+    """A file that has the SOP Instance UID of another one.
+
+    ``study_uid``: that it says it is of; "" = not on record. ``is_elsewhere``: that is not the
+    study of the file that is shown, so it is seen nowhere in its own.
+    """
 
     sop_uid: str
     sha256: bytes
@@ -293,6 +297,8 @@ class Version:
     stored_at: datetime
     source: Source
     is_shown: bool = False  # the one that queries and retrieval give
+    study_uid: str = ""
+    is_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,13 @@ async def test_operators_see_what_waits_for_them(imaged: Ward) -> None:
         page = html.unescape((await client.get("/operations")).text)
         assert "the register has no patient of this number" in page
         assert "1 SOP Instance UID of which different files came" in page
+        assert "perhaps of another patient" not in page
         assert "Testperson" not in page
+        async with image_stock(imaged.store, imaged.settings) as stock:
+            hidden = ct_image(1, study_uid="7.7.7", series_uid="7.7.8", PatientID="B-1")
+            await stock.add(octets_of(hidden))
+        page = html.unescape((await client.get("/operations")).text)
+        assert "perhaps of another patient" in page and "<code>7.7.7</code>" in page
 
 
 async def test_without_images_pages_say_how_they_come(browsed_ward: Ward) -> None:

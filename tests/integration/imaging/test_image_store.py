@@ -149,6 +149,21 @@ async def test_an_operator_chooses_the_version_that_is_shown(archive: Archive) -
     assert {row.study_uid: row.study_instances for row in rows} == {"1.2.3": 2}
 
 
+async def test_a_file_that_is_hidden_by_one_of_another_study_is_told(
+    archive: Archive, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A device that gives out a UID again: the second patient's image is in no study."""
+    await archive.take(ct_file())
+    assert await archive.take(ct_file(StudyDescription="same study")) is PutOutcome.CONFLICT
+    assert "of another study" not in caplog.text
+    other = ct_file(study="7.7", series="7.8", PatientID="P2")
+    assert await archive.take(other) is PutOutcome.CONFLICT
+    assert "of another study" in caplog.text
+    found = [(each.study_uid, each.is_shown, each.is_elsewhere)
+             for each in await archive.store.versions()]  # fmt: skip
+    assert found == [("1.2.3", True, False), ("1.2.3", False, False), ("7.7", False, True)]
+
+
 async def test_the_version_that_is_chosen_says_whose_the_study_is(archive: Archive) -> None:
     store = archive.store
     one, two = [

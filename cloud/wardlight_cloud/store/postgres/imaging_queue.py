@@ -126,8 +126,9 @@ async def _withdraw(
 def _version(row: Any) -> Version:
     source = source_of(row) if row["way"] is not None else Source("import")
     return Version(
-        row["sop_uid"], row["sha256"], row["size"], row["stored_at"], source, row["is_shown"]
-    )
+        row["sop_uid"], row["sha256"], row["size"], row["stored_at"], source, row["is_shown"],
+        row["study_uid"], row["is_elsewhere"],
+    )  # fmt: skip
 
 
 def _note(row: Any) -> KeyNote:

@@ -366,16 +366,22 @@ WITH disputed AS (
 )
 SELECT
     v.sop_uid, v.sha256, b.size, v.stored_at, v.way, v.gateway, v.spool, v.item, v.calling_ae,
-    v.called_ae, v.peer, v.received_at, false AS is_shown
+    v.called_ae, v.peer, v.received_at, false AS is_shown, coalesce(v.study_uid, '') AS study_uid,
+    coalesce(v.study_uid <> s.study_uid, false) AS is_elsewhere
 FROM disputed
 INNER JOIN image_version AS v USING (sop_uid)
 INNER JOIN blob AS b USING (sha256)
+LEFT JOIN image_instance AS i USING (sop_uid)
+LEFT JOIN image_series AS e USING (series_pk)
+LEFT JOIN image_study AS s USING (study_pk)
 UNION ALL
 SELECT
     i.sop_uid, i.sha256, b.size, i.stored_at, u.way, u.gateway, u.spool, u.item, u.calling_ae,
-    u.called_ae, u.peer, u.received_at, true AS is_shown
+    u.called_ae, u.peer, u.received_at, true AS is_shown, s.study_uid, false AS is_elsewhere
 FROM disputed
 INNER JOIN image_instance AS i USING (sop_uid)
+INNER JOIN image_series AS e USING (series_pk)
+INNER JOIN image_study AS s USING (study_pk)
 INNER JOIN blob AS b USING (sha256)
 LEFT JOIN LATERAL (
     SELECT * FROM image_upload AS f WHERE f.sha256 = i.sha256 ORDER BY f.upload_id LIMIT 1
