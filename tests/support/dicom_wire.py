@@ -88,11 +88,16 @@ def store(instance: str, message: int = 1, sop_class: str = CT, data_set: int = 
 
 
 def instance(uid: str, octets: bytes = b"", sop_class: str = CT) -> bytes:
-    """A data set in Explicit VR Little Endian that says what it is (PS3.5, 7.1.2), then octets."""
+    """A data set in Explicit VR Little Endian that says what it is (PS3.5, 7.1.2), then octets.
+
+    These are its pixel data; without any it has none.
+    """
     said = b""
     for tag, text in ((0x16, sop_class), (0x18, uid)):
         value = text.encode() + b"\0" * (len(text) % 2)
         said += struct.pack("<HH2sH", 8, tag, b"UI", len(value)) + value
+    if octets:
+        said += struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, len(octets))
     return said + octets
 
 

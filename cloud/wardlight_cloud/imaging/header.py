@@ -83,7 +83,7 @@ def _inflated(file: BinaryIO, most: int) -> BinaryIO:
     found = io.BytesIO()
     try:
         while piece := file.read(_PIECE):
-            while piece:
+            while piece and not inflate.eof:
                 found.write(inflate.decompress(piece, _PIECE))
                 if found.tell() > most:
                     raise HeaderError("size", f"the file inflates to more than {most} bytes")

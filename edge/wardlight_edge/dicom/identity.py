@@ -22,7 +22,7 @@ from wardlight_shared.errors import DecodeError
 
 LOOKED_AT: Final = 64 * 1024
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
-_DEFLATED: Final = frozenset(
+DEFLATED: Final = frozenset(
     {
         "1.2.840.10008.1.2.1.99",
         "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate
@@ -64,7 +64,7 @@ class Beginning:
         self._syntax = transfer_syntax
         self._held = bytearray()
         self._enough = 0
-        self._inflate = zlib.decompressobj(-15) if transfer_syntax in _DEFLATED else None
+        self._inflate = zlib.decompressobj(-15) if transfer_syntax in DEFLATED else None
 
     def add(self, octets: memoryview) -> Identity | None:
         """Take the next fragment; not to be called again after an answer or an error."""

@@ -1,7 +1,7 @@
 """C-STORE: the data set of one request into the spool, fragment by fragment.
 
 What is refused is read to its end (draining.py), so that the refusal can be told and the
-association goes on.
+association goes on. A data set that is cut off is refused: success would let its sender delete it.
 
 Source  DICOM PS3.4, B.2; PS3.7, 9.1.1
 """
@@ -15,6 +15,7 @@ from wardlight_edge.dicom.admission import Grant
 from wardlight_edge.dicom.base import Peer
 from wardlight_edge.dicom.dimse import Command, Status
 from wardlight_edge.dicom.draining import Draining
+from wardlight_edge.dicom.ending import Ending
 from wardlight_edge.dicom.identity import Beginning, Identity, NoIdentity
 from wardlight_edge.dicom.negotiation import Agreed
 from wardlight_edge.dicom.tally import Tally
@@ -22,6 +23,7 @@ from wardlight_edge.imaging_settings import DicomSettings
 from wardlight_edge.spool.base import Accepted, Incoming, SpoolFull
 from wardlight_edge.spool.receiving import SqliteReceivingSpool
 from wardlight_shared.blobs import BlobKind
+from wardlight_shared.data_set_end import NotWhole
 from wardlight_shared.errors import DecodeError, StorageError, WardlightError
 from wardlight_shared.part10 import file_head
 
@@ -68,6 +70,7 @@ class Receiving:
         self._done = done
         self._refused = refused
         self._beginning: Beginning | None = Beginning(str(about["transfer_syntax"]))
+        self._ending = Ending(str(about["transfer_syntax"]))
         self._rest: Draining | None = None
         self._size = 0
 
@@ -82,6 +85,7 @@ class Receiving:
                 raise SpoolFull("an object is larger than dicom.max_object_bytes")
             if self._beginning is not None:
                 self._compare(self._beginning.add(octets))
+            self._ending.add(octets)
             self._incoming.write(octets)
         except (StorageError, DecodeError) as error:
             self._refuse(error)
@@ -93,6 +97,7 @@ class Receiving:
         try:
             if self._beginning is not None:
                 self._compare(self._beginning.end())
+            self._ending.end()
             accepted = self._incoming.accept(self._about)
         except (StorageError, DecodeError) as error:
             self._incoming.abandon()
@@ -198,7 +203,7 @@ def _status_of(error: WardlightError) -> Status:
             return Status.OUT_OF_RESOURCES
         case Mismatch():
             return Status.DATA_SET_DOES_NOT_MATCH
-        case NoIdentity():
+        case NoIdentity() | NotWhole():
             return Status.CANNOT_UNDERSTAND
         case _:
             return Status.PROCESSING_FAILURE

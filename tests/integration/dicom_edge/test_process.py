@@ -181,13 +181,13 @@ def test_a_stop_ends_what_is_idle_and_tells_it(imaging: ImagingProcess) -> None:
 def test_a_stop_waits_for_an_object_that_is_being_sent(imaging: ImagingProcess) -> None:
     with Wire(imaging.port) as wire:
         wire.associate()
-        begun = data(pdv(1, 3, store("1.2.3"))), data(pdv(1, 0, instance("1.2.3", b"ab")))
-        wire.send(*begun)
+        whole = instance("1.2.3", b"abcd")
+        wire.send(data(pdv(1, 3, store("1.2.3"))), data(pdv(1, 0, whole[:-2])))
         objects = imaging.data_dir / "dicom" / "objects"
         wait_until_sync(lambda: list(objects.iterdir()))
         stopping = threading.Thread(target=imaging.stop)
         stopping.start()
-        wire.send(data(pdv(1, 2, b"cd")))
+        wire.send(data(pdv(1, 2, whole[-2:])))
         assert wire.status() == 0
         stopping.join()
-    assert _kept(imaging) == {"1.2.3": instance("1.2.3", b"abcd")}
+    assert _kept(imaging) == {"1.2.3": whole}

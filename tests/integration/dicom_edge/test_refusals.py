@@ -26,7 +26,7 @@ from support.dicom_wire import (
     request,
     store,
 )
-from support.imaging_process import dcmtk, imaging, stored
+from support.imaging_process import data_set_of, dcmtk, imaging, stored
 from support.modality import COMMITMENT, STEP_CLASS, WORKLIST
 from support.waiting import wait_until_sync
 from wardlight_edge.imaging_settings import PeerSettings
@@ -40,8 +40,9 @@ PEERS = (
 )
 
 
-def _store(wire: Wire, uid: str, octets: bytes, number: int = 1) -> int:
+def _store(wire: Wire, uid: str, octets: bytes, number: int = 1, *, missing: int = 0) -> int:
     octets = instance(uid, octets)
+    octets = octets[: len(octets) - missing]
     wire.send(data(pdv(number, 3, store(uid))))
     for at in range(0, len(octets), 100_000):
         part = octets[at : at + 100_000]
@@ -159,6 +160,20 @@ def test_a_data_set_that_is_another_object_than_its_request(tmp_path: Path) -> N
         )
         kept = [each for each in (tmp_path / "dicom" / "objects").iterdir() if each.suffix != PART]
         assert len(kept) == 2
+
+
+def test_a_data_set_that_is_cut_off_is_refused_and_the_whole_one_taken(tmp_path: Path) -> None:
+    """Success would let its sender delete it; what was refused is no conflict of what comes."""
+    whole = instance("1.2.3", bytes(100_000))
+    with imaging(tmp_path) as running, Wire(running.port) as wire:
+        wire.associate(context(1, CT, EXPLICIT))
+        for missing in (1, 60_000, 100_001):
+            assert _store(wire, "1.2.3", bytes(100_000), missing=missing) == 0xC000
+        assert stored(tmp_path) == {}
+        assert _store(wire, "1.2.3", bytes(100_000)) == 0
+        status = running.status()
+        assert (status.refused, status.conflicts) == (3, 0)
+    assert data_set_of(stored(tmp_path)["1.2.3"][1]) == whole
 
 
 @pytest.mark.parametrize("sop_class", [VERIFICATION, WORKLIST, STEP_CLASS])
