@@ -21,6 +21,7 @@ from wardlight_cloud.fhir.answers import page_of, resource_answer
 from wardlight_cloud.fhir.bundle import links
 from wardlight_cloud.fhir.commit_order import OwnSource
 from wardlight_cloud.fhir.merging import is_merged, merged
+from wardlight_cloud.fhir.own_sifting import Sifted, sieve, with_cursor
 from wardlight_cloud.fhir.paging import BundleKind, Parameters
 from wardlight_cloud.fhir.parameters import refuse_has
 from wardlight_cloud.fhir.stored.asker import Asker
@@ -39,7 +40,7 @@ _STORED_ONLY: Final[Mapping[str, frozenset[str]]] = {
     "DeviceMetric": frozenset(),
     "DocumentReference": frozenset(
         {"author", "authenticator", "custodian", "encounter", "event", "facility", "period",
-         "relatesto", "relation", "security-label", "setting"}
+         "security-label", "setting"}
     ),
     "Provenance": frozenset(
         {"agent-role", "agent-type", "entity", "location", "signature-type", "when"}
@@ -61,7 +62,7 @@ _OF_STORED: Final = frozenset({"_include", "_revinclude", "_elements"})
 def parameters_of(kind: str, own: Mapping[str, str]) -> dict[str, str]:
     """What such a search takes: that of its own handler, and what only stored ones can have."""
     table = SEARCH_PARAMETERS[kind]
-    return {**own, **{name: table[name].type for name in sorted(_STORED_ONLY[kind])}}
+    return {**own, **{name: table[name].type for name in sorted(table.keys() - own.keys())}}
 
 
 class TwoSources:
@@ -79,6 +80,7 @@ class TwoSources:
         self._kind = kind
         self._handler = handler
         self._known = known
+        self._sifted = frozenset(SEARCH_PARAMETERS[kind].keys() - known.keys())
         self._stored = stored
         self._base = base
         self._by_commit = by_commit
@@ -91,17 +93,42 @@ class TwoSources:
         after = None if cursor is None else paging.cursor_bytes(cursor)
         for name, _ in given:
             refuse_has(name)
-        names = {name.partition(":")[0].partition(".")[0] for name, _ in given}
-        if names & _STORED_ONLY[self._kind] or (after is not None and after.startswith(_MARK)):
+        only_stored = any(_is_of_stored(self._kind, *pair) for pair in given)
+        if only_stored or (after is not None and after.startswith(_MARK)):
             search = self._search(asker, given, after)
             return await self._stored.answer(asker, search, mark=_MARK)
+        passing = sieve(asker, self._kind, given, self._sifted)
         if self._by_commit is not None and (after is None or is_merged(after)):
             search = self._search(asker, given, None)
             if search.query.sort == _SORTED and not search.query.descending:
-                own_source = await self._by_commit(self._kind, _as_get(request, given))
+                own_source = await self._by_commit(self._kind, self._as_get(request, given))
+                if passing.names:
+                    own_source = Sifted(own_source, passing)
                 return await self._merged(asker, search, own_source, after)
-        own = await self._handler(_as_get(request, given))
-        return await self._filled_up(asker, given, orjson.loads(own.body))
+
+        async def page_behind(cursor: str) -> dict[str, Any]:
+            return await self._own_page(request, with_cursor(given, cursor))
+
+        page = await passing.page(await self._own_page(request, given), page_behind)
+        if "total" in page:
+            passing.refuse_count()
+        return await self._filled_up(asker, given, page)
+
+    async def _own_page(self, request: Request, given: Parameters) -> dict[str, Any]:
+        answer = await self._handler(self._as_get(request, given))
+        page: dict[str, Any] = orjson.loads(answer.body)
+        return page
+
+    def _as_get(self, request: Request, given: Parameters) -> Request:
+        """The same search as a GET, as its handler knows it: a form can be read once."""
+        own = [pair for pair in given if not self._is_beside(pair[0])]
+        scope: Scope = {**request.scope, "method": "GET", "query_string": urlencode(own).encode()}
+        return Request(scope, request.receive)
+
+    def _is_beside(self, name: str) -> bool:
+        """Whether a parameter is none of its handler's."""
+        base = name.partition(":")[0]
+        return base in _OF_STORED or base in self._sifted
 
     async def _merged(
         self, asker: Asker, search: StoredSearch, own: OwnSource, after: bytes | None
@@ -140,7 +167,7 @@ class TwoSources:
         if search.inclusions:
             matches = [_match(each["resource"], asker.base) for each in entries]
             included = await self._stored.included(asker, (), search, matches)
-            asked = urlencode([each for each in given if _is_inclusion(each[0])])
+        if asked := urlencode([each for each in given if self._is_beside(each[0])]):
             for each in page["link"]:  # its own handler knows nothing of them
                 each["url"] += ("&" if "?" in each["url"] else "?") + asked
         is_last = not any(each["relation"] == "next" for each in page["link"])
@@ -161,7 +188,7 @@ class TwoSources:
         return resource_answer(orjson.dumps(page))
 
     def _search(self, asker: Asker, given: Parameters, after: bytes | None) -> StoredSearch:
-        known = self._known.keys() | _STORED_ONLY[self._kind] | OF_THE_ANSWER
+        known = self._known.keys() | SEARCH_PARAMETERS[self._kind].keys() | OF_THE_ANSWER
         wanted = [
             (name, text)
             for name, text in given
@@ -170,6 +197,14 @@ class TwoSources:
         made = stored_search(asker, self._kind, wanted, strict=asking.is_strict(asker.request))
         place = None if after is None else after.removeprefix(_MARK) or None
         return replace(made, query=replace(made.query, after=place))
+
+
+def _is_of_stored(kind: str, name: str, text: str) -> bool:
+    """Whether a parameter asks for a value that nothing made here has."""
+    base, _, modifier = name.partition(":")
+    if base.partition(".")[0] not in _STORED_ONLY[kind]:
+        return False
+    return modifier != "not" and (modifier, text) != ("missing", "true")
 
 
 def _match(resource: dict[str, Any], base: str) -> OwnMatch:
@@ -183,21 +218,9 @@ def _match(resource: dict[str, Any], base: str) -> OwnMatch:
     return OwnMatch(kind, resource["id"], references)
 
 
-def _is_inclusion(name: str) -> bool:
-    return name.partition(":")[0] in ("_include", "_revinclude")
-
-
 def _beside(entries: Sequence[Any], included: Sequence[bytes]) -> list[orjson.Fragment]:
     """Included entries that do not stand in the page for another reason."""
     if not included:
         return []
     urls = {each["fullUrl"] for each in orjson.loads(orjson.dumps(entries))}
     return [orjson.Fragment(each) for each in included if orjson.loads(each)["fullUrl"] not in urls]
-
-
-def _as_get(request: Request, given: Parameters) -> Request:
-    """The same search as a GET: a form can be read once."""
-    own = [pair for pair in given if pair[0].partition(":")[0] not in _OF_STORED]
-    query = urlencode(own).encode()
-    scope: Scope = {**request.scope, "method": "GET", "query_string": query}
-    return Request(scope, request.receive)

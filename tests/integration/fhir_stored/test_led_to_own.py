@@ -124,7 +124,8 @@ async def test_what_cannot_be_looked_through_is_refused(
         "Task?patient._has:Observation:patient:code=8310-5",
         "Task?_has:DiagnosticReport:patient:result.code=8310-5",
         "Patient?_has:DiagnosticReport:patient:result.code=8310-5",
-        "Observation?device.type=65573", "Observation?has-member.code=8867-4",
+        "DocumentReference?relatesto.type=1", "Observation?device.type=65573",
+        "Observation?has-member.code=8867-4",
         "Patient?_has:Observation:patient:nothing=1", "Patient?_has:Observation:patient:code=",
     ):  # fmt: skip
         await refused(client, search)
