@@ -51,6 +51,7 @@ def observation_search(parameters: Parameters, *, strict: bool) -> Search:
     honoured = [pair for pair in parameters if _is_known(*pair, strict=strict)]
     if len(honoured) > _MOST_CRITERIA:
         raise invalid(honoured[-1][0], f"a search has at most {_MOST_CRITERIA} parameters")
+    _check_quantities(honoured)
     for name, text in honoured:
         _parse(draft, name, text)
     left = narrowed(draft.narrowings)
@@ -132,6 +133,17 @@ def _check_length(kind: str, name: str, text: str) -> None:
         return
     if len(alternatives(text)) > MOST_ALTERNATIVES:
         raise invalid(name, f"has more than {MOST_ALTERNATIVES} values; ask in parts")
+
+
+def _check_quantities(honoured: Parameters) -> None:
+    """Refuse too many of all parameters together: each is brought into all units of readings."""
+    count = 0
+    for name, text in honoured:
+        parameter = READING_PARAMETERS.get(name)
+        if parameter is not None and parameter.type in ("quantity", "composite"):
+            count += len(alternatives(text))
+        if count > MOST_ALTERNATIVES:
+            raise invalid(name, f"has more than {MOST_ALTERNATIVES} values; ask in parts")
 
 
 def _bundle(honoured: Parameters) -> BundleKind:

@@ -7,7 +7,6 @@ Errors  FhirError 400: not a patch; 413: it makes too much; 422: it does not fit
 Source  RFC 6902, RFC 6901
 """
 
-import copy
 import re
 from typing import Any, Final
 
@@ -16,7 +15,7 @@ from wardlight_cloud.fhir.stored.body import DEEPEST
 
 MOST_OPERATIONS: Final = 1000
 LARGEST: Final = 1 << 20
-"""Characters and values that a patch may put into a resource, and that it may have afterwards."""
+"""Characters of JSON that a patch may put into a resource, and that it may have afterwards."""
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _NEED_VALUE: Final = frozenset({"add", "replace", "test"})
@@ -28,7 +27,7 @@ def patched(resource: Any, patch: Any) -> Any:
     """The resource after all operations of a patch."""
     if not isinstance(patch, list) or len(patch) > MOST_OPERATIONS:
         raise _malformed(f"A JSON Patch is an array of at most {MOST_OPERATIONS} operations.")
-    document, copies = copy.deepcopy(resource), _Copies()
+    document, copies = _copied(resource), _Copies()
     for place, operation in enumerate(patch):
         document = _applied(document, operation, f"[{place}]", copies)
     if patch and _weight(document)[0] > LARGEST:  # or many patches would do what one may not
@@ -57,17 +56,24 @@ class _Copies:
             raise _too_large(place)
         if len(path) + depth > DEEPEST:
             raise _misfit(f"The resource would have more than {DEEPEST} levels.", place)
-        return copy.deepcopy(value)
+        return _copied(value)
+
+
+def _copied(value: Any) -> Any:
+    """As copy.deepcopy, for JSON values alone and in a fraction of its time."""
+    if isinstance(value, dict):
+        return {name: _copied(each) for name, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, list) else value
 
 
 def _weight(value: Any) -> tuple[int, int]:
-    """How many characters and values there are in a value, and on how many levels."""
+    """About how many characters of JSON a value is, and how many levels it has."""
     if isinstance(value, str):
-        return len(value) + 1, 0
+        return len(value) + 3, 0
     if not isinstance(value, dict | list):
-        return 1, 0
+        return 4, 0
     parts = value.values() if isinstance(value, dict) else value
-    weight = 1 + (sum(map(len, value)) if isinstance(value, dict) else 0)
+    weight = 3 + (sum([len(name) + 3 for name in value]) if isinstance(value, dict) else 0)
     deepest = 0
     for part in parts:
         more, depth = _weight(part)

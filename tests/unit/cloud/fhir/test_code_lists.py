@@ -1,13 +1,16 @@
 """Lists of codes: bounded before they are looked up, and looked up in a table."""
 
+from collections.abc import Sequence
+
 import pytest
 
-from wardlight_cloud.fhir import search_narrowing, vocabulary
+from wardlight_cloud.fhir import search_narrowing, search_quantities, vocabulary
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.own import device_metric
 from wardlight_cloud.fhir.own.asked import Asked
 from wardlight_cloud.fhir.parameters import token
 from wardlight_cloud.fhir.search import observation_search
+from wardlight_cloud.fhir.search_quantities import Quantities
 from wardlight_cloud.fhir.vocabulary import (
     CATEGORY,
     MEASURED,
@@ -67,3 +70,24 @@ def test_any_code_or_category_is_of_its_system_or_of_any() -> None:
         assert measured in measured_by_category(CATEGORY, metric.category)
         assert (measured in measured_by_category(PHD_CATEGORY, "phd")) == (metric.mdc is not None)
     assert not measured_by_code("http://loinc.org", "149530")
+
+
+@pytest.mark.parametrize("name", ["value-quantity", "combo-code-value-quantity"])
+def test_quantities_are_bounded_over_all_parameters(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them is brought into the units of all readings."""
+    read: list[object] = []
+    plainly = search_quantities.quantities
+
+    def counted(parameter: str, values: Sequence[str]) -> Quantities:
+        read.extend(values)
+        return plainly(parameter, values)
+
+    monkeypatch.setattr(search_narrowing, "quantities", counted)
+    value = "8867-4$gt7" if "code" in name else "gt7"
+    with pytest.raises(FhirError, match="more than 200 values"):
+        observation_search([(name, ",".join([value] * 50))] * 5, strict=False)
+    assert not read
+    observation_search([(name, ",".join([value] * 50))] * 4, strict=False)
+    assert len(read) == 200
