@@ -20,10 +20,10 @@ from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.held_path import held_path
 from wardlight_cloud.imaging.matching import Issuers, match, registered_birth_date
 from wardlight_cloud.imaging.metrics import HEADER_SECONDS, REFUSED, TAKEN
+from wardlight_cloud.imaging.versions import VersionStore, show_instead_of_cut
 from wardlight_cloud.store.imaging import (
     Identified,
     InstanceHeader,
-    InstanceRef,
     IsThere,
     KnownFile,
     NewInstance,
@@ -41,7 +41,7 @@ _WAITING_MOST: Final = 256
 _NOTHING_SAID: Final = Announced()
 
 
-class IntakeStore(CustodyStore, Protocol):
+class IntakeStore(CustodyStore, VersionStore, Protocol):
     """What the intake asks of the store."""
 
     async def put_instances(
@@ -50,9 +50,6 @@ class IntakeStore(CustodyStore, Protocol):
         """See ImageStore."""
 
     async def file_known(self, sha256: bytes) -> KnownFile | None:
-        """See ImageStore."""
-
-    async def instance(self, sop_uid: str) -> InstanceRef | None:
         """See ImageStore."""
 
     async def note_upload(self, sha256: bytes, source: Source) -> bool:
@@ -118,6 +115,7 @@ class ImageIntake:
     ) -> Taken:
         """Put an object of the object store on the index; returns after COMMIT.
 
+        A file that comes where one is shown that is cut off is shown in its place: STORED.
         Taking it again is KNOWN and writes an audit row, for an item of a gateway only once.
         ``patient``: whose it is where the caller knows better than the register's identifiers.
         ``header``: where the caller has read it already.
@@ -131,9 +129,19 @@ class ImageIntake:
         if outcome is PutOutcome.KNOWN:  # what the caller has stored took the place of the same
             await self.custody.replaced(sha256)
         if outcome is PutOutcome.CONFLICT:
-            await self._tell_of_conflict(sha256, found)
+            if await self._is_shown_now(sha256, found.sop_uid):
+                outcome = PutOutcome.STORED
+            else:
+                await self._tell_of_conflict(sha256, found)
         TAKEN.labels(outcome).inc()
         return Taken(outcome, found)
+
+    async def _is_shown_now(self, sha256: bytes, sop_uid: str) -> bool:
+        try:
+            return await show_instead_of_cut(self._store, self, sop_uid, sha256)
+        except StorageError as error:  # it is kept beside the other one
+            _log.warning("a conflict was not looked at", extra={"reason": str(error)})
+            return False
 
     async def _tell_of_conflict(self, sha256: bytes, header: InstanceHeader) -> None:
         """Of another study it is missing in its own, which may be another patient's."""

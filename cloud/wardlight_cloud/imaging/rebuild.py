@@ -9,7 +9,7 @@ removed does not come back: an object that it left behind goes with those that n
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +27,7 @@ from wardlight_cloud.store.imaging import (
     NewInstance,
     PutOutcome,
     Source,
+    Version,
 )
 from wardlight_cloud.store.object_base import ObjectMissingError, ObjectStore
 from wardlight_cloud.store.orders import Order
@@ -64,6 +65,20 @@ class _Restoring:
 
     async def instance(self, sop_uid: str) -> InstanceRef | None:
         return await self._store.instance(sop_uid)
+
+    async def versions(self, sop_uid: str | None = None) -> tuple[Version, ...]:
+        return await self._store.versions(sop_uid)
+
+    async def first_uploads(self, sha256s: Collection[bytes]) -> Mapping[bytes, Source]:
+        return await self._store.first_uploads(sha256s)
+
+    async def instances_as_new(self, study_uid: str) -> tuple[NewInstance, ...]:
+        return await self._store.instances_as_new(study_uid)
+
+    async def show_version(
+        self, shown: NewInstance, beside: Sequence[NewInstance], *, by: str | None, reason: str
+    ) -> None:
+        await self._store.show_version(shown, beside, by=by, reason=reason)
 
     async def note_upload(self, sha256: bytes, source: Source) -> bool:
         return await self._store.note_upload(sha256, source)

@@ -5,24 +5,80 @@ says of its series and study, so all instances of these studies are put on it ag
 stands on it, and matched with the register again; only the chosen file is read anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 
 from wardlight_cloud.imaging.columns import instance_header
-from wardlight_cloud.imaging.intake import ImageIntake
-from wardlight_cloud.store.base import Store
-from wardlight_cloud.store.imaging import NewInstance, Source
+from wardlight_cloud.imaging.errors import HeaderError
+from wardlight_cloud.store.imaging import InstanceHeader, InstanceRef, NewInstance, Source, Version
 from wardlight_shared.errors import StorageError
 
 _TRIES: Final = 3
+_ARCHIVE: Final = "archive"
+
+
+class VersionStore(Protocol):
+    """What this asks of the store."""
+
+    async def versions(self, sop_uid: str | None = None) -> tuple[Version, ...]:
+        """See ImageStore."""
+
+    async def instance(self, sop_uid: str) -> InstanceRef | None:
+        """See ImageStore."""
+
+    async def first_uploads(self, sha256s: Collection[bytes]) -> Mapping[bytes, Source]:
+        """See ImageKeepingStore."""
+
+    async def instances_as_new(self, study_uid: str) -> tuple[NewInstance, ...]:
+        """See ImageKeepingStore."""
+
+    async def show_version(
+        self, shown: NewInstance, beside: Sequence[NewInstance], *, by: str | None, reason: str
+    ) -> None:
+        """See ImageKeepingStore."""
+
+
+class Matcher(Protocol):
+    """ImageIntake."""
+
+    async def header(self, sha256: bytes) -> InstanceHeader:
+        """See ImageIntake."""
+
+    async def matched(self, instances: Sequence[NewInstance]) -> list[NewInstance]:
+        """See ImageIntake."""
+
+
+async def show_instead_of_cut(
+    store: VersionStore, intake: Matcher, sop_uid: str, sha256: bytes
+) -> bool:
+    """Show a file that is whole where the one that is shown is cut off; False: it is not.
+
+    Such a file was taken by a version that did not look at lengths. That it is shown no more stays
+    on record as a choice, or the index made again would show the one that came first.
+    StorageError: it could not be read, or its study changed; it is a version all the same.
+    """
+    shown = await store.instance(sop_uid)
+    if shown is None or shown.sha256 == sha256:
+        return False
+    try:
+        await intake.header(shown.sha256)
+    except HeaderError as error:
+        if error.reason != "cut":
+            return False
+    else:
+        return False
+    await show_version(
+        store, intake, sop_uid, sha256, by=_ARCHIVE, reason="the file shown before is cut off"
+    )
+    return True
 
 
 async def show_version(
-    store: Store,
-    intake: ImageIntake,
+    store: VersionStore,
+    intake: Matcher,
     sop_uid: str,
     sha256: bytes,
     *,
@@ -51,7 +107,7 @@ async def show_version(
             return
 
 
-async def _beside(store: Store, shown: NewInstance) -> list[NewInstance]:
+async def _beside(store: VersionStore, shown: NewInstance) -> list[NewInstance]:
     """The other instances of the studies of both files."""
     sop_uid = shown.header.sop_uid
     before = await store.instance(sop_uid)

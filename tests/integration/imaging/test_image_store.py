@@ -1,6 +1,7 @@
 """From a file to the index and back: intake, matching, versions, rebuilding, keeping, checking."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +18,7 @@ from wardlight_cloud.imaging.blob_intake import BlobIntake
 from wardlight_cloud.imaging.custody import Custody, Held, committed
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.folder import FoundFile
+from wardlight_cloud.imaging.header import read_header
 from wardlight_cloud.imaging.importing import Importer
 from wardlight_cloud.imaging.intake import ImageIntake
 from wardlight_cloud.imaging.matching import Issuers
@@ -115,6 +117,26 @@ async def test_what_is_no_instance_is_refused_and_told(archive: Archive) -> None
         await archive.intake.take(sha256(b"not there"), 9, Source("stow"))
     made = await rebuild(archive.store, archive.objects, archive.headers, issuers=SITE)
     assert made.refused == {"preamble": 1}
+
+
+async def test_a_whole_file_is_shown_in_place_of_one_that_is_cut_off(archive: Archive) -> None:
+    """As a version that looked at no lengths may have stored it; made again it stays the shown."""
+    whole = ct_file(PatientComments="seen" * 50)
+    cut, header = whole[:-20], read_header(io.BytesIO(whole))
+    await archive.objects.put(sha256(cut), cut)
+    await archive.intake.take(sha256(cut), len(cut), Source("stow"), header=header)
+    assert await archive.take(whole) is PutOutcome.STORED
+    for _ in range(2):
+        ref = await archive.store.instance(header.sop_uid)
+        assert ref is not None
+        assert ref.sha256 == sha256(whole)
+        await rebuild(archive.store, archive.objects, archive.headers, issuers=SITE)
+    other = ct_file(PatientComments="other")
+    assert await archive.take(other) is PutOutcome.CONFLICT
+    made = await rebuild(
+        archive.store, archive.objects, archive.headers, issuers=SITE, everything=True
+    )
+    assert made.refused == {"cut": 1}
 
 
 async def test_a_file_known_by_its_hash_needs_no_header(archive: Archive) -> None:
