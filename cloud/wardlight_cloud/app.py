@@ -30,9 +30,10 @@ from wardlight_cloud.dicomweb.face import DicomWebFace
 from wardlight_cloud.exporting import exporting
 from wardlight_cloud.fhir.bulk.face import Exports
 from wardlight_cloud.fhir.encoding import FROM_BYTES
+from wardlight_cloud.fhir.entrance import PATH
 from wardlight_cloud.fhir.observation_form import DayKeeper, keeping
 from wardlight_cloud.fhir.rate_limits import ClientLimits, Rate
-from wardlight_cloud.fhir.router import PATH, FhirFace
+from wardlight_cloud.fhir.router import FhirFace
 from wardlight_cloud.fhir.subscriptions.ports import Bounds
 from wardlight_cloud.fhir.subscriptions.running import Subscriptions
 from wardlight_cloud.image_face import opened_face

@@ -22,7 +22,7 @@ from prometheus_client import (
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wardlight_cloud.fhir.router import PATH as FHIR
+from wardlight_cloud.fhir.entrance import PATH as FHIR
 from wardlight_cloud.worker_metrics import FOLDER
 
 _OTHER: Final = "other"

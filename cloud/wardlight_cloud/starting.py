@@ -15,8 +15,8 @@ from typing import Final
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from wardlight_cloud.fhir.entrance import PATH
 from wardlight_cloud.fhir.outcome import FhirError
-from wardlight_cloud.fhir.router import PATH
 from wardlight_cloud.ingest.backoff import Backoff
 from wardlight_cloud.store.base import Store
 from wardlight_shared.errors import ConfigError, StorageError

@@ -6,11 +6,9 @@ function, nothing else. A plain ASGI application: responses are bytes made by te
 is nothing to serialise.
 """
 
-import string
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol
-from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
@@ -18,19 +16,15 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from wardlight_cloud.fhir import asking, isolation, search
-from wardlight_cloud.fhir.answers import (
-    conditional,
-    resource_answer,
-    several_people,
-    unanswered,
-    unforeseen,
-)
+from wardlight_cloud.fhir.answers import conditional, resource_answer
 from wardlight_cloud.fhir.bulk.face import EXPORT, STATUS, BulkFace, Exports
 from wardlight_cloud.fhir.capability import OWN_HANDLERS, capability_statement, search_parameters
 from wardlight_cloud.fhir.device_face import DeviceFace
 from wardlight_cloud.fhir.encoding import FROM_BYTES, encoded
+from wardlight_cloud.fhir.entrance import PATH, Authenticate, Entrance, Handler, no_such_id
 from wardlight_cloud.fhir.imaging_face import ImagingFace
 from wardlight_cloud.fhir.imaging_search import ImagingReads
+from wardlight_cloud.fhir.inner_gets import inner_scope
 from wardlight_cloud.fhir.looked_up import LookedUp
 from wardlight_cloud.fhir.observation import observation
 from wardlight_cloud.fhir.observation_form import DayKeeper
@@ -50,28 +44,17 @@ from wardlight_cloud.fhir.subscriptions.ports import Bounds
 from wardlight_cloud.fhir.subscriptions.subscribing import OPERATIONS, Subscribing
 from wardlight_cloud.fhir.two_sources import BY_COMMIT, TwoSources
 from wardlight_cloud.fhir.vocabulary import CLAIMED_PROFILES
-from wardlight_cloud.security.access import Access, Interaction
-from wardlight_cloud.security.who import note_answer, note_resource, noting_patients
+from wardlight_cloud.security.access import Interaction
+from wardlight_cloud.security.who import note_answer, noting_patients
 from wardlight_cloud.store.exports import ExportStore
 from wardlight_cloud.store.observation_texts import ObservationTextStore
-from wardlight_cloud.store.resources import ResourceStore, SeveralPeople
+from wardlight_cloud.store.resources import ResourceStore
 from wardlight_cloud.store.subscriptions import SubscriptionStore
 from wardlight_cloud.store.told_times import ToldTimeStore
-from wardlight_shared.errors import StorageError
 
-Authenticate = Callable[[Request], Awaitable[Access]]
-"""What the request's token permits; raises PermissionError when it carries no valid one."""
-
-_Handler = Callable[[Request], Awaitable[Response]]
 _CHANGES: Final = {
     "PUT": Interaction.UPDATE, "PATCH": Interaction.UPDATE, "DELETE": Interaction.DELETE,
 }  # fmt: skip
-_OF_THE_BUNDLE: Final = frozenset(
-    {b"content-length", b"content-type", b"if-match", b"if-none-match", b"if-modified-since"}
-)
-
-
-PATH: Final = "/fhir"
 
 
 class FhirStore(
@@ -104,8 +87,8 @@ class FhirFace:
         cold_s: int | None = None,
     ) -> None:
         self._store = store
-        self._authenticate = authenticate
-        self._base_url = base_url
+        entrance = Entrance(authenticate, base_url, limits)
+        self._base, self._guarded = entrance.base, entrance.guarded
         self._limits = limits
         self._gzip_from = gzip_from
         self._takes_other_origins = takes_other_origins
@@ -113,9 +96,9 @@ class FhirFace:
         if exports is not None:
             strictly = partial(self._inner_get, is_strict=True)
             self._bulk = BulkFace(store, self._base, strictly, exports)
-        self._metadata = self._open(self._show_metadata)
+        self._metadata = entrance.open(self._show_metadata)
         self._refuse = self._guarded(self._unknown, None, None)
-        self._refuse_nul = self._guarded(_no_such_id, None, None)
+        self._refuse_nul = self._guarded(no_such_id, None, None)
         self._imaging = ImagingFace(store, self._base, cold_s)
         devices, self._own = DeviceFace(store, self._base), OwnFace(store, self._base)
         made_here = {
@@ -130,7 +113,7 @@ class FhirFace:
         self._either = Versions(self._stored, OwnVersions(store, self._inner_get))
         self._observations = ObservationSearches(store, own, self._base, keeper)
         self._operations = Operations(store, self._inner_get, search_parameters)
-        searches: dict[str, _Handler] = {
+        searches: dict[str, Handler] = {
             **{kind: self._stored_search(kind) for kind in STORED},
             "Observation": self._search_observations,
             **made_here,
@@ -139,7 +122,7 @@ class FhirFace:
             by_commit = self._imaging.by_commit if kind in BY_COMMIT else None
             both = TwoSources(kind, searches[kind], known, self._stored, self._base, by_commit)
             searches[kind] = both.search
-        reads: dict[str, _Handler] = {
+        reads: dict[str, Handler] = {
             **{kind: self._stored_read(kind) for kind in STORED},
             "Observation": self._read_observation,
             "Device": devices.read,
@@ -170,7 +153,7 @@ class FhirFace:
         response = await encoded(scope, response, from_bytes=self._gzip_from)
         await response(scope, receive, send)
 
-    def _handler(self, scope: Scope) -> _Handler:
+    def _handler(self, scope: Scope) -> Handler:
         """Three kinds of paths do not need a router, which costs more than a small search."""
         kind, slash, rest = scope["path"].removeprefix(PATH).removeprefix("/").partition("/")
         method = scope["method"]
@@ -195,7 +178,7 @@ class FhirFace:
             return self._search(kind)
         return self._change(method, kind, rest if slash else None)
 
-    def _subscription(self, method: str, subscription_id: str, name: str) -> _Handler:
+    def _subscription(self, method: str, subscription_id: str, name: str) -> Handler:
         """Operations of subscriptions; what changes nothing may be asked by GET, too."""
         needed = OPERATIONS[name]
         if "/" in subscription_id or method not in (
@@ -207,7 +190,7 @@ class FhirFace:
         )
         return self._asked(call, SUBSCRIPTION, needed)
 
-    def _versions(self, kind: str, rest: list[str]) -> _Handler:
+    def _versions(self, kind: str, rest: list[str]) -> Handler:
         """Histories and single versions."""
         stored = self._stored
         match rest:
@@ -224,7 +207,7 @@ class FhirFace:
                 return self._asked(read, kind, Interaction.READ)
         return self._refuse
 
-    def _change(self, method: str, kind: str, resource_id: str | None) -> _Handler:
+    def _change(self, method: str, kind: str, resource_id: str | None) -> Handler:
         """Changes, by id or by condition; Bundles at the base."""
         stored = self._stored
         if method == "POST" and kind == "":
@@ -247,20 +230,7 @@ class FhirFace:
         self, request: Request, path: str, query: str, *, is_strict: bool = False
     ) -> tuple[int, bytes]:
         """What a GET of the same asker is answered with."""
-        kind, _, rest = path.partition("/")
-        note_resource(request.scope, kind, rest.partition("/")[0], b"")
-        kept = [each for each in request.scope["headers"] if each[0] not in _OF_THE_BUNDLE]
-        if is_strict:
-            kept = [each for each in kept if each[0] != b"prefer"]
-            kept.append((b"prefer", b"handling=strict"))
-        scope: Scope = {
-            **request.scope,
-            "method": "GET",
-            "path": f"{PATH}/{path}",
-            # A Bundle may hold letters that a URL has escaped.
-            "query_string": quote(query, safe=string.printable).encode(),
-            "headers": kept,
-        }
+        scope = inner_scope(request, f"{PATH}/{path}", query, is_strict=is_strict)
         response = await self._handler(scope)(Request(scope, request.receive))
         return response.status_code, bytes(response.body)
 
@@ -269,7 +239,7 @@ class FhirFace:
         call: Callable[[Asker], Awaitable[Response]],
         kind: str | None,
         interaction: Interaction | None,
-    ) -> _Handler:
+    ) -> Handler:
         if kind == SUBSCRIPTION:
             call = self._subscribing.telling_secret(call)
 
@@ -280,19 +250,19 @@ class FhirFace:
         call: Callable[[Asker], Awaitable[Response]],
         kind: str | None,
         interaction: Interaction | None,
-    ) -> _Handler:
+    ) -> Handler:
         async def handle(request: Request) -> Response:
             return await call(Asker(request, self._base(request)))
 
         return self._guarded(handle, kind, interaction)
 
-    def _stored_search(self, kind: str) -> _Handler:
+    def _stored_search(self, kind: str) -> Handler:
         async def search_stored(request: Request) -> Response:
             return await self._stored.search(Asker(request, self._base(request)), kind)
 
         return search_stored
 
-    def _stored_read(self, kind: str) -> _Handler:
+    def _stored_read(self, kind: str) -> Handler:
         async def read_stored(request: Request) -> Response:
             asker = Asker(request, self._base(request))
             found = await self._stored.read(asker, kind, request.path_params["id"])
@@ -302,7 +272,7 @@ class FhirFace:
 
         return read_stored
 
-    def _with_stored(self, kind: str, handler: _Handler) -> _Handler:
+    def _with_stored(self, kind: str, handler: Handler) -> Handler:
         """Reads of a kind that is made here and stored, too: what is made here comes first."""
         if kind not in BESIDE_OWN or kind not in STORED:
             return handler
@@ -318,50 +288,8 @@ class FhirFace:
 
         return read_either
 
-    def _search(self, kind: str) -> _Handler:
+    def _search(self, kind: str) -> Handler:
         return self._searches.get(kind, self._refuse)
-
-    def _open(self, handler: _Handler) -> _Handler:
-        """Turn our errors into OperationOutcomes."""
-
-        async def answer(request: Request) -> Response:
-            try:
-                asking.check_accept(request)
-                request.scope[asking.BASE] = self._base(request)
-                return await handler(request)
-            except FhirError as error:
-                return error.response()
-            except SeveralPeople as error:
-                return several_people(error).response()
-            except StorageError as error:
-                return unanswered(error).response()
-            except Exception as error:  # noqa: BLE001 - a client of FHIR gets an OperationOutcome
-                return unforeseen(error).response()
-
-        return answer
-
-    def _guarded(
-        self, handler: _Handler, kind: str | None, interaction: Interaction | None
-    ) -> _Handler:
-        """The same, for requests that need a token, and one that permits the interaction."""
-
-        async def guarded(request: Request) -> Response:
-            try:
-                access = await self._authenticate(request)
-            except PermissionError as error:
-                challenge = {"WWW-Authenticate": 'Bearer realm="fhir"'}
-                raise FhirError(401, "login", str(error), headers=challenge) from error
-            if self._limits is not None:
-                self._limits.admit(access.client)
-            isolation.admit(request, access, kind, interaction)
-            return await handler(request)
-
-        return self._open(guarded)
-
-    def _base(self, request: Request) -> str:
-        if self._base_url is not None:
-            return f"{self._base_url}{PATH}"
-        return f"{request.scope['scheme']}://{asking.host(request)}{PATH}"
 
     async def _unknown(self, request: Request) -> Response:
         kind, _, rest = request.scope["path"].removeprefix(f"{PATH}/").partition("/")
@@ -399,13 +327,6 @@ class FhirFace:
             raise _not_found("Observation")
         row = rows[0]
         return conditional(request, observation(row), str(row.commit_seq), row.stored_at)
-
-
-async def _no_such_id(request: Request) -> Response:
-    text = "The path holds the character NUL; an id has letters, digits, - and . only."
-    if request.method in ("GET", "HEAD"):
-        raise FhirError(404, "not-found", text)
-    raise FhirError(400, "value", text)
 
 
 def _not_found(kind: str) -> FhirError:
