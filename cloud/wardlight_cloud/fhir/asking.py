@@ -20,12 +20,13 @@ from wardlight_cloud.fhir.resources import BLUETOOTH_SYSTEM, IDENTITY_SYSTEM
 from wardlight_cloud.security.who import note_patients
 
 _JSON: Final = frozenset(
-    {"application/fhir+json", "application/json", "json", "*/*", "application/*", ""}
+    {"application/fhir+json", "application/json", "text/json", "json", "*/*", "application/*", ""}
 )
+_VERSIONS: Final = frozenset({"4.0", "4.0.0", "4.0.1"})
 _LINES: Final = frozenset({"application/fhir+ndjson", "application/ndjson"})
 _SPOKEN: Final = (
-    f"This server speaks JSON only, no XML, RDF or HTML: ask for {MEDIA_TYPE} in Accept, or with "
-    "_format=json."
+    "This server speaks JSON of FHIR R4 only, no XML, RDF or HTML, no other version: ask for "
+    f"{MEDIA_TYPE} in Accept, or with _format=json."
 )
 _HOST: Final = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 BASE: Final = "wardlight.fhir_base"
@@ -86,6 +87,12 @@ def single(given: Parameters, known: Sequence[str], *, strict: bool) -> dict[str
     return values
 
 
+def refuse_moment(given: Parameters) -> None:
+    """A history without ``_at`` would tell versions of other times, too."""
+    if any(name == "_at" for name, _ in given):
+        raise invalid("_at", "is not supported; take _since, or the version that you want")
+
+
 def identity(text: str) -> str:
     """Device identity of an identifier token without escapes; "" = none of ours."""
     system, value = token(text)
@@ -123,7 +130,15 @@ def _takes_json(wanted: str) -> bool:
 
 
 def _kinds(wanted: str) -> set[str]:
-    return {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
+    """Media types that are asked for in this version of FHIR, or in any."""
+    parts = [part.lower().split(";") for part in wanted.split(",")]
+    return {kind.strip() for kind, *more in parts if all(map(_is_of_r4, more))}
+
+
+def _is_of_r4(parameter: str) -> bool:
+    """Whether a parameter of a media type names no other version of FHIR (R4 3.1.0.1.11.1)."""
+    name, _, value = parameter.partition("=")
+    return name.strip() != "fhirversion" or value.strip().strip('"') in _VERSIONS
 
 
 def host(request: Request) -> str:

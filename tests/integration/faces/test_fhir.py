@@ -508,6 +508,12 @@ ACCEPTED = (
     ("text/html", "?_format=json", 200),
     ("*/*", "?_format=application/fhir+json", 200),
     ("*/*", "?_format=xml", 406),
+    ("text/json", "", 200),
+    ("application/fhir+json; fhirVersion=4.0", "", 200),
+    ('application/fhir+json;q=1;fhirVersion="4.0"', "", 200),
+    ("application/fhir+json; fhirVersion=3.0", "", 406),
+    ("application/fhir+json; fhirVersion=5.0, application/fhir+json; fhirVersion=4.0", "", 200),
+    ("*/*", "?_format=application/fhir%2Bjson;fhirVersion=3.0", 406),
 )
 
 

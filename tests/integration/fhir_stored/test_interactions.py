@@ -411,6 +411,15 @@ async def test_a_bundle_reads_with_letters_of_any_script(
         assert [one["resource"]["id"] for one in each["resource"]["entry"]] == [made["id"]]
 
 
+async def test_a_history_of_a_moment_is_refused(client: httpx.AsyncClient, ward: Ward) -> None:
+    made = (await created(client, organization()))["id"]
+    await ward.store_event(One("spo2", START, 95, device=CUFF))
+    (reading,) = await found(client, "Observation")
+    for place in ("", "Organization/", f"Organization/{made}/", f"Observation/{reading}/"):
+        answer = await client.get(f"/fhir/{place}_history?_at=2020")
+        assert "_since" in outcome(answer, 400)["diagnostics"]
+
+
 @pytest.mark.parametrize("accept", ["application/fhir+xml", "text/html"])
 async def test_xml_is_refused(client: httpx.AsyncClient, accept: str) -> None:
     outcome(await client.get("/fhir/Organization", headers={"Accept": accept}), 406)

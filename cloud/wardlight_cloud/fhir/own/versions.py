@@ -68,6 +68,7 @@ class OwnVersions:
         """Versions, the latest first."""
         request = asker.request
         given = await asking.parameters(request)
+        asking.refuse_moment(given)
         values = asking.single(given, _HISTORY, strict=asking.is_strict(request))
         since = _since(values.get("_since"))
         count = max(1, paging.count("_count", values.get("_count", str(paging.COUNT_DEFAULT))))

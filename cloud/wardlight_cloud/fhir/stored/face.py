@@ -90,6 +90,7 @@ class StoredFace:
         """Versions of a resource, of a kind, of all kinds that may be searched."""
         given = await asking.parameters(asker.request)
         strict = asking.is_strict(asker.request)
+        asking.refuse_moment(given)
         values = asking.single(given, _HISTORY, strict=strict)
         interaction = Interaction.SEARCH if resource_id is None else Interaction.READ
         kinds = asker.kinds(interaction) if kind is None else (kind,)
