@@ -70,6 +70,21 @@ async def test_other_octets_under_a_known_uid_are_a_conflict(archive: Archive) -
     assert shown.content == first
 
 
+@pytest.mark.parametrize(
+    "name", ["CT_small.dcm", "test-SR.dcm", "JPEG2000.dcm", "image_dfl.dcm", "waveform_ecg.dcm"]
+)
+async def test_a_file_that_is_cut_off_is_refused_and_the_whole_one_stored(
+    archive: Archive, name: str
+) -> None:
+    whole = bundled(name)
+    before = _objects(archive)
+    for missing in (31, 200, 1000):
+        answer = await archive.post(stow_body([whole[:-missing]]))
+        assert (answer.status_code, reasons(answer.json())) == (409, [0xC000])
+    assert _objects(archive) == before
+    await archive.store(whole)
+
+
 async def test_some_failures_are_202_and_only_failures_409(archive: Archive) -> None:
     good = image()
     mixed = await archive.post(stow_body([octets_of(good), b"no dicom at all"]))
