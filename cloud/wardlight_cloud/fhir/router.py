@@ -6,9 +6,11 @@ function, nothing else. A plain ASGI application: responses are bytes made by te
 is nothing to serialise.
 """
 
+import string
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol
+from urllib.parse import quote
 
 import orjson
 from starlette.requests import Request
@@ -24,7 +26,6 @@ from wardlight_cloud.fhir.encoding import FROM_BYTES, encoded
 from wardlight_cloud.fhir.entrance import PATH, Authenticate, Entrance, Handler, no_such_id
 from wardlight_cloud.fhir.imaging_face import ImagingFace
 from wardlight_cloud.fhir.imaging_search import ImagingReads
-from wardlight_cloud.fhir.inner_gets import inner_scope
 from wardlight_cloud.fhir.looked_up import LookedUp
 from wardlight_cloud.fhir.observation import observation
 from wardlight_cloud.fhir.observation_form import DayKeeper
@@ -45,7 +46,7 @@ from wardlight_cloud.fhir.subscriptions.subscribing import OPERATIONS, Subscribi
 from wardlight_cloud.fhir.two_sources import BY_COMMIT, TwoSources
 from wardlight_cloud.fhir.vocabulary import CLAIMED_PROFILES
 from wardlight_cloud.security.access import Interaction
-from wardlight_cloud.security.who import note_answer, noting_patients
+from wardlight_cloud.security.who import note_answer, note_resource, noting_patients
 from wardlight_cloud.store.exports import ExportStore
 from wardlight_cloud.store.observation_texts import ObservationTextStore
 from wardlight_cloud.store.resources import ResourceStore
@@ -55,6 +56,9 @@ from wardlight_cloud.store.told_times import ToldTimeStore
 _CHANGES: Final = {
     "PUT": Interaction.UPDATE, "PATCH": Interaction.UPDATE, "DELETE": Interaction.DELETE,
 }  # fmt: skip
+_OF_THE_BUNDLE: Final = frozenset(
+    {b"content-length", b"content-type", b"if-match", b"if-none-match", b"if-modified-since"}
+)
 
 
 class FhirStore(
@@ -230,7 +234,20 @@ class FhirFace:
         self, request: Request, path: str, query: str, *, is_strict: bool = False
     ) -> tuple[int, bytes]:
         """What a GET of the same asker is answered with."""
-        scope = inner_scope(request, f"{PATH}/{path}", query, is_strict=is_strict)
+        kind, _, rest = path.partition("/")
+        note_resource(request.scope, kind, rest.partition("/")[0], b"")
+        kept = [each for each in request.scope["headers"] if each[0] not in _OF_THE_BUNDLE]
+        if is_strict:
+            kept = [each for each in kept if each[0] != b"prefer"]
+            kept.append((b"prefer", b"handling=strict"))
+        scope: Scope = {
+            **request.scope,
+            "method": "GET",
+            "path": f"{PATH}/{path}",
+            # A Bundle may hold letters that a URL has escaped.
+            "query_string": quote(query, safe=string.printable).encode(),
+            "headers": kept,
+        }
         response = await self._handler(scope)(Request(scope, request.receive))
         return response.status_code, bytes(response.body)
 
