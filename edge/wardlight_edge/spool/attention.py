@@ -23,8 +23,8 @@ import msgspec
 
 from wardlight_edge.durable import sync_folder
 from wardlight_edge.spool.base import ItemState
+from wardlight_edge.spool.damage import disk_bytes
 from wardlight_edge.spool.database import Database, Transaction
-from wardlight_edge.spool.receiving import disk_bytes
 from wardlight_edge.spool.rows import ITEM_COLUMNS, open_row
 from wardlight_edge.spool.sealing import Sealer
 from wardlight_edge.spool.segments import SegmentReader

@@ -26,6 +26,7 @@ from typing import Final
 import msgspec
 
 from wardlight_edge.spool.base import Accepted, Item, ItemState
+from wardlight_edge.spool.damage import mark_damaged
 from wardlight_edge.spool.database import Database, Transaction
 from wardlight_edge.spool.incoming import IncomingFile
 from wardlight_edge.spool.room import Claim, Room
@@ -357,36 +358,6 @@ class SqliteReceivingSpool:
         for number, _ in replaced:
             changes.execute("DELETE FROM item WHERE item = ?", (number,))
         return Accepted(item, known=False, conflict=conflict), [old for _, old in replaced]
-
-
-def mark_damaged(database: Database, folder: Path, item: int, name: bytes, reason: str) -> None:
-    """An item that waited has no good file any more, or its row does not open.
-
-    The quota counts what is left of it.
-
-    name  its file's: a database that was made again has the number for another item
-    """
-    left = disk_bytes(folder / name.hex())
-    marked = database.write(
-        lambda changes: changes.execute(
-            "UPDATE item SET state = ?, reason = ?, settled_ms = ?, disk_bytes = ?"
-            " WHERE item = ? AND name = ? AND state IN (?, ?)",
-            (
-                *(ItemState.DAMAGED, reason, time.time_ns() // 1_000_000, left),
-                *(item, name, ItemState.WAITING, ItemState.ASKED),
-            ),
-        )
-    )
-    if marked:
-        _log.error("an item of the spool is damaged", extra={"item": item, "reason": reason})
-
-
-def disk_bytes(file: Path) -> int:
-    """Octets of a file, 0 where there is none."""
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0
 
 
 def _json(states: Sequence[ItemState]) -> str:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from wardlight_edge.spool.base import Dropped, Item, ItemState
+from wardlight_edge.spool.damage import mark_damaged
 from wardlight_edge.spool.database import Database, Transaction
-from wardlight_edge.spool.receiving import mark_damaged
 from wardlight_edge.spool.rows import ITEM_COLUMNS, open_row
 from wardlight_edge.spool.sealing import Sealer
 from wardlight_edge.spool.segments import DamagedFile, SegmentReader

@@ -19,7 +19,8 @@ from typing import Final
 import msgspec
 
 from wardlight_edge.spool.base import ItemState
-from wardlight_edge.spool.receiving import PART, SqliteReceivingSpool, disk_bytes
+from wardlight_edge.spool.damage import disk_bytes
+from wardlight_edge.spool.receiving import PART, SqliteReceivingSpool
 from wardlight_edge.spool.rows import Trailer, decode_trailer
 from wardlight_edge.spool.segments import DamagedFile, SegmentReader
 from wardlight_shared.errors import StorageError

@@ -10,7 +10,7 @@ import pytest
 
 from support.imaging_gateway import KEY
 from wardlight_edge.imaging_settings import DicomSettings
-from wardlight_edge.spool import receiving
+from wardlight_edge.spool import damage
 from wardlight_edge.spool.attention import Attention
 from wardlight_edge.spool.base import ItemState
 from wardlight_edge.spool.database import Database
@@ -89,7 +89,7 @@ def test_damage_of_a_file_is_noted_of_its_own_item(
     file = tmp_path / "dicom" / "objects" / _name(sending, "1.2")
     kept = file.read_bytes()
     file.write_bytes(kept[:50])
-    true = receiving.disk_bytes
+    true = damage.disk_bytes
 
     def swapped(path: Path) -> int:
         file.unlink()
@@ -99,7 +99,7 @@ def test_damage_of_a_file_is_noted_of_its_own_item(
         return true(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(receiving, "disk_bytes", swapped)
+        patch.setattr(damage, "disk_bytes", swapped)
         with pytest.raises(StorageError):
             sending.read(two, 0, 9)
     assert sending.identity
