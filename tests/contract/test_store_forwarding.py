@@ -11,7 +11,7 @@ from wardlight_cloud.store.forwarding import (
     ForwardTarget,
     RuleKind,
 )
-from wardlight_cloud.store.imaging import Source
+from wardlight_cloud.store.image_arrivals import Source
 from wardlight_cloud.store.postgres import PostgresStore
 from wardlight_shared.errors import StorageError
 

@@ -12,6 +12,7 @@ import pytest
 from support.image_rows import instance
 from support.readings import NOW
 from support.store import Place, patient
+from wardlight_cloud.store.image_arrivals import PutOutcome, Receipt, Source
 from wardlight_cloud.store.imaging import (
     ImageQuery,
     ImageRow,
@@ -19,9 +20,6 @@ from wardlight_cloud.store.imaging import (
     Lacking,
     Level,
     Match,
-    PutOutcome,
-    Receipt,
-    Source,
     Withdrawal,
 )
 from wardlight_cloud.store.postgres import PostgresStore

@@ -16,8 +16,8 @@ from wardlight_cloud.ingest.admission import Admission
 from wardlight_cloud.ingest.blobs import Blobs
 from wardlight_cloud.ingest.leases import Leases
 from wardlight_cloud.store.blobs_aside import AsideBlob
+from wardlight_cloud.store.image_arrivals import InstanceHeader, KnownFile, PutOutcome, Source
 from wardlight_cloud.store.image_keeping import FindingKind, StoredObject, Tier
-from wardlight_cloud.store.imaging import InstanceHeader, KnownFile, PutOutcome, Source
 from wardlight_shared import topics
 from wardlight_shared.blobs import BlobState, Offer, WorklistWanted, decode_state
 from wardlight_shared.errors import StorageError

@@ -5,13 +5,8 @@ from typing import Final
 
 import orjson
 
-from wardlight_cloud.store.imaging import (
-    MATCHABLE,
-    InstanceHeader,
-    Level,
-    NewInstance,
-    Source,
-)
+from wardlight_cloud.store.image_arrivals import InstanceHeader, NewInstance, Source
+from wardlight_cloud.store.imaging import MATCHABLE, Level
 
 CT: Final = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT: Final = "1.2.840.10008.1.2.1"

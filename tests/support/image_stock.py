@@ -15,7 +15,7 @@ from wardlight_cloud.imaging.intake import ImageIntake, Taken
 from wardlight_cloud.imaging.matching import Issuers
 from wardlight_cloud.imaging.pool import HeaderPool
 from wardlight_cloud.store.base import Store
-from wardlight_cloud.store.imaging import Source
+from wardlight_cloud.store.image_arrivals import Source
 from wardlight_cloud.store.object_base import ObjectStore
 from wardlight_cloud.store.objects import open_objects
 

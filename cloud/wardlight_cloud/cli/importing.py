@@ -78,7 +78,7 @@ async def _import(store: Store, options: argparse.Namespace) -> int:
 
 async def _take_folder(source: Path, importer: "Importer") -> int:
     from wardlight_cloud.imaging.folder import files_of
-    from wardlight_cloud.store.imaging import Source
+    from wardlight_cloud.store.image_arrivals import Source
 
     try:
         await importer.take_all(files_of(source), Source("import"))

@@ -16,7 +16,7 @@ from wardlight_cloud.imaging.folder import files_of
 from wardlight_cloud.imaging.importing import Importer
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.forwarding import DicomNode
-from wardlight_cloud.store.imaging import Source
+from wardlight_cloud.store.image_arrivals import Source
 from wardlight_shared.errors import ConfigError
 
 

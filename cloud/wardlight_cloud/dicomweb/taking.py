@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from wardlight_cloud.dicomweb.storing import Arrived, Taken, Verdict
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.intake import ImageIntake
-from wardlight_cloud.store.imaging import InstanceHeader, PutOutcome, Source
+from wardlight_cloud.store.image_arrivals import InstanceHeader, PutOutcome, Source
 from wardlight_cloud.store.object_base import ObjectStore
 from wardlight_cloud.store.object_room import NoRoomError
 from wardlight_shared.errors import StorageError

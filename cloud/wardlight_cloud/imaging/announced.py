@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from wardlight_cloud.imaging.errors import HeaderError
-from wardlight_cloud.store.imaging import InstanceHeader, KnownFile
+from wardlight_cloud.store.image_arrivals import InstanceHeader, KnownFile
 
 
 @dataclass(frozen=True, slots=True)

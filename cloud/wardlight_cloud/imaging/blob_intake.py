@@ -25,7 +25,7 @@ from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.intake import Taken
 from wardlight_cloud.imaging.steps import StepOutcome
 from wardlight_cloud.store.blobs_aside import AsideBlob
-from wardlight_cloud.store.imaging import Source
+from wardlight_cloud.store.image_arrivals import Source
 from wardlight_cloud.store.object_base import ObjectStore
 from wardlight_shared import blobs
 from wardlight_shared.blobs import MAX_RANGES, BlobKind, BlobState, BlobStatus, Offer

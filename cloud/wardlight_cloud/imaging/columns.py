@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from wardlight_cloud.store.imaging import InstanceHeader
+from wardlight_cloud.store.image_arrivals import InstanceHeader
 
 Json = Mapping[str, Any]
 

@@ -20,8 +20,8 @@ from typing import Final, Protocol
 
 from wardlight_cloud.imaging.metrics import CHECKED
 from wardlight_cloud.imaging.object_check import Pause, judged
+from wardlight_cloud.store.image_arrivals import Receipt
 from wardlight_cloud.store.image_keeping import FindingKind, StoredObject, Tier
-from wardlight_cloud.store.imaging import Receipt
 from wardlight_cloud.store.object_base import ObjectStore
 
 _log = logging.getLogger(__name__)

@@ -30,7 +30,7 @@ from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.file_meta import read_meta
 from wardlight_cloud.imaging.pixels import Pixels, Shape, pixels
 from wardlight_cloud.imaging.wholeness import check_whole
-from wardlight_cloud.store.imaging import InstanceHeader
+from wardlight_cloud.store.image_arrivals import InstanceHeader
 
 LARGEST_JSON: Final = 64 * 1024 * 1024
 INFLATED_BYTES: Final = 256 * 1024 * 1024

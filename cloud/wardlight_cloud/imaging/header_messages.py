@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from wardlight_cloud.store.imaging import InstanceHeader
+from wardlight_cloud.store.image_arrivals import InstanceHeader
 
 LARGEST_MESSAGE: Final = 512 * 1024 * 1024
 READY: Final = b"headers\n"

@@ -18,7 +18,8 @@ from wardlight_cloud.imaging.custody import Held, ReceiptStore, committed
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.folder import FoundFile
 from wardlight_cloud.imaging.intake import Headers, ImageIntake
-from wardlight_cloud.store.imaging import InstanceRef, Source
+from wardlight_cloud.store.image_arrivals import Source
+from wardlight_cloud.store.imaging import InstanceRef
 from wardlight_cloud.store.object_base import ObjectStore
 
 _AT_A_TIME: Final = 6

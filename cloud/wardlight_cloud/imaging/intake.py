@@ -21,15 +21,14 @@ from wardlight_cloud.imaging.held_path import held_path
 from wardlight_cloud.imaging.matching import Issuers, match, registered_birth_date
 from wardlight_cloud.imaging.metrics import HEADER_SECONDS, REFUSED, TAKEN
 from wardlight_cloud.imaging.versions import VersionStore, show_instead_of_cut
-from wardlight_cloud.store.imaging import (
-    Identified,
+from wardlight_cloud.store.image_arrivals import (
     InstanceHeader,
-    IsThere,
     KnownFile,
     NewInstance,
     PutOutcome,
     Source,
 )
+from wardlight_cloud.store.imaging import Identified, IsThere
 from wardlight_cloud.store.object_base import ObjectStore
 from wardlight_cloud.store.orders import Order
 from wardlight_shared.errors import StorageError

@@ -21,7 +21,8 @@ from uuid import UUID
 from wardlight_cloud.config import ImagesSettings
 from wardlight_cloud.imaging.entry_person import birth_date_in, name_in
 from wardlight_cloud.imaging.owner import is_other_name
-from wardlight_cloud.store.imaging import Identified, InstanceHeader, UnmatchedReason
+from wardlight_cloud.store.image_arrivals import InstanceHeader, UnmatchedReason
+from wardlight_cloud.store.imaging import Identified
 from wardlight_cloud.store.orders import Order
 
 

@@ -27,7 +27,7 @@ from wardlight_cloud.imaging.header_messages import (
     Answer,
     Request,
 )
-from wardlight_cloud.store.imaging import InstanceHeader
+from wardlight_cloud.store.image_arrivals import InstanceHeader
 from wardlight_shared.errors import StorageError
 
 _log = logging.getLogger(__name__)

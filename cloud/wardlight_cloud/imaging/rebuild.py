@@ -18,17 +18,9 @@ from wardlight_cloud.imaging.intake import Headers, ImageIntake
 from wardlight_cloud.imaging.matching import Issuers
 from wardlight_cloud.imaging.versions import show_version
 from wardlight_cloud.store.base import Store
+from wardlight_cloud.store.image_arrivals import KnownFile, NewInstance, PutOutcome, Source
 from wardlight_cloud.store.image_keeping import FindingKind, StoredObject, Tier
-from wardlight_cloud.store.imaging import (
-    Identified,
-    InstanceRef,
-    IsThere,
-    KnownFile,
-    NewInstance,
-    PutOutcome,
-    Source,
-    Version,
-)
+from wardlight_cloud.store.imaging import Identified, InstanceRef, IsThere, Version
 from wardlight_cloud.store.object_base import ObjectMissingError, ObjectStore
 from wardlight_cloud.store.orders import Order
 

@@ -9,8 +9,9 @@ import orjson
 
 from wardlight_cloud.imaging.columns import columns_of, instance_header
 from wardlight_cloud.imaging.matching import Issuers, Match, match, registered_birth_date
+from wardlight_cloud.store.image_arrivals import InstanceHeader
 from wardlight_cloud.store.image_keeping import Waiting
-from wardlight_cloud.store.imaging import Identified, InstanceHeader, InstanceRef
+from wardlight_cloud.store.imaging import Identified, InstanceRef
 from wardlight_cloud.store.orders import Order
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ import orjson
 
 from wardlight_cloud.imaging.columns import instance_header
 from wardlight_cloud.imaging.errors import HeaderError
-from wardlight_cloud.store.imaging import InstanceHeader, InstanceRef, NewInstance, Source, Version
+from wardlight_cloud.store.image_arrivals import InstanceHeader, NewInstance, Source
+from wardlight_cloud.store.imaging import InstanceRef, Version
 from wardlight_shared.errors import StorageError
 
 _TRIES: Final = 3

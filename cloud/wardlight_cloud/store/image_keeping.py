@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 from uuid import UUID
 
-from wardlight_cloud.store.imaging import NewInstance, PutOutcome, Source
+from wardlight_cloud.store.image_arrivals import NewInstance, PutOutcome, Source
 
 Tier = Literal["hot", "cold"]
 FindingKind = Literal["missing", "differs", "unindexed", "unreadable"]

@@ -16,7 +16,7 @@ from support.waiting import wait_until
 from wardlight_cloud.config import Settings
 from wardlight_cloud.security.tokens import READ_ALL, STORE_IMAGES, new_token, token_hash
 from wardlight_cloud.store.forwarding import DicomNode, ForwardRule, ForwardStatus, ForwardTarget
-from wardlight_cloud.store.imaging import Source
+from wardlight_cloud.store.image_arrivals import Source
 from wardlight_cloud.store.open import open_store
 from wardlight_shared.errors import StorageError
 

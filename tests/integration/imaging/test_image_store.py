@@ -31,7 +31,8 @@ from wardlight_cloud.imaging.scrub import Scrub
 from wardlight_cloud.imaging.tiers import Cooling
 from wardlight_cloud.imaging.versions import show_version
 from wardlight_cloud.store.blobs_aside import AsideBlob
-from wardlight_cloud.store.imaging import ImageQuery, Lacking, Level, Match, PutOutcome, Source
+from wardlight_cloud.store.image_arrivals import PutOutcome, Source
+from wardlight_cloud.store.imaging import ImageQuery, Lacking, Level, Match
 from wardlight_cloud.store.object_base import ObjectMissingError
 from wardlight_cloud.store.object_folder import FolderObjects
 from wardlight_cloud.store.postgres import PostgresStore

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from wardlight_cloud.store.blobs_aside import AsideBlob
-from wardlight_cloud.store.imaging import Source
+from wardlight_cloud.store.image_arrivals import Source
 from wardlight_cloud.store.postgres.errors import storage_call
 from wardlight_cloud.store.postgres.part import Part
 from wardlight_cloud.store.postgres.statements import statements

@@ -6,18 +6,20 @@ from uuid import UUID
 
 import asyncpg
 
+from wardlight_cloud.store.image_arrivals import (
+    KnownFile,
+    NewInstance,
+    PutOutcome,
+    Receipt,
+    Source,
+)
 from wardlight_cloud.store.imaging import (
     Identified,
     ImageQuery,
     ImageRow,
     InstanceRef,
     IsThere,
-    KnownFile,
     Lacking,
-    NewInstance,
-    PutOutcome,
-    Receipt,
-    Source,
 )
 from wardlight_cloud.store.postgres import imaging_rows as rows
 from wardlight_cloud.store.postgres.errors import storage_call

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from wardlight_cloud.store.imaging import InstanceHeader, IsThere, NewInstance, PutOutcome
+from wardlight_cloud.store.image_arrivals import InstanceHeader, NewInstance, PutOutcome
+from wardlight_cloud.store.imaging import IsThere
 from wardlight_cloud.store.object_base import ObjectMissingError
 from wardlight_cloud.store.postgres import imaging_rows as rows
 from wardlight_cloud.store.postgres.connections import Connection

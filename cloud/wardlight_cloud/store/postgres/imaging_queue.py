@@ -6,7 +6,8 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from wardlight_cloud.store.imaging import KeyNote, Source, Unmatched, Version, Withdrawal
+from wardlight_cloud.store.image_arrivals import Source
+from wardlight_cloud.store.imaging import KeyNote, Unmatched, Version, Withdrawal
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.errors import storage_call
 from wardlight_cloud.store.postgres.imaging_rows import source_of

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from wardlight_cloud.store.imaging import InstanceHeader, NewInstance, PutOutcome, Source
+from wardlight_cloud.store.image_arrivals import InstanceHeader, NewInstance, PutOutcome, Source
 from wardlight_cloud.store.postgres import imaging_rows as rows
 from wardlight_cloud.store.postgres.connections import Connection
 from wardlight_cloud.store.postgres.errors import storage_call

@@ -7,8 +7,9 @@ from typing import Any, Final
 import msgspec
 import zstandard
 
+from wardlight_cloud.store.image_arrivals import InstanceHeader, NewInstance, Source
 from wardlight_cloud.store.image_text import name_grams, stored_name
-from wardlight_cloud.store.imaging import InstanceHeader, InstanceRef, NewInstance, Source
+from wardlight_cloud.store.imaging import InstanceRef
 
 _LARGEST_INT: Final = (1 << 31) - 1
 _INFLATED_MOST: Final = 1 << 30

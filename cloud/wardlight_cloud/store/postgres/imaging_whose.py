@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from wardlight_cloud.store.imaging import NewInstance
+from wardlight_cloud.store.image_arrivals import NewInstance
 
 _IDENTITIES_MOST: Final = 100
 """More are not kept: what an operator decides does not hold for those."""

@@ -20,7 +20,8 @@ from wardlight_cloud.dashboard.study_views import (
 )
 from wardlight_cloud.imaging.owner import Said, is_another, relation
 from wardlight_cloud.store.base import Patient
-from wardlight_cloud.store.imaging import ImageRow, KeyNote, Match, Unmatched, UnmatchedReason
+from wardlight_cloud.store.image_arrivals import UnmatchedReason
+from wardlight_cloud.store.imaging import ImageRow, KeyNote, Match, Unmatched
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 PATIENT = UUID(int=5)

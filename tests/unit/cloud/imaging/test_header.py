@@ -24,7 +24,7 @@ from pydicom.uid import JPEGBaseline8Bit
 from wardlight_cloud.imaging.elements import OCTETS_INLINE, TEXT_INLINE
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.header import read_header
-from wardlight_cloud.store.imaging import InstanceHeader
+from wardlight_cloud.store.image_arrivals import InstanceHeader
 
 PIXELS = "7FE00010"
 

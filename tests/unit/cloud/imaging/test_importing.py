@@ -7,7 +7,8 @@ from support.image_rows import instance
 from support.memory_objects import MemoryObjects
 from wardlight_cloud.imaging.folder import FoundFile
 from wardlight_cloud.imaging.importing import Importer
-from wardlight_cloud.store.imaging import InstanceHeader, InstanceRef, Source
+from wardlight_cloud.store.image_arrivals import InstanceHeader, Source
+from wardlight_cloud.store.imaging import InstanceRef
 
 
 class Nothing:
