@@ -4,7 +4,8 @@ Errors  FhirError 400, 406, 413 and 415
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 from starlette.requests import Request
 
 from wardlight_cloud.fhir.addresses import with_local_references
+from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token, uuid
@@ -159,3 +161,15 @@ def own_id(text: str) -> list[UUID]:
     """The id of a read: as this server writes it, or none."""
     found = ids([text])
     return found if [str(each) for each in found] == [text] else []
+
+
+def since(values: Mapping[str, str]) -> datetime | None:
+    """``_since`` of a history."""
+    text = values.get("_since")
+    if text is None:
+        return None
+    try:
+        (bound,) = bounds("ge" + text.replace(" ", "+"))
+    except ValueError as error:
+        raise invalid("_since", str(error)) from error
+    return bound.instant

@@ -16,7 +16,7 @@ Source  R4 4.0.1 3.1.1.5.1 (chains, reverse chains)
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import orjson
 
@@ -160,11 +160,8 @@ class LookedUp:
             if status != 200:
                 raise _as_ours(status, answer["issue"][0], name)
             yield [each["resource"] for each in answer.get("entry", ())]
-            following = [each["url"] for each in answer["link"] if each["relation"] == "next"]
-            text = None
-            if following:
-                cursor = dict(parse_qsl(urlsplit(following[0]).query))[paging.CURSOR]
-                text = urlencode([*query, (paging.CURSOR, cursor)])
+            cursor = paging.next_cursor(answer)
+            text = None if cursor is None else urlencode([*query, (paging.CURSOR, cursor)])
 
 
 def _is_has_of_own(kind: str, name: str) -> bool:

@@ -8,7 +8,7 @@ Errors  FhirError 403
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import orjson
 from starlette.requests import Request
@@ -73,10 +73,7 @@ class Referring:
             page: dict[str, Any] = orjson.loads(answer.body)
             resources = [each["resource"] for each in page.get("entry", ())]
             found += [Included(kind, each["id"], orjson.dumps(each)) for each in resources]
-            following = [each["url"] for each in page["link"] if each["relation"] == "next"]
-            cursor = (
-                dict(parse_qsl(urlsplit(following[0]).query))[paging.CURSOR] if following else None
-            )
+            cursor = paging.next_cursor(page)
         return found
 
 

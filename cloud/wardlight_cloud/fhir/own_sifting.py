@@ -10,7 +10,6 @@ Source  R4 4.0.1 search parameters of ServiceRequest, DocumentReference, Device
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
@@ -56,10 +55,10 @@ class Sieve:
         for left in range(_PAGES_MOST, 0, -1):
             entries = [each for each in page.get("entry", ()) if self.passes(each["resource"])]
             page["entry"] = entries
-            urls = [each["url"] for each in page["link"] if each["relation"] == "next"]
-            if entries or not urls or left == 1:
+            cursor = paging.next_cursor(page)
+            if entries or cursor is None or left == 1:
                 break
-            page = await following(dict(parse_qsl(urlsplit(urls[0]).query))[paging.CURSOR])
+            page = await following(cursor)
         return page
 
 

@@ -6,9 +6,10 @@ Source  R4 4.0.1 3.1.1.5 (_count, _summary, _total)
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Final
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from wardlight_cloud.fhir.outcome import invalid
 
@@ -48,6 +49,17 @@ def cursor_bytes(text: str) -> bytes:
         raise invalid(
             CURSOR, "not a cursor of this server; follow the next link as it is"
         ) from error
+
+
+def cursor_of(url: str) -> str:
+    """The cursor of a next link that this server has made."""
+    return dict(parse_qsl(urlsplit(url).query))[CURSOR]
+
+
+def next_cursor(page: Mapping[str, Any]) -> str | None:
+    """The cursor behind a page of ours; None = it is the last."""
+    urls = [each["url"] for each in page["link"] if each["relation"] == "next"]
+    return cursor_of(urls[0]) if urls else None
 
 
 def bundle_asked_for(honoured: Parameters) -> BundleKind:

@@ -14,7 +14,7 @@ Source  R4 4.0.1 OperationDefinition Patient-everything
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 import orjson
@@ -158,7 +158,7 @@ class Everything:
             entries += [bytes(each) for each in found.entry]
             following = next((each.url for each in found.link if each.relation == "next"), None)
             if following is not None:
-                return entries, _Place(kind, dict(parse_qsl(urlsplit(following).query))["_cursor"])
+                return entries, _Place(kind, paging.cursor_of(following))
         return entries, None
 
     async def _search(

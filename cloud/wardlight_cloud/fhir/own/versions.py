@@ -20,10 +20,9 @@ from starlette.responses import Response
 from wardlight_cloud.fhir import asking, isolation, paging, search
 from wardlight_cloud.fhir.answers import conditional, page_of, resource_answer
 from wardlight_cloud.fhir.bundle import links
-from wardlight_cloud.fhir.dates import bounds
 from wardlight_cloud.fhir.observation import observation
 from wardlight_cloud.fhir.observation_texts import instant
-from wardlight_cloud.fhir.outcome import FhirError, invalid
+from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.bundles import bundle
 from wardlight_cloud.fhir.stored.face import StoredFace
@@ -70,7 +69,7 @@ class OwnVersions:
         given = await asking.parameters(request)
         asking.refuse_moment(given)
         values = asking.single(given, _HISTORY, strict=asking.is_strict(request))
-        since = _since(values.get("_since"))
+        since = asking.since(values)
         count = max(1, paging.count("_count", values.get("_count", str(paging.COUNT_DEFAULT))))
         path = f"{kind}/{resource_id}/_history"
         entries: list[tuple[str, datetime, bytes]] = []
@@ -184,13 +183,3 @@ def _made(
         },
     }
     return orjson.dumps(entry)
-
-
-def _since(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        (bound,) = bounds("ge" + text.replace(" ", "+"))
-    except ValueError as error:
-        raise invalid("_since", str(error)) from error
-    return bound.instant

@@ -5,7 +5,6 @@ Source  R4 4.0.1 3.1.0
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final, Protocol
 
 import orjson
@@ -15,8 +14,7 @@ from starlette.responses import Response
 from wardlight_cloud.fhir import asking, paging
 from wardlight_cloud.fhir.answers import conditional, page_of, resource_answer, version_headers
 from wardlight_cloud.fhir.bundle import links
-from wardlight_cloud.fhir.dates import bounds
-from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid, outcome_issue
+from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, outcome_issue
 from wardlight_cloud.fhir.stored import incoming
 from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.body import whole
@@ -100,7 +98,7 @@ class StoredFace:
         # Where kinds have other limits, the narrowest hold for all of them.
         patients = next((each.patients for each in limits if each.patients is not None), None)
         query = HistoryQuery(
-            kinds, patients, resource_id, _since(values.get("_since")),
+            kinds, patients, resource_id, asking.since(values),
             max(1, paging.count("_count", values.get("_count", str(paging.COUNT_DEFAULT)))),
             paging.cursor_bytes(values[paging.CURSOR]) if paging.CURSOR in values else None,
         )  # fmt: skip
@@ -269,16 +267,6 @@ def changed_answer(asker: Asker, done: Done) -> Response:
         body = orjson.dumps({"resourceType": "OperationOutcome", "issue": [issue]})
         return Response(body, done.status, headers, MEDIA_TYPE)
     return Response(done.text, done.status, headers, MEDIA_TYPE)
-
-
-def _since(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        (bound,) = bounds("ge" + text.replace(" ", "+"))
-    except ValueError as error:
-        raise invalid("_since", str(error)) from error
-    return bound.instant
 
 
 def _conditional(request: Request, row: ResourceRow) -> Response:
