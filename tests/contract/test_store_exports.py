@@ -1,5 +1,6 @@
 """Exports in the store: readings once each, whatever happens meanwhile; rows under leases."""
 
+import asyncio
 import contextlib
 import random
 from collections.abc import Sequence
@@ -90,6 +91,7 @@ async def _exported(
                 if rng.random() < 0.3:
                     is_over = False
                     break
+        assert not [each for each in asyncio.all_tasks() if each.get_name() == "read ahead"]
         if not is_over and rng.random() < 0.5:
             await store.keep_day(rng.choice(days), FORM)
     assert len(set(texts)) == len(texts), "a line came twice"
@@ -114,6 +116,7 @@ async def test_every_reading_once(
         ("_DAYS_AT_ONCE", 2),
         ("_PATIENTS_AT_ONCE", 2),
         ("_PATIENTS_WITH_NEWS", 1 + seed),
+        ("_AHEAD", 2 * seed),
     ):
         monkeypatch.setattr(exports_readings, name, size)
     monkeypatch.setattr(observation_texts, "_SETTLED", timedelta())

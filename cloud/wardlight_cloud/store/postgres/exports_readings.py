@@ -7,12 +7,14 @@ commits, as searches by ``_lastUpdated`` do, costs several times as much: each o
 little of each patient.
 
 A place is where to go on: the patients, the first day that is left, and the Observation behind
-which it is. While one part is written, the next is looked for.
+which it is. While one part is written, the next is looked for, also of the patients who come then:
+a patient costs several statements, each of which waits for the server.
 """
 
 import asyncio
 import contextlib
 import dataclasses
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -39,6 +41,7 @@ _DAYS_AT_ONCE: Final = 128
 _WIDEST: Final = timedelta(days=31)  # of a window: it opens so many partitions
 _PATIENTS_AT_ONCE: Final = 500
 _PATIENTS_WITH_NEWS: Final = 25  # looked at together: of each there is little
+_AHEAD: Final = 2  # of whom parts are looked for beside those that are written
 _DAY: Final = timedelta(days=1)
 _NOBODY: Final = UUID(int=0)
 
@@ -75,16 +78,21 @@ async def lines_of_readings(
     reading = _Reading(connections, finish, query, commits, form)
     begin = None if place is None else _opened(place, _Place)
     whole = None if _takes_all(query) else query
-    async for part in _one_ahead(reading.parts(begin)):
-        texts = form.texts(part.found) if part.found else []
-        count = len(texts)
-        lines = [*texts, b""] if texts else []
-        for body in part.kept:
-            text, more = KeptDay(body).lines(whole)
-            lines.append(text)
-            count += more
-        text = b"\n".join(lines) if texts else b"".join(lines)
-        yield Lines(text, count, msgspec.msgpack.encode(part.place))
+    async with contextlib.aclosing(reading.parts(begin)) as parts:
+        async for part in parts:
+            yield _lines(part, form, whole)
+
+
+def _lines(part: _Part, form: Form, whole: ObservationQuery | None) -> Lines:
+    texts = form.texts(part.found) if part.found else []
+    count = len(texts)
+    lines = [*texts, b""] if texts else []
+    for body in part.kept:
+        text, more = KeptDay(body).lines(whole)
+        lines.append(text)
+        count += more
+    text = b"\n".join(lines) if texts else b"".join(lines)
+    return Lines(text, count, msgspec.msgpack.encode(part.place))
 
 
 class _Reading:
@@ -105,18 +113,33 @@ class _Reading:
         self._bounds = lo, hi
         self._days = lo.date(), (hi - TICK).date()
 
-    async def parts(self, begin: _Place | None) -> AsyncIterator[_Part]:
+    async def parts(self, begin: _Place | None) -> AsyncGenerator[_Part, None]:
         """In the order of patients and days."""
+        ahead: deque[_Ahead[_Part]] = deque()
+        try:
+            async for place in self._places(begin):
+                ahead.append(_Ahead(self._of_patients(place)))
+                if len(ahead) > _AHEAD:
+                    async for part in ahead[0]:
+                        yield part
+                    ahead.popleft()
+            while ahead:
+                async for part in ahead[0]:
+                    yield part
+                ahead.popleft()
+        finally:
+            for each in ahead:
+                await each.aclose()
+
+    async def _places(self, begin: _Place | None) -> AsyncIterator[_Place]:
+        """Where readings of each patient begin, or of some whose news are looked at together."""
         if begin is not None:
-            async for part in self._of_patients(begin.patients, begin.day, begin.after):
-                yield part
+            yield begin
         last = _NOBODY if begin is None else begin.patients[-1]
         together = _PATIENTS_WITH_NEWS if self._commits.after else 1
         while patients := await self._patients(last):
-            for place in range(0, len(patients), together):
-                some = tuple(patients[place : place + together])
-                async for part in self._of_patients(some, self._days[0], None):
-                    yield part
+            for number in range(0, len(patients), together):
+                yield _Place(tuple(patients[number : number + together]), self._days[0])
             last = patients[-1]
 
     async def _patients(self, last: UUID) -> list[UUID]:
@@ -129,9 +152,8 @@ class _Reading:
             rows = await connection.fetch(_SQL[name], *wanted)
         return [row["patient_id"] for row in rows]
 
-    async def _of_patients(
-        self, patients: tuple[UUID, ...], first: date, after: Position | None
-    ) -> AsyncIterator[_Part]:
+    async def _of_patients(self, begin: _Place) -> AsyncIterator[_Part]:
+        patients, first, after = begin.patients, begin.day, begin.after
         stretches: list[Stretch] | None = None
         while True:
             days = await self._days_of(patients, first)
@@ -248,23 +270,31 @@ def _takes_all(query: ObservationQuery) -> bool:
     return all(each is None for each in narrow) and not query.other_units
 
 
-async def _one_ahead(items: AsyncIterator[_T]) -> AsyncIterator[_T]:
-    """The same, each asked for while the one before is worked on."""
-    nothing: Any = object()
+class _Ahead(AsyncIterator[_T]):
+    """The same items, each asked for before it is wanted, the first one at once."""
 
-    async def following() -> Any:
-        return await anext(items, nothing)
+    def __init__(self, items: AsyncIterator[_T]) -> None:
+        self._items = items
+        self._next = self._asked()
 
-    task = asyncio.create_task(following(), name="read ahead")
-    try:
-        while (item := await task) is not nothing:
-            task = asyncio.create_task(following(), name="read ahead")
-            await asyncio.sleep(0)  # its statement is on the way before work begins
-            yield item
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
-            await task
+    async def __anext__(self) -> _T:
+        item = await self._next
+        if item is None:
+            raise StopAsyncIteration
+        self._next = self._asked()
+        await asyncio.sleep(0)  # its statement is on the way before work begins
+        return item
+
+    async def aclose(self) -> None:
+        """Ask for no more."""
+        self._next.cancel()
+        await asyncio.gather(self._next, return_exceptions=True)
+
+    def _asked(self) -> "asyncio.Task[_T | None]":
+        async def following() -> _T | None:
+            return await anext(self._items, None)
+
+        return asyncio.create_task(following(), name="read ahead")
 
 
 def _opened(place: bytes, kind: type[_T]) -> _T:
