@@ -3,19 +3,18 @@
 Log lines carry ids, lengths, counts and hashes, never measured values or names.
 """
 
-import errno
 import logging
 import sys
-import traceback
-from collections.abc import Iterator
+import threading
 from datetime import UTC, datetime
 
 import msgspec
 
 from wardlight_cloud.config import LogSettings
 from wardlight_cloud.log_repeats import Repeats
-from wardlight_shared.errors import WardlightError
+from wardlight_shared.traces import trace_of
 
+_log = logging.getLogger(__name__)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
@@ -40,29 +39,7 @@ class _Formatter(logging.Formatter):
     def formatException(self, ei: object) -> str:
         """The traceback; an exception is named, and what it says left out."""
         error = ei[1] if isinstance(ei, tuple) else None
-        return "\n".join(_told(error, set())) if error is not None else ""
-
-
-def _told(error: BaseException, seen: set[int]) -> Iterator[str]:
-    """Where each of a chain of exceptions comes from; the oldest first."""
-    seen.add(id(error))
-    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if before is not None and id(before) not in seen:
-        yield from _told(before, seen)
-        yield "which led to"
-    yield from "".join(traceback.format_tb(error.__traceback__)).splitlines()
-    yield _name(error)
-    for each in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
-        yield from (f"  | {line}" for line in _told(each, seen))
-
-
-def _name(error: BaseException) -> str:
-    """Foreign exceptions quote what they were given, which may be a patient's; ours never do."""
-    kind = type(error).__name__
-    if isinstance(error, WardlightError):
-        return f"{kind}: {error}"
-    code = error.errno if isinstance(error, OSError) else None
-    return kind if code is None else f"{kind}: {errno.errorcode.get(code, code)}"
+        return trace_of(error) if error is not None else ""
 
 
 class JsonFormatter(_Formatter):
@@ -103,6 +80,14 @@ def configure(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    threading.excepthook = _thread_ended
     # Third parties write statements, topics and payload sizes at debug level.
     for name in ("asyncio", "asyncpg", "httpx", "paho", "uvicorn.access"):
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+
+
+def _thread_ended(args: threading.ExceptHookArgs) -> None:
+    """A thread that nobody waits for: its exception is told as any other is."""
+    if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+        extra = {"thread_name": args.thread.name if args.thread is not None else None}
+        _log.error("a thread ended unexpectedly", exc_info=args.exc_value, extra=extra)

@@ -5,12 +5,15 @@ Log lines carry ids, lengths, counts and hashes, never measured values or names.
 
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
 
 import msgspec
 
 from wardlight_edge.config import LogSettings
+from wardlight_shared.traces import trace_of
 
+_log = logging.getLogger(__name__)
 _OF_PROXIES = ("aioesphomeapi", "bleak_esphome", "habluetooth")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -27,7 +30,14 @@ def _timestamp(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
-class JsonFormatter(logging.Formatter):
+class _Formatter(logging.Formatter):
+    def formatException(self, ei: object) -> str:
+        """The traceback; an exception is named, and what it says left out."""
+        error = ei[1] if isinstance(ei, tuple) else None
+        return trace_of(error) if error is not None else ""
+
+
+class JsonFormatter(_Formatter):
     """One JSON object a line: time, level, logger, message and the ``extra`` fields."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -44,7 +54,7 @@ class JsonFormatter(logging.Formatter):
         return msgspec.json.encode(fields).decode()
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(_Formatter):
     """``time level logger: message (key=value ...)``."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -64,6 +74,14 @@ def configure(settings: LogSettings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    threading.excepthook = _thread_ended
     # Third parties write device addresses and values at debug level.
     for name in ("bleak", "bleak_retry_connector", "dbus_fast", "asyncio", "paho", *_OF_PROXIES):
         logging.getLogger(name).setLevel(max(logging.INFO, root.level))
+
+
+def _thread_ended(args: threading.ExceptHookArgs) -> None:
+    """A thread that nobody waits for: its exception is told as any other is."""
+    if args.exc_value is not None and not issubclass(args.exc_type, SystemExit):
+        extra = {"thread_name": args.thread.name if args.thread is not None else None}
+        _log.error("a thread ended unexpectedly", exc_info=args.exc_value, extra=extra)
