@@ -18,7 +18,13 @@ from wardlight_cloud.dashboard.note_pages import NotePages, rows_of
 from wardlight_cloud.dashboard.pages import Pages, form_of
 from wardlight_cloud.dashboard.study_people import strangers
 from wardlight_cloud.dashboard.study_search import StudySearch, page_number, study_search
-from wardlight_cloud.dashboard.study_views import StudyLine, study_line, timeline, waiting_line
+from wardlight_cloud.dashboard.study_views import (
+    StudyLine,
+    newest_first,
+    study_line,
+    timeline,
+    waiting_line,
+)
 from wardlight_cloud.imaging.reads import ReadLog
 from wardlight_cloud.store.base import Patient, ReadStore
 from wardlight_cloud.store.image_reads import Reader
@@ -26,7 +32,8 @@ from wardlight_cloud.store.imaging import ImageQuery, ImageRow, ImageStore, Leve
 
 DICOMWEB: Final = "/dicom-web"
 _PAGE: Final = 50
-_OF_PATIENT: Final = 100
+_OF_PATIENT: Final = 1000  # studies, and notes: more than anybody has
+_AT_ONCE: Final = 100  # that are seen without opening the rest
 _WAITING: Final = 100
 _VIEWER_POLICY: Final = (
     "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
@@ -69,16 +76,19 @@ class ImagePages:
 
     async def of_patient(self, patient: UUID) -> dict[str, Any]:
         """Values of patient.html: studies, timeline, and notes as marks of the trends."""
-        query = ImageQuery(Level.STUDY, patients=(patient,), limit=_OF_PATIENT)
+        query = ImageQuery(Level.STUDY, patients=(patient,), limit=_OF_PATIENT + 1)
         rows = await self._images.images(query)
-        lines = await self._lines(rows)
-        notes = await self._images.notes(patient=patient, count=_OF_PATIENT)
+        notes = await self._images.notes(patient=patient, count=_OF_PATIENT + 1)
         moments = {row.study_uid: row.updated_at for row in rows}
+        lines = newest_first(await self._lines(rows[:_OF_PATIENT]), moments)
+        shown = notes[:_OF_PATIENT]
         return {
-            "studies": lines,
-            "events": timeline(lines, notes, moments),
+            "studies": lines[:_AT_ONCE],
+            "older_studies": lines[_AT_ONCE:],
+            "images_left_out": len(rows) > _OF_PATIENT or len(notes) > _OF_PATIENT,
+            "events": timeline(lines, shown, moments),
             "note_marks": [
-                {"time": note.written_at.timestamp()} for note in notes if note.withdrawn is None
+                {"time": note.written_at.timestamp()} for note in shown if note.withdrawn is None
             ],
             "dicomweb": DICOMWEB,
         }

@@ -3,10 +3,12 @@
 import re
 from collections.abc import AsyncIterator
 
+import numpy as np
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
 
 from support.browsed_ward import PATIENCE_MS, serving, sign_in
 from support.dicom_files import octets_of
@@ -32,6 +34,7 @@ from support.served_ward import ANNA, WARD
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 PRESENTED = "1.2.826.0.1.3680043.8.498.9"
+COMPRESSED = "1.2.826.0.1.3680043.8.498.10"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -44,7 +47,7 @@ async def site(
     images = imaged_ward(postgres_server.server.dsn_of(name), folder)
     async with images as ward, serving(ward) as url:
         async with image_stock(ward.store, ward.settings) as stock:
-            for dataset in presented_study():
+            for dataset in (*presented_study(), compressed_image()):
                 await stock.add(octets_of(dataset))
         yield url
     await postgres_server.drop(name)
@@ -68,6 +71,20 @@ def presented_study() -> list[Dataset]:
     )  # fmt: skip
     add_overlay(state, SIDE, (50, 44))
     return [shown, state]
+
+
+def compressed_image() -> Dataset:
+    """Negative samples of 12 bits that were extended to 16, and an overlay that claims bit 12."""
+    made = ct_image(
+        1, study_uid=COMPRESSED, series_uid=f"{COMPRESSED}.1", SOPInstanceUID=f"{COMPRESSED}.1.1",
+        PatientID="Z-9", BitsStored=12, HighBit=11, PixelRepresentation=1, RescaleIntercept=0,
+    )  # fmt: skip
+    add_overlay(made, SIDE, (40, 30))
+    del made[0x6000, 0x3000]
+    made[0x6000, 0x0100].value, made[0x6000, 0x0102].value = 16, 12
+    made.PixelData = np.full((SIDE, SIDE), -1000, "<i2").tobytes()
+    made.compress(RLELossless, generate_instance_uid=False)
+    return made
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -145,6 +162,12 @@ async def test_pixels_are_what_the_window_makes_of_the_samples(viewer: Page, sit
     assert [await viewer.inner_text(f".edge.{edge}") for edge in ("left", "right", "top")] == [
         "R", "L", "A",
     ]  # fmt: skip
+
+
+async def test_bits_beside_decoded_samples_are_no_overlay(viewer: Page, site: str) -> None:
+    await show(viewer, site, COMPRESSED)
+    for column, row in ((0, 0), (30, 40), (60, 60)):
+        assert await grey_at(viewer, column, row) == [0] * 3, "air is black"
 
 
 async def test_a_presentation_state_is_told_and_laid_on_when_it_is_chosen(

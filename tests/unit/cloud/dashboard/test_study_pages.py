@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from wardlight_cloud.dashboard.note_body import TEXT_MAX, NoteBody, NoteError, note_body
 from wardlight_cloud.dashboard.study_search import FIELDS, page_number, study_search
 from wardlight_cloud.dashboard.study_views import (
+    newest_first,
     note_address,
     study_line,
     timeline,
@@ -166,6 +167,17 @@ def test_a_study_that_nobody_can_be_found_for_says_what_is_missing() -> None:
     row = Unmatched("1.2", "A-1", "", "", (), 3, NOW, "unknown")
     assert "images.gateway_issuers" in waiting_line(row).reason
     assert waiting_line(replace(row, patient_id="")).reason == "it names no patient number"
+
+
+def test_a_study_without_a_date_stands_where_it_was_stored() -> None:
+    days = {"1.1": "20260201", "1.2": "", "1.3": "20260401", "1.4": ""}
+    stored = {"1.1": NOW, "1.2": NOW, "1.3": NOW, "1.4": NOW - timedelta(days=60)}
+    lines = [
+        replace(study_line(_row(_00080020=[day]), {}, NOW), study_uid=uid)
+        for uid, day in days.items()
+    ]
+    found = newest_first(lines, stored)
+    assert [line.study_uid for line in found] == ["1.3", "1.2", "1.1", "1.4"]
 
 
 def test_the_timeline_is_newest_first() -> None:

@@ -53,12 +53,16 @@ def test_its_window_is_that_of_the_image_that_it_names() -> None:
     )  # fmt: skip
     none = presentation_state("1.1", named)
     entries = [_entry("1.1.1"), _entry("1.1.2")]
+    image = {"isSigned": True, "bitsStored": 12, "slope": 2, "intercept": -24}
     found = in_node(
         "presentations",
-        "return states.map((state) => entries.map((entry) => stateWindow(state, entry)?.center))",
-        states=[state.to_json_dict(), none.to_json_dict()], entries=entries,
+        "return states.map((state) => entries.map((entry) => stateWindow(state, entry, image)))",
+        states=[state.to_json_dict(), none.to_json_dict()], entries=entries, image=image,
     )  # fmt: skip
-    assert found == [[-600, 40], [None, None]]
+    assert [each["center"] for each in found[0]] == [-600, 40]
+    # -2048 to 2047, times 2, less 24: each value keeps its place (PS3.3, C.11.8)
+    whole = {"center": -25, "width": 8190, "shape": "LINEAR_EXACT"}
+    assert found[1] == [whole, whole]
 
 
 def test_what_is_not_laid_on_is_said() -> None:
@@ -125,3 +129,13 @@ def test_values_and_their_unit_are_what_the_state_makes_of_them() -> None:
         states=[same.to_json_dict(), none.to_json_dict()], entry=_entry("1.1.1", dataset=shown),
     )  # fmt: skip
     assert found == [[2, -8, "HU"], [1, 0, ""]]
+
+
+def test_a_series_is_listed_whatever_number_of_frames_an_object_claims() -> None:
+    claims = [{"00280008": {"vr": "IS", "Value": [count]}} for count in (2**31 - 1, 3, 0, -4, "x")]
+    shown = {"00280010": {"vr": "US", "Value": [8]}, "00280011": {"vr": "US", "Value": [8]}}
+    found = in_node(
+        "stack", "return datasets.map((one) => entriesOf([one]).length)",
+        datasets=[shown | claim for claim in claims],
+    )  # fmt: skip
+    assert found == [100_000, 3, 1, 1, 1]

@@ -295,7 +295,8 @@ _DRAWN = """
     const pixels = new Uint8ClampedArray(4 * stored.length);
     const window = windowShown(dataset, { image, stored, table }, chosen);
     paintGrey(stored, greyTable(image, window, false), pixels);
-    const came = { image, frame, octets: octetsIn(samples), isBigEndian: false };
+    const wasDecoded = async () => false;
+    const came = { image, frame, octets: octetsIn(samples), isBigEndian: false, wasDecoded };
     const cover = await coverOf(dataset, came, async (data) => octetsIn(data.InlineBinary));
     if (cover) paintCover(cover, pixels);
     return [...pixels].filter((_, i) => i % 4 === 0);

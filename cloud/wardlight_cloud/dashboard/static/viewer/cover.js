@@ -1,11 +1,8 @@
 // What lies over the samples of an image: its display shutter (PS3.3, C.7.6.11) and its overlay
 // planes (C.9.2), as the server draws them: making/shutter.py and making/overlays.py.
 
-import { text } from "./dicom.js";
-
 const GROUPS = Array.from({ length: 16 }, (_, i) => (0x6000 + 2 * i).toString(16).toUpperCase());
 const WHITE = 255;
-const ENCAPSULATED = /^1\.2\.840\.10008\.1\.2\.[45]/; // samples that were decoded have no bits beside them
 
 const listOf = (dataset, tag) => dataset[tag]?.Value ?? [];
 const numberOf = (dataset, tag) => {
@@ -98,7 +95,7 @@ async function planeOf(dataset, group, picture, octetsOf) {
   const { image, octets, isBigEndian } = picture;
   const bit = numberOf(dataset, `${group}0102`) ?? 0;
   const isSample = bit > image.highBit - image.bitsStored && bit <= image.highBit;
-  if (isSample || ENCAPSULATED.test(text(dataset, "TransferSyntaxUID")) || rows !== image.rows || columns !== image.columns) return null;
+  if (isSample || rows !== image.rows || columns !== image.columns || await picture.wasDecoded()) return null;
   const view = new DataView(octets.buffer, octets.byteOffset);
   const word = (place) => image.bitsAllocated === 8 ? octets[place] : view.getUint16(2 * place, !isBigEndian);
   return { rows, columns, has: (row, column) => isIn(row, column) && (word(row * columns + column) >> bit) & 1 };
@@ -118,8 +115,9 @@ function lay(dataset, group, { rows, columns, has }, image, cover) {
 }
 
 // The grey that lies over each sample, -1 where none does; null where nothing does anywhere.
-// ``picture``: {image, frame, octets, isBigEndian} as the samples came; ``octetsOf`` brings
-// what is not in the metadata itself. A plane that cannot be had is left out.
+// ``picture``: {image, frame, octets, isBigEndian} as the samples came; ``wasDecoded()`` asks whether
+// they were stored compressed: then what lies beside them are no bits of a plane. ``octetsOf``
+// brings what is not in the metadata itself. A plane that cannot be had is left out.
 export async function coverOf(dataset, picture, octetsOf) {
   const groups = GROUPS.filter((group) => dataset[`${group}0010`]);
   if (!groups.length && !listOf(dataset, "00181600").length) return null;

@@ -2,7 +2,7 @@
 // What is absent is undefined or an empty list, never zero.
 
 const TAGS = {
-  AcquisitionDateTime: "0008002A", TimezoneOffsetFromUTC: "00080201", ContentDate: "00080023", ContentTime: "00080033",
+  AcquisitionDateTime: "0008002A", AvailableTransferSyntaxUID: "00083002", TimezoneOffsetFromUTC: "00080201", ContentDate: "00080023", ContentTime: "00080033",
   ActualFrameDuration: "00181242", AnatomicalOrientationType: "00102210", BitsAllocated: "00280100", BitsStored: "00280101",
   ChannelBaseline: "003A0213", ChannelDefinitionSequence: "003A0200", ChannelLabel: "003A0203",
   ChannelSensitivity: "003A0210", ChannelSensitivityCorrectionFactor: "003A0212",
@@ -52,7 +52,7 @@ const TAGS = {
   SliceThickness: "00180050", StudyDate: "00080020", StudyDescription: "00081030",
   SoftcopyVOILUTSequence: "00283110",
   SpecificCharacterSet: "00080005", StudyTime: "00080030", TextValue: "0040A160", Time: "0040A122",
-  TransferSyntaxUID: "00083002", UID: "0040A124", VOILUTFunction: "00281056",
+  UID: "0040A124", VOILUTFunction: "00281056",
   VOILUTSequence: "00283010", ValueType: "0040A040", VerificationFlag: "0040A493", WaveformBitsAllocated: "54001004",
   WaveformData: "54001010", WaveformOriginality: "003A0004", WaveformPaddingValue: "5400100A",
   WaveformSampleInterpretation: "54001006", WaveformSequence: "54000100",
@@ -64,6 +64,8 @@ const MACROS = [
   "PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence",
   "FrameVOILUTSequence", "PixelValueTransformationSequence",
 ];
+
+const MOST_FRAMES = 100_000;
 
 export function element(dataset, keyword) {
   return dataset[TAGS[keyword]];
@@ -149,8 +151,10 @@ export function isLocalizer(dataset) {
   return text(dataset, "Modality") === "CT" && values(dataset, "ImageType")[2] === "LOCALIZER";
 }
 
+// At least one; no more than a page can list, whatever number an object claims.
 export function frameCount(dataset) {
-  return Math.max(1, number(dataset, "NumberOfFrames") ?? 1);
+  const said = Math.trunc(number(dataset, "NumberOfFrames") ?? 1);
+  return Math.min(MOST_FRAMES, Math.max(1, said));
 }
 
 // A frame's own view of its instance: attributes of the functional groups laid over the top ones.

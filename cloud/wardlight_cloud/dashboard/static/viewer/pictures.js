@@ -84,7 +84,8 @@ export class Pictures {
         entry.series, entry.sop, entry.frame, signal, (part) => this.progress(entry, part),
       );
       const stored = storedValues(image, octets, isBigEndian);
-      const came = { image, frame: entry.frame, octets, isBigEndian };
+      const wasDecoded = () => this.web.isCompressed(entry.series, entry.sop);
+      const came = { image, frame: entry.frame, octets, isBigEndian, wasDecoded };
       if (stored) {
         const cover = await coverOf(entry.dataset, came, (data) => this.web.bulk(data));
         return { image, stored, table: await this.#table(entry), cover };

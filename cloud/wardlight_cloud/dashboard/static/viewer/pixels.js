@@ -85,6 +85,12 @@ function least(image) {
   return Math.min(...ends.map((end) => end * image.slope + image.intercept));
 }
 
+// The window over all modality values that there can be, whichever there are.
+export function everyValue(image) {
+  const low = least(image), width = (2 ** image.bitsStored - 1) * Math.abs(image.slope);
+  return { center: low + width / 2, width, shape: "LINEAR_EXACT" };
+}
+
 function isPadding(image, stored) {
   if (image.padding === undefined) return false;
   const other = image.paddingLimit ?? image.padding;

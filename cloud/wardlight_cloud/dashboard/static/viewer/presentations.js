@@ -4,7 +4,7 @@
 
 import { coverOf } from "./cover.js";
 import { items, number, numbers, text } from "./dicom.js";
-import { ownWindows } from "./pixels.js";
+import { everyValue, ownWindows } from "./pixels.js";
 
 const STATES = /^1\.2\.840\.10008\.5\.1\.4\.1\.1\.11\./;
 const OVERLAY = /^60[01][02468ACE]/;
@@ -32,13 +32,14 @@ export const statesOf = (states, entry) => states.filter((one) => names(referenc
 
 export const stateName = (one) => text(one, "ContentDescription") || text(one, "ContentLabel") || "without a name";
 
-// The state's window for a frame: {center, width, shape}, or null where it has none.
-export function stateWindow(one, entry) {
+// The state's window for a frame: {center, width, shape}. Without one each value keeps its place among
+// all that there can be (PS3.3, C.11.8); null where it has a table that this page does not lay on.
+export function stateWindow(one, entry, image) {
   const own = items(one, "SoftcopyVOILUTSequence").find((item) => {
     const references = items(item, "ReferencedImageSequence");
     return !references.length || names(references, entry);
   });
-  return own ? ownWindows(own)[0] ?? null : null;
+  return own ? ownWindows(own)[0] ?? null : everyValue(image);
 }
 
 // In words, what a state says that this page does not lay on.
@@ -75,7 +76,7 @@ export async function presented(picture, one, entry, octetsOf) {
   if (!picture.stored) return picture;
   const isInverse = text(one, "PresentationLUTShape") === "INVERSE";
   const image = { ...rescaled(one, picture.image), photometric: "MONOCHROME2", isInverse };
-  const came = { image, frame: entry.frame, octets: new Uint8Array(0), isBigEndian: false };
+  const came = { image, frame: entry.frame, octets: new Uint8Array(0), isBigEndian: false, wasDecoded: async () => true };
   return { ...picture, image, cover: await coverOf(laidOn(one, entry.dataset), came, octetsOf) };
 }
 

@@ -76,7 +76,7 @@ export const presentationOf = (now) => statesOf(state.presentations, now).find((
 // The window that is chosen, the presentation state's, or the image's own.
 export function windowNow(now, picture) {
   const wanted = picture.stored && !state.window && presentationOf(now);
-  return (wanted && stateWindow(wanted, now)) || windowShown(now.dataset, picture, state.window);
+  return (wanted && stateWindow(wanted, now, picture.image)) || windowShown(now.dataset, picture, state.window);
 }
 
 // The presentation states to choose from are those about the image that is shown.

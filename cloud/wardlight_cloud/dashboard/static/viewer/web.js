@@ -1,5 +1,7 @@
 // Asks DICOMweb of the same site (PS3.18), with the session's cookie; errors are in plain words.
 
+import { text } from "./dicom.js";
+
 const NATIVE = "1.2.840.10008.1.2.1"; // Explicit VR Little Endian: samples as they are
 const BIG_ENDIAN = "1.2.840.10008.1.2.2";
 const UNCOMPRESSED = new Set(["1.2.840.10008.1.2", NATIVE, BIG_ENDIAN, "1.2.840.10008.1.2.1.99"]);
@@ -138,6 +140,13 @@ export class Dicomweb {
 
   metadata(series) {
     return this.#json(`${this.study}/series/${encodeURIComponent(series)}/metadata`, "This series");
+  }
+
+  // Whether an instance is stored compressed, which its metadata does not say.
+  async isCompressed(series, sop) {
+    const url = `${this.study}/series/${encodeURIComponent(series)}/instances?SOPInstanceUID=${encodeURIComponent(sop)}`;
+    const [found] = await this.#json(url, "This image");
+    return !UNCOMPRESSED.has(text(found ?? {}, "AvailableTransferSyntaxUID"));
   }
 
   // Samples of a frame without compression: {octets, isBigEndian}; WebError 406 where there are none.
