@@ -78,6 +78,10 @@ class Flag(IntFlag):
 NOT_CLINICAL = Flag.DEMO | Flag.TEST | Flag.CALIBRATING
 """A reading with one of these flags is kept and shown to operators, never as a vital sign."""
 
+NO_NUMBER = Flag.INVALID | Flag.WITHDRAWN
+"""A reading with one of these flags counts as one without a number: no curve, average or statistic
+is made of what the device itself, or its sender, says does not hold."""
+
 CLOUD_ONLY = (1 << 62) - int(Flag.RELEASED)
 """What no gateway may set: all bits from RELEASED on, those without a name too."""
 

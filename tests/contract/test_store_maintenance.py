@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from support.readings import NOW, SECOND, BatchMaker, Rec, pulse
 from support.store import Place
 from wardlight_cloud.store.postgres import PostgresStore
+from wardlight_cloud.store.postgres.migrations import known_migrations
 from wardlight_shared.model import Flag
 
 make = BatchMaker()
@@ -48,6 +49,59 @@ async def test_rollups_hold_sum_count_least_and_greatest(
         (hour + 2 * MINUTE, 0, 1, None, None, None),
     ]
     assert await _rollup(place, "rollup_1h") == [(hour, 3, 2, 174.0, 50.0, 63.0)]
+
+
+async def _with_invalid(place: Place, store: PostgresStore) -> None:
+    """A minute of which one number does not hold, and one of which none does."""
+    hour = NOW.replace(minute=0)
+    bad = int(Flag.INVALID | Flag.QUESTIONABLE)
+    rows = [
+        pulse(hour, 60), pulse(hour + SECOND, 300, flags=bad),
+        pulse(hour + MINUTE, 400, flags=int(Flag.INVALID)),
+        pulse(hour + 2 * MINUTE, 66, flags=int(Flag.QUESTIONABLE | Flag.EARLY)),
+    ]  # fmt: skip
+    await store.ingest([make(Rec(1, rows))])
+
+
+async def _without_invalid(place: Place) -> None:
+    hour = NOW.replace(minute=0)
+    assert await _rollup(place, "rollup_1m") == [
+        (hour, 1, 1, 60.0, 60.0, 60.0),
+        (hour + MINUTE, 0, 1, None, None, None),
+        (hour + 2 * MINUTE, 1, 0, 66.0, 66.0, 66.0),
+    ]
+    assert await _rollup(place, "rollup_1h") == [(hour, 2, 2, 126.0, 60.0, 66.0)]
+
+
+async def test_what_the_device_calls_invalid_has_no_number(
+    place: Place, store: PostgresStore
+) -> None:
+    await _with_invalid(place, store)
+    await store.refresh_rollups(limit=10)
+    await _without_invalid(place)
+
+
+async def test_an_upgrade_makes_anew_what_was_counted_wrongly(
+    place: Place, store: PostgresStore
+) -> None:
+    """Up to version 30 rollups counted numbers that do not hold."""
+    await _with_invalid(place, store)
+    await store.refresh_rollups(limit=10)
+    has_own = store._database.engine.has_own_rollups
+    if has_own:  # as such a version left them
+        await place.execute(
+            "UPDATE rollup_1m SET readings = readings + absent, absent = 0, total = 700,"
+            " minimum = 1, maximum = 400 WHERE absent > 0"
+        )
+        await place.execute(
+            "UPDATE rollup_1h SET readings = 4, absent = 0, total = 1466, maximum = 400"
+        )
+    variant = "own" if has_own else "continuous"
+    (step,) = [m for m in known_migrations() if (m.number, m.variant) == (31, variant)]
+    async with store._connections.transaction() as connection:
+        await connection.execute(step.text)
+    await store.refresh_rollups(limit=10)
+    await _without_invalid(place)
 
 
 async def test_refreshing_goes_on_where_it_stopped_and_ends(

@@ -260,6 +260,25 @@ async def test_curves_leave_out_what_is_not_clinical(place: Place, store: Postgr
     assert point.count == 1
 
 
+async def test_curves_have_a_gap_where_the_device_calls_a_number_invalid(
+    place: Place, store: PostgresStore
+) -> None:
+    rows = [
+        pulse(NOW + n * SECOND, 10 + n, flags=0 if n % 2 else int(Flag.INVALID)) for n in range(6)
+    ]
+    await store.ingest([make(Rec(1, rows))])
+    series = await _series(place)
+    end = NOW + DAY
+    points = await store.trend(series, start=NOW, end=end, max_points=50)
+    assert [(point.count, point.absent) for point in points] == [(0, 1), (1, 0)] * 3
+    for is_refreshed in (False, True):
+        if is_refreshed:
+            await store.refresh_rollups(limit=10)
+        for span in (timedelta(minutes=1), DAY):  # by minutes, by hours
+            (point,) = await store.trend(series, start=NOW, end=NOW + span, max_points=1)
+            assert (point.count, point.absent, point.maximum) == (3, 3, 15.0)
+
+
 @pytest.mark.either_engine
 async def test_reports_of_all_and_of_one_gateway(store: PostgresStore) -> None:
     await store.ingest([make(Rec(1)), BatchMaker(gateway="gw-other", epoch=3)(Rec(2))])

@@ -242,6 +242,41 @@ async def test_a_waveform_is_exact_and_an_average_says_of_what(
     assert all("method" not in r and "valueSampledData" not in r for r in plain)
 
 
+async def test_what_a_device_calls_invalid_is_in_no_average(
+    ward: Ward, validator: Validator
+) -> None:
+    """Averages and $stats leave out the same: what is entered in error."""
+    bad, later = int(Flag.INVALID), START + 10 * SECOND
+    await ward.store_event(One("spo2", START, 97, device=CLIP))
+    await ward.store_event(One("spo2", later, 12, device=CLIP, flags=bad))
+    await ward.store_event(*cuff(START, 120, 80, device=CUFF))
+    await ward.store_event(*cuff(later, 240, 20, device=CUFF, flags=bad))
+    one_side = One("diastolic_bp", later + SECOND, 10, device=CUFF, flags=bad)
+    await ward.store_event(One("systolic_bp", later + SECOND, 124, device=CUFF), one_side)
+    await ward.store_event(One("pulse_rate_oximeter", later, 300, device=CLIP, flags=bad))
+    while await ward.store.refresh_rollups(limit=1000):
+        pass
+    async with ward.client() as client:
+        read = await all_of(client, "Observation?_count=50", validator)
+        minutes = await all_of(client, f"Observation?category={KIND}|average-minute", validator)
+        hours = await all_of(client, f"Observation?category={KIND}|average-hour", validator)
+        stats = await client.get(
+            f"/fhir/Observation/$stats?subject=Patient/{BERT}&code=2708-6&system=http://loinc.org"
+            "&statistic=average&statistic=count&period=2026-03-01/2026-03-30"
+        )
+    assert stats.status_code == 200
+    (told,) = [p["resource"] for p in stats.json()["parameter"]]
+    assert [part["valueQuantity"]["value"] for part in told["component"]] == [97, 1]
+    for width in (minutes, hours):
+        pressure, oximetry = sorted(width, key=lambda r: "valueQuantity" in r)
+        assert [p["valueQuantity"]["value"] for p in pressure["component"]] == [122, 80]
+        assert oximetry["valueQuantity"]["value"] == 97
+    wrong = {f"Observation/{each['id']}" for each in read if each["status"] == "entered-in-error"}
+    assert len(wrong) == 3
+    made_of = {part["reference"] for each in minutes for part in each["derivedFrom"]}
+    assert made_of == {f"Observation/{each['id']}" for each in read} - wrong
+
+
 async def test_alarms_and_losses_are_issues_and_flags(ward: Ward) -> None:
     await fill(ward)
     async with ward.client() as client:

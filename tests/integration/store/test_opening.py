@@ -176,4 +176,4 @@ def test_migrations_are_found() -> None:
     assert sorted(set(numbers)) == list(range(1, newest_version() + 1))
     assert numbers == sorted(numbers)
     twice = {each.number for each in found if each.variant is not None}
-    assert len(numbers) == newest_version() + len(twice) == newest_version() + 2
+    assert len(numbers) == newest_version() + len(twice) == newest_version() + 3

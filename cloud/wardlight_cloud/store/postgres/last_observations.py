@@ -20,13 +20,13 @@ from wardlight_cloud.store.postgres.statements import statements
 from wardlight_cloud.store.queries import NumberCount, ObservationQuery
 from wardlight_shared.errors import StorageError
 from wardlight_shared.floats import decimal_from_parts
-from wardlight_shared.model import CODE_BY_ABSENT, NOT_CLINICAL, Absent, Flag
+from wardlight_shared.model import CODE_BY_ABSENT, NO_NUMBER, NOT_CLINICAL, Absent
 
 _SQL: Final = statements("observations")
 _TIES: Final = 8
 _GROWTH: Final = 8
 _MOST_NUMBERS: Final = 50_000
-_NO_NUMBERS: Final = int(NOT_CLINICAL | Flag.INVALID | Flag.WITHDRAWN)
+_NO_NUMBERS: Final = int(NOT_CLINICAL | NO_NUMBER)
 
 
 class LastObservationsPart(ObservationTextsPart):

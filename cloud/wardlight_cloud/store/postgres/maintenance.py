@@ -10,7 +10,7 @@ from wardlight_cloud.store.postgres.errors import storage_call, storage_errors
 from wardlight_cloud.store.postgres.part import Part
 from wardlight_cloud.store.postgres.partitions import Partitions
 from wardlight_cloud.store.postgres.statements import statements
-from wardlight_shared.model import NOT_CLINICAL
+from wardlight_shared.model import NO_NUMBER, NOT_CLINICAL
 
 _SQL: Final = statements("maintenance")
 _HOUR: Final = timedelta(hours=1)
@@ -69,6 +69,7 @@ async def _rebuild(connection: Connection, limit: int) -> int:
         int(NOT_CLINICAL),
         min(hour for _, hour in keys),
         max(hour for _, hour in keys) + _HOUR,
+        int(NO_NUMBER),
     )
     await connection.execute(
         _SQL["rebuild_hours"], [series_id for series_id, _ in keys], [hour for _, hour in keys]

@@ -11,12 +11,13 @@ from wardlight_cloud.store.postgres.spans import BEGINNING, TICK
 from wardlight_cloud.store.postgres.statements import statements
 from wardlight_cloud.store.streams import Average, StreamQuery, WaveformBlock, Width
 from wardlight_shared.codes import BY_WIRE, METRICS
-from wardlight_shared.model import NOT_CLINICAL
+from wardlight_shared.model import NO_NUMBER, NOT_CLINICAL
 
 _SQL: Final = statements("streams")
 _BY: Final[dict[Width, str]] = {"1m": "averages_by_minute", "1h": "averages_by_hour"}
 _PARTS_MOST: Final = 120
 _SYSTOLIC, _DIASTOLIC = METRICS["systolic_bp"].wire, METRICS["diastolic_bp"].wire
+_NOT_AVERAGED: Final = int(NOT_CLINICAL | NO_NUMBER)
 # A pressure is averaged as one, by its first side; what is no side of it has none of its own.
 _AVERAGED: Final = sorted(
     wire for wire in OBSERVED if BY_WIRE[wire].component_of is None or wire == _SYSTOLIC
@@ -58,7 +59,7 @@ class StreamsPart(Part):
             return ()
         async with self._connections.acquire() as connection:
             rows = await connection.fetch(
-                _SQL[_BY[width]], *wanted, query.count, _AVERAGED, int(NOT_CLINICAL), _PARTS_MOST,
+                _SQL[_BY[width]], *wanted, query.count, _AVERAGED, _NOT_AVERAGED, _PARTS_MOST,
                 _DIASTOLIC,
             )  # fmt: skip
         keys = self._keys.ids([_key(row) for row in rows])

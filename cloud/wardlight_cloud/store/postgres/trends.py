@@ -12,7 +12,7 @@ from wardlight_cloud.store.base import TrendPoint
 from wardlight_cloud.store.postgres.errors import storage_call
 from wardlight_cloud.store.postgres.part import Part
 from wardlight_cloud.store.postgres.statements import statements
-from wardlight_shared.model import NOT_CLINICAL
+from wardlight_shared.model import NO_NUMBER, NOT_CLINICAL
 
 _SQL: Final = statements("latest")
 _MINUTE: Final = timedelta(minutes=1)
@@ -31,16 +31,16 @@ class TrendsPart(Part):
         """See ReadStore; times within [start, end), buckets that touch it."""
         if start >= end or max_points < 1:
             return ()
-        flags = int(NOT_CLINICAL)
+        flags, no_number = int(NOT_CLINICAL), int(NO_NUMBER)
         width = bucket_width(end - start, max_points)
         by = "points_by_minute" if width < _HOUR else "points_by_hour"
         async with self._connections.acquire() as connection:
             rows = await connection.fetch(
-                _SQL["raw_points"], series_id, start, end, flags, max_points + 1
+                _SQL["raw_points"], series_id, start, end, flags, max_points + 1, no_number
             )
             if len(rows) <= max_points:
                 return tuple(_raw_point(row) for row in rows)
-            rows = await connection.fetch(_SQL[by], series_id, start, end, flags, width)
+            rows = await connection.fetch(_SQL[by], series_id, start, end, flags, width, no_number)
         return tuple(_bucket(row) for row in rows)
 
 

@@ -68,7 +68,8 @@ WHERE
 ORDER BY a.patient_id, l.series_id
 
 -- name: raw_points
-SELECT time, absent <> 0 AS is_absent, drawn(mantissa, scale) AS value
+-- A reading with a flag of $6 has no number, here and in the buckets.
+SELECT time, absent <> 0 OR (flags & $6) <> 0 AS is_absent, drawn(mantissa, scale) AS value
 FROM reading
 WHERE series_id = $1 AND time >= $2 AND time < $3 AND (flags & $4) = 0
 ORDER BY time, ord
@@ -94,14 +95,14 @@ part AS (
     UNION ALL
     SELECT
         date_bin('1 minute', r.time, 'epoch'),
-        count(*) FILTER (WHERE r.absent = 0),
-        count(*) FILTER (WHERE r.absent <> 0),
-        sum(drawn(r.mantissa, r.scale)) FILTER (WHERE r.absent = 0),
-        min(drawn(r.mantissa, r.scale)) FILTER (WHERE r.absent = 0),
-        max(drawn(r.mantissa, r.scale)) FILTER (WHERE r.absent = 0)
+        count(*) FILTER (WHERE NOT r.is_absent),
+        count(*) FILTER (WHERE r.is_absent),
+        sum(drawn(r.mantissa, r.scale)) FILTER (WHERE NOT r.is_absent),
+        min(drawn(r.mantissa, r.scale)) FILTER (WHERE NOT r.is_absent),
+        max(drawn(r.mantissa, r.scale)) FILTER (WHERE NOT r.is_absent)
     FROM dirty AS d
     CROSS JOIN LATERAL (
-        SELECT time, absent, mantissa, scale
+        SELECT time, absent <> 0 OR (flags & $6) <> 0 AS is_absent, mantissa, scale
         FROM reading
         WHERE
             series_id = $1 AND time >= d.bucket AND time < d.bucket + interval '1 hour'
@@ -139,14 +140,14 @@ part AS (
     UNION ALL
     SELECT
         d.bucket,
-        count(*) FILTER (WHERE r.absent = 0),
-        count(*) FILTER (WHERE r.absent <> 0),
-        sum(drawn(r.mantissa, r.scale)) FILTER (WHERE r.absent = 0),
-        min(drawn(r.mantissa, r.scale)) FILTER (WHERE r.absent = 0),
-        max(drawn(r.mantissa, r.scale)) FILTER (WHERE r.absent = 0)
+        count(*) FILTER (WHERE NOT r.is_absent),
+        count(*) FILTER (WHERE r.is_absent),
+        sum(drawn(r.mantissa, r.scale)) FILTER (WHERE NOT r.is_absent),
+        min(drawn(r.mantissa, r.scale)) FILTER (WHERE NOT r.is_absent),
+        max(drawn(r.mantissa, r.scale)) FILTER (WHERE NOT r.is_absent)
     FROM dirty AS d
     CROSS JOIN LATERAL (
-        SELECT absent, mantissa, scale
+        SELECT absent <> 0 OR (flags & $6) <> 0 AS is_absent, mantissa, scale
         FROM reading
         WHERE
             series_id = $1 AND time >= d.bucket AND time < d.bucket + interval '1 hour'

@@ -13,6 +13,7 @@ LIMIT $4
 
 -- name: rebuild_minutes
 -- Minutes from the first to the last changed one; $5 and $6 bound them all and prune partitions.
+-- A reading with a flag of $7 has no number.
 INSERT INTO rollup_1m (series_id, bucket, readings, absent, total, minimum, maximum)
 SELECT
     k.series_id, r.bucket, r.readings, r.absent, r.total, r.minimum, r.maximum
@@ -20,11 +21,11 @@ FROM unnest($1::int[], $2::timestamptz[], $3::timestamptz[]) AS k (series_id, fi
 CROSS JOIN LATERAL (
     SELECT
         date_bin('1 minute', time, 'epoch') AS bucket,
-        count(*) FILTER (WHERE absent = 0) AS readings,
-        count(*) FILTER (WHERE absent <> 0) AS absent,
-        sum(drawn(mantissa, scale)) FILTER (WHERE absent = 0) AS total,
-        min(drawn(mantissa, scale)) FILTER (WHERE absent = 0) AS minimum,
-        max(drawn(mantissa, scale)) FILTER (WHERE absent = 0) AS maximum
+        count(*) FILTER (WHERE absent = 0 AND (flags & $7) = 0) AS readings,
+        count(*) FILTER (WHERE absent <> 0 OR (flags & $7) <> 0) AS absent,
+        sum(drawn(mantissa, scale)) FILTER (WHERE absent = 0 AND (flags & $7) = 0) AS total,
+        min(drawn(mantissa, scale)) FILTER (WHERE absent = 0 AND (flags & $7) = 0) AS minimum,
+        max(drawn(mantissa, scale)) FILTER (WHERE absent = 0 AND (flags & $7) = 0) AS maximum
     FROM reading
     WHERE
         series_id = k.series_id
