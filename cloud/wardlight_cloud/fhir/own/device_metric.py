@@ -30,6 +30,11 @@ IDENTIFIER_SYSTEM: Final = "urn:wardlight:device-metric"
 _CATEGORY: Final = "http://hl7.org/fhir/metric-category"
 _ID: Final = re.compile(r"([0-9a-f]{32})-(\d{1,5})-(\d)")
 _NEVER: Final = UUID(int=0)
+# By state of the link. A device that is lost or refuses its link may measure all the same: nothing
+# is said of that, nor where no gateway has told of a link.
+_OPERATIONAL: Final = {
+    "ok": "on", "connected": "on", "waiting": "standby", "connecting": "standby", "removed": "off",
+}  # fmt: skip
 
 METRIC_PARAMETERS: Final = {
     "_id": "token", "_lastUpdated": "date", "category": "token", "identifier": "token",
@@ -142,11 +147,11 @@ def device_metric(row: DeviceMetricRow) -> dict[str, Any]:
         "type": code_of(BY_WIRE[row.metric], moles=is_amount(row.unit)),
         "unit": {"coding": [unit], "text": unit_text(row.unit)},
         "source": {"reference": f"Device/{row.device_id}"},
-        "operationalStatus": "off" if row.link == "removed" else "on",
+        "operationalStatus": _OPERATIONAL.get(row.link or ""),
         "category": "measurement",
         "calibration": _calibration(row.calibration_due, datetime.now(UTC).date()),
     }
-    return {name: value for name, value in resource.items() if value != []}
+    return {name: value for name, value in resource.items() if value not in (None, [])}
 
 
 def _calibration(due: date | None, today: date) -> list[Mapping[str, str]]:
