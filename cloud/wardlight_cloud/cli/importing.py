@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from wardlight_cloud.cli.file_names import named
 from wardlight_cloud.cli.on_store import command
 from wardlight_cloud.cli.progress import telling
 from wardlight_cloud.config import Settings
@@ -118,9 +119,9 @@ def _counts(report: "ImportReport") -> str:
 
 def _show(report: "ImportReport", *, is_dry: bool) -> None:
     for path, reason in report.rejects[:_SHOWN]:
-        print(f"rejected  {path}  {reason}")
+        print(f"rejected  {named(path)}  {reason}")
     for path in report.conflicts[:_SHOWN]:
-        print(f"conflict  {path}  another file has its SOP Instance UID; both are kept")
+        print(f"conflict  {named(path)}  another file has its SOP Instance UID; both are kept")
     if max(len(report.rejects), len(report.conflicts)) > _SHOWN:
         print(f"... and more: the first {_SHOWN} of each are shown")
     print(f"{'would be: ' if is_dry else ''}{_counts(report)}, {report.octets} bytes")

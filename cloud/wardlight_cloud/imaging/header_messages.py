@@ -17,9 +17,9 @@ NOT_THE_FILES_FAULT: Final = frozenset(("file", "program"))
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A file to be read."""
+    """A file to be read; ``path`` in octets, as names on old discs are no text."""
 
-    path: str
+    path: bytes
     inflated_bytes: int
 
 

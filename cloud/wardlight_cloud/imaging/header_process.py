@@ -51,7 +51,7 @@ def _request(source: BinaryIO) -> Request | None:
 
 def _answer(request: Request) -> Answer:
     try:
-        with Path(request.path).open("rb") as file:
+        with Path(os.fsdecode(request.path)).open("rb") as file:
             return Answer(read_header(file, inflated_bytes=request.inflated_bytes))
     except HeaderError as error:
         return Answer(reason=error.reason, message=str(error))

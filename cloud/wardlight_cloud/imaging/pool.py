@@ -64,9 +64,10 @@ class HeaderPool:
 
         StorageError: it is not there, or no process can read it now; try again.
         """
+        request = Request(os.fsencode(path), self._settings.inflated_bytes)
         reader = await self._idle.get()
         try:
-            answer = await self._answer(reader, Request(str(path), self._settings.inflated_bytes))
+            answer = await self._answer(reader, request)
         finally:
             self._idle.put_nowait(reader)
         if answer.header is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +14,7 @@ import pydicom.data
 import pytest
 from pydicom.fileset import FileSet
 
-from support.dicom_files import bundled, dataset_of
+from support.dicom_files import bundled, dataset_of, octets_of
 from support.dicom_process import LOOPBACK, Ended, ran
 from support.peers import require_peer
 from support.ports import free_port, is_listening
@@ -102,6 +103,26 @@ async def test_a_folder_is_taken_once(box: Box, tmp_path: Path) -> None:
     assert counts(again.text)[0] == 0
     assert counts(again.text)[3] == rejected
     assert {path: hashlib.sha256(path.read_bytes()).digest() for path in below(folder)} == before
+
+
+async def test_names_that_are_no_text_are_names(box: Box, tmp_path: Path) -> None:
+    """As discs have them that were written in Latin-1, and worse ones."""
+    folder = tmp_path / "given"
+    disc = folder / os.fsdecode(b"K\xf6ln")
+    folder.mkdir()
+    disc.mkdir()
+    (disc / os.fsdecode(b"M\xfcller.dcm")).write_bytes(bundled("CT_small.dcm"))
+    (disc / os.fsdecode(b"junk\xff\n\x1b[2J")).write_bytes(b"These are no images.")
+    (folder / "last").write_bytes(bundled("MR_small.dcm"))
+    for more in (("--dry-run",), ()):
+        told = await box.run("import", "dicom", str(folder), *more)
+        assert counts(told.text) == (2, 0, 0, 1), told.text
+        assert r"K\xf6ln/junk\xff\n\x1b[2J  preamble" in told.text
+    odd = dataset_of(bundled("CT_small.dcm"))
+    odd.InstanceNumber = 99
+    (disc / os.fsdecode(b"other\xfc")).write_bytes(octets_of(odd))
+    told = await box.run("import", "dicom", str(folder))
+    assert r"K\xf6ln/other\xfc  another file has its SOP Instance UID" in told.text
 
 
 async def test_an_export_is_a_file_set(box: Box, tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""Names of files that others gave, as text for a terminal or a list."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def named(path: Path, encoding: str | None = None) -> str:
+    """The path on one line; what cannot be shown is written as ``\\xfc`` or ``\\u0301``.
+
+    A name is octets, of which some are no UTF-8, end the line or steer the terminal. ``encoding``:
+    of where it is written, default: standard output's.
+    """
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    plain = "".join(each if each.isprintable() else _escaped(each) for each in text)
+    into = encoding or sys.stdout.encoding or "ascii"
+    return plain.encode(into, "backslashreplace").decode(into)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
