@@ -71,21 +71,30 @@ def _resource(
         resource["operation"] = [
             {"name": name, "definition": url} for name, url in OPERATIONS[kind].items()
         ]
-    if is_stored and (kind not in OWN_SEARCHES or kind == "Observation"):
-        references = [name for name, form in parameters.items() if form == "reference"]
-        included = {
-            "searchInclude": [f"{kind}:{name}" for name in references],
-            "searchRevInclude": [
-                f"{each.kind}:{each.name}"
-                for table in SEARCH_PARAMETERS.values()
-                for each in table.values()
-                if each.type == "reference" and (each.targets is None or kind in each.targets)
-            ],
-        }
-        resource |= {name: found for name, found in included.items() if found}
+    if is_stored:  # what is made here of these kinds is included, and includes, too
+        resource |= {name: found for name, found in _inclusions(kind).items() if found}
     if profiles:
         resource["supportedProfile"] = list(profiles)
     return resource | SUBSCRIBING if kind == SUBSCRIPTION else resource
+
+
+def _inclusions(kind: str) -> dict[str, list[str]]:
+    """What can stand beside resources of a kind; not what they refer to of kinds kept elsewhere."""
+    references = [
+        each
+        for table in SEARCH_PARAMETERS.values()
+        for each in table.values()
+        if each.type == "reference"
+        and (each.targets is None or set(STORED).intersection(each.targets))
+    ]
+    return {
+        "searchInclude": [f"{kind}:{each.name}" for each in references if each.kind == kind],
+        "searchRevInclude": [
+            f"{each.kind}:{each.name}"
+            for each in references
+            if each.targets is None or kind in each.targets
+        ],
+    }
 
 
 _MISSING: Final = frozenset({("Endpoint", "vread"), *((kind, "delete") for kind in NOT_DELETED)})
