@@ -26,6 +26,11 @@ def trouble(status: ImagingStatus, now_ms: int) -> list[str]:
         "`wardlight-edge dicom items` says why, `dicom retry` offers them again."
         if status.rejected
         else None,
+        f"{cloud_aside(status)} images were set aside in the cloud ({why_aside(status)}): they are "
+        "kept there and nobody sees them. `wardlight-edge dicom items` lists them; have them sent "
+        "again as they should be, then `dicom drop` ends this message."
+        if status.cloud_aside
+        else None,
         f"{status.damaged} images are damaged on this disk and cannot be delivered: send them "
         "again from the modality, or give them up with `wardlight-edge dicom drop`."
         if status.damaged
@@ -53,6 +58,16 @@ def trouble(status: ImagingStatus, now_ms: int) -> list[str]:
         else None,
     ]
     return [sentence for sentence in found if sentence is not None]
+
+
+def cloud_aside(status: ImagingStatus) -> int:
+    """How many images the cloud keeps that nobody sees."""
+    return sum(status.cloud_aside.values())
+
+
+def why_aside(status: ImagingStatus) -> str:
+    """Why they were set aside: words and how many of each."""
+    return ", ".join(f"{word} {count}" for word, count in sorted(status.cloud_aside.items()))
 
 
 def level(status: ImagingStatus) -> str:
@@ -87,6 +102,7 @@ def health(status: ImagingStatus | None) -> dict[str, str | int | bool | None]:
         "images_rejected": status.rejected,
         "images_damaged": status.damaged,
         "images_aside": status.aside,
+        "images_cloud_aside": cloud_aside(status),
         "images_refused": status.refused,
         "images_conflicts": status.conflicts,
         "images_disk_bytes": status.disk_bytes,

@@ -7,6 +7,7 @@ In/Out  <data_dir>/dicom/status.json, replaced whole; counts and times only
 Errors  none: a file that is not there or not readable is None
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ class ImagingStatus(msgspec.Struct, frozen=True):
     waiting        items for the collector, ``waiting_bytes`` of them, the oldest since (UTC)
     rejected       items that the collector will not take
     damaged        items whose files are gone or spoilt; aside: files that do not open
+    cloud_aside    items that the collector keeps and nobody sees, by the word for why
     databases_aside       databases of the spool that were damaged and set aside
     spool_error           why the spool cannot be used now; the counts are those of before
     worklist_entries      on the list that is held, ``worklist_age_s`` old; None = no list has come
@@ -51,6 +53,7 @@ class ImagingStatus(msgspec.Struct, frozen=True):
     rejected: int = 0
     damaged: int = 0
     aside: int = 0
+    cloud_aside: Mapping[str, int] = {}
     databases_aside: int = 0
     spool_error: str | None = None
     open: int = 0

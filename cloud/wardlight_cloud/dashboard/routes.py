@@ -18,14 +18,16 @@ from wardlight_cloud.security.passwords import PasswordChecker, TooManyLogins
 from wardlight_cloud.security.sessions import Sessions
 from wardlight_cloud.security.who import note_login
 from wardlight_cloud.store.base import LatestRow, Patient, ReadStore, RegisterStore
+from wardlight_cloud.store.blobs_aside import BlobAsideStore
 from wardlight_cloud.store.imaging import ImageStore
 from wardlight_cloud.store.quarantine import QuarantineStore
 
 _STATIC: Final = Path(__file__).parent / "static"
 _LIST_MAX: Final = 500
+_FILES_ASIDE: Final = 100
 
 
-class DashboardStore(ReadStore, RegisterStore, QuarantineStore, Protocol):
+class DashboardStore(ReadStore, RegisterStore, QuarantineStore, BlobAsideStore, Protocol):
     """What the pages need of the store."""
 
 
@@ -144,6 +146,7 @@ class DashboardRoutes:
 
     async def _operations(self, request: Request) -> Response:
         reports = await self._store.ledger_report()
+        files_aside = await self._store.blobs_aside(count=_FILES_ASIDE + 1)
         return self._pages.html(
             request,
             "operations.html",
@@ -151,6 +154,8 @@ class DashboardRoutes:
             ledger=[views.ledger_line(report) for report in reports],
             letters=await self._store.dead_letters(),
             aside=[views.aside_line(row) for row in await self._store.quarantined()],
+            files_aside=[views.file_aside_line(blob) for blob in files_aside[:_FILES_ASIDE]],
+            has_more_aside=len(files_aside) > _FILES_ASIDE,
             **await self._images.waiting(),
         )
 

@@ -11,10 +11,12 @@ from typing import Final
 from uuid import UUID
 
 from wardlight_cloud.store.base import LatestRow, LedgerReport, Patient
+from wardlight_cloud.store.blobs_aside import AsideBlob
 from wardlight_cloud.store.quarantine import QuarantinedReading
 from wardlight_shared.codes import name_of
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import ABSENT_BY_CODE, Flag
+from wardlight_shared.set_aside import meaning
 
 _STALE_STREAM: Final = timedelta(minutes=2)
 _STALE_AFTER: Final = {
@@ -269,6 +271,28 @@ def aside_line(row: QuarantinedReading) -> AsideLine:
     return AsideLine(
         row.quarantine_id, row.gateway, row.seq, row.device, label, row.time, row.reason
     )
+
+
+@dataclass(frozen=True, slots=True)
+class FileAsideLine:
+    """One file of a gateway that is on no index. ``calling_ae`` is who sent it to the gateway."""
+
+    gateway: str
+    item: int | None
+    calling_ae: str
+    since: datetime | None
+    size: int
+    reason: str
+    sha256: str
+
+
+def file_aside_line(blob: AsideBlob) -> FileAsideLine:
+    """One line of the operations page."""
+    source = blob.source
+    return FileAsideLine(
+        source.gateway or "", source.item, source.calling_ae, blob.aside_at, blob.size,
+        f"{blob.reason}: {meaning(blob.reason)}", blob.sha256.hex(),
+    )  # fmt: skip
 
 
 def _causes(items: Iterable[tuple[str, int]]) -> str:

@@ -30,6 +30,7 @@ from wardlight_cloud.store.object_base import ObjectStore
 from wardlight_shared import blobs
 from wardlight_shared.blobs import MAX_RANGES, BlobKind, BlobState, BlobStatus, Offer
 from wardlight_shared.errors import StorageError
+from wardlight_shared.set_aside import receipt_reason
 
 _log = logging.getLogger(__name__)
 _WRONG_MOST: Final = 3
@@ -188,7 +189,7 @@ class BlobIntake:
             await self._aside.put_blob_aside(
                 AsideBlob(offer.sha256, offer.size, error.reason, source)
             )
-            return f"set aside: {error.reason}"
+            return receipt_reason(error.reason)
         return None
 
     @asynccontextmanager

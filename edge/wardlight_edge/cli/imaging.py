@@ -17,7 +17,7 @@ from wardlight_shared.errors import ConfigError, StorageError
 if TYPE_CHECKING:
     from wardlight_edge.spool.attention import Attention
 
-_STATES = ("waiting", "refused", "damaged", "aside", "given-up", "dropped")
+_STATES = ("waiting", "refused", "damaged", "cloud-aside", "aside", "given-up", "dropped")
 _KEPT_BACK = _STATES[1:-1]
 
 
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
     actions = sub.add_subparsers(metavar="{items,retry,drop}")
     items = _add(
         actions, "items", _items,
-        "list what the collector refused and what this disk spoilt: since when, and why",
+        "list what the collector refused or set aside, what this disk spoilt: since when, why",
     )  # fmt: skip
     items.add_argument(
         "--state", action="append", choices=_STATES, default=[], dest="states",
@@ -79,7 +79,7 @@ def _items(options: argparse.Namespace) -> int:
         since = datetime.fromtimestamp(each.since_ms / 1000, UTC)
         size = "-" if each.size is None else f"{each.size}"
         sys.stdout.write(
-            f"{each.entry:<20} {each.state:<9} {since:%Y-%m-%d %H:%M} UTC  {size:>12}  "
+            f"{each.entry:<20} {each.state:<11} {since:%Y-%m-%d %H:%M} UTC  {size:>12}  "
             f"{each.kind}: {each.why}\n"
         )
     if not found:

@@ -241,6 +241,7 @@ class Imaging:
             oldest_ms=held.oldest_ms,
             rejected=held.refused,
             damaged=held.damaged,
+            cloud_aside=held.cloud_aside,
             aside=aside_files(self._settings.data_dir),
             databases_aside=len(databases_aside(self._settings.data_dir)),
             **msgspec.structs.asdict(self._house.tally.counts()),

@@ -1,13 +1,15 @@
 """What in a spool waits for a person: listed without naming anybody, tried again, or given up.
 
-    12             an item: refused by the collector, or damaged on this disk
+    12             an item: refused by the collector, damaged on this disk, or kept by the
+                   collector on no index, where nobody sees it (cloud-aside)
     aside-1a2b3c   a file that does not open, by the beginning of its name in dicom/aside
     event-3        an event of a procedure step whose row does not open
     commitment-7   a request for storage commitment that was given up, or whose row does not open
     database-1795  a database of the spool that was damaged and set aside, by when that was
 
 What is given up is gone. The cloud is told of each object and each event, in the same transaction:
-the uplink takes that from the table ``dropped``. An item leaves its row, so that a modality that
+the uplink takes that from the table ``dropped``. Of what the cloud itself keeps it is told nothing:
+that leaves the list of this gateway only. An item leaves its row, so that a modality that
 asks for its commitment hears that it is not there.
 
 Errors  StorageError; ConfigError: there is no such entry, or the action would change nothing
@@ -32,8 +34,10 @@ from wardlight_edge.spool.setting_aside import databases_aside, databases_unread
 from wardlight_edge.spool.sweep import verified
 from wardlight_shared.blobs import BlobKind
 from wardlight_shared.errors import ConfigError, StorageError
+from wardlight_shared.set_aside import meaning, word_of
 
-STATES: Final = ("waiting", "refused", "damaged", "aside", "given-up", "dropped")
+CLOUD_ASIDE: Final = "cloud-aside"
+STATES: Final = ("waiting", "refused", "damaged", CLOUD_ASIDE, "aside", "given-up", "dropped")
 _SHOWN: Final = 12
 _PORTION_BYTES: Final = 1 << 20
 _LONGEST_WHY: Final = 250
@@ -71,7 +75,7 @@ class Attention:
         """What is in one of these states, oldest first, ``limit`` of each kind at most."""
         found = [*self._items(states, limit), *self._events(states, limit)]
         found += [*self._commitments(states, limit), *self._files(states, limit)]
-        found += self._databases(states)
+        found += [*self._kept_in_the_cloud(states, limit), *self._databases(states)]
         return sorted(found, key=lambda each: each.since_ms)
 
     def retry(self, entry: str) -> str:
@@ -113,6 +117,19 @@ class Attention:
         for item, state, kind, size, received_ms, reason in rows:
             why = reason or ("on its way" if state == ItemState.WAITING else "")
             yield Entry(str(item), state, _KINDS[BlobKind(kind)], size, received_ms, why)
+
+    def _kept_in_the_cloud(self, states: tuple[str, ...], limit: int) -> Iterator[Entry]:
+        if CLOUD_ASIDE not in states:
+            return
+        rows = self._database.rows(
+            "SELECT item, kind, size, received_ms, reason FROM item"
+            " WHERE state = 'delivered' AND reason IS NOT NULL ORDER BY item LIMIT ?",
+            (limit,),
+        )
+        for item, kind, size, received_ms, reason in rows:
+            word = word_of(reason)
+            why = f"{reason}; the cloud keeps it and nobody sees it: {meaning(word)}"
+            yield Entry(str(item), CLOUD_ASIDE, _KINDS[BlobKind(kind)], size, received_ms, why)
 
     def _events(self, states: tuple[str, ...], limit: int) -> Iterator[Entry]:
         if "aside" not in states:
@@ -162,6 +179,11 @@ class Attention:
         if not rows:
             raise ConfigError(f"{number}: no item of this spool")
         state = rows[0][5]
+        if state == ItemState.DELIVERED and rows[0][6]:
+            raise ConfigError(
+                f"{number}: the cloud has it ({rows[0][6]}) and this gateway has no file of it: "
+                "have it sent again from the modality as it should be, then `dicom drop` it"
+            )
         if state not in (ItemState.REFUSED, ItemState.DAMAGED):
             raise ConfigError(f"{number}: it is {state}, there is nothing to try again")
         try:
@@ -237,7 +259,7 @@ class Attention:
         return files[0]
 
     def _drop_item(self, number: int) -> str:
-        def change(changes: Transaction) -> bytes:
+        def change(changes: Transaction) -> bytes | None:
             rows = changes.rows(
                 "SELECT state, kind, size, received_ms, reason, name FROM item WHERE item = ?",
                 (number,),
@@ -245,7 +267,8 @@ class Attention:
             if not rows:
                 raise ConfigError(f"{number}: no item of this spool")
             state, kind, size, received_ms, reason, name = rows[0]
-            if state not in (ItemState.REFUSED, ItemState.DAMAGED):
+            is_in_cloud = state == ItemState.DELIVERED and reason
+            if state not in (ItemState.REFUSED, ItemState.DAMAGED) and not is_in_cloud:
                 raise ConfigError(f"{number}: it is {state}: only what is kept back can be dropped")
             why = f"{_GIVEN_UP}; it was {state}: {reason or 'no reason is known'}"
             changes.execute(
@@ -254,10 +277,16 @@ class Attention:
                 (ItemState.DROPPED, why[:_LONGEST_WHY], _now_ms(), number),
             )
             entry = Entry(str(number), state, _KINDS[BlobKind(kind)], size, received_ms, why)
-            _note_loss(changes, entry)
-            return bytes(name)
+            if not is_in_cloud:
+                _note_loss(changes, entry)
+            return None if is_in_cloud else bytes(name)
 
         name = self._database.write(change)
+        if name is None:
+            return (
+                f"{number}: off this gateway's list; the cloud keeps the file, and lists it until "
+                "`wardlight-cloud blobs settle`"
+            )
         _remove(self._objects / name.hex())
         return f"{number}: dropped, its room is free; the cloud is told that it is lost"
 

@@ -38,7 +38,11 @@ class ItemState(StrEnum):
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One item. ``reason`` is the collector's where it was refused."""
+    """One item.
+
+    reason  why it was refused or is damaged; of a delivered one: it was set aside in the cloud,
+            which keeps it on no index (wardlight_shared/set_aside.py)
+    """
 
     item: int
     kind: BlobKind

@@ -47,6 +47,9 @@ CREATE TABLE IF NOT EXISTS dropped (
 
 CREATE INDEX IF NOT EXISTS item_key ON item (key_hash);
 CREATE INDEX IF NOT EXISTS item_state ON item (state, item);
+-- What the collector keeps and nobody sees: its receipt has a reason.
+CREATE INDEX IF NOT EXISTS item_cloud_aside ON item (reason)
+WHERE state = 'delivered' AND reason IS NOT NULL;
 CREATE INDEX IF NOT EXISTS item_settled ON item (settled_ms) WHERE settled_ms IS NOT NULL;
 
 -- Sums that quotas are held against; kept by triggers, so that no change forgets them.

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import date
 
+from wardlight_edge import imaging_health
 from wardlight_edge.enrolment.calibration import Calibration
 from wardlight_edge.health import DeviceSnapshot, RadioSnapshot, Snapshot
 from wardlight_edge.imaging_status import ImagingStatus
@@ -80,6 +81,9 @@ def imaging_facts(imaging: ImagingStatus | None) -> tuple[tuple[str, str], ...]:
         oldest = age_text(_age_s(imaging.oldest_ms, now_ms))
         size = bytes_text(imaging.waiting_bytes)
         waiting = f"{imaging.waiting} waiting, {size}, the oldest {oldest}"
+    if imaging.cloud_aside:
+        aside, why = imaging_health.cloud_aside(imaging), imaging_health.why_aside(imaging)
+        waiting += f"; {aside} SET ASIDE IN THE CLOUD ({why})"
     room = f"{bytes_text(imaging.disk_bytes)} of {bytes_text(imaging.quota_bytes)}"
     came = age_text(_age_s(imaging.last_stored_ms, now_ms))
     lines = [

@@ -105,6 +105,10 @@ class Delivery:
             _log.error("the collector refuses images", extra={"items": said.items})
         elif said.state is ItemState.DAMAGED:
             _log.error("the collector has lost images", extra={"items": said.items})
+        elif said.reason is not None:
+            self._state.set_aside += len(said.items)
+            extra = {"items": said.items, "reason": said.reason}
+            _log.error("the collector keeps images that nobody sees", extra=extra)
         else:
             self._state.delivered += len(said.items)
         for item in said.items:

@@ -12,6 +12,7 @@ class ImageState:
     """Counters of images and procedure steps in this process's life; all 0 without imaging.
 
     open_items    offered, or about to be, and without receipt
+    set_aside     the collector keeps them, and nobody sees them
     refused       the collector will not take them; ``unreadable``: the disk did not give them
     octets        sent in chunks; ``octets_again`` of them for another time, over any connection
     sent_bytes    messages whole
@@ -21,6 +22,7 @@ class ImageState:
 
     open_items: int = 0
     delivered: int = 0
+    set_aside: int = 0
     refused: int = 0
     unreadable: int = 0
     offers: int = 0

@@ -3,6 +3,7 @@
 import asyncio
 import html
 import re
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -26,6 +27,8 @@ from support.served_ward import (
 from support.waiting import wait_until
 from wardlight_cloud.security.sessions import COOKIE
 from wardlight_cloud.store.batch import Rejected
+from wardlight_cloud.store.blobs_aside import AsideBlob
+from wardlight_cloud.store.image_arrivals import Source
 
 HOSTILE = """<script>alert(1)</script>"'&{{7*7}}{% x %}"""
 FORM = {"login": LOGIN, "password": PASSWORD}
@@ -333,6 +336,25 @@ async def test_templates_hold_no_inline_script(ward: Ward) -> None:
             text = (await client.get(path)).text
             assert not re.search(r"<script(?![^>]*\bsrc=)", text)
             assert not re.search(r"\bon[a-z]+=", text)
+
+
+async def test_operations_show_files_of_gateways_that_nobody_sees(ward: Ward) -> None:
+    """Their modalities may have deleted them: nothing else says that an examination is missing."""
+    source = Source("gateway", GATEWAY, 7, 12, "US-ROOM-3", "WARDLIGHT", "192.0.2.7", START)
+    async with ward.client(token=None) as client:
+        await client.post("/login", data=FORM)
+        text = (await client.get("/operations")).text
+        assert "None: every image that a gateway delivered can be seen." in text
+        await ward.store.put_blob_aside(AsideBlob(b"\1" * 32, 4711, "uid", source))
+        text = (await client.get("/operations")).text
+        assert re.search(r"1 file\s+that gateways delivered and nobody sees", text)
+        row = text.partition('aria-label="Images that were set aside"')[2].partition("</table>")[0]
+        for shown in (GATEWAY, ">12<", "US-ROOM-3", ">4711<", "uid: its Study", "01" * 32):
+            assert shown in row, shown
+        for number in range(100):
+            aside = AsideBlob(bytes([number]) * 32, 1, "cut", replace(source, item=100 + number))
+            await ward.store.put_blob_aside(aside)
+        assert "More than 100 files" in (await client.get("/operations")).text
 
 
 async def test_operations_show_a_reading_that_was_kept_aside(ward: Ward) -> None:

@@ -152,7 +152,9 @@ async def test_what_is_no_dicom_file_is_kept_and_shown(
     world.start(COLLECTOR)
     async with delivering(tmp_path / "gw", settings_of(authority, broker), GATEWAY) as (uplink, _):
         images = uplink.status().images
-        await wait_until(lambda: images.delivered == 3, 60, "all have a receipt")
+        await wait_until(
+            lambda: (images.delivered, images.set_aside) == (1, 2), 60, "all have a receipt"
+        )
     digest = hashlib.sha256(junk).digest()
     assert (await objects_of(world))[digest] == junk
     store = await world.open_store()

@@ -15,6 +15,7 @@ from wardlight_edge.imaging_settings import DicomSettings
 from wardlight_edge.spool.attention import STATES, Attention
 from wardlight_edge.spool.base import Accepted, ItemState
 from wardlight_edge.spool.commitments import Asker, CommitmentState, CommitmentTable, Reference
+from wardlight_edge.spool.counts import CLOUD_ASIDE_COUNTED, spool_counts
 from wardlight_edge.spool.database import Transaction
 from wardlight_edge.spool.opening import open_receiving, open_sending
 from wardlight_edge.spool.receiving import SqliteReceivingSpool
@@ -68,6 +69,34 @@ def test_a_refused_item_is_listed_and_offered_again(tmp_path: Path) -> None:
         for nothing in ("1", "99", "event-1", "commitment-1", "aside-00", "x", "", "-1"):
             with pytest.raises(ConfigError):
                 attention.retry(nothing)
+
+
+def test_what_the_cloud_set_aside_is_told_with_its_reason_and_taken_off_the_list(
+    tmp_path: Path,
+) -> None:
+    _put(tmp_path, UID, UID + "8", UID + "9", UID + "7")
+    with _receiving(tmp_path) as receiving, _sending(tmp_path) as (spool, attention):
+        spool.settle([1, 3], ItemState.DELIVERED, "set aside: uid")
+        spool.settle([2], ItemState.DELIVERED)
+        spool.settle([4], ItemState.DELIVERED, "set aside: cut")
+        counts = spool_counts(spool.database)
+        assert (counts.delivered, counts.cloud_aside) == (1, {"uid": 2, "cut": 1})
+        assert [each[:2] for each in _told(attention)] == [
+            ("1", "cloud-aside"), ("3", "cloud-aside"), ("4", "cloud-aside"),
+        ]  # fmt: skip
+        assert "UID is missing or no UID" in _told(attention)[0][2]
+        with pytest.raises(ConfigError, match="sent again"):
+            attention.retry("1")
+        assert "off this gateway's list" in attention.drop("1")
+        assert spool.dropped() == [], "it is not lost: the cloud keeps it"
+        assert [each[0] for each in _told(attention)] == ["3", "4"]
+        found = receiving.find(UID)
+        assert verdict(Reference("1.9", UID), found, "cloud", lambda _: True) > 0
+        with pytest.raises(ConfigError, match="only what is kept back"):
+            attention.drop("2")
+        assert spool_counts(spool.database).cloud_aside == {"uid": 1, "cut": 1}
+        plan = spool.database.rows(f"EXPLAIN QUERY PLAN {CLOUD_ASIDE_COUNTED}")
+        assert "item_cloud_aside" in str(plan), "status is written every two seconds"
 
 
 def test_a_damaged_item_is_offered_again_once_it_can_be_read(tmp_path: Path) -> None:

@@ -32,6 +32,10 @@ def test_each_trouble_is_a_sentence() -> None:
         ({"free_bytes": 0}, "full"),
         ({"disk_bytes": 31 << 30}, "full"),
         ({"rejected": 2}, "2 images were refused"),
+        (
+            {"cloud_aside": {"uid": 2, "cut": 1}},
+            "3 images were set aside in the cloud (cut 1, uid 2)",
+        ),
         ({"damaged": 3}, "3 images are damaged"),
         ({"aside": 1}, "set aside"),
         ({"disk_bytes": 26 << 30}, "81 % full"),
@@ -54,9 +58,15 @@ def test_what_waits_and_what_went_wrong_is_shown() -> None:
     assert facts["last image error"] == "no TLS (10 s ago)"
 
 
+def test_what_the_cloud_set_aside_is_not_plainly_delivered() -> None:
+    facts = dict(imaging_facts(_with(cloud_aside={"uid": 2, "cut": 1})))
+    assert facts["images"].startswith("all delivered; 3 SET ASIDE IN THE CLOUD (cut 1, uid 2); ")
+
+
 def test_the_health_record_tells_the_cloud() -> None:
-    told = imaging_health.health(_with(damaged=1, waiting=4))
+    told = imaging_health.health(_with(damaged=1, waiting=4, cloud_aside={"uid": 2, "cut": 1}))
     assert (told["images_damaged"], told["images_waiting"]) == (1, 4)
+    assert told["images_cloud_aside"] == 3
     assert imaging_health.health(None) == {}
     levels = [_with(disk_bytes=used << 30) for used in (25, 26, 31)] + [_with(free_bytes=0)]
     told_levels = [imaging_health.health(each)["images_level"] for each in levels]
@@ -68,8 +78,9 @@ def test_the_health_record_tells_the_cloud() -> None:
 def test_the_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert imaging_status.read(tmp_path) is None
     (tmp_path / "dicom").mkdir()
-    imaging_status.write(tmp_path, WELL)
-    assert imaging_status.read(tmp_path) == WELL
+    for status in (WELL, _with(cloud_aside={"uid": 2})):
+        imaging_status.write(tmp_path, status)
+        assert imaging_status.read(tmp_path) == status
     (tmp_path / imaging_status.FILE).write_bytes(b"{")
     assert imaging_status.read(tmp_path) is None
     imaging_status.remove(tmp_path)
