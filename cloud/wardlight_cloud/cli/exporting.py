@@ -1,20 +1,22 @@
 """`wardlight-cloud export`: stored images as a file set."""
 
 import argparse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from wardlight_cloud.cli.on_store import command
 from wardlight_cloud.cli.progress import telling
+from wardlight_cloud.imaging.folder import VERSIONS_NAME
 from wardlight_cloud.store.base import Store
 from wardlight_shared.errors import ConfigError
 
 if TYPE_CHECKING:
-    from wardlight_cloud.imaging.exporting import ExportReport
+    from wardlight_cloud.imaging.export_files import ExportReport
 
 _SHOWN: Final = 100
+_MOST: Final = 1000
 
 
 def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
@@ -31,6 +33,11 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
         "--update", action="store_true",
         help="go on with an export that is in FOLDER, or add to it; files that are right are left",
     )  # fmt: skip
+    export.add_argument(
+        "--versions", action="store_true",
+        help="also files that share their SOP Instance UID with the one that is shown; with --all "
+        "they are always written",
+    )  # fmt: skip
     export.set_defaults(action=_export)
 
 
@@ -40,10 +47,13 @@ async def _export(store: Store, options: argparse.Namespace) -> int:
 
     objects = await open_objects(options.settings)
     try:
-        exporter = Exporter(store, objects, options.to, is_update=options.update)
+        exporter = Exporter(
+            store, objects, options.to,
+            is_update=options.update, with_versions=options.versions or options.all,
+        )  # fmt: skip
         studies = _named(options.study) if options.study else studies_of(store, options.patient)
         async with telling(lambda: _counts(exporter.report)):
-            report = await exporter.export(studies)
+            report = await exporter.export(studies, is_everything=options.all)
     except OSError as error:
         raise ConfigError(f"{options.to}: cannot be written ({error.strerror})") from error
     finally:
@@ -52,6 +62,10 @@ async def _export(store: Store, options: argparse.Namespace) -> int:
         print(f"failed  {file}  {reason}")
     for study_uid in report.absent[:_SHOWN]:
         print(f"absent  {study_uid}  there is no such study")
+    for line in _besides(report):
+        print(line)
+    if options.all:
+        await _tell_aside(store)
     print(_counts(report))
     return 1 if report.failed or report.absent else 0
 
@@ -61,6 +75,35 @@ def _counts(report: "ExportReport") -> str:
         f"{report.studies} studies: {report.written} files written ({report.octets} bytes), "
         f"{report.present} were there, {len(report.failed)} failed"
     )
+
+
+def _besides(report: "ExportReport") -> Iterator[str]:
+    if report.versions:
+        yield (
+            f"{report.versions} of the files share their SOP Instance UID with one that is shown: "
+            f"they are in {VERSIONS_NAME}, not in the DICOMDIR; `import dicom` keeps them beside it"
+        )
+    if report.versions_left:
+        yield (
+            f"{report.versions_left} files that share their SOP Instance UID with one that is "
+            "shown are left out: `images versions` lists them, --versions writes them too"
+        )
+    if report.kept:
+        yield (
+            f"{report.kept} studies have files in the folder that the store does not have any "
+            "more: the DICOMDIR goes on naming them"
+        )
+
+
+async def _tell_aside(store: Store) -> None:
+    aside = await store.blobs_aside(count=_MOST)
+    if aside:
+        several = f"{_MOST} or more" if len(aside) == _MOST else str(len(aside))
+        print(
+            f"{several} files from gateways are set aside as no readable DICOM files, and not "
+            "exported: `blobs aside` lists them with their hashes; in the object store they lie as "
+            "sha256/ab/cd/<the hash that begins with abcd>"
+        )
 
 
 async def _named(uids: list[str]) -> AsyncIterator[str]:

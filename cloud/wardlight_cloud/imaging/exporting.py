@@ -2,15 +2,15 @@
 
 Names follow from UIDs alone, so an export that was cut off goes on where it ended, and one that is
 made again finds its files. A file appears under its name when it is whole and its hash is right.
-An update keeps what the DICOMDIR of the folder names; a folder that holds other things is refused.
+An update keeps what the DICOMDIR of the folder names, also of studies that the store has no more; a
+folder that holds other things is refused. Files that share their SOP Instance UID with the one that
+is shown lie in a folder of their own and in no DICOMDIR, which would name one UID twice.
 Source  PS3.10 8.2 (file ids: up to 8 components of 1 to 8 of A-Z 0-9 _), 8.6 (DICOMDIR)
 """
 
 import asyncio
-import hashlib
-import os
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -27,14 +27,15 @@ from wardlight_cloud.imaging.directory import (
     series_record,
     study_record,
 )
-from wardlight_cloud.imaging.file_set import FILE_SET_ID, file_id_of, is_there, prepared
+from wardlight_cloud.imaging.earlier_directory import keep, records_of, studies_in
+from wardlight_cloud.imaging.export_files import ExportFiles, ExportReport, sync
+from wardlight_cloud.imaging.file_set import FILE_SET_ID, file_id_of, prepare, version_id_of
 from wardlight_cloud.imaging.folder import DIRECTORY_NAME
 from wardlight_cloud.imaging.json_elements import readable
 from wardlight_cloud.imaging.owner import Said, is_another, said_of
 from wardlight_cloud.private_file import sync_folder
-from wardlight_cloud.store.imaging import ImageQuery, ImageRow, InstanceRef, Level
+from wardlight_cloud.store.imaging import ImageQuery, ImageRow, InstanceRef, Level, Version
 from wardlight_cloud.store.object_base import ObjectStore
-from wardlight_shared.errors import StorageError
 
 _STUDIES_AT_ONCE: Final = 100
 # What records of a directory are made of; nothing else of a header is read.
@@ -61,25 +62,12 @@ class ExportStore(Protocol):
     ) -> tuple[tuple[InstanceRef, bytes], ...]:
         """See ImageStore."""
 
-
-@dataclass(slots=True)
-class ExportReport:
-    """What was written so far.
-
-    ``failed``: (file, why) of instances that are not there or are damaged. ``absent``: UIDs of
-    studies that the store does not have.
-    """
-
-    studies: int = 0
-    written: int = 0
-    present: int = 0
-    octets: int = 0
-    failed: list[tuple[str, str]] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)
+    async def versions(self, sop_uid: str | None = None) -> tuple[Version, ...]:
+        """See ImageStore."""
 
 
 class Exporter:
-    """Writes studies into a folder."""
+    """Writes studies into a folder; ``with_versions``: with the files that are not shown."""
 
     def __init__(
         self,
@@ -88,53 +76,89 @@ class Exporter:
         folder: Path,
         *,
         is_update: bool = False,
+        with_versions: bool = False,
     ) -> None:
+        self.report = ExportReport()
         self._store = store
-        self._objects = objects
+        self._files = ExportFiles(objects, folder, self.report)
         self._folder = folder
         self._is_update = is_update
+        self._with_versions = with_versions
+        self._versions: dict[str, list[Version]] = {}
         self._patients: dict[tuple[str, str], list[tuple[list[Said], Record]]] = {}
-        self.report = ExportReport()
 
-    async def export(self, studies: AsyncIterator[str]) -> ExportReport:
+    async def export(
+        self, studies: AsyncIterator[str], *, is_everything: bool = False
+    ) -> ExportReport:
         """Write these studies, then the DICOMDIR of all that are in the folder.
 
+        ``is_everything``: they are all that there are, so versions of no study are written too.
         ConfigError for a folder that must not be written to.
         """
-        earlier = await asyncio.to_thread(prepared, self._folder, is_update=self._is_update)
-        done = set()
+        await asyncio.to_thread(prepare, self._folder, is_update=self._is_update)
+        earlier = await asyncio.to_thread(self._earlier)
+        self._versions = versions_by_study(await self._store.versions())
+        done: set[str] = set()
+        gone: list[str] = []
         async for study_uid in studies:
-            await self._study(study_uid)
             done.add(study_uid)
-        for study_uid in earlier:
+            if not await self._study(study_uid):
+                gone.append(study_uid)
+        for study_uid in studies_in(earlier):
             if study_uid not in done:
-                await self._study(study_uid)
-        await asyncio.to_thread(self._write_directory)
+                done.add(study_uid)
+                if not await self._study(study_uid):
+                    gone.append(study_uid)
+        if is_everything:
+            for study_uid in sorted(self._versions.keys() - done):
+                await self._beside(study_uid)
+        records = [record for records in self._patients.values() for _, record in records]
+        kept = await asyncio.to_thread(keep, earlier, records, self._folder)
+        self.report.kept = len(kept)
+        self.report.absent += [each for each in gone if each not in kept]
+        await asyncio.to_thread(self._write_directory, records)
         return self.report
 
-    async def _study(self, study_uid: str) -> None:
+    def _earlier(self) -> tuple[Record, ...]:
+        directory = self._folder / DIRECTORY_NAME
+        return records_of(directory) if directory.exists() else ()
+
+    async def _beside(self, study_uid: str) -> bool:
+        """Files of a study that are not shown; whether there is one."""
+        versions = self._versions.get(study_uid, [])
+        if not self._with_versions:
+            self.report.versions_left += len(versions)
+            return False
+        taken: set[tuple[str, ...]] = set()
+        for version in versions:
+            if await self._files.put(version, version_id_of(version, taken)):
+                self.report.versions += 1
+        return bool(versions)
+
+    async def _study(self, study_uid: str) -> bool:
+        """Write a study; whether the store has it, or a version of it."""
         found: dict[str, list[Record]] = {}
         first: dict[str, Dataset] = {}
         patient = ("", "")
         taken: set[tuple[str, ...]] = set()
         said: list[Said] = []
+        has_versions = await self._beside(study_uid)
         stored = await self._store.headers(study_uid)
         if not stored:
-            self.report.absent.append(study_uid)
-            return
+            return has_versions
         self.report.studies += 1
         for ref, header in stored:
             attributes = _attributes(header)
             patient = _patient_of(header) or ("", study_uid)
             file_id = file_id_of(patient, ref, taken)
-            if await self._instance(ref, file_id):
+            if await self._files.put(ref, file_id):
                 if (names := said_of(orjson.loads(header))) not in said:
                     said.append(names)
                 first.setdefault(ref.series_uid, attributes)
                 record = instance_record(attributes, file_id, ref.transfer_syntax)
                 found.setdefault(ref.series_uid, []).append(record)
         if not found:
-            return
+            return True
         whole = next(iter(first.values()))
         study = study_record(whole)
         for series_uid, instances in found.items():
@@ -142,6 +166,7 @@ class Exporter:
             series.below = instances
             study.below.append(series)
         self._record_of(patient, said, whole).below.append(study)
+        return True
 
     def _record_of(self, patient: tuple[str, str], said: list[Said], whole: Dataset) -> Record:
         """The record of whom these objects name: one number may be two people's."""
@@ -154,52 +179,32 @@ class Exporter:
         records.append((said, record))
         return record
 
-    async def _instance(self, ref: InstanceRef, file_id: Sequence[str]) -> bool:
-        file = self._folder.joinpath(*file_id)
-        if await asyncio.to_thread(is_there, file, ref):
-            self.report.present += 1
-            return True
-        draft = file.with_suffix(".part")
-        try:
-            await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
-            digest = await self._copy(ref, draft)
-        except StorageError as error:
-            self.report.failed.append(("/".join(file_id), str(error)))
-            await asyncio.to_thread(draft.unlink, missing_ok=True)
-            return False
-        if digest != ref.sha256:
-            self.report.failed.append(("/".join(file_id), "the stored object is damaged"))
-            await asyncio.to_thread(draft.unlink, missing_ok=True)
-            return False
-        await asyncio.to_thread(draft.replace, file)
-        self.report.written += 1
-        self.report.octets += ref.size
-        return True
-
-    async def _copy(self, ref: InstanceRef, draft: Path) -> bytes:
-        digest = hashlib.sha256()
-        file = await asyncio.to_thread(draft.open, "wb")
-        try:
-            async for piece in self._objects.stream(ref.sha256):
-                digest.update(piece)
-                await asyncio.to_thread(file.write, piece)
-            await asyncio.to_thread(_sync, file)
-        finally:
-            await asyncio.to_thread(file.close)
-        return digest.digest()
-
-    def _write_directory(self) -> None:
+    def _write_directory(self, records: Sequence[Record]) -> None:
         octets = directory(
-            [record for records in self._patients.values() for _, record in records],
+            records,
             instance_uid=str(generate_uid(prefix="2.25.")),
             file_set_id=FILE_SET_ID,
         )
         draft = self._folder / f".{DIRECTORY_NAME}.part"
         with draft.open("wb") as file:
             file.write(octets)
-            _sync(file)
+            sync(file)
         draft.replace(self._folder / DIRECTORY_NAME)
         sync_folder(self._folder)
+
+
+def versions_by_study(versions: Sequence[Version]) -> dict[str, list[Version]]:
+    """Files that are not shown, by the study that they say they are of.
+
+    Of which that is not on record, they are of the study of the file that is shown.
+    """
+    shown = {each.sop_uid: each.study_uid for each in versions if each.is_shown}
+    found: dict[str, list[Version]] = {}
+    for each in versions:
+        if not each.is_shown:
+            study_uid = each.study_uid or shown.get(each.sop_uid, "")
+            found.setdefault(study_uid, []).append(replace(each, study_uid=study_uid))
+    return found
 
 
 async def studies_of(store: ExportStore, patient: UUID | None) -> AsyncIterator[str]:
@@ -237,8 +242,3 @@ def _patient_of(header: bytes) -> tuple[str, str] | None:
         for tag in ("00100020", "00100021")
     )
     return (patient_id, issuer) if patient_id else None
-
-
-def _sync(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())

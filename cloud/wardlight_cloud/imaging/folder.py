@@ -6,21 +6,27 @@ Source  PS3.10 8 (file sets), F (DICOMDIR)
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 DIRECTORY_NAME: Final = "DICOMDIR"
+VERSIONS_NAME: Final = "VERSIONS"
+"""Folder of an export with the files that share their SOP Instance UID with one that is shown."""
 _DEEPEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file to look at; ``skipped``: why it is not."""
+    """A file to look at; ``skipped``: why it is not.
+
+    ``is_beside``: an export of ours has it as one that another one is shown for.
+    """
 
     path: Path
     size: int = 0
     skipped: str | None = None
+    is_beside: bool = False
 
 
 def files_of(source: Path) -> Iterator[FoundFile]:
@@ -38,17 +44,31 @@ def files_of(source: Path) -> Iterator[FoundFile]:
 
 def _below(folder: Path, depth: int) -> Iterator[FoundFile]:
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
+        found = sorted(entries, key=lambda entry: (_is_beside(entry.name), entry.name))
     for entry in found:
         path = folder / entry.name
-        if entry.is_symlink():
-            yield FoundFile(path, skipped="a symbolic link is not followed")
-        elif entry.is_dir(follow_symlinks=False):
-            yield from _folder(path, depth + 1)
-        elif not entry.is_file(follow_symlinks=False):
-            yield FoundFile(path, skipped="neither a file nor a folder")
-        elif entry.name.upper() != DIRECTORY_NAME:
-            yield FoundFile(path, entry.stat(follow_symlinks=False).st_size)
+        try:
+            if entry.is_dir(follow_symlinks=False):
+                below = _folder(path, depth + 1)
+                is_beside = _is_beside(entry.name)
+                yield from (replace(each, is_beside=True) if is_beside else each for each in below)
+            elif entry.name.upper() != DIRECTORY_NAME:
+                yield _file(path, entry)
+        except OSError as error:  # gone by now, or a damaged disc: the others are still there
+            yield FoundFile(path, skipped=f"cannot be read ({error.strerror})")
+
+
+def _is_beside(name: str) -> bool:
+    """Last of its folder: what is to be shown has come when it comes."""
+    return name.upper() == VERSIONS_NAME
+
+
+def _file(path: Path, entry: os.DirEntry[str]) -> FoundFile:
+    if entry.is_symlink():
+        return FoundFile(path, skipped="a symbolic link is not followed")
+    if not entry.is_file(follow_symlinks=False):
+        return FoundFile(path, skipped="neither a file nor a folder")
+    return FoundFile(path, entry.stat(follow_symlinks=False).st_size)
 
 
 def _folder(path: Path, depth: int) -> Iterator[FoundFile]:

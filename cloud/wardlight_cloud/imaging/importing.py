@@ -87,6 +87,9 @@ class Importer:
         running: set[asyncio.Task[None]] = set()
         try:
             for file in files:
+                if file.is_beside:  # after those that are shown: the first of a UID to come is
+                    await asyncio.gather(*running)
+                    running = set()
                 if len(running) >= _AT_A_TIME:
                     done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:

@@ -23,7 +23,9 @@ from support.store import SCHEMA
 from support.waiting import wait_until
 from wardlight_cloud.cli import main
 from wardlight_cloud.config import load
+from wardlight_cloud.store.blobs_aside import AsideBlob
 from wardlight_cloud.store.forwarding import DicomNode
+from wardlight_cloud.store.image_arrivals import Source
 from wardlight_cloud.store.open import open_store
 
 BUNDLED = Path(pydicom.data.__file__).parent / "test_files"
@@ -52,10 +54,17 @@ class Box:
 async def box(
     fresh_database: FreshDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Box:
-    config = tmp_path / "cloud.toml"
+    return await empty_box(fresh_database, tmp_path, capsys)
+
+
+async def empty_box(
+    fresh_database: FreshDatabase, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> Box:
+    """A cloud whose data are below ``folder``."""
+    config = folder / "cloud.toml"
     dsn = await fresh_database(SCHEMA)
     config.write_text(
-        f'data_dir = "{tmp_path}/data"\n[database]\ndsn = "{dsn}"\npool_size = 2\n'
+        f'data_dir = "{folder}/data"\n[database]\ndsn = "{dsn}"\npool_size = 2\n'
         "[images]\nprocesses = 1\n",
         encoding="utf-8",
     )
@@ -165,6 +174,57 @@ async def test_an_export_is_a_file_set(box: Box, tmp_path: Path) -> None:
     assert counts((await box.run("import", "dicom", str(target / "DICOMDIR"))).text)[:3] == (
         0, len(FILES), 0,
     )  # fmt: skip
+
+
+async def test_everything_comes_to_the_next_archive(
+    box: Box,
+    fresh_database: FreshDatabase,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Files of one SOP Instance UID too, and the one that is shown is shown there."""
+    given, target, next_folder = (tmp_path / each for each in ("given", "target", "next"))
+    given.mkdir()
+    next_folder.mkdir()
+    original, others = bundled("CT_small.dcm"), []
+    (given / "a").write_bytes(original)
+    assert counts((await box.run("import", "dicom", str(given))).text) == (1, 0, 0, 0)
+    for number in range(3):
+        other = dataset_of(original)
+        other.InstanceNumber = 50 + number
+        others.append(octets_of(other))
+        (given / f"b{number}").write_bytes(others[-1])
+    assert counts((await box.run("import", "dicom", str(given))).text) == (0, 1, 3, 0)
+    told = await box.run("export", "--all", "--to", str(target))
+    assert told.code == 0, told.text
+    assert "3 of the files share their SOP Instance UID" in told.text
+    assert {path.read_bytes() for path in below(target / "VERSIONS")} == set(others)
+    part = await box.run(
+        "export", "--study", dataset_of(original).StudyInstanceUID, "--to", str(tmp_path / "one")
+    )
+    assert "3 files that share their SOP Instance UID with one that is shown are left out" in (
+        part.text
+    )
+    following = await empty_box(fresh_database, next_folder, capsys)
+    assert counts((await following.run("import", "dicom", str(target))).text) == (1, 0, 3, 0)
+    store = await open_store(load(following.config))
+    versions = await store.versions()
+    await store.close()
+    assert {each.sha256 for each in versions if each.is_shown} == {
+        hashlib.sha256(original).digest()
+    }
+    assert {each.sha256 for each in versions if not each.is_shown} == {
+        hashlib.sha256(each).digest() for each in others
+    }
+
+
+async def test_what_is_set_aside_is_told(box: Box, tmp_path: Path) -> None:
+    store = await open_store(load(box.config))
+    await store.put_blob_aside(AsideBlob(bytes(32), 7, "preamble", Source("gateway", "gw-1", 1, 2)))
+    await store.close()
+    told = await box.run("export", "--all", "--to", str(tmp_path / "target"))
+    assert "1 files from gateways are set aside" in told.text
+    assert "`blobs aside` lists them" in told.text
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # pynetdicom, when refused

@@ -1,9 +1,12 @@
 """Export of what is odd: patients without a number or a name, numbers of two issuers, folders."""
 
+import copy
 import hashlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -13,8 +16,10 @@ from pydicom.dataset import Dataset
 from support.dicom_files import image, octets_of
 from support.dicom_process import ran
 from support.memory_objects import MemoryObjects
-from wardlight_cloud.imaging.exporting import Exporter, ExportReport
-from wardlight_cloud.store.imaging import ImageQuery, ImageRow, InstanceRef
+from wardlight_cloud.imaging.export_files import ExportReport
+from wardlight_cloud.imaging.exporting import Exporter
+from wardlight_cloud.store.image_arrivals import Source
+from wardlight_cloud.store.imaging import ImageQuery, ImageRow, InstanceRef, Version
 from wardlight_shared.errors import ConfigError
 
 
@@ -24,6 +29,7 @@ class Shelf:
     def __init__(self) -> None:
         self.objects = MemoryObjects()
         self._studies: dict[str, list[tuple[InstanceRef, bytes]]] = {}
+        self._versions: list[Version] = []
 
     def add(self, made: Dataset) -> str:
         """Put an instance there; the UID of its study."""
@@ -40,6 +46,33 @@ class Shelf:
         study.append((ref, orjson.dumps(header)))
         return ref.study_uid
 
+    def add_version(self, made: Dataset, *, study_uid: str | None = None) -> bytes:
+        """Put a file there that is not shown; its octets."""
+        octets = octets_of(made)
+        sha256 = hashlib.sha256(octets).digest()
+        self.objects.objects[sha256] = octets
+        own = made.StudyInstanceUID if study_uid is None else study_uid
+        self._versions.append(
+            Version(
+                made.SOPInstanceUID, sha256, len(octets), datetime.now(UTC), Source("import"),
+                study_uid=own,
+            )
+        )  # fmt: skip
+        return octets
+
+    async def versions(self) -> tuple[Version, ...]:
+        shown = [ref for study in self._studies.values() for ref, _ in study]
+        return (
+            *self._versions,
+            *(
+                Version(
+                    ref.sop_uid, ref.sha256, ref.size, ref.stored_at, Source("import"),
+                    is_shown=True, study_uid=ref.study_uid,
+                )
+                for ref in shown
+            ),
+        )  # fmt: skip
+
     async def headers(self, study_uid: str) -> Sequence[tuple[InstanceRef, bytes]]:
         return self._studies.get(study_uid, [])
 
@@ -47,11 +80,19 @@ class Shelf:
         raise AssertionError(query)
 
     async def export(
-        self, folder: Path, *uids: str, is_update: bool = False
+        self,
+        folder: Path,
+        *uids: str,
+        is_update: bool = False,
+        with_versions: bool = False,
+        is_everything: bool = False,
     ) -> tuple[ExportReport, list[Dataset]]:
         """Export studies; the records of the DICOMDIR."""
-        exporter = Exporter(self, self.objects, folder, is_update=is_update)  # type: ignore[arg-type]
-        report = await exporter.export(each(uids))
+        shelf: Any = self
+        exporter = Exporter(
+            shelf, self.objects, folder, is_update=is_update, with_versions=with_versions
+        )
+        report = await exporter.export(each(uids), is_everything=is_everything)
         return report, list(dcmread(folder / "DICOMDIR").DirectoryRecordSequence)
 
 
@@ -187,3 +228,111 @@ async def test_what_was_cut_off_goes_on(tmp_path: Path) -> None:
     assert (report.written, report.present) == (2, 1)
     assert len(of(records, "IMAGE")) == 3
     assert not [path for path in files_below(tmp_path) if path.suffix == ".part"]
+
+
+def again(made: Dataset, **changes: object) -> Dataset:
+    """Another file of the same SOP Instance UID."""
+    other = copy.deepcopy(made)
+    for keyword, value in changes.items():
+        setattr(other, keyword, value)
+    return other
+
+
+async def test_files_that_are_not_shown_are_exported_beside(tmp_path: Path) -> None:
+    """Once as files, never in the directory; also of studies of which nothing is shown."""
+    shelf = Shelf()
+    made = image(PatientID="1")
+    uid = shelf.add(made)
+    beside = {
+        shelf.add_version(again(made, InstanceNumber=2)),
+        shelf.add_version(again(made, InstanceNumber=3), study_uid=""),
+        shelf.add_version(again(made, StudyInstanceUID="1.2.3")),
+    }
+    asked = {"with_versions": True, "is_everything": True}
+    report, records = await shelf.export(tmp_path, uid, **asked)
+    assert (report.studies, report.written, report.versions) == (1, 4, 3)
+    assert (report.failed, report.absent, report.versions_left) == ([], [], 0)
+    assert len(of(records, "IMAGE")) == 1
+    files = files_below(tmp_path / "VERSIONS")
+    assert {path.read_bytes() for path in files} == beside
+    for path in files:
+        assert len(path.relative_to(tmp_path).parts) <= 8
+        assert all(
+            re.fullmatch("[A-Z0-9_]{1,8}", each) for each in path.relative_to(tmp_path).parts
+        )
+    report, _ = await shelf.export(tmp_path, uid, is_update=True, **asked)
+    assert (report.written, report.present, report.versions) == (0, 4, 3)
+
+
+async def test_files_that_are_not_shown_are_told_where_they_are_left_out(tmp_path: Path) -> None:
+    shelf = Shelf()
+    made = image(PatientID="1")
+    uid = shelf.add(made)
+    shelf.add_version(again(made, InstanceNumber=2))
+    shelf.add_version(again(made, InstanceNumber=3), study_uid="")
+    shelf.add_version(again(made, StudyInstanceUID="1.2.3"))
+    report, _ = await shelf.export(tmp_path, uid)
+    assert (report.written, report.versions, report.versions_left) == (1, 0, 2)
+    assert len(files_below(tmp_path)) == 2
+
+
+async def test_what_the_store_has_no_more_stays_in_the_directory(tmp_path: Path) -> None:
+    shelf = Shelf()
+    gone = image(PatientID="1", PatientName="Müller^Anna", SpecificCharacterSet="ISO_IR 100")
+    partly, other = image(PatientID="1", PatientName="Müller^Anna"), image(PatientID="2")
+    second = image(
+        PatientID="1", PatientName="Müller^Anna", StudyInstanceUID=partly.StudyInstanceUID
+    )
+    for made in (gone, partly, second, other):
+        shelf.add(made)
+    uids = [each.StudyInstanceUID for each in (gone, partly, other)]
+    _, before = await shelf.export(tmp_path, *uids)
+    del shelf._studies[uids[0]]
+    shelf._studies[uids[1]].pop()
+    report, after = await shelf.export(tmp_path, uids[2], is_update=True)
+    assert (report.kept, report.absent, report.failed) == (2, [], [])
+    for kind in ("PATIENT", "STUDY", "SERIES", "IMAGE"):
+        assert len(of(after, kind)) == len(of(before, kind)), kind
+    assert named_of(after) == named_of(before)
+    assert {str(each.PatientName) for each in of(after, "PATIENT")} == {
+        str(each.PatientName) for each in of(before, "PATIENT")
+    }
+    dumped = await ran("dcmdump", str(tmp_path / "DICOMDIR"))
+    assert dumped.code == 0, dumped.text
+    (tmp_path / named_of(after)[gone.SOPInstanceUID]).unlink()
+    report, last = await shelf.export(tmp_path, uids[2], is_update=True)
+    assert (report.kept, report.absent) == (1, [uids[0]])
+    assert gone.SOPInstanceUID not in named_of(last)
+    assert len(of(last, "IMAGE")) == 3
+
+
+async def test_a_study_that_is_another_persons_by_now_keeps_no_file_under_that_one(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf()
+    gone = image(PatientID="1", PatientName="SMITH^JOHN")
+    stays = image(PatientID="1", PatientName="SMITH^JOHN", StudyInstanceUID=gone.StudyInstanceUID)
+    shelf.add(gone)
+    uid = shelf.add(stays)
+    await shelf.export(tmp_path, uid)
+    del shelf._studies[uid]
+    shelf.add(again(stays, PatientID="2", PatientName="JONES^MARY"))
+    report, records = await shelf.export(tmp_path, uid, is_update=True)
+    assert report.kept == 1
+    people = [
+        (str(each.get("PatientName")), str(each.get("ReferencedSOPInstanceUIDInFile", "")))
+        for each in records
+        if each.DirectoryRecordType in ("PATIENT", "IMAGE")
+    ]
+    assert people == [
+        ("JONES^MARY", ""), ("None", stays.SOPInstanceUID),
+        ("SMITH^JOHN", ""), ("None", gone.SOPInstanceUID),
+    ]  # fmt: skip
+
+
+def named_of(records: list[Dataset]) -> dict[str, str]:
+    """SOP Instance UID -> name of the file."""
+    return {
+        str(each.ReferencedSOPInstanceUIDInFile): "/".join(each.ReferencedFileID)
+        for each in of(records, "IMAGE")
+    }
