@@ -4,7 +4,9 @@ Decoders of compressed pixels are C code fed with foreign bytes: one that crashe
 and nothing else. One file at a time is worked on, and none whose pixels need more than
 LARGEST_BYTES, so memory is bounded.
 
-Errors  TranscodingError: pydicom cannot, or may not
+Errors  TranscodingError: this object cannot be had so, now or later; TranscodingFailedError: it was
+        not made this time (the decoder crashed or hung, there was no room), which says nothing of
+        the next
 """
 
 import multiprocessing
@@ -12,6 +14,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,6 +22,7 @@ from pydicom import dcmread
 from pydicom.uid import UID
 
 from wardlight_cloud.dimse.peer_library import quieten
+from wardlight_cloud.imaging.decoding import DecodingError, decompress, has_pixels
 from wardlight_cloud.imaging.recoding import recode
 from wardlight_cloud.store.imaging import InstanceRef
 from wardlight_shared.errors import WardlightError
@@ -33,10 +37,18 @@ class TranscodingError(WardlightError):
     """A file that cannot be had in the wanted transfer syntax."""
 
 
-class Transcoder:
-    """Holds the process; a context manager."""
+class TranscodingFailedError(WardlightError):
+    """A file that was not made in the wanted transfer syntax this time."""
 
-    def __init__(self) -> None:
+
+class Transcoder:
+    """Holds the process; a context manager.
+
+    ``timeout_s``: a decoder that takes longer for one file hangs.
+    """
+
+    def __init__(self, *, timeout_s: float = _TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
         self._one_at_a_time = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
 
@@ -56,13 +68,16 @@ class Transcoder:
                 failure = (
                     self._running()
                     .submit(transcode_file, source, target, syntax)
-                    .result(_TIMEOUT_S)
+                    .result(self._timeout_s)
                 )
             except (BrokenProcessPool, FutureTimeoutError) as error:
                 self._end()
-                raise TranscodingError("the decoder crashed or hung") from error
-        if failure is not None:
-            raise TranscodingError(f"pydicom cannot decode it ({failure})")
+                raise TranscodingFailedError("the decoder crashed or hung") from error
+        if failure is None:
+            return
+        if failure.is_final:
+            raise TranscodingError(f"it cannot be decoded ({failure.error})")
+        raise TranscodingFailedError(f"it was not decoded ({failure.error})")
 
     def _running(self) -> ProcessPoolExecutor:
         if self._pool is None:
@@ -83,12 +98,23 @@ class Transcoder:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def transcode_file(source: Path, target: Path, syntax: str) -> str | None:
-    """None when it is done, else the name of the error: its text may hold values of the patient."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why no file was made; of an error of a library its kind, for its text may hold values.
+
+    ``is_final``: it is the object's fault, so that another attempt would end the same way.
+    """
+
+    error: str
+    is_final: bool
+
+
+def transcode_file(source: Path, target: Path, syntax: str) -> Failure | None:
+    """None when it is done."""
     try:
         found = dcmread(source)
-        if found.file_meta.TransferSyntaxUID.is_compressed:
-            found.decompress(generate_instance_uid=False)
+        if found.file_meta.TransferSyntaxUID.is_encapsulated and has_pixels(found):
+            decompress(found, largest=LARGEST_BYTES)
         wanted = UID(syntax)
         recode(found, is_implicit=wanted.is_implicit_VR)
         found.file_meta.TransferSyntaxUID = wanted
@@ -98,6 +124,10 @@ def transcode_file(source: Path, target: Path, syntax: str) -> str | None:
             little_endian=True,
             enforce_file_format=True,
         )
+    except DecodingError as error:
+        return Failure(str(error).rstrip("."), is_final=True)
+    except (OSError, MemoryError) as error:
+        return Failure(type(error).__name__, is_final=False)
     except Exception as error:  # noqa: BLE001 - foreign bytes: any error of the decoder is its answer
-        return type(error).__name__
+        return Failure(type(error).__name__, is_final=True)
     return None

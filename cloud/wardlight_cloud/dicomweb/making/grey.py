@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset
 
 from wardlight_cloud.dicomweb.jobs import Window
 from wardlight_cloud.dicomweb.making.lookup import Lookup
-from wardlight_cloud.dicomweb.making.pixels import Samples
 from wardlight_cloud.dicomweb.making.refusal import Refusal
+from wardlight_cloud.imaging.decoding import Samples
 
 _SHAPES: Final = {"LINEAR": "linear", "LINEAR_EXACT": "linear-exact", "SIGMOID": "sigmoid"}
 _WHITE: Final = 255.0

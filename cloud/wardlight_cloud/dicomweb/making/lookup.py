@@ -15,8 +15,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from pydicom.dataset import Dataset
 
-from wardlight_cloud.dicomweb.making.pixels import Samples
 from wardlight_cloud.dicomweb.making.refusal import Refusal
+from wardlight_cloud.imaging.decoding import Samples
 
 _MOST = 1 << 16  # entries; written as 0
 

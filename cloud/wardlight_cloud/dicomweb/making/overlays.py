@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from pydicom.dataset import Dataset
 
-from wardlight_cloud.dicomweb.making.pixels import Samples, frame_count, transfer_syntax
+from wardlight_cloud.dicomweb.making.pixels import transfer_syntax
+from wardlight_cloud.imaging.decoding import Samples, frame_count
 
 _GROUPS: Final = range(0x6000, 0x6020, 2)
 _ROWS, _COLUMNS, _FRAMES, _TYPE = 0x0010, 0x0011, 0x0015, 0x0040

@@ -18,12 +18,13 @@ from pydicom.pixels.processing import apply_color_lut
 from wardlight_cloud.dicomweb.jobs import Icon, Picture, Viewport
 from wardlight_cloud.dicomweb.making.grey import grey
 from wardlight_cloud.dicomweb.making.overlays import with_overlays
-from wardlight_cloud.dicomweb.making.pixels import Samples, frame_count, has_pixels, samples
+from wardlight_cloud.dicomweb.making.pixels import samples
 from wardlight_cloud.dicomweb.making.png import png
 from wardlight_cloud.dicomweb.making.presentation import lay_on, turned
 from wardlight_cloud.dicomweb.making.reading import read
 from wardlight_cloud.dicomweb.making.refusal import Refusal
 from wardlight_cloud.dicomweb.making.shutter import shuttered
+from wardlight_cloud.imaging.decoding import Samples, frame_count, has_pixels
 
 _MOST_FRAMES: Final = 512  # of an animation
 _COLOURS: Final = 3

@@ -1,41 +1,29 @@
 """Frames of an image, decoded.
 
-Decoders: pydicom's own (native, RLE, deflated), pylibjpeg-openjpeg (JPEG 2000, HTJ2K), pyjpegls
-(JPEG-LS), Pillow (JPEG baseline, and extended with 8 bits), jpeg.py (JPEG lossless, and extended
-with 12 bits).
+imaging/decoding.py says what is decoded.
 Errors  Refusal: no decoder for the transfer syntax, no such frame, or damaged data
 """
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import UID
 
-from wardlight_cloud.dicomweb.making import jpeg
 from wardlight_cloud.dicomweb.making.reading import read
 from wardlight_cloud.dicomweb.making.refusal import AbsentError, Refusal
+from wardlight_cloud.imaging.decoding import (
+    FAILURES,
+    DecodingError,
+    Samples,
+    decoder_for,
+    frame_count,
+    has_pixels,
+    widened,
+)
 
-jpeg.add()
-
-Samples = np.ndarray[Any, np.dtype[Any]]
 LARGEST_FRAME: Final = 1 << 30  # octets
-_FLOAT: Final = ("FloatPixelData", "DoubleFloatPixelData")
 _BITS: Final = 8
-
-
-def has_pixels(dataset: Dataset) -> bool:
-    """Whether there is something to be seen."""
-    return any(keyword in dataset for keyword in ("PixelData", *_FLOAT))
-
-
-def frame_count(dataset: Dataset) -> int:
-    """Frames of an image; one where it says nothing that can be understood."""
-    try:
-        return max(1, int(dataset.get("NumberOfFrames") or 1))
-    except (TypeError, ValueError):
-        return 1
 
 
 def samples(dataset: Dataset, frame: int, *, as_rgb: bool) -> tuple[Samples, str]:
@@ -44,18 +32,16 @@ def samples(dataset: Dataset, frame: int, *, as_rgb: bool) -> tuple[Samples, str
     The second is the photometric interpretation of what is returned.
     """
     syntax = transfer_syntax(dataset)
-    _check_size(dataset)
+    check_size(dataset)
     if not 1 <= frame <= frame_count(dataset):
         raise AbsentError(f"The instance has no frame {frame}.")
     try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        raise Refusal(f"No decoder for transfer syntax {syntax}.") from error
-    if not decoder.is_available:
-        raise Refusal(f"No decoder for transfer syntax {syntax}.")
+        decoder = decoder_for(syntax)
+    except DecodingError as error:
+        raise Refusal(str(error)) from error
     try:
         array, meta = decoder.as_array(dataset, index=frame - 1, raw=not as_rgb)
-    except (ValueError, AttributeError, RuntimeError, IndexError, EOFError) as error:
+    except FAILURES as error:
         raise Refusal(f"The pixel data cannot be decoded (transfer syntax {syntax}).") from error
     return array, str(meta["photometric_interpretation"])
 
@@ -81,21 +67,13 @@ def raw_frame(file: str, frame: int) -> bytes:
     array, _ = samples(dataset, frame, as_rgb=False)
     if dataset.get("BitsAllocated") == 1:
         return np.packbits(array.reshape(-1), bitorder="little").tobytes()
-    array = _widened(dataset, array)
+    array = widened(dataset, array)
     if array.ndim > 2:
         if dataset.get("PhotometricInterpretation") == "YBR_FULL_422":
             array = _halved(array)
         elif dataset.get("PlanarConfiguration") == 1:
             array = np.moveaxis(array, -1, 0)
     return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-
-
-def _widened(dataset: Dataset, array: Samples) -> Samples:
-    """Samples of as many bits as the metadata allocates, where a codec gives fewer."""
-    size = int(dataset.get("BitsAllocated") or _BITS) // _BITS
-    if array.dtype.kind not in "iu" or array.dtype.itemsize >= size or size not in (2, 4, 8):
-        return array
-    return array.astype(f"{array.dtype.kind}{size}")
 
 
 def _halved(array: Samples) -> Samples:
@@ -108,7 +86,8 @@ def _halved(array: Samples) -> Samples:
     return np.concatenate((pairs[..., 0], chroma), axis=-1).astype(array.dtype)
 
 
-def _check_size(dataset: Dataset) -> None:
+def check_size(dataset: Dataset) -> None:
+    """Refusal of a frame that needs more memory than is spent on one."""
     try:
         shape = [int(dataset.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel")]
         bits = int(dataset.get("BitsAllocated") or _BITS)

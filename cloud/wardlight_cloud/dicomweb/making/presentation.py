@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 from pydicom.dataset import Dataset
 
-from wardlight_cloud.dicomweb.making.pixels import Samples
 from wardlight_cloud.dicomweb.making.refusal import Refusal
+from wardlight_cloud.imaging.decoding import Samples
 
 _MODALITY: Final = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept", "RescaleType")
 _VOI: Final = (

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from pydicom.dataset import Dataset
 
-from wardlight_cloud.dicomweb.making.pixels import Samples
+from wardlight_cloud.imaging.decoding import Samples
 
 _WORD: Final = 8  # bits of a P-Value beside those of the screen
 
