@@ -57,6 +57,7 @@ _MOST_CODES: Final = 20
 _AT_ONCE: Final = 500
 _MOST_STORED: Final = 20_000
 _LONGEST_H: Final = Decimal(24 * 366 * 100)
+_INTERVALS: Final = {"Cel": "K", "[degF]": "[degR]"}  # of a scale without a zero, by UCUM
 Coding = tuple[str | None, str]
 
 
@@ -239,8 +240,17 @@ def _component(name: str, unit: str, of: Counted) -> dict[str, Any]:
     quantity: dict[str, Any] = {"value": number}
     plain = "1" if name in COUNTS or name in ("skew", "kurtosis") else unit
     if name == "variance":
-        plain = f"({unit})2" if unit else ""
+        plain = squared(unit)
     if plain:
         quantity |= {"unit": unit_text(plain), "system": UCUM, "code": plain}
     told["valueQuantity"] = quantity
     return told
+
+
+def squared(unit: str) -> str:
+    """The square of a UCUM unit: UCUM has exponents of single units only, and none of degrees.
+
+    It reads from the left: ``mg/dL.mg/dL`` is mg2/dL2.
+    """
+    unit = _INTERVALS.get(unit, unit)
+    return unit + unit if unit.startswith("/") else f"{unit}.{unit}" if unit else ""
