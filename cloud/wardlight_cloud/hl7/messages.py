@@ -1,16 +1,20 @@
 """Observations of one patient as ORU^R01 of HL7 v2.6, in the shape of IHE PCD-01.
 
-    MSH PID { OBR { OBX } }     an OBR for each Observation, an OBX for each of its numbers
+    MSH PID { OBR [ { NTE } ] { OBX [ { NTE } ] } }
+                an OBR for each Observation, an OBX for each of its numbers
 
 OBR-3   the id of the Observation, which FHIR has, too; a correction has the same one
+OBX-4   1.0.1. and the place in the panel: the same in each message about the Observation
 OBX-5   the digits of the device: 36.50 stays 36.50; empty where there is no number, or none that
         the device itself calls valid
-OBX-8   QUES, INV, EARLY, CAL: what the device said of the measurement; NAV: there is none
+OBX-8   and NTE: see ``remarks``
 OBX-11  F; P early value; C corrected; W withdrawn, by its sender or because it is not the
         patient's (table 0085: "transmitted for wrong patient"); X no number, or an invalid one
 OBR-25  F, P, or C: that is for a withdrawn one, too, as table 0123 has no W
-OBX-14  when it was measured, with the offset of the place
+OBX-14  when it was measured, with the offset of the place; whole seconds where it is not known
+        better
 OBX-18  id of the sensor, which FHIR has, too
+OBX-20  where on the body, as the device words it
 
 Source  HL7 v2.6, 7.3.1 (ORU), 7.4 (OBR, OBX), 3.4.2 (PID), 2.14.9 (MSH); IHE Devices Technical
         Framework, volume 2, 3.1 and appendix B
@@ -20,14 +24,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID
 
 from msgspec.structs import replace
 
 from wardlight_cloud.hl7.codes import code, unit_code
 from wardlight_cloud.hl7.fields import components, escaped, local, moment, segment
+from wardlight_cloud.hl7.remarks import (
+    has_fraction,
+    is_number,
+    marks,
+    of_observation,
+    of_value,
+)
 from wardlight_cloud.store.base import Patient
-from wardlight_cloud.store.observation_rows import Kind, ObservationRow, Value
+from wardlight_cloud.store.observation_rows import Kind, ObservationRow, Origin, Value
+from wardlight_shared.codes import BY_WIRE
 from wardlight_shared.floats import decimal_from_parts
 from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
 from wardlight_shared.timestamps import OFFSET_LIMIT_MIN
@@ -36,11 +47,15 @@ _OURS: Final = "WARDLIGHT"
 _PROFILE: Final = "IHE_PCD_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.1.1^ISO"
 _GENDERS: Final = {"male": "M", "female": "F", "other": "O", "unknown": "U"}
 _OID: Final = "urn:oid:"
-_DOUBTFUL: Final = (
-    Flag.QUESTIONABLE | Flag.IMPLAUSIBLE | Flag.BODY_MOVEMENT | Flag.CUFF_LOOSE
-    | Flag.IMPROPER_POSITION | Flag.SENSOR_OFF | Flag.SENSOR_FAULT | Flag.SIGNAL_POOR
-    | Flag.LOW_PERFUSION | Flag.ARTIFACT | Flag.OUT_OF_TRACK | Flag.CONTACT_LOST
-)  # fmt: skip
+# Components of a panel by their wire numbers: the place of each, whichever others there are.
+_PANELS: Final = {row.component_of for row in BY_WIRE.values() if row.component_of is not None}
+_PLACES: Final = {
+    wire: place
+    for panel in _PANELS
+    for place, wire in enumerate(
+        sorted(wire for wire, row in BY_WIRE.items() if row.component_of == panel), 1
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +82,9 @@ def message(
     processing: str = "P",
 ) -> bytes:
     """One message, its segments ended by CR, in UTF-8."""
-    segments = [_header(parties, control_id, now, processing), _patient(parties, patient)]
+    segments = [_header(parties, control_id, now, processing), patient_segment(parties, patient)]
     for number, row in enumerate(rows, 1):
-        segments += _observation(number, row)
+        segments += observation_segments(number, row)
     return "".join(f"{each}\r" for each in segments).encode()
 
 
@@ -100,7 +115,8 @@ def _header(parties: Parties, control_id: str, now: datetime, processing: str) -
     return "|".join(("MSH", *fields))
 
 
-def _patient(parties: Parties, patient: Patient) -> str:
+def patient_segment(parties: Parties, patient: Patient) -> str:
+    """PID."""
     known = parties.authorities or {}
     ids = [
         _identifier(value, known.get(system, ""), system)
@@ -129,9 +145,12 @@ def _identifier(value: str, authority: str, system: str) -> str:
     return f"{escaped(value)}^^^&{escaped(universal)}&{kind}^MR"
 
 
-def _observation(number: int, row: ObservationRow) -> Iterable[str]:
-    offset = row.circumstances.offset_min
-    taken = moment(local(row.time_us, offset if abs(offset) <= OFFSET_LIMIT_MIN else 0))
+def observation_segments(number: int, row: ObservationRow) -> Iterable[str]:
+    """OBR, the OBX of each number, and their remarks; ``number``: of the OBR in its message."""
+    about = row.circumstances
+    offset = about.offset_min if abs(about.offset_min) <= OFFSET_LIMIT_MIN else 0
+    taken_at = local(row.time_us, offset)
+    taken = moment(taken_at if has_fraction(about) else taken_at.replace(microsecond=0))
     values = row.values
     states = {_state(value) for value in values}
     whole = "C" if states & {"C", "W"} else "P" if "P" in states else "F"
@@ -144,19 +163,22 @@ def _observation(number: int, row: ObservationRow) -> Iterable[str]:
             25: "F" if states == {"X"} else whole,
         },
     )  # fmt: skip
-    for place, value in enumerate(values, 1):
-        yield _result(number, place, row.origin.device_id, value, taken)
+    yield from of_observation(row)
+    for number_in, value in enumerate(values, 1):
+        yield _result(number_in, row.origin, value, taken)
+        yield from of_value(value)
 
 
-def _result(number: int, place: int, device: UUID, value: Value, taken: str) -> str:
-    is_number = not (value.absent or value.flags & Flag.INVALID)
-    digits = format(decimal_from_parts(value.mantissa, value.scale), "f") if is_number else ""
+def _result(number: int, origin: Origin, value: Value, taken: str) -> str:
+    has_digits = is_number(value)
+    digits = format(decimal_from_parts(value.mantissa, value.scale), "f") if has_digits else ""
     return segment(
         "OBX",
         {
-            1: str(place), 2: "NM", 3: code(value.metric, value.unit), 4: f"1.0.{number}.{place}",
-            5: digits, 6: unit_code(value.unit), 8: "~".join(_marks(value)), 11: _state(value),
-            14: taken, 18: components(str(device), _OURS),
+            1: str(number), 2: "NM", 3: code(value.metric, value.unit),
+            4: f"1.0.1.{_PLACES.get(value.metric, 1)}", 5: digits, 6: unit_code(value.unit),
+            8: "~".join(marks(value)), 11: _state(value), 14: taken,
+            18: components(str(origin.device_id), _OURS), 20: components("", origin.site or ""),
         },
     )  # fmt: skip
 
@@ -170,17 +192,3 @@ def _state(value: Value) -> str:
     if value.flags & Flag.CORRECTED:
         return "C"
     return "P" if value.flags & Flag.EARLY else "F"
-
-
-def _marks(value: Value) -> list[str]:
-    """OBX-8."""
-    found = []
-    if value.flags & Flag.INVALID:
-        found.append("INV")
-    elif value.absent:
-        found.append("NAV")
-    if value.flags & _DOUBTFUL:
-        found.append("QUES")
-    if value.flags & Flag.EARLY:
-        found.append("EARLY")
-    return found

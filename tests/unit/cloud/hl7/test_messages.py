@@ -2,13 +2,15 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from wardlight_cloud.hl7.fields import local, moment
-from wardlight_cloud.hl7.messages import Parties, message
+from wardlight_cloud.hl7.messages import Parties, message, withdrawn
 from wardlight_cloud.store.base import Patient
 from wardlight_cloud.store.observation_rows import Circumstances, Kind, ObservationRow, Origin
 from wardlight_edge.devices._hl7.message import parse
@@ -83,11 +85,108 @@ def test_result_status() -> None:
         (Flag.INVALID | Flag.EARLY | Flag.CORRECTED, 0, "X", "INV~EARLY"),
         (Flag.INVALID | Flag.WITHDRAWN, 0, "W", "INV"),
     ):  # fmt: skip
-        _, _, obr, obx, _ = written(row(("heart_rate", 71, 0, absent, int(flags)))).split("\r")
+        _, _, obr, obx, *_ = written(row(("heart_rate", 71, 0, absent, int(flags)))).split("\r")
         fields = obx.split("|")
-        is_number = not (absent or flags & Flag.INVALID)
+        is_number = not (absent or flags & (Flag.INVALID | Flag.WITHDRAWN))
         assert (fields[11], fields[8], bool(fields[5])) == (status, marks, is_number), flags
         assert obr.split("|")[25] == {"X": "F", "W": "C"}.get(status, status)
+
+
+def remarks(*rows: ObservationRow) -> list[str]:
+    """Texts of NTE."""
+    lines = [line.split("|") for line in written(*rows).split("\r")]
+    return [line[3] for line in lines if line[0] == "NTE"]
+
+
+def test_what_the_device_said_is_told() -> None:
+    """As FHIR tells it: why there is no number, alarms, flags of the measurement."""
+    for absent, flags, marks, said in (
+        (Absent.OVER_RANGE, 0, ">", ["no number: above what the device can measure (over-range)"]),
+        (Absent.UNDER_RANGE, 0, "<",
+         ["no number: below what the device can measure (under-range)"]),
+        (Absent.POSITIVE_INFINITY, 0, ">",
+         ["no number: above what the device can measure (positive-infinity)"]),
+        (Absent.NEGATIVE_INFINITY, 0, "<",
+         ["no number: below what the device can measure (negative-infinity)"]),
+        (Absent.SENSOR_OFF, 0, "NAV", ["no number: sensor-off"]),
+        (Absent.INVALID, 0, "INV", ["no number: invalid"]),
+        (Absent.INVALID, Flag.WITHDRAWN, "NAV", []),
+        (None, Flag.DEVICE_ALARM, "ALACT", ["measurement: device-alarm"]),
+        (None, Flag.IRREGULAR_PULSE, "", ["measurement: irregular-pulse"]),
+        (None, Flag.CUFF_LOOSE | Flag.PULSE_ABOVE_RANGE, "QUES",
+         ["measurement: cuff-loose, pulse-above-range"]),
+        (None, Flag.CORRECTED | Flag.EARLY, "EARLY", []),
+    ):  # fmt: skip
+        found = row(("heart_rate", 71, 0, ABSENT_BY_CODE.index(absent), int(flags)))
+        fields = written(found).split("\r")[3].split("|")
+        assert (fields[8], remarks(found)) == (marks, said), (absent, flags)
+    newer = row(("heart_rate", 0, 0, len(ABSENT_BY_CODE), 0))
+    assert remarks(newer) == ["no number: unknown"]
+    sides = (("systolic_bp", 120, 0, 0, int(Flag.IRREGULAR_PULSE)), ("diastolic_bp", 80, 0, 0, 0))
+    names = [line[:3] for line in written(row(*sides, panel="blood_pressure")).split("\r")]
+    assert names == ["MSH", "PID", "OBR", "OBX", "NTE", "OBX", ""]
+
+
+def told(found: ObservationRow, **more: Any) -> ObservationRow:
+    """With other circumstances."""
+    return replace(found, circumstances=replace(found.circumstances, **more))
+
+
+def test_how_sure_the_time_is() -> None:
+    """A fraction of a second only where it says something; what is not certain is said."""
+    pulse = row(("heart_rate", 71, 0, 0, 0))
+    for clock, error_ms, flags, taken, said in (
+        (3, 999, 0, "20260310125958.250+0100", []),
+        (3, 1001, 0, "20260310125958+0100", ["time within 2 s"]),
+        (3, -1, 0, "20260310125958+0100",
+         ["time uncertain: the moment when the gateway received it"]),
+        (0x20, -1, 0, "20260310125958+0100",
+         ["time uncertain: the device's clock, which nobody compared; the gateway's clock was not "
+          "set"]),
+        (0xF3, 0, Flag.TIME_UNCERTAIN, "20260310125958.250+0100",
+         ["time uncertain: it is not known how it was found"]),
+    ):  # fmt: skip
+        kinds = tuple(replace(each, flags=int(flags)) for each in pulse.circumstances.kinds)
+        found = told(pulse, clock=clock, error_ms=error_ms, kinds=kinds)
+        lines = [line.split("|") for line in written(found).split("\r")]
+        (obr,), (obx,) = ([line for line in lines if line[0] == name] for name in ("OBR", "OBX"))
+        assert (obr[7], obx[14], remarks(found)) == (taken, taken, said), (clock, error_ms)
+    assert written(found).split("\r")[3].startswith("NTE|1|L|"), "of the OBR: before OBX"
+    unset = int(Flag.DEVICE_CLOCK_UNSET)
+    assert remarks(row(("heart_rate", 71, 0, 0, unset))) == ["measurement: device-clock-unset"]
+    asked = replace(told(pulse, error_ms=-1), device_time="2001-01-01T00:00:00")
+    assert remarks(asked)[0].endswith("; the device said 2001-01-01T00:00:00")
+
+
+def test_circumstances_are_told() -> None:
+    """Meal, body site, and the number before it was converted; nothing of them once withdrawn."""
+    found = replace(
+        row(("glucose_capillary_plasma", 99, 0, 0, 0)),
+        context=(("meal", "fasting"), ("note", "a|b")), raw=("5.5", "mmol/L"),
+    )  # fmt: skip
+    found = told(found, origin=replace(found.origin, site="finger"))
+    assert remarks(found) == [
+        "meal=fasting", r"note=a\F\b", "as the device sent it: 5.5 mmol/L",
+    ]  # fmt: skip
+    (obx,) = [line for line in written(found).split("\r") if line.startswith("OBX")]
+    assert obx.split("|")[20] == "^finger"
+    assert not remarks(withdrawn(found, NOW))
+    invalid = replace(row(("heart_rate", 0, 0, 0, int(Flag.INVALID))), raw=("400", "/min"))
+    assert not remarks(invalid), "a number that the device calls invalid is told nowhere"
+
+
+def test_a_number_keeps_its_sub_id() -> None:
+    """Wherever its OBR stood, and whichever other numbers the panel had then."""
+
+    def sub_ids(*rows: ObservationRow) -> list[str]:
+        return [line.split("|")[4] for line in written(*rows).split("\r") if line.startswith("OBX")]
+
+    both = row(("systolic_bp", 120, 0, 0, 0), ("diastolic_bp", 80, 0, 0, 0), panel="blood_pressure")
+    pulse = row(("heart_rate", 71, 0, 0, 0))
+    assert sub_ids(pulse, both) == ["1.0.1.1", "1.0.1.1", "1.0.1.2"]
+    assert sub_ids(withdrawn(both, NOW)) == sub_ids(both) == ["1.0.1.1", "1.0.1.2"]
+    one = row(("diastolic_bp", 80, 0, 0, 0), panel="blood_pressure")
+    assert sub_ids(one) == ["1.0.1.2"]
 
 
 @given(
