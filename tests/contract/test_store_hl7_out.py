@@ -60,15 +60,31 @@ async def test_messages_wait_in_the_order_of_each_patient(store: PostgresStore) 
     assert 0 < (await store.hl7_progress("ehr")).pause_s <= 60
     await store.note_hl7_trouble("ehr", "", pause_s=0)
     assert (await store.hl7_progress("ehr")).attempts == 0
-    assert await store.retry_hl7("ehr", None) == 1
-    assert [each.control_id for each in await store.take_hl7("ehr", count=9)] == ["a1", "a2", "a3"]
+    assert [each.message_id for each in await store.dead_hl7(destination="ehr")] == [
+        dead.message_id
+    ]
+    assert not await store.dead_hl7(destination="other")
+    assert not await store.dead_hl7(message_id=dead.message_id + 1)
+    assert not await store.dead_hl7(after=dead.message_id)
+    assert not await store.retry_hl7(waiting[1].message_id), "it has arrived"
+    assert await store.retry_hl7(dead.message_id)
+    again = await store.take_hl7("ehr", count=9)
+    assert [(each.control_id, each.was_dead) for each in again] == [
+        ("a1", True), ("a2", False), ("a3", False),
+    ]  # fmt: skip
+    await store.settle_hl7_failed(dead.message_id, "AE 207", again_in_s=0)
+    assert (await store.take_hl7("ehr", count=1))[0].was_dead, "refused again, it still was"
     await store.settle_hl7_failed(dead.message_id, "AR 204", again_in_s=None)
     assert await store.drop_hl7(dead.message_id) and not await store.drop_hl7(dead.message_id)
+
+    assert await store.drop_hl7_overtaken(again[1].message_id)
+    assert not await store.drop_hl7_overtaken(waiting[1].message_id), "it has arrived"
+    assert [each.control_id for each in await store.take_hl7("ehr", count=9)] == ["a3"]
 
     rows = await store.audit_events(AuditQuery(None))
     assert [(row.status, row.resource_id, row.patients) for row in reversed(rows)] == [
         (400, "a1", (anna,)), (500, "b1", (bert,)), (0, "b1", (bert,)), (400, "a1", (anna,)),
-        (400, "a1", (anna,)),
+        (400, "a1", (anna,)), (400, "a1", (anna,)),
     ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
     shown = command(steps, config, "show", "print a message; it holds a patient's data")
     shown.add_argument("message", type=row_id, help="its number, as `hl7 dead` shows it")
     shown.set_defaults(action=_show)
-    retry = command(steps, config, "retry", "let dead messages wait again")
+    retry = command(steps, config, "retry", "let dead messages wait again, with what holds now")
     retry.add_argument("destination", nargs="?", help="default: all")
     retry.add_argument("--message", type=row_id, metavar="N", help="only this one")
     retry.set_defaults(action=_retry)
@@ -50,6 +50,7 @@ async def _list(store: Store, options: argparse.Namespace) -> int:
             for each in await store.hl7_status()
         ],
     )  # fmt: skip
+    print("Observations that others wrote by FHIR are not sent: only what devices measured is.")
     return 0
 
 
@@ -77,7 +78,14 @@ async def _show(store: Store, options: argparse.Namespace) -> int:
 
 
 async def _retry(store: Store, options: argparse.Namespace) -> int:
-    print(f"{await store.retry_hl7(options.destination, options.message)} messages wait again")
+    from wardlight_cloud.hl7.retrying import retry
+
+    retried = await retry(store, options.destination, options.message)
+    print(f"{retried.waiting} messages wait again")
+    if retried.overtaken:
+        print(
+            f"{retried.overtaken} messages are dropped: what they told is their patient's no longer"
+        )
     return 0
 
 

@@ -2,7 +2,9 @@
 
 One process at a time works for a destination. Messages are made and the place in the order of
 commits moved in one transaction, so no Observation is left out and none is in two messages. A
-message that was sent and not acknowledged is sent again as it is, with its control id.
+message that was sent and not acknowledged is sent again with its control id. Its PID is what the
+register says each time that it is sent; its Observations stay as they were when it was made, or,
+if it was dead, become what they are now (see ``kept``).
 
 An Observation that its patient has lost, for a device was another one's, is withdrawn (OBX-11 W).
 
@@ -21,6 +23,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 from uuid import UUID
 
+from wardlight_cloud.hl7.kept import last_words, with_patient
 from wardlight_cloud.hl7.messages import Parties, message, withdrawn
 from wardlight_cloud.hl7.metrics import MESSAGES, OBSERVATIONS
 from wardlight_cloud.hl7.mllp import Acknowledgement, Address, MllpClient, MllpError
@@ -227,8 +230,23 @@ class Hl7Sender:
         """Send one message; whether the patient's next one may follow."""
         if self._client is None:
             self._client = await MllpClient(self._to.address).__aenter__()
+        body = waiting.body
+        if waiting.was_dead:
+            found = await last_words(self._store, waiting.patient_id, body)
+            if found is None:
+                await self._store.drop_hl7_overtaken(waiting.message_id)
+                about = {"destination": self._to.name, "message_id": waiting.message_id}
+                _log.info("HL7 message is overtaken, and dropped", extra=about)
+                return True
+            body = found
+        patients = await self._patients({waiting.patient_id})
+        if waiting.patient_id not in patients:
+            reason = "its patient is not in the register"
+            await self._store.settle_hl7_failed(waiting.message_id, reason, again_in_s=None)
+            return True
+        body = with_patient(body, self._to.parties, patients[waiting.patient_id])
         try:
-            answer = await self._client.send(waiting.body, waiting.control_id)
+            answer = await self._client.send(body, waiting.control_id)
         except MllpError:
             await self._store.note_hl7_unknown(waiting.message_id)  # it may have been read
             raise

@@ -1,8 +1,8 @@
 """HL7 v2 messages that wait to be sent, in the store's Protocol.
 
-A message is made once and kept as it is until it has arrived, so that each attempt is the same
-message with the same control id. Messages of one patient to one destination go in the order of
-commits.
+A message is made once and kept until it has arrived, so that each attempt has the same control id.
+Messages of one patient to one destination go in the order of commits. One that was dead, and that
+later ones went past, is no longer the last word on what it tells.
 """
 
 from collections.abc import Sequence
@@ -44,13 +44,17 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class WaitingMessage:
-    """A message to be sent. ``attempts``: how often it was refused."""
+    """A message to be sent. ``attempts``: how often it was refused.
+
+    ``was_dead``: later ones of this patient may have been sent before it.
+    """
 
     message_id: int
     patient_id: UUID
     control_id: str
     attempts: int
     body: bytes
+    was_dead: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +122,24 @@ class Hl7Store(ChangeStore, Protocol):
     async def hl7_status(self) -> tuple[Hl7Status, ...]:
         """All destinations that ever were."""
 
-    async def dead_hl7(self, *, count: int = 100) -> tuple[DeadMessage, ...]:
-        """Oldest first."""
+    async def dead_hl7(
+        self,
+        *,
+        count: int = 100,
+        after: int = 0,
+        destination: str | None = None,
+        message_id: int | None = None,
+    ) -> tuple[DeadMessage, ...]:
+        """Oldest first, behind the number ``after``; of a destination, or with this number."""
 
     async def hl7_body(self, message_id: int) -> bytes | None:
         """The text of a message that waits or is dead."""
 
-    async def retry_hl7(self, destination: str | None, message_id: int | None) -> int:
-        """Let dead messages wait again, in their old places; returns how many."""
+    async def retry_hl7(self, message_id: int) -> bool:
+        """Let a dead message wait again, in its old place, as one that was dead."""
+
+    async def drop_hl7_overtaken(self, message_id: int) -> bool:
+        """Forget a message that waits or is dead: nothing of what it tells holds any more."""
 
     async def drop_hl7(self, message_id: int) -> bool:
         """Forget a dead message."""

@@ -3,14 +3,12 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.hl7_sending import destination, has_settled, sending, status
 from support.mllp_receiver import CLOSES, OTHER, SILENT, MllpReceiver, mllp_receiver
 from support.readings import One
 from support.served_ward import ANNA, BERT, CLIP, CUFF, MINUTE, SCALE, START, Ward
@@ -18,45 +16,15 @@ from support.waiting import wait_until
 from wardlight_cloud.cli import main
 from wardlight_cloud.config import load
 from wardlight_cloud.hl7.destinations import destinations
-from wardlight_cloud.hl7.messages import Parties
-from wardlight_cloud.hl7.mllp import Address
-from wardlight_cloud.hl7.sender import Destination, Hl7Sender
+from wardlight_cloud.hl7.retrying import Retried, retry
+from wardlight_cloud.hl7.sender import Hl7Sender
 from wardlight_cloud.security.ca import CertificateAuthority
 from wardlight_cloud.security.roles import Role
 from wardlight_cloud.store.audit import AuditQuery
-from wardlight_cloud.store.hl7_out import Hl7Status
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import Flag
 
 METRIC = METRICS["heart_rate"].wire
-
-
-def destination(receiver: MllpReceiver, **more: Any) -> Destination:
-    address = Address("127.0.0.1", receiver.port, answer_s=1.0)
-    return Destination("ehr", address, Parties(receiving_application="EHR"), **more)
-
-
-@asynccontextmanager
-async def sending(ward: Ward, receiver: MllpReceiver, **more: Any) -> AsyncIterator[None]:
-    """A sender that is quick to try again."""
-    await ward.store.hl7_progress("ehr")  # it begins here
-    sender = Hl7Sender(ward.store, destination(receiver, **more), try_s=0.2, first_pause_s=0.1)
-    task = asyncio.create_task(sender.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def status(ward: Ward) -> Hl7Status:
-    (found,) = await ward.store.hl7_status()
-    return found
-
-
-async def has_settled(ward: Ward) -> bool:
-    found = await status(ward)
-    return found.waiting == 0 and found.behind == 0
 
 
 async def test_values_are_those_of_fhir(ward: Ward, receiver: MllpReceiver) -> None:
@@ -134,8 +102,8 @@ async def test_whatever_the_receiver_does(ward: Ward, receiver: MllpReceiver) ->
         assert (dead.reason, dead.attempts, dead.patient_id) == ("AR 204", 1, ANNA)
         body = await ward.store.hl7_body(dead.message_id)
         assert body is not None and b"|75|" in body
-        assert await ward.store.retry_hl7("other", None) == 0
-        assert await ward.store.retry_hl7(None, dead.message_id) == 1
+        assert (await retry(ward.store, "other", None)) == Retried(0, 0)
+        assert (await retry(ward.store, None, dead.message_id)) == Retried(1, 0)
         await wait_until(lambda: len(receiver.taken()) == 10, 60, "it is sent again")
         assert receiver.taken()[-1].control_id == dead.control_id
     assert (await status(ward)).dead == 0

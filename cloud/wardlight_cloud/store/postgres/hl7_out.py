@@ -72,7 +72,7 @@ class Hl7OutPart(Part):
         return tuple(
             WaitingMessage(
                 row["message_id"], UUID(int=row["patient_id"].int), row["control_id"],
-                row["attempts"], row["body"],
+                row["attempts"], row["body"], row["was_dead"],
             )
             for row in rows
         )  # fmt: skip
@@ -117,10 +117,19 @@ class Hl7OutPart(Part):
         )  # fmt: skip
 
     @storage_call
-    async def dead_hl7(self, *, count: int = 100) -> tuple[DeadMessage, ...]:
+    async def dead_hl7(
+        self,
+        *,
+        count: int = 100,
+        after: int = 0,
+        destination: str | None = None,
+        message_id: int | None = None,
+    ) -> tuple[DeadMessage, ...]:
         """See Hl7Store."""
         async with self._connections.acquire() as connection:
-            rows = await connection.fetch(_SQL["dead_messages"], count)
+            rows = await connection.fetch(
+                _SQL["dead_messages"], count, after, destination, message_id
+            )
         return tuple(
             DeadMessage(
                 row["message_id"], row["destination"], row["control_id"],
@@ -138,11 +147,16 @@ class Hl7OutPart(Part):
         return body
 
     @storage_call
-    async def retry_hl7(self, destination: str | None, message_id: int | None) -> int:
+    async def retry_hl7(self, message_id: int) -> bool:
         """See Hl7Store."""
         async with self._connections.acquire() as connection:
-            status = await connection.execute(_SQL["retry_messages"], destination, message_id)
-        return int(status.rpartition(" ")[2])
+            return await connection.fetchval(_SQL["retry_message"], message_id) is not None
+
+    @storage_call
+    async def drop_hl7_overtaken(self, message_id: int) -> bool:
+        """See Hl7Store."""
+        async with self._connections.acquire() as connection:
+            return await connection.fetchval(_SQL["drop_overtaken"], message_id) is not None
 
     @storage_call
     async def drop_hl7(self, message_id: int) -> bool:

@@ -31,7 +31,10 @@ FROM unnest($2::uuid[], $3::int[], $4::text[], $5::bytea[])
 ORDER BY m.place
 
 -- name: take_messages
-SELECT m.message_id, m.patient_id, m.control_id, m.attempts, m.body
+-- settled_at of one that waits: when it was dead before.
+SELECT
+    m.message_id, m.patient_id, m.control_id, m.attempts, m.body,
+    m.settled_at IS NOT NULL AS was_dead
 FROM hl7_message AS m
 WHERE
     m.destination = $1 AND m.state = 'waiting'
@@ -69,7 +72,7 @@ WITH m AS (
     SET
         attempts = attempts + 1, reason = $2,
         state = CASE WHEN $3::double precision IS NULL THEN 'dead' ELSE 'waiting' END,
-        settled_at = CASE WHEN $3::double precision IS NULL THEN now() END,
+        settled_at = CASE WHEN $3::double precision IS NULL THEN now() ELSE settled_at END,
         next_at = clock_timestamp() + make_interval(secs => coalesce($3::double precision, 0))
     WHERE message_id = $1
     RETURNING patient_id, destination, control_id, 400 AS status
@@ -107,19 +110,24 @@ ORDER BY d.name
 SELECT
     message_id, destination, control_id, patient_id, observations, attempts, made_at, reason
 FROM hl7_message
-WHERE state = 'dead'
+WHERE
+    state = 'dead' AND message_id > $2
+    AND ($3::text IS NULL OR destination = $3)
+    AND ($4::bigint IS NULL OR message_id = $4)
 ORDER BY message_id
 LIMIT $1
 
 -- name: message_body
 SELECT body FROM hl7_message WHERE message_id = $1
 
--- name: retry_messages
+-- name: retry_message
 UPDATE hl7_message
-SET state = 'waiting', attempts = 0, next_at = now(), settled_at = NULL
-WHERE
-    state = 'dead' AND ($1::text IS NULL OR destination = $1)
-    AND ($2::bigint IS NULL OR message_id = $2)
+SET state = 'waiting', attempts = 0, next_at = now()
+WHERE state = 'dead' AND message_id = $1
+RETURNING message_id
+
+-- name: drop_overtaken
+DELETE FROM hl7_message WHERE message_id = $1 AND state <> 'sent' RETURNING message_id
 
 -- name: drop_message
 DELETE FROM hl7_message WHERE message_id = $1 AND state = 'dead' RETURNING message_id
