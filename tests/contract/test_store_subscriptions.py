@@ -115,3 +115,20 @@ async def test_a_subscription_from_its_beginning_to_its_end(store: PostgresStore
     assert row.allowed is None, "who may do nothing any more"
     await store.drop_subscription("s1")
     assert await store.subscriptions(["s1"]) == ()
+
+
+async def test_what_is_stopped_tells_why(store: PostgresStore) -> None:
+    resource = await defined(store)
+    row = await taken(store)
+    assert await store.settle_subscription("me", row, TAKEN)
+    before = await store.subscription_progress()
+    await store.stop_subscription("s1", row.version - 1, "of an older version")
+    assert (await store.subscriptions(["s1"]))[0].state is SubscriptionState.ACTIVE
+    await store.stop_subscription("s1", resource.commit_seq + 1, "because", body=b'{"a":2}')
+    assert (await store.subscription_progress()).revision > before.revision
+    stopped = await taken(store)  # at once: the resource is to tell of it
+    assert (stopped.state, stopped.reason) == (SubscriptionState.OFF, "because")
+    assert (stopped.version, stopped.definition) == (resource.commit_seq + 1, b'{"a":2}')
+    assert stopped.shown != stopped.state and not stopped.is_matching
+    assert stopped.generation > row.generation
+    assert await store.subscriptions() == ()

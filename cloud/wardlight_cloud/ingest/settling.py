@@ -20,6 +20,7 @@ from wardlight_cloud.ingest.metrics import COMMIT_SECONDS, REFUSED, STORE_FAILUR
 from wardlight_cloud.ingest.pipeline import open_part, refused, seqs_of
 from wardlight_cloud.ingest.ports import CollectorStore
 from wardlight_cloud.store.batch import IngestBatch, IngestResult
+from wardlight_cloud.store.refusals import is_about_values
 from wardlight_shared.errors import StorageError
 
 _log = logging.getLogger(__name__)
@@ -27,7 +28,6 @@ _STUCK_AFTER: Final = 4  # refusals although the store says that it is ready
 _EVIDENCE_S: Final = 300.0  # a store that took records so lately works: the record is to blame
 _MOST_REFUSALS: Final = 200  # for one group; then what is left is put aside in one piece
 _REASON: Final = "refused by the database"
-_DATA_CLASSES: Final = ("22", "23", "54")  # SQLSTATE: data exception, integrity, program limit
 
 
 class Settled(NamedTuple):
@@ -113,7 +113,7 @@ class Settling:
             try:
                 return await self._ingest_once(batches)
             except Exception as error:  # noqa: BLE001 - what a store raises beside StorageError may come from one record, and must not stop the others
-                if _is_about_data(error):
+                if is_about_values(error):
                     _count(error, "data")
                     return Refusal.DATA
                 _count(error, "away")
@@ -137,18 +137,6 @@ class Settling:
                 return await self._store.is_ready()
         except (StorageError, TimeoutError):
             return False
-
-
-def _is_about_data(error: Exception) -> bool:
-    """True when the values of the batch are to blame, not the state of the database.
-
-    A StorageError without a cause is about values: the server's words on them must not be chained.
-    """
-    if not isinstance(error, StorageError):
-        return not isinstance(error, TimeoutError | OSError)
-    if error.__cause__ is None:
-        return True
-    return str(getattr(error.__cause__, "sqlstate", None)).startswith(_DATA_CLASSES)
 
 
 def _count(error: Exception, kind: str) -> None:

@@ -198,6 +198,14 @@ class SubscriptionStore(ChangeStore, Protocol):
         ``is_same``: it asks for the same as the one before, whose numbers go on.
         """
 
+    async def stop_subscription(
+        self, subscription_id: str, version: int, reason: str, *, body: bytes | None = None
+    ) -> None:
+        """End what cannot be served, for good; its owner reads the reason in the resource.
+
+        ``version``: at least the one that it has, ``body``: of that version, where it is new.
+        """
+
     async def note_version(self, subscription_id: str, version: int, shown: str | None) -> None:
         """The resource has this version now; ``shown``: the state that it tells."""
 

@@ -10,7 +10,7 @@ Source  R4 4.0.1 Subscription; Subscriptions R5 Backport 1.1.0
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
@@ -18,6 +18,7 @@ from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.own.stream import KIND_SYSTEM
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.stored.kinds import BESIDE_OWN, STORED, SUBSCRIPTION
+from wardlight_cloud.fhir.stored.moments import at, interval
 
 Content = Literal["empty", "id-only", "full-resource"]
 GUIDE: Final = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/"
@@ -42,6 +43,9 @@ _MOST_HEADERS: Final = 10
 _LONGEST_ENDPOINT: Final = 2048
 _LONGEST_SEARCH: Final = 4096
 _MOST_CRITERIA: Final = 50
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_US: Final = at(datetime.min.replace(tzinfo=UTC))
+_LAST_US: Final = at(datetime.max.replace(tzinfo=UTC))
 HEARTBEAT_S: Final = (10, 86_400)
 TIMEOUT_S: Final = (1, 60)
 MAX_COUNT: Final = (1, 100)
@@ -82,7 +86,6 @@ def definition(resource: Mapping[str, Any]) -> Definition:
     form = channel.get("type")
     if form not in ("rest-hook", "websocket"):
         raise refused("channel.type", "This server sends by rest-hook and websocket.")
-    end = resource.get("end")
     return Definition(
         kind,
         criteria,
@@ -92,7 +95,7 @@ def definition(resource: Mapping[str, Any]) -> Definition:
         _number(channel, "backport-heartbeat-period", HEARTBEAT_S, None),
         _number(channel, "backport-timeout", TIMEOUT_S, None) or _TIMEOUT_DEFAULT_S,
         _number(channel, "backport-max-count", MAX_COUNT, None) or _MAX_COUNT_DEFAULT,
-        None if end is None else datetime.fromisoformat(end),
+        _end(resource.get("end")),
     )
 
 
@@ -164,6 +167,17 @@ def _content(channel: Mapping[str, Any]) -> Content:
     if code not in _CONTENTS:
         raise refused("channel.payload", f"The content is one of {', '.join(_CONTENTS)}.")
     return _CONTENTS[code]
+
+
+def _end(text: str | None) -> datetime | None:
+    """In UTC, and within the years that a database and this program know: 1 to 9999."""
+    if text is None:
+        return None
+    try:
+        low, _ = interval(text)
+    except ValueError as error:
+        raise refused("end", f"It is {error}.") from None
+    return _EPOCH + timedelta(microseconds=int(min(max(low, _FIRST_US), _LAST_US)))
 
 
 def _endpoint(channel: Mapping[str, Any]) -> str:

@@ -30,6 +30,8 @@ from wardlight_cloud.fhir.subscriptions.resource import definition_of, show_stat
 from wardlight_cloud.fhir.subscriptions.seeing import told
 from wardlight_cloud.fhir.subscriptions.signals import News
 from wardlight_cloud.fhir.subscriptions.signing import secret
+from wardlight_cloud.fhir.subscriptions.taking import note_defect
+from wardlight_cloud.store.refusals import is_about_values
 from wardlight_cloud.store.subscriptions import Settled, SubscriptionRow, SubscriptionState
 from wardlight_shared.errors import StorageError
 
@@ -118,12 +120,23 @@ class Deliverer:
             async with asyncio.timeout(self._lease_s):
                 if row.shown != row.state:
                     await show_state(self._store, row)
-                settled = await self._done(row)
+                settled = await self._done_or_failed(row)
                 if not await self._store.settle_subscription(self._holder, row, settled):
                     _log.info("a subscription is another one's by now")
         except (StorageError, TimeoutError) as error:
             # The lease ends by itself.
             _log.warning("a notice is not noted", extra={"error": str(error) or "no time left"})
+
+    async def _done_or_failed(self, row: SubscriptionRow) -> Settled:
+        try:
+            return await self._done(row)
+        except Exception as error:
+            if isinstance(error, TimeoutError) or (
+                isinstance(error, StorageError) and not is_about_values(error)
+            ):
+                raise
+            note_defect(error, row.subscription_id)
+            return lifecycle.failed(row, lifecycle.FAILED, self._now())
 
     async def _done(self, row: SubscriptionRow) -> Settled:
         """Do the next thing; what it leads to."""
@@ -131,7 +144,7 @@ class Deliverer:
             return lifecycle.stopped(row, row.reason)
         about = definition_of(row)
         if about is None:
-            return lifecycle.stopped(row, "it cannot be read")
+            return lifecycle.stopped(row, lifecycle.UNREADABLE)
         if row.ends_at is not None and row.ends_at <= self._now():
             return lifecycle.stopped(row, lifecycle.ENDED)
         access = access_of(row)

@@ -19,6 +19,8 @@ GIVE_UP_AFTER: Final = timedelta(days=3)
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 900.0
 ENDED: Final = "its end has come"
+FAILED: Final = "this server fails to serve it; its operator finds why in the log"
+UNREADABLE: Final = "it cannot be read"
 NOT_PERMITTED: Final = "the permission that it was made with has ended"
 
 

@@ -179,7 +179,8 @@ class Subscribing:
         first = _number(values, "eventsSinceNumber", 1)
         last = min(_number(values, "eventsUntilNumber", _LARGEST), row.last_number)
         about = definition_of(row)
-        assert about is not None  # noqa: S101 - it was read when it was written
+        if about is None:
+            raise FhirError(422, "business-rule", "It cannot be read any more; write it again.")
         content = about.content
         if "content" in values:
             if values["content"] not in _CONTENTS:

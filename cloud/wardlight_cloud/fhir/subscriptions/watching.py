@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
@@ -21,21 +21,21 @@ from uuid import UUID
 from wardlight_cloud.fhir import isolation
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.stored.asker import Asker
-from wardlight_cloud.fhir.stored.index_values import index_values
 from wardlight_cloud.fhir.stored.kinds import SUBSCRIPTION
-from wardlight_cloud.fhir.subscriptions.definition import definition
+from wardlight_cloud.fhir.subscriptions import lifecycle
+from wardlight_cloud.fhir.subscriptions.asked import Asked
 from wardlight_cloud.fhir.subscriptions.matching import OBSERVATION, Wanted, access_of, compiled
 from wardlight_cloud.fhir.subscriptions.metrics import EVENTS
 from wardlight_cloud.fhir.subscriptions.ports import SubscribingStore
-from wardlight_cloud.fhir.subscriptions.resource import definition_of, resource_of
-from wardlight_cloud.store.resources import IndexValue, ResourceRow
+from wardlight_cloud.fhir.subscriptions.resource import definition_of
+from wardlight_cloud.fhir.subscriptions.taking import note_defect, take
+from wardlight_cloud.store.resources import ResourceRow
 from wardlight_cloud.store.subscriptions import (
     Match,
     ObservationChange,
     Progress,
     Subscriber,
     SubscriptionRow,
-    SubscriptionState,
 )
 from wardlight_shared.errors import StorageError
 
@@ -48,36 +48,10 @@ _RETRY_S: Final = 2.0
 _FOLLOW_S: Final = 5.0  # who does not lead asks again
 _TIDY_S: Final = 3600.0
 _NAME: Final = "subscriptions"
+_FORBIDDEN: Final = 403
 
 _Wording = tuple[str, int, Subscriber, tuple[str, ...] | None]
 """What a compiled subscription depends on."""
-
-
-class Asked:
-    """Who asks for a kind, found by the patient that a resource is of."""
-
-    def __init__(self) -> None:
-        self._anybody: list[tuple[SubscriptionRow, Wanted]] = []
-        self._of_patient: dict[UUID, list[tuple[SubscriptionRow, Wanted]]] = defaultdict(list)
-        self.has_readings = False
-
-    def add(self, row: SubscriptionRow, wanted: Wanted) -> None:
-        """One that asks."""
-        self.has_readings |= wanted.readings is not None
-        if wanted.patients is None:
-            self._anybody.append((row, wanted))
-        for patient in wanted.patients or ():
-            self._of_patient[patient].append((row, wanted))
-
-    def of(self, patients: Sequence[UUID]) -> Iterator[tuple[SubscriptionRow, Wanted]]:
-        """Those that may ask for a resource of these patients, each once."""
-        yield from self._anybody
-        seen: set[str] = set()
-        for patient in patients:
-            for row, wanted in self._of_patient.get(patient, ()):
-                if row.subscription_id not in seen:
-                    seen.add(row.subscription_id)
-                    yield row, wanted
 
 
 class Watcher:
@@ -138,7 +112,7 @@ class Watcher:
             [*self._wanted, SUBSCRIPTION],
             after=seen.resource_seq, upto=held.newest, count=_AT_ONCE,
         )  # fmt: skip
-        if await self._take_subscriptions([row for row in changed if row.kind == SUBSCRIPTION]):
+        if await take(self._store, [row for row in changed if row.kind == SUBSCRIPTION]):
             return True  # who has subscribed is read anew
         rows, place = await self._observations(seen, max(reached, seen.commit_seq))
         if place is not None:
@@ -152,7 +126,8 @@ class Watcher:
         )
         matches = [*self._of_readings(rows), *of_resources]
         matches.sort(key=lambda each: each.commit_seq)  # stable: their order within a commit stays
-        await self._keep(held, now, matches)
+        if not await self._kept(held, now, matches):
+            return True  # no commit tells of it once more
         return now.place is not None or now.commit_seq < held.newest
 
     def _going_on(self, held: Progress) -> Progress:
@@ -162,55 +137,20 @@ class Watcher:
         self._seen = None
         return held
 
-    async def _keep(self, held: Progress, now: Progress, matches: Sequence[Match]) -> None:
+    async def _kept(self, held: Progress, now: Progress, matches: Sequence[Match]) -> bool:
+        """False: the progress or what is asked for was changed meanwhile, and nothing is kept."""
         is_due = self._clock() - self._kept_at >= _KEPT_FOR_S
         if not matches and not is_due and now.place is None:
             self._seen = now
-            return
-        if await self._store.add_events(held, now, matches):
-            EVENTS.inc(len(matches))
-            self._kept_at = self._clock()
+            return True
         self._seen = None
+        if not await self._store.add_events(held, now, matches):
+            return False
+        EVENTS.inc(len(matches))
+        self._kept_at = self._clock()
+        return True
 
     # -- who has subscribed
-
-    async def _take_subscriptions(self, changed: Sequence[ResourceRow]) -> bool:
-        """Take versions that owners wrote; whether any was."""
-        latest = {row.id: row for row in changed}
-        if not latest:
-            return False
-        known = {row.subscription_id: row for row in await self._store.subscriptions(list(latest))}
-        taken = False
-        for name, row in latest.items():
-            before = known.get(name)
-            if row.body is None:
-                if before is not None and row.commit_seq > before.version:
-                    await self._store.drop_subscription(name)
-                    taken = True
-            elif before is None or row.commit_seq > before.version:
-                taken |= await self._take(row, before)
-        return taken
-
-    async def _take(self, row: ResourceRow, before: SubscriptionRow | None) -> bool:
-        resource = resource_of(row)
-        status = resource.get("status")
-        if status not in (SubscriptionState.REQUESTED, SubscriptionState.OFF) or (
-            before is not None and status == before.state == SubscriptionState.OFF
-        ):
-            await self._store.note_version(row.id, row.commit_seq, None)  # we wrote it
-            return False
-        try:
-            about = definition(resource)
-        except FhirError:
-            _log.warning("a subscription cannot be read")
-            return False
-        old = None if before is None else definition_of(before)
-        is_same = old is not None and about.asks_the_same(old)
-        wants = status == SubscriptionState.REQUESTED
-        await self._store.define_subscription(
-            row, wants=wants, is_same=is_same, ends_at=about.ends_at
-        )
-        return True
 
     async def _compile(self, revision: int) -> None:
         if revision == self._revision:
@@ -221,12 +161,32 @@ class Watcher:
             wording = (row.subscription_id, row.generation, row.subscriber, row.allowed)
             wanted = self._compiled.get(wording)
             if wanted is None:
-                wanted = _wanted(row)
+                wanted = await self._compiled_or_stopped(row)
                 await asyncio.sleep(0)  # of thousands: whoever asks for something else is served
             if wanted is not None:
                 known[wording] = wanted
                 asked[wanted.kind].add(row, wanted)
         self._wanted, self._compiled, self._revision = dict(asked), known, revision
+
+    async def _compiled_or_stopped(self, row: SubscriptionRow) -> Wanted | None:
+        """None: it was ended, for it would be silent from now on, and its owner reads why."""
+        about, access = definition_of(row), access_of(row)
+        if about is None:
+            reason = lifecycle.UNREADABLE
+        elif access is None:
+            reason = lifecycle.NOT_PERMITTED
+        else:
+            asker = Asker(isolation.on_behalf_of(access), row.subscriber.base)
+            try:
+                return compiled(about, asker)
+            except FhirError as error:
+                is_right = error.status == _FORBIDDEN
+                reason = lifecycle.NOT_PERMITTED if is_right else f"it cannot be kept: {error}"
+            except Exception as error:  # noqa: BLE001 - supervisor of one: the others go on
+                note_defect(error, row.subscription_id)
+                reason = lifecycle.FAILED
+        await self._store.stop_subscription(row.subscription_id, row.version, reason)
+        return None
 
     # -- what they asked for
 
@@ -244,9 +204,7 @@ class Watcher:
         found: list[Match] = []
         for change in changes:
             patient = change.row.origin.patient_id
-            for about, wanted in self._wanted[OBSERVATION].of((patient,)):
-                if not wanted.takes_change(change):
-                    continue
+            for about in self._wanted[OBSERVATION].of_change(change):
                 match = Match(
                     about.subscription_id, about.generation, change.commit_seq, change.stored_at,
                     OBSERVATION, change.row.observation_id, (patient,), change.is_left,
@@ -259,38 +217,17 @@ class Watcher:
         before = await self._store.left_resources([row for row in versions if not row.is_new])
         found: list[Match] = []
         for row in versions:
-            takers = self._takers(row)
+            takers = self._wanted[row.kind].of_version(row)
             former = before.get((row.key, row.commit_seq))
             if former is not None:
                 told = {about.subscription_id for about in takers}
                 found += [
                     _match(about, row, former.patients)
-                    for about in self._takers(former)
+                    for about in self._wanted[row.kind].of_version(former)
                     if about.subscription_id not in told
                 ]
             found += [_match(about, row) for about in takers]
         return found
-
-    def _takers(self, row: ResourceRow) -> list[SubscriptionRow]:
-        """Whose subscriptions ask for a version."""
-        indexes: dict[str, Sequence[IndexValue]] = {}
-        found: list[SubscriptionRow] = []
-        for about, wanted in self._wanted[row.kind].of(row.patients):
-            if wanted.base not in indexes:
-                indexes[wanted.base] = index_values(resource_of(row), wanted.base)
-            if wanted.takes_resource(row, indexes[wanted.base]):
-                found.append(about)
-        return found
-
-
-def _wanted(row: SubscriptionRow) -> Wanted | None:
-    about, access = definition_of(row), access_of(row)
-    if about is None or access is None:
-        return None
-    try:
-        return compiled(about, Asker(isolation.on_behalf_of(access), row.subscriber.base))
-    except FhirError:
-        return None  # its deliverer finds the same, and says so
 
 
 def _match(about: SubscriptionRow, row: ResourceRow, left: tuple[UUID, ...] | None = None) -> Match:

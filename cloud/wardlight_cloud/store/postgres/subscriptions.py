@@ -63,6 +63,18 @@ class SubscriptionsPart(Part):
             await connection.execute(_SQL["tell_subscriptions"])
 
     @storage_call
+    async def stop_subscription(
+        self, subscription_id: str, version: int, reason: str, *, body: bytes | None = None
+    ) -> None:
+        """See SubscriptionStore."""
+        async with self._connections.transaction() as connection:
+            await connection.execute(_SQL["revise_subscriptions"])
+            await connection.execute(
+                _SQL["stop_subscription"], subscription_id, version, body, reason
+            )
+            await connection.execute(_SQL["tell_subscriptions"])
+
+    @storage_call
     async def note_version(self, subscription_id: str, version: int, shown: str | None) -> None:
         """See SubscriptionStore."""
         async with self._connections.acquire() as connection:

@@ -50,6 +50,16 @@ SET
 WHERE subscription_id = $1 AND version < $2
 RETURNING last_number = 0 AS is_anew
 
+-- name: stop_subscription
+-- shown is what no resource says: it is told the state and the reason.
+UPDATE subscription
+SET
+    version = greatest(version, $2), definition = coalesce($3, definition), shown = '',
+    state = 'off', reason = $4, attempts = 0, failing_since = NULL,
+    lease_holder = NULL, lease_until = NULL, generation = generation + 1,
+    from_commit = NULL, next_at = clock_timestamp()
+WHERE subscription_id = $1 AND version <= $2
+
 -- name: clear_events
 DELETE FROM subscription_event WHERE subscription_id = $1
 
