@@ -4,9 +4,10 @@ In      octets of a data set as they come; those of long values need not be show
 Out     nothing: ``end`` returns for a data set that is whole
 Errors  NotWhole: it ends too early, or an element is longer than what it is in
 
-Only lengths are looked at, not values, nor their order; odd lengths, zeros behind the data set, and
-whatever follows the pixel data without being an element, are let pass. What is cut
-off exactly between two elements of the first level cannot be told from a whole one.
+Only lengths are looked at, not values (but those that are ``noted``), nor their order; odd lengths,
+zeros behind the data set, and whatever follows the pixel data without being an element, are let
+pass. What is cut off exactly between two elements of the first level cannot be told from a whole
+one.
 
 Like pydicom, this believes the first element of the data set, and of each item, about value
 representations where it contradicts the transfer syntax, and reads an element whose VR is none as
@@ -15,7 +16,7 @@ one without.
 Source  DICOM PS3.5, 7.1 (elements), 7.5 (sequences), annex A.4 (encapsulated pixel data)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Final, Literal
 
@@ -37,6 +38,7 @@ _HEAD: Final = 8
 _LONG_HEAD: Final = 12
 _DEEPEST: Final = 64
 _TAIL: Final = bytes(_LONG_HEAD - _HEAD)
+_LONGEST_NOTED: Final = 1024
 
 IsSequence = Callable[[int, bytes], bool]
 """Whether an element of this tag and VR (b"" = none) that has a length is a sequence."""
@@ -73,6 +75,8 @@ class DataSetEnd:
     transfer_syntax  that of the octets: of a deflated data set that of what it inflates to
     is_sequence      None: values that have a length are passed over, whatever they hold
     heads_most       after so many elements no more is judged: None = to the end
+    noted            tags of the first level, VR UI, whose values are wanted, of one group; the
+                     octets of all values must be shown then
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class DataSetEnd:
         *,
         is_sequence: IsSequence | None = None,
         heads_most: int | None = None,
+        noted: frozenset[int] = frozenset(),
     ) -> None:
         self._is_big = transfer_syntax == BIG_ENDIAN
         self._head, self._word = _BIG if self._is_big else _LITTLE
@@ -92,6 +97,18 @@ class DataSetEnd:
         self._held = b""  # the part of it that was seen
         self._has_pixels = False
         self._is_over = False
+        self._noted = noted
+        self._group = next(iter(noted), -1) >> 16
+        self._values: dict[int, bytes | None] = {}
+
+    @property
+    def values(self) -> Mapping[int, bytes | None] | None:
+        """The noted values in front of the pixel data, of several the last; after ``end``.
+
+        None for one that may be no UID, whatever it is: of another VR, or very long. None in the
+        place of all: not all of the data set could be followed.
+        """
+        return None if self._is_over and not self._has_pixels else self._values
 
     @property
     def ahead(self) -> int:
@@ -138,7 +155,7 @@ class DataSetEnd:
         unpack, last, at, heads = self._head.unpack_from, len(known) - _LONG_HEAD, first, 0
         while at <= last:
             group, _, vr, short, long = unpack(known, at)
-            if group >= _PIXELS:
+            if group >= _PIXELS or group == self._group:
                 break
             if is_implicit:
                 (length,) = self._word.unpack_from(known, at + 4)
@@ -187,12 +204,32 @@ class DataSetEnd:
                 return 0
             else:
                 length, vr = self._plain(known, at), b""
+        is_first_level = len(self._levels) == 1 and not self._has_pixels
+        if (
+            is_first_level
+            and tag in self._noted
+            and not self._note(tag, vr, known[at:], size, length)
+        ):
+            return 0
         if self._heads_left is not None:
             self._heads_left -= 1
             self._is_over = self._heads_left < 0
         if level.has_items:
             return self._in_items(level, tag, length)
         return size + self._in_data(level, tag, vr, length, self._next + size)
+
+    def _note(
+        self, tag: int, vr: bytes, octets: bytes | memoryview, size: int, length: int
+    ) -> bool:
+        """Keep a value that begins after ``size`` of these octets; False = it has not all come."""
+        may_be_uid = vr == b"UI" or bool(self._levels[-1].is_implicit)
+        if not may_be_uid or length > _LONGEST_NOTED:
+            self._values[tag] = None
+        elif len(octets) < size + length:
+            return False
+        else:
+            self._values[tag] = bytes(octets[size : size + length])
+        return True
 
     def _in_items(self, level: _Level, tag: int, length: int) -> int:
         if tag == _END_OF_ITEMS:

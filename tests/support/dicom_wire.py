@@ -12,6 +12,8 @@ VERIFICATION = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
+STUDY = "1.2.276.0.7230010.3.1.2.1"
+SERIES = "1.2.276.0.7230010.3.1.3.1"
 NO_DATA_SET = 0x0101
 DEADLINE_S = 120.0
 
@@ -87,15 +89,29 @@ def store(instance: str, message: int = 1, sop_class: str = CT, data_set: int = 
     return command(c=sop_class, f=1, m=message, p=0, d=data_set, i=instance)
 
 
-def instance(uid: str, octets: bytes = b"", sop_class: str = CT) -> bytes:
+def instance(
+    uid: str,
+    octets: bytes = b"",
+    sop_class: str = CT,
+    *,
+    study: str | None = STUDY,
+    series: str | None = SERIES,
+) -> bytes:
     """A data set in Explicit VR Little Endian that says what it is (PS3.5, 7.1.2), then octets.
 
-    These are its pixel data; without any it has none.
+    These are its pixel data; without any it has none. None = it has no such UID.
     """
     said = b""
-    for tag, text in ((0x16, sop_class), (0x18, uid)):
+    for group, tag, text in (
+        (0x0008, 0x16, sop_class),
+        (0x0008, 0x18, uid),
+        (0x0020, 0x0D, study),
+        (0x0020, 0x0E, series),
+    ):
+        if text is None:
+            continue
         value = text.encode() + b"\0" * (len(text) % 2)
-        said += struct.pack("<HH2sH", 8, tag, b"UI", len(value)) + value
+        said += struct.pack("<HH2sH", group, tag, b"UI", len(value)) + value
     if octets:
         said += struct.pack("<HH2sHI", 0x7FE0, 0x10, b"OB", 0, len(octets))
     return said + octets
@@ -143,6 +159,10 @@ class Wire:
 
     def status(self) -> int:
         """The status of the next response."""
+        return int(struct.unpack("<H", self.response()[0x0900])[0])
+
+    def response(self) -> dict[int, bytes]:
+        """The elements of the next response."""
         kind, body = self.receive()
         assert kind == 4, (kind, body)
         at, elements = 6, {}
@@ -150,7 +170,7 @@ class Wire:
             _, tag, length = struct.unpack_from("<HHI", body, at)
             elements[tag] = body[at + 8 : at + 8 + length]
             at += 8 + length
-        return int(struct.unpack("<H", elements[0x0900])[0])
+        return elements
 
     def is_over(self) -> bool:
         """Whether the peer ends the connection, with or without an A-ABORT."""

@@ -11,7 +11,6 @@ Source  PS3.5; PS3.10, 7; PS3.18, annex F
 """
 
 import io
-import re
 import struct
 import warnings
 import zlib
@@ -31,11 +30,10 @@ from wardlight_cloud.imaging.file_meta import read_meta
 from wardlight_cloud.imaging.pixels import Pixels, Shape, pixels
 from wardlight_cloud.imaging.wholeness import check_whole
 from wardlight_cloud.store.image_arrivals import InstanceHeader
+from wardlight_shared.uids import is_uid
 
 LARGEST_JSON: Final = 64 * 1024 * 1024
 INFLATED_BYTES: Final = 256 * 1024 * 1024
-_UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
-_LONGEST_UID: Final = 64
 _WITHOUT_PATIENT: Final = frozenset(
     f"1.2.840.10008.5.1.4.{number}"
     for number in ("38.1", "39.1", "43.1", "44.1", "45.1", "1.1.200.1", "1.1.200.3", "1.1.200.7",
@@ -179,5 +177,5 @@ def _check_uid(header: Json, tag: str, name: str) -> None:
         )
     if not uid:
         raise HeaderError("uid", f"the file has no {name}")
-    if len(uid) > _LONGEST_UID or not _UID.fullmatch(uid):
+    if not is_uid(uid):
         raise HeaderError("uid", f"the file's {name} is no UID")

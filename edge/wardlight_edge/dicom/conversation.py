@@ -10,7 +10,7 @@ Source  DICOM PS3.7, 6.3 and 9.3.2.3 (C-CANCEL)
 import logging
 from collections.abc import Mapping
 
-from wardlight_edge.dicom import pdu
+from wardlight_edge.dicom import dimse, pdu
 from wardlight_edge.dicom.base import Peer
 from wardlight_edge.dicom.channel import Channel
 from wardlight_edge.dicom.commitment_here import ReportsHere
@@ -171,7 +171,8 @@ class Conversation:
             self._desk.answer(context_id, context, command, octets)
             self._cancelled.clear()
         else:
-            self._desk.reply(context_id, command, sink.finish())
+            status = sink.finish()
+            self._desk.reply(context_id, command, status, extra=dimse.commented(sink.comment))
             self._storage.prepare()
 
     def _is_cancelled(self, message_id: int) -> bool:

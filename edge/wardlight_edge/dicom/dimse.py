@@ -53,6 +53,7 @@ class Tag(IntEnum):
     RESPONDED_MESSAGE_ID = 0x0120
     DATA_SET_TYPE = 0x0800
     STATUS = 0x0900
+    ERROR_COMMENT = 0x0902
     AFFECTED_SOP_INSTANCE = 0x1000
     REQUESTED_SOP_INSTANCE = 0x1001
     EVENT_TYPE = 0x1002
@@ -172,6 +173,12 @@ def response(
         if asked in request.elements:
             elements[told] = request.elements[asked]
     return encode({**elements, **extra})
+
+
+def commented(comment: str) -> dict[int, bytes]:
+    """Elements of a response with an Error Comment, at most 64 characters; {} without any."""
+    octets = comment.encode("ascii", errors="replace")
+    return {Tag.ERROR_COMMENT: octets + b" " * (len(octets) % 2)} if comment else {}
 
 
 class CommandBuffer:

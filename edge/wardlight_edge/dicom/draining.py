@@ -21,6 +21,8 @@ class DrainOver(TransportError):
 class Draining:
     """A data set that is refused with ``status``; its end must come within ``within_s``."""
 
+    comment = ""
+
     def __init__(self, status: int, within_s: float) -> None:
         self._status = status
         self._end_s = time.monotonic() + within_s

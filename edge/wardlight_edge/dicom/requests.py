@@ -31,6 +31,8 @@ _PENDING: Final = frozenset({0xFF00, 0xFF01})
 class Collecting:
     """The data set of a request, in memory: such data sets are small. A larger one is refused."""
 
+    comment = ""
+
     def __init__(self, bound: Bound, drain_s: float) -> None:
         self._bound = bound
         self._drain_s = drain_s

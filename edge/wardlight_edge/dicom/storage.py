@@ -7,7 +7,6 @@ Source  DICOM PS3.4, B.2; PS3.7, 9.1.1
 """
 
 import logging
-import re
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -15,7 +14,7 @@ from wardlight_edge.dicom.admission import Grant
 from wardlight_edge.dicom.base import Peer
 from wardlight_edge.dicom.dimse import Command, Status
 from wardlight_edge.dicom.draining import Draining
-from wardlight_edge.dicom.ending import Ending
+from wardlight_edge.dicom.ending import Ending, NoStudy
 from wardlight_edge.dicom.identity import Beginning, Identity, NoIdentity
 from wardlight_edge.dicom.negotiation import Agreed
 from wardlight_edge.dicom.tally import Tally
@@ -26,14 +25,19 @@ from wardlight_shared.blobs import BlobKind
 from wardlight_shared.data_set_end import NotWhole
 from wardlight_shared.errors import DecodeError, StorageError, WardlightError
 from wardlight_shared.part10 import file_head
+from wardlight_shared.uids import is_uid
 
 _log = logging.getLogger(__name__)
-# PS3.5, 9.1 says more of a UID; what senders get wrong there is not ours to refuse.
-_UID: Final = re.compile(r"[0-9.]{1,64}")
+_COMMENT: Final = 64  # PS3.5, 6.2: characters of an LO
 
 
 class Sink(Protocol):
-    """Takes the fragments of one data set."""
+    """Takes the fragments of one data set. ``comment``: on its refusal, for the sender; "" = none.
+
+    It says nothing of what the data set holds.
+    """
+
+    comment: str
 
     def write(self, octets: memoryview) -> None:
         """Take a fragment."""
@@ -73,6 +77,7 @@ class Receiving:
         self._ending = Ending(str(about["transfer_syntax"]))
         self._rest: Draining | None = None
         self._size = 0
+        self.comment = ""
 
     def write(self, octets: memoryview) -> None:
         """Take a fragment."""
@@ -101,7 +106,7 @@ class Receiving:
             accepted = self._incoming.accept(self._about)
         except (StorageError, DecodeError) as error:
             self._incoming.abandon()
-            return self._refused(error)
+            return self._refusal(error)
         self._done(accepted, self._size)
         return Status.SUCCESS
 
@@ -118,7 +123,12 @@ class Receiving:
 
     def _refuse(self, error: WardlightError) -> None:
         self._incoming.abandon()
-        self._rest = Draining(self._refused(error), self._settings.drain_timeout_s)
+        self._rest = Draining(self._refusal(error), self._settings.drain_timeout_s)
+
+    def _refusal(self, error: WardlightError) -> int:
+        if isinstance(error, DecodeError):
+            self.comment = str(error)[:_COMMENT]
+        return self._refused(error)
 
 
 class Storage:
@@ -203,7 +213,7 @@ def _status_of(error: WardlightError) -> Status:
             return Status.OUT_OF_RESOURCES
         case Mismatch():
             return Status.DATA_SET_DOES_NOT_MATCH
-        case NoIdentity() | NotWhole():
+        case NoIdentity() | NotWhole() | NoStudy():
             return Status.CANNOT_UNDERSTAND
         case _:
             return Status.PROCESSING_FAILURE
@@ -213,6 +223,6 @@ def _objection(command: Command, context: Agreed) -> int | None:
     """What is wrong with a request before its data set is looked at."""
     if command.sop_class != context.abstract_syntax or not context.is_storage:
         return Status.SOP_CLASS_NOT_SUPPORTED
-    if not _UID.fullmatch(command.sop_instance):
+    if not is_uid(command.sop_instance):
         return Status.INVALID_INSTANCE
     return None if command.has_data_set else Status.CANNOT_UNDERSTAND

@@ -16,6 +16,8 @@ from support.dicom_wire import (
     CT,
     EXPLICIT,
     IMPLICIT,
+    SERIES,
+    STUDY,
     VERIFICATION,
     Wire,
     command,
@@ -201,7 +203,10 @@ def test_a_request_that_is_absurdly_large_is_not_decoded(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "uid",
-    ["../../../tmp/x", "/etc/passwd", "1.2/3", "a.b", "", "1." * 40, "1.2\n3", "1.2\0.3"],
+    [
+        *("../../../tmp/x", "/etc/passwd", "1.2/3", "a.b", "", "1." * 40, "1.2\n3", "1.2\0.3"),
+        *("1.2.", ".1.2", "1..2", ".."),
+    ],
     ids=ascii,
 )
 def test_a_uid_that_is_none(tmp_path: Path, uid: str) -> None:
@@ -211,6 +216,26 @@ def test_a_uid_that_is_none(tmp_path: Path, uid: str) -> None:
         assert _store(wire, "1.2.3", b"ab") == 0
         assert set(stored(tmp_path / "spool")) == {"1.2.3"}
     assert [path.name for path in tmp_path.iterdir()] == ["spool"]
+
+
+@pytest.mark.parametrize(
+    ("study", "series"),
+    [("", SERIES), (None, SERIES), ("..", SERIES), ("1" * 70, SERIES), (STUDY, ""), (STUDY, None)],
+)
+def test_an_object_of_no_study_is_refused_and_its_sender_keeps_it(
+    tmp_path: Path, study: str | None, series: str | None
+) -> None:
+    """The cloud would keep it where nobody sees it, and the modality would delete its copy."""
+    with imaging(tmp_path) as running, Wire(running.port) as wire:
+        wire.associate(context(1, CT, EXPLICIT))
+        wire.send(data(pdv(1, 3, store("1.2.3"))))
+        wire.send(data(pdv(1, 2, instance("1.2.3", bytes(100), study=study, series=series))))
+        answer = wire.response()
+        assert answer[0x0900] == b"\x00\xc0"
+        assert answer[0x0902].strip().endswith(b"Instance UID is missing or no UID")
+        assert "no UID" in (running.status().last_trouble or "")
+        assert _store(wire, "1.2.4", b"ab") == 0
+        assert set(stored(tmp_path)) == {"1.2.4"}
 
 
 def test_titles_never_name_a_path(tmp_path: Path) -> None:

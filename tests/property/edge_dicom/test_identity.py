@@ -106,12 +106,13 @@ def test_it_stands_at_the_beginning_or_nowhere() -> None:
                 _read(octets, EXPLICIT, cuts)
     for octets in (
         instance("1.2.3")[34:], instance(""), instance("1.2.3", sop_class=""),
-        instance("1.2.3")[:-14] + _long(0x20, 4), b"not a data set at all, but text",
+        instance("1.2.3", study=None, series=None)[:-14] + _long(0x20, 4),
+        b"not a data set at all, but text",
     ):  # fmt: skip
         with pytest.raises(NoIdentity):
             _read(octets, EXPLICIT, [])
     with pytest.raises(NoIdentity, match="ends before"):
-        _read(instance("1.2.3")[:-1], EXPLICIT, [])
+        _read(instance("1.2.3", study=None, series=None)[:-1], EXPLICIT, [])
 
 
 @pytest.mark.parametrize("step", [1, 3])
