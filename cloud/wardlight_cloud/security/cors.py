@@ -19,10 +19,12 @@ _ASKED: Final = (
     b"If-None-Match, If-Range, Prefer, Range"
 )
 _SHOWN: Final = (
-    b"Content-Location, Content-Range, ETag, Expires, Last-Modified, Link, Location, Retry-After, "
-    b"WWW-Authenticate, X-Progress"
+    b"Accept-Ranges, Allow, Content-Disposition, Content-Location, Content-Range, ETag, Expires, "
+    b"Last-Modified, Link, Location, Retry-After, Wardlight-Subscription-Secret, Warning, "
+    b"WWW-Authenticate, X-Progress, X-Request-Id"
 )
 _KEEP_S: Final = b"600"
+_ALLOWED: Final = b"access-control-allow-origin"
 
 
 class CrossOrigin:
@@ -48,9 +50,17 @@ class CrossOrigin:
             await _preflight(own, send)
             return
 
+        named = any(name == _ALLOWED for name, _ in own)
+
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *own]
+                # A face that is open to everybody says so itself: browsers take one header only.
+                given = [
+                    each
+                    for each in message.get("headers", ())
+                    if not (named and each[0].lower() == _ALLOWED)
+                ]
+                message["headers"] = [*given, *own]
             await send(message)
 
         await self._app(scope, receive, marked)
@@ -58,11 +68,10 @@ class CrossOrigin:
     def _own(self, origin: bytes | None) -> list[tuple[bytes, bytes]]:
         """Headers for an origin; what the answer varies by, for any."""
         if ANY.encode() in self._origins:
-            named = ANY.encode()
-            return [(b"access-control-allow-origin", named), _EXPOSED] if origin else []
+            return [(_ALLOWED, ANY.encode()), _EXPOSED] if origin else []
         if origin not in self._origins or origin is None:
             return [_VARY]
-        return [_VARY, (b"access-control-allow-origin", origin), _EXPOSED]
+        return [_VARY, (_ALLOWED, origin), _EXPOSED]
 
 
 _VARY: Final = (b"vary", b"Origin")
@@ -72,7 +81,7 @@ _EXPOSED: Final = (b"access-control-expose-headers", _SHOWN)
 async def _preflight(own: list[tuple[bytes, bytes]], send: Send) -> None:
     """An answer without a body; from an origin that is not named, one that allows nothing."""
     headers = [pair for pair in own if pair != _EXPOSED]
-    if any(name == b"access-control-allow-origin" for name, _ in headers):
+    if any(name == _ALLOWED for name, _ in headers):
         headers += [
             (b"access-control-allow-methods", _METHODS),
             (b"access-control-allow-headers", _ASKED),

@@ -2,10 +2,12 @@
 
 import gzip
 from collections.abc import Sequence
+from typing import cast
 
 import httpx
 import orjson
 import pytest
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -14,7 +16,10 @@ from wardlight_cloud.fhir.asking import check_accept
 from wardlight_cloud.fhir.encoding import encoded, takes_gzip
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.rate_limits import ClientLimits, Rate
+from wardlight_cloud.fhir.subscriptions.signing import SECRET
 from wardlight_cloud.security.cors import CrossOrigin
+from wardlight_cloud.security.sessions import Sessions
+from wardlight_cloud.smart.face import SmartFace, SmartStore
 
 JSON = "application/fhir+json"
 BODY = b'{"value":36.50,"text":"' + b"a" * 3000 + b'"}'
@@ -147,7 +152,7 @@ async def test_only_named_origins_may_ask() -> None:
         shown = set(answer.headers[expose].split(", "))
         assert shown >= {
             "Location", "ETag", "Last-Modified", "Content-Location", "Retry-After", "X-Progress",
-            "Link",
+            "Link", "Warning", "WWW-Authenticate", "Allow", "Content-Range", SECRET,
         }  # fmt: skip
         assert "Origin" in answer.headers.get_list("vary")
         assert "access-control-allow-credentials" not in answer.headers
@@ -166,3 +171,20 @@ async def test_only_named_origins_may_ask() -> None:
         assert allow not in (await client.get("/fhir/Patient", headers=app)).headers
     async with _asking(["*"]) as client:
         assert (await client.get("/fhir/Patient", headers=other)).headers[allow] == "*"
+
+
+@pytest.mark.parametrize("origins", [["https://app.example"], ["*"], []])
+async def test_what_is_open_to_everybody_names_one_origin(origins: list[str]) -> None:
+    """Browsers refuse an answer with two of these headers."""
+    store, sessions = cast(SmartStore, None), cast(Sessions, None)
+    inner = Starlette(routes=SmartFace(store, sessions, base_url="https://x").routes())
+    app = CrossOrigin(inner, origins, ("/fhir", "/oauth/jwks"))
+    paths = ("/fhir/.well-known/smart-configuration", "/.well-known/smart-configuration")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        for path in paths:
+            for origin in ("https://app.example", "https://other.example"):
+                answer = await client.get(path, headers={"Origin": origin})
+                assert answer.status_code == 200
+                (named,) = answer.headers.get_list("access-control-allow-origin")
+                assert named in ("*", origin)
+            assert (await client.get(path)).status_code == 200
