@@ -37,6 +37,8 @@ _REASONS: Final[Mapping[WaitsFor, str]] = {
     "ambiguous": "the register has several patients of this number",
     "order-differs": "the order names another patient than the image",
     "birth-date-differs": "the register or its order has another date of birth",
+    "name-differs": "the register has another name for this number, and no date of birth or sex "
+    "says that it is the same person",
 }
 
 

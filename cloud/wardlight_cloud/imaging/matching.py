@@ -4,6 +4,9 @@ A patient id alone is no identity, since sites use numbers again. Its issuer is 
 else the one of the gateway's site, else the one that the settings give to all; without any nobody
 is found. It has to be the system of the identifier, as the register has it, as the settings
 translate it, or as an OID (``urn:oid:``). A birth date that both sides know has to be the same.
+Where a side does not know it, a name that is another than the register's makes the number
+nobody's, since every hospital gives out numbers; so do another name and another sex together. A
+name alone changes, by marriage or by a better spelling, and an order of the same patient tells too.
 
 An order with the accession number of the image has to be of the same patient. It also says whose
 the image is where the register's identifiers do not: when it was ordered under the same patient id
@@ -20,7 +23,7 @@ from uuid import UUID
 
 from wardlight_cloud.config import ImagesSettings
 from wardlight_cloud.imaging.entry_person import birth_date_in, name_in
-from wardlight_cloud.imaging.owner import is_other_name
+from wardlight_cloud.imaging.owner import is_other_name, is_other_sex
 from wardlight_cloud.store.image_arrivals import InstanceHeader, UnmatchedReason
 from wardlight_cloud.store.imaging import Identified
 from wardlight_cloud.store.orders import Order
@@ -49,7 +52,7 @@ class Issuers:
 
 
 Match = tuple[UUID | None, UnmatchedReason]
-"""The patient; None and why: nobody, several, born on another day, another one's order."""
+"""The patient; None and why: nobody, several, another birth date or name, another's order."""
 
 
 def match(
@@ -63,9 +66,14 @@ def match(
     """Whose image it is; ``issuer`` as Issuers.issuer gives it, ``gateway`` that brought it."""
     candidates = tuple(candidates)
     patient, reason = _match(header, issuer, candidates, issuers, order, gateway)
-    if patient is None or order is None:
+    if patient is None:
         return patient, reason
     owners = [each for each in candidates if each.patient == patient]
+    is_ordered = order is not None and order.patient == patient
+    if not is_ordered and any(_is_somebody_else(header, each) for each in owners):
+        return None, "name-differs"
+    if order is None:
+        return patient, reason
     born = {each.birth_date for each in owners}
     if order.patient == patient:
         born.add(order.birth_date)
@@ -77,6 +85,16 @@ def match(
     if order.patient is None and not ordered & registered and _is_named_otherwise(order, owners):
         return None, "order-differs"
     return patient, reason
+
+
+def _is_somebody_else(header: InstanceHeader, owner: Identified) -> bool:
+    """Whether the image has another name, and no birth date or sex speaks for the owner."""
+    told = header.columns
+    if not is_other_name(told.get("PatientName", ""), owner.family, owner.given):
+        return False
+    if owner.birth_date is None or not told.get("PatientBirthDate"):
+        return True
+    return is_other_sex(told.get("PatientSex", ""), owner.gender)
 
 
 def _is_named_otherwise(order: Order, owners: Iterable[Identified]) -> bool:

@@ -110,6 +110,11 @@ def is_other_name(name: str, family: str, given: str) -> bool:
     return not _is_same_name(_parts(name), [(family, given)])
 
 
+def is_other_sex(code: str, gender: str) -> bool:
+    """Whether a sex as DICOM writes it (M, F, O) contradicts the register's; '' does not."""
+    return not _is_same_sex(_SEXES.get(code.strip().upper(), ""), gender)
+
+
 def is_another(one: Said, other: Said) -> bool:
     """Whether two objects cannot be of one person by what they say."""
     return not (

@@ -17,6 +17,9 @@ from wardlight_cloud.store.orders import Order
 _log = logging.getLogger(__name__)
 _STUDIES_A_TURN: Final = 500
 _HEADERS_AT_ONCE: Final = 32
+_WHOSE: Final = (
+    "PatientID", "PatientBirthDate", "PatientName", "PatientSex", "AccessionNumber",
+)  # fmt: skip
 
 
 class RematchStore(Protocol):
@@ -94,8 +97,7 @@ class Rematch:
             for _, text in await self._store.headers_of(uids[first : first + _HEADERS_AT_ONCE]):
                 header = _parsed(text)
                 columns = columns_of(header)
-                keys = ("PatientID", "PatientBirthDate", "AccessionNumber")
-                told = tuple(columns.get(keyword, "") for keyword in keys)
+                told = tuple(columns.get(keyword, "") for keyword in _WHOSE)
                 if told not in found:
                     found[told] = instance_header(header, b"", "")
         return list(found.values())

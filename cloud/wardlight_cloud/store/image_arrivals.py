@@ -65,7 +65,9 @@ class InstanceHeader:
     meta_class: str = ""
 
 
-UnmatchedReason = Literal["unknown", "ambiguous", "order-differs", "birth-date-differs"]
+UnmatchedReason = Literal[
+    "unknown", "ambiguous", "order-differs", "birth-date-differs", "name-differs"
+]
 """Why nobody of the register has a study."""
 
 

@@ -78,6 +78,7 @@ class Identified:
     birth_date: date | None
     family: str = ""
     given: str = ""
+    gender: str = ""
 
 
 @dataclass(frozen=True, slots=True)

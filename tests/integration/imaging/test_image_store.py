@@ -296,6 +296,35 @@ async def test_a_waiting_study_that_one_of_its_images_contradicts_is_nobodys(
     assert not await archive.store.matchable_studies(after=0, count=9), "it is not asked again"
 
 
+async def test_another_name_under_a_number_waits_for_an_operator(archive: Archive) -> None:
+    """As of a number that another hospital gave out too; in whatever order both come."""
+    store = archive.store
+    one = await store.put_patient(
+        patient(identifiers=(("http://x", "N1"),), family="Doe", given="Jane")
+    )
+    said: dict[str, Any] = {"PatientID": "N1", "PatientBirthDate": ""}
+    assert await _matched(archive, **said, PatientName="DOE^JANE") == one.patient_id
+    assert await _matched(archive, **said, PatientName="SMITH^JOHN") == "name-differs"
+    three = patient(
+        identifiers=(("http://x", "N3"),), family="Doe", given="Jane", gender="female",
+        birth_date=date(1950, 1, 2),
+    )  # fmt: skip
+    three = await store.put_patient(three)
+    said = {"PatientID": "N3", "PatientBirthDate": "19500102", "PatientName": "SMITH^JO"}
+    assert await _matched(archive, **said, PatientSex="M") == "name-differs"
+    assert await _matched(archive, **said, PatientSex="F") == three.patient_id
+    said = {"PatientID": "N2", "PatientBirthDate": ""}
+    for number, name in enumerate(("DOE^JANE", "SMITH^J", "DOE^JANE"), 1):
+        more = {"StudyDescription": "x" * 60} if number == 1 else {}
+        await archive.take(
+            ct_file(f"1.{number}", InstanceNumber=number, PatientName=name, **said, **more)
+        )
+    await store.put_patient(patient(identifiers=(("http://x", "N2"),), family="Doe", given="Jane"))
+    await Rematch(store, SITE).turn()
+    assert await store.patient_of_study("1.2.3") is None
+    assert {each.study_uid: each.reason for each in await store.unmatched()}["1.2.3"] == "ambiguous"
+
+
 async def test_a_study_that_says_more_by_now_is_given_to_nobody(archive: Archive) -> None:
     store = archive.store
     await archive.take(ct_file("1.1", PatientID="L1", PatientBirthDate=""))

@@ -80,6 +80,7 @@ class ImagesPart(Part):
                 row["birth_date"],
                 row["family"],
                 row["given"],
+                row["gender"],
             )
             for row in await self._image_rows("identified", list(values))
         )

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -214,3 +215,37 @@ def test_an_order_of_another_name_under_a_registered_number_objects(
     # An operator has said whose it is.
     said = replace(order, patient=ONE)
     assert _match([known], order=said) == (ONE, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("told", "born", "is_found"),
+    [
+        ({}, BORN, True),
+        ({"PatientName": "DOE^JANE"}, None, True),
+        ({"PatientName": "DOE^JANE", "PatientSex": "M"}, None, True),  # as it was before
+        ({"PatientName": "Jane^Doe^^Dr."}, None, True),
+        ({"PatientName": "SMITH^JOHN"}, BORN, False),
+        ({"PatientName": "SMITH^JOHN", "PatientBirthDate": "19500102"}, None, False),
+        ({"PatientName": "SMITH^JOHN", "PatientBirthDate": "19500102"}, BORN, True),
+        ({"PatientName": "SMITH^JANE", "PatientBirthDate": "19500102", "PatientSex": "F"},
+         BORN, True),
+        ({"PatientName": "SMITH^JOHN", "PatientBirthDate": "19500102", "PatientSex": "M"},
+         BORN, False),
+        ({"PatientName": "SMITH^JO", "PatientBirthDate": "19500102", "PatientSex": "O"},
+         BORN, True),
+    ],
+)  # fmt: skip
+def test_another_name_needs_a_birth_date(
+    told: dict[str, Any], born: date | None, is_found: bool
+) -> None:
+    owner = Identified("A", "s", ONE, born, "Doe", "Jane", "female")
+    expected = (ONE, "unknown") if is_found else (None, "name-differs")
+    assert _match([owner], **told) == expected
+    assert _match([owner], order=_order(None), **told) == expected
+
+
+def test_another_name_is_the_patients_by_an_order_of_this_patient() -> None:
+    """Number and accession number agree: it was written wrong."""
+    owner = Identified("A", "s", ONE, None, "Doe", "Jane", "female")
+    assert _match([owner], order=_order(ONE), PatientName="SMITH^JOHN") == (ONE, "unknown")
+    assert _match([owner], order=_order(TWO), PatientName="SMITH^JOHN") == (None, "order-differs")

@@ -328,7 +328,7 @@ WHERE
     )
 
 -- name: identified
-SELECT i.value, i.system, p.patient_id, p.birth_date, p.family, p.given
+SELECT i.value, i.system, p.patient_id, p.birth_date, p.family, p.given, p.gender
 FROM patient_identifier AS i
 INNER JOIN patient AS p USING (patient_id)
 WHERE i.value = ANY($1::text[])
