@@ -9,7 +9,7 @@ OBX-5   the digits of the device: 36.50 stays 36.50; empty where there is no num
         the device itself calls valid
 OBX-8   and NTE: see ``remarks``
 OBX-11  F; P early value; C corrected; W withdrawn, by its sender or because it is not the
-        patient's (table 0085: "transmitted for wrong patient"); X no number, or an invalid one
+        patient's (table 0085: "transmitted for wrong patient"); X no result, or an invalid one
 OBR-25  F, P, or C: that is for a withdrawn one, too, as table 0123 has no W
 OBX-14  when it was measured, with the offset of the place; whole seconds where it is not known
         better
@@ -31,6 +31,7 @@ from wardlight_cloud.hl7.codes import code, unit_code
 from wardlight_cloud.hl7.fields import components, escaped, local, moment, segment
 from wardlight_cloud.hl7.remarks import (
     has_fraction,
+    is_beyond_scale,
     is_number,
     marks,
     of_observation,
@@ -187,7 +188,7 @@ def _state(value: Value) -> str:
     """OBX-11."""
     if value.flags & Flag.WITHDRAWN:
         return "W"
-    if value.absent or value.flags & Flag.INVALID:
+    if not (is_number(value) or is_beyond_scale(value)):
         return "X"
     if value.flags & Flag.CORRECTED:
         return "C"

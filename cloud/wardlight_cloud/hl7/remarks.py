@@ -1,12 +1,14 @@
 """What is said of a measurement beside its number: OBX-8, and remarks (NTE).
 
 OBX-8   QUES, INV, EARLY, ALACT (the device is in alarm): what the device said of the measurement;
-        > and <: it is above or below what the device can measure (HI, LO); NAV: there is no number
+        > and <: it is above or below what the device can measure (HI, LO), which is a result
+        without OBX-5; NAV: there is no result
 NTE     behind OBX: why there is no number, and the flags of the number that FHIR shows, by the
         names that FHIR has for them; behind OBR: how sure the time is, circumstances, the number
         as it was sent
 
-Source  HL7 v2.6, table 0078, 2.10.18 (NTE); IHE Devices Technical Framework, volume 2, B.8 (OBX-8)
+Source  HL7 v2.6, 2.10.18 (NTE), 7.4.2.8 and table 0078: a result may be an OBX-8 without OBX-5;
+        IHE Devices Technical Framework, volume 2, B.8 (OBX-8)
 """
 
 from collections.abc import Iterable
@@ -48,6 +50,11 @@ _CLOCKS: Final = {
 def is_number(value: Value) -> bool:
     """Whether its digits are told: there are some, and the device does not call them invalid."""
     return not (value.absent or value.flags & NO_NUMBER)
+
+
+def is_beyond_scale(value: Value) -> bool:
+    """Whether the device measured it, and can only say that it is above or below its range."""
+    return not value.flags & NO_NUMBER and _reason(value) in (*_ABOVE, *_BELOW)
 
 
 def marks(value: Value) -> list[str]:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -120,6 +121,14 @@ def test_what_the_device_said_is_told() -> None:
         found = row(("heart_rate", 71, 0, ABSENT_BY_CODE.index(absent), int(flags)))
         fields = written(found).split("\r")[3].split("|")
         assert (fields[8], remarks(found)) == (marks, said), (absent, flags)
+    for absent, flags, status in (
+        (Absent.OVER_RANGE, 0, "F"), (Absent.UNDER_RANGE, Flag.CORRECTED, "C"),
+        (Absent.OVER_RANGE, Flag.EARLY, "P"), (Absent.OVER_RANGE, Flag.INVALID, "X"),
+        (Absent.OVER_RANGE, Flag.WITHDRAWN, "W"), (Absent.SENSOR_OFF, 0, "X"),
+    ):  # fmt: skip
+        found = row(("heart_rate", 71, 0, ABSENT_BY_CODE.index(absent), int(flags)))
+        fields = written(found).split("\r")[3].split("|")
+        assert (fields[5], fields[11]) == ("", status), "beyond its range it was measured"
     newer = row(("heart_rate", 0, 0, len(ABSENT_BY_CODE), 0))
     assert remarks(newer) == ["no number: unknown"]
     sides = (("systolic_bp", 120, 0, 0, int(Flag.IRREGULAR_PULSE)), ("diastolic_bp", 80, 0, 0, 0))
@@ -206,6 +215,15 @@ def test_another_reader_finds_the_same(name: str, digits: int, value: int, flags
     assert isinstance(reading.value, Decimal)
     assert str(reading.value) == format(decimal_from_parts(mantissa, scale), "f")
     assert bool(reading.flags & Flag.QUESTIONABLE) is bool(flags)
+
+
+@pytest.mark.parametrize("absent", [Absent.OVER_RANGE, Absent.UNDER_RANGE])
+def test_another_reader_finds_what_is_beyond_range(absent: Absent) -> None:
+    """And not that nothing was measured."""
+    sent = row(("heart_rate", 0, 0, ABSENT_BY_CODE.index(absent), 0))
+    (event,) = observations(parse(written(sent).encode())).events
+    (reading,) = event.readings
+    assert isinstance(reading, Reading) and reading.value is absent
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
