@@ -12,6 +12,7 @@ from wardlight_cloud.config import Settings
 # A worker that does not answer its parent for this long hangs, and is replaced. One that starts
 # answers late: on a busy machine of two cores it is in its imports for longer than the server's
 # own limit of 5 s, was killed in them, and started again for ever.
+_LARGEST_FRAME: Final = 4096  # octets; of websockets clients say which subscriptions they want
 _WORKER_ANSWERS_WITHIN_S: Final = 60
 
 # The processes are imported late: each command pays for, and can be hurt by, its own parts only.
@@ -78,6 +79,7 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
             log_config=None,  # ours stands
             access_log=False,  # paths may name patients
             timeout_worker_healthcheck=_WORKER_ANSWERS_WITHIN_S,
+            ws_max_size=_LARGEST_FRAME,
             timeout_graceful_shutdown=3,  # an open live connection never ends by itself
         )
     return 0

@@ -1,6 +1,7 @@
 """Notices by websocket, with a real server and a real client."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from support.readings import One
 from support.served_ward import ANNA, CUFF, MINUTE, START, Ward
 from support.subscribed_ward import is_in, subscription
 from support.waiting import DEADLINE_S, wait_until
+from wardlight_cloud.fhir.subscriptions.subscribing import SOCKETS
 from wardlight_cloud.security.tokens import new_token, token_hash
 from wardlight_cloud.store.audit import AuditQuery, AuditRow
 
@@ -86,3 +88,30 @@ async def test_websocket(ward: Ward) -> None:
             ("reader", "127.0.0.1", (ANNA,))
         ] * 2
         assert {row.resource_id for row in rows} == {name}
+
+
+async def test_what_is_no_binding_ends_the_connection(
+    ward: Ward, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From whoever it comes, without an error of ours."""
+    async with served(ward) as client:
+        address = str(client.base_url).replace("http", "ws", 1) + SOCKETS
+        for said, code in (
+            ({"message": b"\0"}, 1003),
+            ({"message": b"\xff", "text": True}, 1007),
+            ({"message": "x" * (1 << 20)}, 1008),
+            ({"message": ["bind-", "with-", "token nothing"]}, 1008),
+            ({"message": [b"\0"] * 9}, 1003),
+        ):
+            async with connect(address) as socket:
+                await socket.send(**said)  # type: ignore[arg-type]
+                with pytest.raises(ConnectionClosed) as caught:
+                    await socket.recv()
+                assert caught.value.rcvd is not None and caught.value.rcvd.code == code, said
+        async with connect(address) as socket:
+            with contextlib.suppress(ConnectionClosed):
+                for _ in range(500):
+                    await socket.send(b"\0")
+    # The library says one sentence of what is no UTF-8, and closes by itself.
+    errors = [each.getMessage() for each in caplog.records if each.levelname == "ERROR"]
+    assert errors == ["Invalid UTF-8 sequence received from client."]

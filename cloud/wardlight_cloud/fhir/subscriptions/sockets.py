@@ -41,7 +41,7 @@ _LOOK_S: Final = 15.0
 _SEND_S: Final = 20.0
 _LONGEST: Final = 512  # characters of what a client says
 _BIND: Final = "bind-with-token "
-_TOO_MANY, _POLICY, _GOING = 1013, 1008, 1001
+_TOO_MANY, _POLICY, _NOT_TEXT, _GOING = 1013, 1008, 1003, 1001
 
 
 @dataclass(slots=True)
@@ -106,7 +106,7 @@ class _Connection:
         """Take what the client says: tokens, nothing else."""
         while True:
             async with asyncio.timeout(None if self._bound else _BIND_S):
-                text = await self._socket.receive_text()
+                text = await self._said()
             if len(text) > _LONGEST or not text.startswith(_BIND):
                 raise self._over()
             ids = await self._store.use_binding(token_hash(text.removeprefix(_BIND).strip()))
@@ -116,8 +116,17 @@ class _Connection:
                 for row in await self._store.subscriptions(ids):
                     await self._begin(row)
 
-    def _over(self) -> _Over:
-        self.code = _POLICY
+    async def _said(self) -> str:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", _GOING))
+        text: str | None = message.get("text")
+        if text is None:
+            raise self._over(_NOT_TEXT)
+        return text
+
+    def _over(self, code: int = _POLICY) -> _Over:
+        self.code = code
         return _Over()
 
     async def _begin(self, row: SubscriptionRow) -> None:
