@@ -117,7 +117,23 @@ def _checked(value: Any) -> tuple[str, list[Any]]:
     if len(entries) > MOST_ENTRIES:
         text = f"A Bundle has at most {MOST_ENTRIES} entries."
         raise FhirError(413, "too-costly", text, expression="Bundle.entry")
+    _check_full_urls(entries)
     return kind, entries
+
+
+def _check_full_urls(entries: list[Any]) -> None:
+    """Refuse what two entries are called by: a reference to it could mean either (bdl-7)."""
+    seen: dict[str, int] = {}
+    for at, entry in enumerate(entries):
+        full_url = entry.get("fullUrl") if isinstance(entry, dict) else None
+        if full_url is None:
+            continue
+        if not isinstance(full_url, str):
+            raise _refused("value", "Not a text.", at, "fullUrl")
+        first = seen.setdefault(full_url, at)
+        if first != at:
+            text = f"Entry {first} has the same fullUrl; give each entry one of its own (bdl-7)."
+            raise _refused("invariant", text, at, "fullUrl")
 
 
 def _wish(entry: Any, at: int) -> Wish | None:
@@ -147,12 +163,11 @@ def _wish(entry: Any, at: int) -> Wish | None:
     else:
         resource = _resource_of(resource, kind, at)
     condition = request.get("ifNoneExist") if method == "POST" else None
-    full_url = entry.get("fullUrl")
     return Wish(
         method, kind, match["id"], query, resource, patch,
         incoming.versions_of(_text(request.get("ifMatch"), at, "request.ifMatch"), "ifMatch"),
         None if condition is None else incoming.query_of(_text(condition, at, "ifNoneExist") or ""),
-        f"Bundle.entry[{at}].resource.", full_url if isinstance(full_url, str) else None,
+        f"Bundle.entry[{at}].resource.", entry.get("fullUrl"),
     )  # fmt: skip
 
 
