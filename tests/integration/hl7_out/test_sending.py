@@ -253,7 +253,8 @@ async def test_over_tls_and_by_commands(
         sender = asyncio.create_task(Hl7Sender(ward.store, to).run())
         await ward.store_event(One("heart_rate", START, 71, device=CUFF))
         await wait_until(lambda: has_settled(ward), what="it was refused")
-        assert " 1 " in (await said("list"))[1]
+        listed = (await said("list"))[1]
+        assert " 1 " in listed and "Observations that others wrote by FHIR are not sent" in listed
         (dead,) = await ward.store.dead_hl7()
         assert "AR 204" in (await said("dead"))[1]
         assert "|71|" in (await said("show", str(dead.message_id)))[1]
@@ -263,4 +264,17 @@ async def test_over_tls_and_by_commands(
         sender.cancel()
         await asyncio.gather(sender, return_exceptions=True)
         assert (await said("drop", str(dead.message_id)))[0] == 2
+
+        await ward.store_event(One("heart_rate", START + 2 * MINUTE, 73, device=CUFF))
+        seen = await ward.store.hl7_progress("ehr")
+        await Hl7Sender(ward.store, to).gather(seen)
+        (waiting,) = await ward.store.take_hl7("ehr", count=9)
+        await ward.store.settle_hl7_failed(waiting.message_id, "AR 204", again_in_s=None)
+        moved = START + 2 * MINUTE
+        await ward.store.assign(ward.devices[CUFF], BERT, user=None, valid_from=moved)
+        assert (await said("retry", "other"))[1] == "0 messages wait again\n"
+        assert (await said("retry"))[1] == (
+            "0 messages wait again\n"
+            "1 messages are dropped: what they told is their patient's no longer\n"
+        )
     assert (await said("test", "ehr"))[0] == 1
