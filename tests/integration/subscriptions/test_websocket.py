@@ -104,7 +104,7 @@ async def test_what_is_no_binding_ends_the_connection(
             ({"message": [b"\0"] * 9}, 1003),
         ):
             async with connect(address) as socket:
-                await socket.send(**said)  # type: ignore[arg-type]
+                await socket.send(**said)
                 with pytest.raises(ConnectionClosed) as caught:
                     await socket.recv()
                 assert caught.value.rcvd is not None and caught.value.rcvd.code == code, said

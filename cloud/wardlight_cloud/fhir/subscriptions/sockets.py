@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from wardlight_cloud.fhir import isolation
 from wardlight_cloud.fhir.outcome import FhirError
 from wardlight_cloud.fhir.stored.asker import Asker
-from wardlight_cloud.fhir.subscriptions.definition import Definition
+from wardlight_cloud.fhir.subscriptions.definition import HEARTBEAT_S, Definition
 from wardlight_cloud.fhir.subscriptions.matching import access_of, needed
 from wardlight_cloud.fhir.subscriptions.notices import notice
 from wardlight_cloud.fhir.subscriptions.ports import SubscribingStore
@@ -37,7 +37,8 @@ _log = logging.getLogger(__name__)
 _MOST: Final = 500  # connections of one worker
 _MOST_BOUND: Final = 100  # subscriptions of a connection
 _BIND_S: Final = 30.0  # until the first binding
-_LOOK_S: Final = 15.0
+_LOOK_S: Final = float(HEARTBEAT_S[0])  # what is bound meanwhile is looked at before its first
+_LEAST_S: Final = 0.05
 _SEND_S: Final = 20.0
 _LONGEST: Final = 512  # characters of what a client says
 _BIND: Final = "bind-with-token "
@@ -46,11 +47,15 @@ _TOO_MANY, _POLICY, _NOT_TEXT, _GOING = 1013, 1008, 1003, 1001
 
 @dataclass(slots=True)
 class _Bound:
-    """A subscription on a connection; ``number``: of the last event sent or passed over."""
+    """A subscription on a connection; ``number``: of the last event sent or passed over.
+
+    ``sent_at``, ``beat_at``: monotonic, of the last frame and for a heartbeat, None = none is due.
+    """
 
     generation: int
     number: int
     sent_at: float
+    beat_at: float | None = None
 
 
 class Sockets:
@@ -145,7 +150,12 @@ class _Connection:
                 if self._bound:
                     await self._look()
             if self._news.count == seen:
-                await self._news.wait(_LOOK_S)
+                await self._news.wait(self._pause_s())
+
+    def _pause_s(self) -> float:
+        """Until it is looked without news: a heartbeat comes when it is due."""
+        due = min((b.beat_at for b in self._bound.values() if b.beat_at is not None), default=None)
+        return _LOOK_S if due is None else min(_LOOK_S, max(_LEAST_S, due - time.monotonic()))
 
     async def _look(self) -> None:
         rows = {row.subscription_id: row for row in await self._store.subscriptions([*self._bound])}
@@ -160,6 +170,7 @@ class _Connection:
 
     async def _serve(self, row: SubscriptionRow, bound: _Bound) -> None:
         about, access = definition_of(row), access_of(row)
+        bound.beat_at = None
         if row.generation != bound.generation:
             bound.generation, bound.number = row.generation, row.last_number
         if about is None or access is None or row.state is not SubscriptionState.ACTIVE:
@@ -170,9 +181,12 @@ class _Connection:
         while bound.number < row.last_number:
             await self._events(row, about, asker, bound)
         beat_s = about.heartbeat_s
-        if beat_s is not None and time.monotonic() - bound.sent_at >= beat_s:
+        if beat_s is None:
+            return
+        if time.monotonic() - bound.sent_at >= beat_s:
             bound.sent_at = time.monotonic()
             await self._say(notice(row, about, "heartbeat", total=row.last_number))
+        bound.beat_at = bound.sent_at + beat_s
 
     async def _events(
         self, row: SubscriptionRow, about: Definition, asker: Asker, bound: _Bound

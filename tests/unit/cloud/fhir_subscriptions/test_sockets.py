@@ -1,14 +1,19 @@
 """How a connection ends: without an error, whatever is said, and not counted any more."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
+import orjson
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.types import Message
 from starlette.websockets import WebSocket
 
+from support.subscribed_ward import extension, subscription
 from wardlight_cloud.fhir.subscriptions.signals import News
 from wardlight_cloud.fhir.subscriptions.sockets import Sockets
+from wardlight_cloud.store.subscriptions import Subscriber, SubscriptionRow, SubscriptionState
 
 
 async def test_a_client_that_is_gone_cannot_be_told_goodbye() -> None:
@@ -32,7 +37,7 @@ async def test_a_client_that_is_gone_cannot_be_told_goodbye() -> None:
     assert not sockets._open
 
 
-_PIECES = st.one_of(
+_PIECES: Final[st.SearchStrategy[dict[str, Any]]] = st.one_of(
     st.text(max_size=600).map(lambda text: {"text": text}),
     st.text(max_size=20).map(lambda text: {"text": "bind-with-token " + text}),
     st.binary(max_size=600).map(lambda data: {"bytes": data}),
@@ -72,3 +77,66 @@ async def test_whatever_is_said_ends_in_a_close(said: list[dict[str, Any]]) -> N
     is_binary = bool(said) and said[0].get("text") is None
     assert sent[1]["code"] == (1003 if is_binary else 1008 if said else 1001)
     assert not sockets._open
+
+
+class _Bound:
+    """A store with one active subscription that anybody binds."""
+
+    def __init__(self, row: SubscriptionRow) -> None:
+        self._rows = (row,)
+
+    async def use_binding(self, _: bytes) -> tuple[str, ...]:
+        return ("s1",)
+
+    async def subscriptions(self, _: Any) -> tuple[SubscriptionRow, ...]:
+        return self._rows
+
+
+@pytest.mark.parametrize(
+    ("state", "beat_s", "longest_s"),
+    [
+        (SubscriptionState.ACTIVE, 10, 10.0),
+        (SubscriptionState.ACTIVE, 3600, 10.0),
+        (SubscriptionState.ERROR, 10, 10.0),  # none is sent; another one may be bound meanwhile
+    ],
+)
+async def test_it_looks_when_a_heartbeat_is_due(
+    state: SubscriptionState, beat_s: int, longest_s: float
+) -> None:
+    beat = extension("heartbeat-period", valueUnsignedInt=beat_s)
+    body = orjson.dumps(subscription("Task", None, extensions=[beat]))
+    who = Subscriber("ehr", None, None, ("system/*.rs",), "https://x/fhir")
+    row = SubscriptionRow(
+        "s1", who, who.scopes, 1, 1, 1, state, state, "", body, True, 0, 0, 0, None, None
+    )
+    waits: list[float] = []
+    bound = asyncio.Event()
+    gone = asyncio.Event()
+
+    class Heard(News):
+        async def wait(self, timeout_s: float) -> None:
+            if bound.is_set():
+                waits.append(timeout_s)
+                gone.set()
+                await asyncio.Event().wait()
+            await bound.wait()
+
+    said: list[Message] = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": "bind-with-token x"},
+    ]
+
+    async def receive() -> Message:
+        if said:
+            return said.pop(0)
+        bound.set()
+        await gone.wait()
+        return {"type": "websocket.disconnect", "code": 1000}
+
+    async def send(_: Message) -> None:
+        pass
+
+    sockets = Sockets(_Bound(row), Heard())  # type: ignore[arg-type]
+    await sockets.serve(WebSocket({"type": "websocket"}, receive, send))
+    (wait_s,) = waits
+    assert 0 < wait_s <= longest_s
