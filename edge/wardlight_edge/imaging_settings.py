@@ -96,7 +96,9 @@ class DicomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     max_pdu                  largest PDU that is announced
     max_associations         at a time; ``max_per_ae`` of them with one calling AE title
     artim_timeout_s          from the connection to the request of an association (PS3.8 9.1.4)
-    idle_timeout_s           without any octet; ``pdu_timeout_s``: from its first octet to its last
+    idle_timeout_s           without any octet, of one that has asked for nothing but C-ECHO
+    pause_timeout_s          the same between two requests of one that has asked for more
+    pdu_timeout_s            of a PDU, from its first octet to its last
     max_object_bytes         an object that is larger is refused
     drain_timeout_s          a refused object is read to its end, so that the refusal can be told,
                              for this long at most
@@ -118,6 +120,7 @@ class DicomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     max_per_ae: Annotated[int, Meta(ge=1, le=64)] = 8
     artim_timeout_s: _Seconds = 5.0
     idle_timeout_s: _Seconds = 60.0
+    pause_timeout_s: _Seconds = 900.0
     pdu_timeout_s: _Seconds = 60.0
     max_object_bytes: Annotated[int, Meta(ge=1 << 20)] = 8 << 30
     drain_timeout_s: _Seconds = 600.0

@@ -3,7 +3,7 @@
 TCP_NODELAY, and TCP_QUICKACK armed anew before each read: a sender that leaves Nagle's algorithm on
 (the default of DCMTK) otherwise waits up to 40 ms for the delayed acknowledgement of each object.
 
-Errors  PduError: what the peer sent; ChannelError: it is gone, or silent for too long
+Errors  PduError: what the peer sent; ChannelError: it is gone; Silence: silent for too long
 """
 
 import select
@@ -21,6 +21,10 @@ _TICK_S: Final = 0.5
 
 class ChannelError(TransportError):
     """The peer hung up or does not go on."""
+
+
+class Silence(ChannelError):
+    """The peer is there and sends nothing."""
 
 
 class Channel:
@@ -42,14 +46,24 @@ class Channel:
         connection.settimeout(_TICK_S)
 
     def next_pdu(
-        self, *, within_s: float | None = None, is_over: Callable[[], bool] = lambda: False
+        self,
+        *,
+        within_s: float | None = None,
+        idle_s: float | None = None,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> tuple[int, memoryview] | None:
-        """The next PDU; None where ``is_over`` became true before its first octet."""
+        """The next PDU; None where ``is_over`` became true before its first octet.
+
+        within_s  it must be whole by then; ``idle_s``: its first octet must come by then, None = as
+                  the channel has it
+        """
         pdu = self._reader.take()
         if pdu is not None:
             return pdu
         has_begun = self._reader.has_begun
-        limit = time.monotonic() + (within_s or (self._pdu_s if has_begun else self._idle_s))
+        limit = time.monotonic() + (
+            within_s or (self._pdu_s if has_begun else idle_s or self._idle_s)
+        )
         while True:
             if self._receive() and (pdu := self._reader.take()) is not None:
                 return pdu
@@ -58,7 +72,7 @@ class Channel:
             if not has_begun and is_over():
                 return None
             if time.monotonic() > limit:
-                raise ChannelError("the peer is silent for too long")
+                raise Silence("the peer is silent for too long")
 
     def poll(self) -> tuple[int, memoryview] | None:
         """A PDU that is there already."""

@@ -44,9 +44,14 @@ _Key = tuple[str, str]
 
 
 class _Way(NamedTuple):
-    """An association that may take reports. ``until_ms``: how long it goes before others."""
+    """An association that may take reports.
+
+    until_ms  how long it goes before others; ``open_ms``: how long it is held open, since the last
+              request
+    """
 
     until_ms: int
+    open_ms: int
     keys: set[_Key]
 
 
@@ -98,6 +103,12 @@ class CommitmentDesk:
             had = self._ways.pop(association, None)
         if had is not None:
             self.asked.set()
+
+    def promised_ms(self, association: int) -> int:
+        """How long an association is held for reports, from now."""
+        with self._lock:
+            way = self._ways.get(association)
+        return 0 if way is None else max(0, way.open_ms - self._age.now_ms())
 
     def due_on(self, association: int) -> list[Commitment]:
         """The same as ``due``, of what was asked for on this association."""
@@ -251,8 +262,9 @@ class CommitmentDesk:
 
     def _open_way(self, association: int, asked: Asker) -> None:
         with self._lock:
-            until_ms = self._age.now_ms() + _WAY_MS
-            way = self._ways.setdefault(association, _Way(until_ms, set()))
+            open_ms = self._age.now_ms() + _WAY_MS
+            way = self._ways.get(association, _Way(open_ms, open_ms, set()))
+            self._ways[association] = way._replace(open_ms=open_ms)
             if len(way.keys) < _MOST_HERE:
                 way.keys.add(_key(asked))
 

@@ -57,6 +57,10 @@ class ReportsHere:
         self._heard_s = self._now_s()
         self._give_back()
 
+    def waits_s(self) -> float:
+        """For how long the peer may still expect a report here, whatever the link does."""
+        return self._desk.promised_ms(self._association) / 1000
+
     def is_due(self) -> bool:
         """Whether a report can go now; to be asked while nothing comes."""
         now_s = self._now_s()

@@ -3,7 +3,8 @@
 Requests are answered in the order in which they came; asynchronous operations are not negotiated.
 A data set goes to its sink fragment by fragment.
 
-Errors  PduError, CommandError: what the peer sent; ChannelError: it is gone
+Errors  PduError, CommandError: what the peer sent, or that it is silent for too long; ChannelError:
+        it is gone
 Source  DICOM PS3.7, 6.3 and 9.3.2.3 (C-CANCEL)
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Mapping
 
 from wardlight_edge.dicom import dimse, pdu
 from wardlight_edge.dicom.base import Peer
-from wardlight_edge.dicom.channel import Channel
+from wardlight_edge.dicom.channel import Channel, Silence
 from wardlight_edge.dicom.commitment_here import ReportsHere
 from wardlight_edge.dicom.dimse import Command, CommandBuffer, Field, Tag
 from wardlight_edge.dicom.draining import Draining, DrainOver
@@ -49,6 +50,7 @@ class Conversation:
         self._command_context = 0
         self._sink: Sink | None = None
         self._request: tuple[int, Agreed, Command] | None = None
+        self._has_worked = False
         self._cancelled: set[int] = set()
         self._early: list[tuple[int, bytes]] = []
 
@@ -80,11 +82,24 @@ class Conversation:
     def _next(self) -> tuple[int, bytes | memoryview] | None:
         if self._early:
             return self._early.pop(0)
-        return self._channel.next_pdu(is_over=self._is_interrupted)
+        try:
+            return self._channel.next_pdu(idle_s=self._patience_s(), is_over=self._is_interrupted)
+        except Silence as silence:
+            raise PduError(str(silence), AbortReason.NOT_SPECIFIED) from silence
 
     def _is_interrupted(self) -> bool:
-        is_idle = self._sink is None and not self._command.has_begun
-        return self._is_over() or (is_idle and self._reports.is_due())
+        return self._is_over() or (self._is_between_messages() and self._reports.is_due())
+
+    def _is_between_messages(self) -> bool:
+        return self._sink is None and not self._command.has_begun
+
+    def _patience_s(self) -> float:
+        """An ultrasound holds one association an exam; who waits for a report is left to wait."""
+        settings = self._house.settings
+        if not self._is_between_messages():
+            return settings.idle_timeout_s
+        least_s = settings.pause_timeout_s if self._has_worked else 0.0
+        return max(settings.idle_timeout_s, least_s, self._reports.waits_s())
 
     def _report(self) -> None:
         context_id = self._reports.context_id
@@ -166,6 +181,7 @@ class Conversation:
         self._sink = self._request = None
         if command.is_response:
             return
+        self._has_worked = self._has_worked or command.field != Field.C_ECHO
         octets = sink.octets() if isinstance(sink, Collecting) else None
         if sink is None or octets is not None:
             self._desk.answer(context_id, context, command, octets)

@@ -30,6 +30,7 @@ from wardlight_edge.spool.segments import HEAD_BYTES
 
 NOISE = random.Random(7)
 OBJECT = instance("1.2.3", NOISE.randbytes(50_000))
+BY_PROVIDER = 7, bytes((0, 0, 2, 0))  # A-ABORT, reason not specified
 LAST = instance("1.9.9", OBJECT)
 RELEASE = bytes.fromhex("05000000000400000000")
 ABORT = bytes.fromhex("07000000000400000000")
@@ -174,9 +175,39 @@ def test_a_silent_peer_is_hung_up(tmp_path: Path) -> None:
         _good(running.port) as idle,
     ):
         half.send(data(pdv(1, 3, store("1.2.3")))[:9])
-        assert silent.is_over()
-        assert half.is_over()
-        assert idle.is_over()
+        assert silent.receive() == (0, b""), "PS3.8, 9.1.4: there is no association to abort"
+        assert half.receive() == BY_PROVIDER
+        assert idle.receive() == BY_PROVIDER
+
+
+def test_who_has_sent_something_may_pause(tmp_path: Path) -> None:
+    """An exam of an ultrasound is one association; one that only asks C-ECHO holds no place."""
+    with (
+        imaging(tmp_path, idle_timeout_s=1.0, pause_timeout_s=600.0) as running,
+        _good(running.port) as working,
+        _good(running.port) as echoing,
+        _good(running.port) as within,
+    ):
+        working.send(data(pdv(1, 3, store("1.2.3"))), *_data_set(OBJECT))
+        assert working.status() == 0
+        echoing.send(data(pdv(3, 3, command(c=VERIFICATION, f=0x30, m=8, d=0x0101))))
+        assert echoing.status() == 0
+        within.send(data(pdv(1, 3, store("1.2.3"))), *_data_set(OBJECT))
+        assert within.status() == 0
+        within.send(data(pdv(1, 3, store("1.2.4"))))
+        assert (echoing.receive(), within.receive()) == (BY_PROVIDER, BY_PROVIDER)
+        working.send(data(pdv(1, 3, store("1.2.3"))), *_data_set(OBJECT))
+        assert working.status() == 0
+
+
+def test_a_pause_has_its_end(tmp_path: Path) -> None:
+    with (
+        imaging(tmp_path, idle_timeout_s=1.0, pause_timeout_s=2.0) as running,
+        _good(running.port) as working,
+    ):
+        working.send(data(pdv(1, 3, store("1.2.3"))), *_data_set(OBJECT))
+        assert working.status() == 0
+        assert working.receive() == BY_PROVIDER
 
 
 def test_contexts_that_are_proposed_twice(running: Imaging) -> None:

@@ -122,6 +122,23 @@ def test_only_what_was_asked_here_is_reported_here_and_first_here(world: World) 
     assert world.elsewhere() == ["1.1", "1.2", "1.3"]
 
 
+def test_an_association_is_held_five_minutes_from_its_last_request(world: World) -> None:
+    assert world.here.waits_s() == 0
+    world.ask("1.1")
+    world.pass_s(200)
+    world.ask("1.2", association=8)
+    assert world.here.waits_s() == 100
+    world.ask("1.3")
+    assert world.here.waits_s() == 300
+    world.pass_s(100.5)
+    assert world.elsewhere() == ["1.1", "1.3"], "it goes first for five minutes from the first one"
+    world.pass_s(300)
+    assert world.here.waits_s() == 0
+    world.ask("1.4")
+    world.here.end()
+    assert world.here.waits_s() == 0
+
+
 def test_what_is_due_is_not_held_back_by_an_association_that_is_never_quiet(world: World) -> None:
     world.ask("1.1")
     for _ in range(400):
