@@ -1,6 +1,7 @@
 """How a connection ends: without an error, whatever is said, and not counted any more."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, Final
 
 import orjson
@@ -11,6 +12,7 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from support.subscribed_ward import extension, subscription
+from wardlight_cloud.fhir.subscriptions import sockets as sockets_module
 from wardlight_cloud.fhir.subscriptions.signals import News
 from wardlight_cloud.fhir.subscriptions.sockets import Sockets
 from wardlight_cloud.store.subscriptions import Subscriber, SubscriptionRow, SubscriptionState
@@ -93,33 +95,35 @@ class _Bound:
 
 
 @pytest.mark.parametrize(
-    ("state", "beat_s", "longest_s"),
+    ("state", "beat_s", "at"),
     [
-        (SubscriptionState.ACTIVE, 10, 10.0),
-        (SubscriptionState.ACTIVE, 3600, 10.0),
-        (SubscriptionState.ERROR, 10, 10.0),  # none is sent; another one may be bound meanwhile
+        (SubscriptionState.ACTIVE, 10, [10, 20, 30, 40, 50]),
+        (SubscriptionState.ACTIVE, 13, [13, 26, 39, 52]),
+        (SubscriptionState.ACTIVE, 3600, []),
+        (SubscriptionState.ERROR, 10, []),
     ],
 )
-async def test_it_looks_when_a_heartbeat_is_due(
-    state: SubscriptionState, beat_s: int, longest_s: float
+async def test_heartbeats_come_when_they_are_due(
+    monkeypatch: pytest.MonkeyPatch, state: SubscriptionState, beat_s: int, at: list[int]
 ) -> None:
+    """Also the first one of what is bound right after a look: by a clock that only waits move."""
     beat = extension("heartbeat-period", valueUnsignedInt=beat_s)
     body = orjson.dumps(subscription("Task", None, extensions=[beat]))
     who = Subscriber("ehr", None, None, ("system/*.rs",), "https://x/fhir")
     row = SubscriptionRow(
         "s1", who, who.scopes, 1, 1, 1, state, state, "", body, True, 0, 0, 0, None, None
     )
-    waits: list[float] = []
-    bound = asyncio.Event()
-    gone = asyncio.Event()
+    clock, beats = [0.0], list[float]()
+    bound, over = asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(sockets_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
-    class Heard(News):
+    class Waited(News):
         async def wait(self, timeout_s: float) -> None:
-            if bound.is_set():
-                waits.append(timeout_s)
-                gone.set()
-                await asyncio.Event().wait()
             await bound.wait()
+            clock[0] += timeout_s
+            if clock[0] >= 59:
+                over.set()
+                await asyncio.Event().wait()
 
     said: list[Message] = [
         {"type": "websocket.connect"},
@@ -130,13 +134,13 @@ async def test_it_looks_when_a_heartbeat_is_due(
         if said:
             return said.pop(0)
         bound.set()
-        await gone.wait()
+        await over.wait()
         return {"type": "websocket.disconnect", "code": 1000}
 
-    async def send(_: Message) -> None:
-        pass
+    async def send(message: Message) -> None:
+        if '"heartbeat"' in message.get("text", ""):
+            beats.append(clock[0])
 
-    sockets = Sockets(_Bound(row), Heard())  # type: ignore[arg-type]
+    sockets = Sockets(_Bound(row), Waited())  # type: ignore[arg-type]
     await sockets.serve(WebSocket({"type": "websocket"}, receive, send))
-    (wait_s,) = waits
-    assert 0 < wait_s <= longest_s
+    assert beats == at
