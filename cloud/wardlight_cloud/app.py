@@ -180,6 +180,7 @@ def _mount(
         takes_other_origins=bool(settings.http.cors_origins),
         bounds=_bounds(settings),
         cold_s=None if settings.objects.cold is None else settings.objects.cold.delay_s,
+        prescribing=settings.fhir.prescribing_clients,
     )  # fmt: skip
     live = LiveRoutes(store, hub, who.session_or_token)
     dashboard = DashboardRoutes(

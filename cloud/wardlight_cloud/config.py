@@ -180,6 +180,9 @@ class FhirSettings(_Section):
     byte_burst: int = Field(1_000_000_000, ge=1 << 20, description="octets of answers at once")
     gzip: bool = Field(True, description="compress answers for clients that take gzip")
     keep_days: bool = Field(True, description="keep what was written of days that are over")
+    prescribing_clients: tuple[str, ...] = Field(
+        (), description="clients (of the EHR) whose MedicationRequests may be orders"
+    )
 
 
 class ExportSettings(_Section):

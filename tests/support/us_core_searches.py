@@ -59,7 +59,7 @@ def of_anna(kind: str, **more: Any) -> dict[str, Any]:
 DIAGNOSTIC_REPORT = Kind(
     of_anna(
         "DiagnosticReport", status="final", category=[coded(V2_74, "LAB")],
-        code=coded(LOINC, "58410-2"), effectiveDateTime=DAY, issued=DAY,
+        code=coded(LOINC, "58410-2"), effectiveDateTime=DAY, issued="2026-03-12T12:00:00Z",
     ),
     {
         "patient": PATIENT, "category": code_values(V2_74, "LAB"),
@@ -72,12 +72,14 @@ DIAGNOSTIC_REPORT = Kind(
 DOCUMENT_REFERENCE = Kind(
     of_anna(
         "DocumentReference", status="current", category=[coded(NOTE, "clinical-note")],
-        type=coded(LOINC, "34133-9"), date=DAY, context={"period": {"start": DAY, "end": DAY}},
+        type=coded(LOINC, "34133-9"), date="2025-06-05T12:00:00Z",
+        context={"period": {"start": DAY, "end": DAY}},
         content=[{"attachment": {"contentType": "text/plain", "data": "YQ=="}}],
     ),
     {
         "_id": (("{id}",), ("nobody",)), "patient": PATIENT,
-        "category": code_values(NOTE, "clinical-note"), "date": ON_DAY, "period": ON_DAY,
+        "category": code_values(NOTE, "clinical-note"), "period": ON_DAY,
+        "date": (("2025-06-05", "ge2025-06-01&date=lt2025-07"), ("2025-06-06", "gt2025-07")),
         "type": code_values(LOINC, "34133-9"),
         "status": (("current", "superseded,current"), ("superseded",)),
     },

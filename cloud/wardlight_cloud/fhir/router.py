@@ -7,7 +7,7 @@ is nothing to serialise.
 """
 
 import string
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import Final, Protocol
 from urllib.parse import quote
@@ -74,6 +74,7 @@ class FhirFace:
     ``keeper`` None: no day of Observations is offered to the store. ``exports``, ``limits`` None:
     there are none. ``gzip_from`` None: answers are not compressed. ``bounds``: of subscriptions.
     ``cold_s``: how long images in the slow place take; None = there is no such place.
+    ``prescribing``: clients whose MedicationRequests may be orders.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class FhirFace:
         takes_other_origins: bool = False,
         bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
         cold_s: int | None = None,
+        prescribing: Collection[str] = (),
     ) -> None:
         self._store = store
         entrance = Entrance(authenticate, base_url, limits)
@@ -112,7 +114,7 @@ class FhirFace:
         self._validation = Validation()
         self._subscribing = Subscribing(store, bounds)
         prepare = {SUBSCRIPTION: self._subscribing.prepared}
-        writer = Writer(store, self._validation, own, prepare)
+        writer = Writer(store, self._validation, own, prepare, prescribing)
         self._stored = StoredFace(store, writer, own, LookedUp(store, own, self._inner_get))
         self._either = Versions(self._stored, OwnVersions(store, self._inner_get))
         self._observations = ObservationSearches(store, own, self._base, keeper)
@@ -231,10 +233,20 @@ class FhirFace:
         return await self._stored.bundle(asker, partial(self._inner_get, asker.request))
 
     async def _inner_get(
-        self, request: Request, path: str, query: str, *, is_strict: bool = False
+        self,
+        request: Request,
+        path: str,
+        query: str,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        *,
+        is_strict: bool = False,
     ) -> tuple[int, bytes]:
-        """What a GET of the same asker is answered with."""
+        """What a GET of the same asker is answered with; ``headers``: of this GET alone."""
         kind, _, rest = path.partition("/")
+        if kind == STATUS or path.endswith(EXPORT):  # a file is sent, not put into an answer
+            text = "Exports and their files are asked for by requests of their own, not in a Bundle."
+            refusal = FhirError(400, "not-supported", text)
+            return refusal.status, orjson.dumps(refusal.outcome())
         note_resource(request.scope, kind, rest.partition("/")[0], b"")
         kept = [each for each in request.scope["headers"] if each[0] not in _OF_THE_BUNDLE]
         if is_strict:
@@ -246,7 +258,7 @@ class FhirFace:
             "path": f"{PATH}/{path}",
             # A Bundle may hold letters that a URL has escaped.
             "query_string": quote(query, safe=string.printable).encode(),
-            "headers": kept,
+            "headers": [*kept, *headers],
         }
         response = await self._handler(scope)(Request(scope, request.receive))
         return response.status_code, bytes(response.body)

@@ -234,7 +234,7 @@ CHECKS: dict[str, Check] = {
     "care-plan": searching(asked.CARE_PLAN_KIND),
     "goal": searching(asked.GOAL),
     "goal-description": taken(f"Goal?patient={ANNA}&description=x"),
-    "medication-request": searching(asked.medication_request("proposal")),
+    "medication-request": searching(*map(asked.medication_request, ("proposal", "order"))),
     "medication": taken(f"MedicationRequest?patient={ANNA}&_include=MedicationRequest:medication"),
     "questionnaire-response": searching(asked.QUESTIONNAIRE_RESPONSE),
     "practitioner": searching(asked.PRACTITIONER),
@@ -266,7 +266,8 @@ async def test_what_the_page_says_is_met_is_met_and_nothing_else(
     while await ward.store.refresh_rollups(limit=1000):
         pass
     http = ward.settings.http.model_copy(update={"base_url": BASE})
-    ward.app = create_app(ward.settings.model_copy(update={"http": http}), ward.store)
+    fhir = ward.settings.fhir.model_copy(update={"prescribing_clients": ("writer",)})
+    ward.app = create_app(ward.settings.model_copy(update={"http": http, "fhir": fhir}), ward.store)
     token = new_token()
     await ward.store.put_client("writer", token_hash(token), ["system/*.cruds"])
     async with ward.client(token=token) as client:

@@ -10,7 +10,9 @@ import httpx
 
 from support.served_ward import ANNA, BASE, Ward
 from support.stored_resources import JSON, created, found, observation, task, writing_client
+from wardlight_cloud.app import create_app
 from wardlight_cloud.security.tokens import new_token, token_hash
+from wardlight_cloud.store.authorization import Grant, NewTokens
 
 PATCH = {"Content-Type": "application/json-patch+json"}
 WHOLE = {"Prefer": "return=representation"}
@@ -20,11 +22,11 @@ MARKED = [{"system": "urn:t", "value": "1"}]
 
 @asynccontextmanager
 async def _clients(
-    ward: Ward, *scopes: str
+    ward: Ward, *scopes: str, name: str = "narrow"
 ) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
     """A client that may do all, which keeps the app open, and one with these scopes."""
     token = new_token()
-    await ward.store.put_client("narrow", token_hash(token), list(scopes))
+    await ward.store.put_client(name, token_hash(token), list(scopes))
     headers = {"Authorization": f"Bearer {token}", "Content-Type": JSON}
     async with (
         writing_client(ward) as client,
@@ -35,8 +37,12 @@ async def _clients(
         yield client, narrow
 
 
-def _bundle(method: str, url: str, resource: dict[str, Any], **more: str) -> dict[str, Any]:
-    entry = {"resource": resource, "request": {"method": method, "url": url, **more}}
+def _bundle(
+    method: str, url: str, resource: dict[str, Any] | None = None, **more: str
+) -> dict[str, Any]:
+    entry: dict[str, Any] = {"request": {"method": method, "url": url, **more}}
+    if resource is not None:
+        entry["resource"] = resource
     return {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}
 
 
@@ -162,3 +168,57 @@ async def test_nothing_is_prescribed(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"/fhir/{name}")).json() == made
     stopped = await client.put(f"/fhir/{name}", json={**made, "status": "stopped"})
     assert stopped.status_code == 200 and (await client.delete(f"/fhir/{name}")).status_code == 204
+
+
+def _order() -> dict[str, Any]:
+    return {
+        "resourceType": "MedicationRequest", "status": "active", "intent": "order",
+        "subject": {"reference": f"Patient/{ANNA}"}, "medicationCodeableConcept": {"text": "m"},
+    }  # fmt: skip
+
+
+def _let_prescribe(ward: Ward, name: str) -> None:
+    fhir = ward.settings.fhir.model_copy(update={"prescribing_clients": (name,)})
+    ward.app = create_app(ward.settings.model_copy(update={"fhir": fhir}), ward.store)
+
+
+async def test_orders_are_written_by_the_ehr_and_by_nobody_else(ward: Ward) -> None:
+    """By its client; others read them, and neither change nor end them."""
+    _let_prescribe(ward, "the-ehr")
+    async with _clients(ward, "system/*.cruds", name="the-ehr") as (other, ehr):
+        made = await created(ehr, _order())
+        name = f"MedicationRequest/{made['id']}"
+        url = f"/fhir/{name}"
+        assert (await other.get(url)).json() == made
+        assert await found(other, f"MedicationRequest?patient={ANNA}&intent=order") == [made["id"]]
+        stop = [{"op": "replace", "path": "/status", "value": "stopped"}]
+        for answer in (
+            await other.post("/fhir/MedicationRequest", json=_order()),
+            await other.put(url, json={**made, "intent": "proposal"}),
+            await other.put(url, json={**made, "status": "stopped"}),
+            await other.patch(url, json=stop, headers=PATCH),
+            await other.delete(url),
+            await other.delete(f"/fhir/MedicationRequest?_id={made['id']}"),
+            await other.post("/fhir", json=_bundle("DELETE", name)),
+        ):
+            assert answer.status_code == 422, answer.text
+            (issue,) = answer.json()["issue"]
+            assert "fhir.prescribing_clients" in issue["diagnostics"]
+        assert (await ehr.get(url)).json() == made
+        assert (await ehr.patch(url, json=stop, headers=PATCH)).status_code == 200
+        assert (await ehr.delete(url)).status_code == 204
+
+
+async def test_a_token_for_one_patient_prescribes_nothing(ward: Ward) -> None:
+    """Whatever its client is named."""
+    _let_prescribe(ward, "app")
+    token = new_token()
+    await ward.store.put_client("app", token_hash(new_token()), [])
+    grant = Grant("app", ("patient/*.cruds",), patient=ANNA)
+    await ward.store.grant(grant, NewTokens(token_hash(token), 600))
+    async with ward.client(token=token) as app:
+        app.headers["Content-Type"] = JSON
+        proposal = await app.post("/fhir/MedicationRequest", json=_order() | {"intent": "proposal"})
+        assert proposal.status_code == 201, proposal.text
+        order = await app.post("/fhir/MedicationRequest", json=_order())
+        assert order.status_code == 422, order.text

@@ -28,6 +28,11 @@ class Asker:
     request: Request
     base: str
 
+    @property
+    def client(self) -> str:
+        """The name of the client."""
+        return isolation.access(self.request).client
+
     def limits(self, kind: str, interaction: Interaction = Interaction.SEARCH) -> Limits:
         """Whose resources of a kind, and which of them."""
         reach = isolation.reach_to(self.request, kind, interaction)

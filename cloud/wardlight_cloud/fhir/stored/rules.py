@@ -4,8 +4,8 @@ own identifiers, by which a reading or a device of ours is known, on somebody el
 A token for one patient, such as that of the patient's own app, cannot change what readings and
 images are matched by and what tells the patient from others; the hospital's systems can.
 
-Prescriptions are shown here beside measurements; nothing is prescribed. A proposal is what others
-may send, to be decided elsewhere.
+Prescriptions are shown here beside measurements; nothing is prescribed. They come from the EHR, by
+the clients that the operator names; a proposal is what others may send, to be decided elsewhere.
 
 Source  R4 4.0.1 Patient, MedicationRequest (intent)
 """
@@ -19,8 +19,14 @@ IDENTITY_STAYS: Final = (
 )
 PROPOSAL: Final = "proposal"
 PRESCRIBES_NOTHING: Final = (
-    "Nothing is prescribed through this server: it takes MedicationRequests with intent proposal."
+    "Nothing is prescribed through this server: it takes MedicationRequests with intent proposal. "
+    "Orders come from the EHR, by clients that the setting fhir.prescribing_clients names."
 )
+
+
+def prescribes(held: dict[str, Any], wanted: dict[str, Any]) -> bool:
+    """Whether a change of a MedicationRequest makes, changes or ends more than a proposal."""
+    return any(each and each.get("intent") != PROPOSAL for each in (held, wanted))
 
 
 RESERVED: Final = (

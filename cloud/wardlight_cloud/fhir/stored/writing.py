@@ -9,7 +9,7 @@ Errors  FhirError: 400, 403, 404, 405, 409 (others keep changing the same), 410,
 Source  R4 4.0.1 3.1.0 (RESTful API); RFC 9110 13.1.1 (If-Match)
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -26,13 +26,13 @@ from wardlight_cloud.fhir.stored.names import with_names
 from wardlight_cloud.fhir.stored.overlaps import refuse_overlaps, refuse_repeats
 from wardlight_cloud.fhir.stored.patient_columns import patient_columns
 from wardlight_cloud.fhir.stored.references import check_references
-from wardlight_cloud.fhir.stored.refusing import refused, stale, taken
+from wardlight_cloud.fhir.stored.refusing import refused, stale, taken, there_already
 from wardlight_cloud.fhir.stored.rules import (
     IDENTITY_STAYS,
     PRESCRIBES_NOTHING,
-    PROPOSAL,
     RESERVED,
     changed_identity,
+    prescribes,
     reserved_identifier,
 )
 from wardlight_cloud.fhir.stored.targets import INTERACTIONS, OwnResources, Target, Targets
@@ -73,7 +73,10 @@ class _Step:
 
 
 class Writer:
-    """Makes wishes true, all of a request or none. ``prepare``: by kind."""
+    """Makes wishes true, all of a request or none. ``prepare``: by kind.
+
+    ``prescribing``: clients whose MedicationRequests may be more than proposals.
+    """
 
     def __init__(
         self,
@@ -81,7 +84,9 @@ class Writer:
         validation: Validation,
         own: OwnResources,
         prepare: Mapping[str, Prepare] | None = None,
+        prescribing: Collection[str] = (),
     ) -> None:
+        self._prescribing = prescribing
         self._prepare = prepare or {}
         self._store = store
         self._validation = validation
@@ -129,7 +134,7 @@ class Writer:
             for wish, resource in zip(wishes, wanted, strict=True)
         ]
         changes = [
-            _change(asker, wish, target, resource)
+            _change(asker, wish, target, resource, may_prescribe=asker.client in self._prescribing)
             for wish, target, resource in zip(wishes, targets, wanted, strict=True)
         ]
         await refuse_overlaps(wishes, changes)
@@ -196,12 +201,21 @@ class Writer:
 
 
 def _change(
-    asker: Asker, wish: Wish, target: Target, resource: dict[str, Any] | None
+    asker: Asker,
+    wish: Wish,
+    target: Target,
+    resource: dict[str, Any] | None,
+    *,
+    may_prescribe: bool,
 ) -> ResourceChange:
     """What the store is asked for."""
     version = _version(target.held)
     if target.is_done and target.expected is not None:
         return Expect(target.expected)
+    if wish.kind == "MedicationRequest":
+        limits = asker.limits(wish.kind, INTERACTIONS[wish.method])
+        if not may_prescribe or limits.patients is not None:
+            _check_prescribes_nothing(wish, target, resource)
     if resource is None:
         if wish.kind in NOT_DELETED:
             text = f"{wish.kind} cannot be deleted: readings and images belong to it."
@@ -224,10 +238,13 @@ def _change(
 
 
 def _check_version(wish: Wish, held: ResourceRow | None) -> None:
-    """If-Match, looked at again whenever the store met another version than this one."""
+    """If-Match and If-None-Match, looked at again whenever the store met another version than this one."""
+    version = _version(held)
+    unwanted = wish.if_none_match
+    if version and unwanted is not None and (unwanted == ANY_VERSION or version in unwanted):
+        raise there_already(wish)
     if wish.if_match is None:
         return
-    version = _version(held)
     if not version or (wish.if_match != ANY_VERSION and version not in wish.if_match):
         raise stale(wish)
 
@@ -253,11 +270,16 @@ def _after_patch(asker: Asker, wish: Wish, target: Target) -> dict[str, Any]:
     return resource
 
 
+def _check_prescribes_nothing(wish: Wish, target: Target, resource: dict[str, Any] | None) -> None:
+    row = target.held
+    held = {} if row is None or row.body is None else parsed(whole(row))
+    if prescribes(held, resource or {}):
+        raise refused(wish, 422, "business-rule", PRESCRIBES_NOTHING, "intent")
+
+
 def _check_rules(
     wish: Wish, target: Target, resource: dict[str, Any], *, is_of_one_patient: bool
 ) -> None:
-    if wish.kind == "MedicationRequest" and resource.get("intent") != PROPOSAL:
-        raise refused(wish, 422, "business-rule", PRESCRIBES_NOTHING, "intent")
     row = target.held
     held = {} if row is None or row.body is None else parsed(whole(row))
     place = reserved_identifier(held, resource)
