@@ -114,11 +114,12 @@ async def test_heartbeats_come_when_they_are_due(
         "s1", who, who.scopes, 1, 1, 1, state, state, "", body, True, 0, 0, 0, None, None
     )
     clock, beats = [0.0], list[float]()
-    bound, over = asyncio.Event(), asyncio.Event()
+    waiting, bound, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
     monkeypatch.setattr(sockets_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     class Waited(News):
         async def wait(self, timeout_s: float) -> None:
+            waiting.set()
             await bound.wait()
             clock[0] += timeout_s
             if clock[0] >= 59:
@@ -131,6 +132,8 @@ async def test_heartbeats_come_when_they_are_due(
     ]
 
     async def receive() -> Message:
+        if len(said) == 1:
+            await waiting.wait()
         if said:
             return said.pop(0)
         bound.set()
