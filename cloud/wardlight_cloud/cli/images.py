@@ -22,7 +22,8 @@ _MOST: Final = 1000
 _NO_ISSUER: Final = (
     "no-issuer: neither the image nor the settings say who gave out its patient id. Where the ids "
     "of a site are one system's, set images.issuer or images.gateway_issuers to it: images that "
-    "come from then on find their patients; assign those that wait."
+    "come from then on find their patients; assign those that wait. "
+    "An import is told by --issuer."
 )
 
 

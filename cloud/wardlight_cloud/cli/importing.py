@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from wardlight_cloud.imaging.importing import Importer, ImportReport
 
 _SHOWN: Final = 100
+_NO_ISSUER: Final = (
+    "{} files do not say who gave out their patient number: it may be another hospital's, so their "
+    "studies are no patient's of ours until an operator says whose (`images reconcile list`: "
+    "no-issuer). Where the files are of one hospital, import them with --issuer from the beginning"
+)
 _DATES: Final = re.compile(r"\d{8}|\d{8}-(\d{8})?|-\d{8}", re.ASCII)
 
 
@@ -31,6 +36,11 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
         help="a folder, a file, a DICOMDIR, ae://CALLED@host:port, or ae://AE_TITLE of a node",
     )
     dicom.add_argument("--dry-run", action="store_true", help="only say what would be taken")
+    dicom.add_argument(
+        "--issuer", metavar="ISSUER", default="",
+        help="who gave out the patient ids of files that do not say it, as the register writes it; "
+        "default: nobody knows, and their studies wait for an operator",
+    )  # fmt: skip
     pacs = dicom.add_argument_group("of a PACS")
     pacs.add_argument("--calling", metavar="AE", help="our AE title; default: dicom.ae_title")
     pacs.add_argument(
@@ -70,19 +80,21 @@ async def _import(store: Store, options: argparse.Namespace) -> int:
         if options.source.startswith("ae://"):
             missing = await importing_pacs.take(store, options, importer)
         else:
-            missing = await _take_folder(Path(options.source), importer)
+            missing = await _take_folder(Path(options.source), importer, options.issuer)
     _show(importer.report, is_dry=options.dry_run)
+    if importer.report.unissued and not options.issuer.strip():
+        print(_NO_ISSUER.format(importer.report.unissued))
     if missing:
         print(f"{missing} instances were not sent by the PACS; start the import again")
     return 1 if missing else 0
 
 
-async def _take_folder(source: Path, importer: "Importer") -> int:
+async def _take_folder(source: Path, importer: "Importer", issuer: str) -> int:
     from wardlight_cloud.imaging.folder import files_of
     from wardlight_cloud.store.image_arrivals import Source
 
     try:
-        await importer.take_all(files_of(source), Source("import"))
+        await importer.take_all(files_of(source), Source("import", assumed_issuer=issuer))
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read ({error.strerror})") from error
     return 0

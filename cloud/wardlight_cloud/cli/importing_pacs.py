@@ -40,7 +40,7 @@ async def take(store: Store, options: argparse.Namespace, importer: Importer) ->
                 f"study {number} of {len(studies)}: {len(wanted)} instances to take, {here} here\n"
             )
             if wanted:
-                missing += await _take_study(pacs, fetching, wanted, importer)
+                missing += await _take_study(pacs, fetching, wanted, importer, options.issuer)
     return missing
 
 
@@ -97,9 +97,10 @@ async def _take_study(
     fetching: Fetching,
     wanted: Mapping[str, PacsInstance],
     importer: Importer,
+    issuer: str,
 ) -> int:
     """Fetch what is missing of a study; how many instances are missing then."""
-    source = Source("import", calling_ae=pacs.node.ae_title)
+    source = Source("import", calling_ae=pacs.node.ae_title, assumed_issuer=issuer)
     for uncompressed in (False, True):
         with tempfile.TemporaryDirectory(prefix="wardlight-import-") as folder:
             await asyncio.to_thread(

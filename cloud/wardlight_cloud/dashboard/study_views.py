@@ -33,7 +33,7 @@ _REASONS: Final[Mapping[WaitsFor, str]] = {
     "unknown": "the register has no patient of this number",
     "no-number": "it names no patient number",
     "no-issuer": "nobody says who gave out its patient number: it names no issuer, and neither "
-    "images.issuer nor images.gateway_issuers does",
+    "images.issuer, images.gateway_issuers nor who imported it does",
     "ambiguous": "the register has several patients of this number",
     "order-differs": "the order names another patient than the image",
     "birth-date-differs": "the register or its order has another date of birth",

@@ -18,7 +18,7 @@ from wardlight_cloud.imaging.custody import Held, ReceiptStore, committed
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.folder import FoundFile
 from wardlight_cloud.imaging.intake import Headers, ImageIntake
-from wardlight_cloud.store.image_arrivals import Source
+from wardlight_cloud.store.image_arrivals import InstanceHeader, Source
 from wardlight_cloud.store.imaging import InstanceRef
 from wardlight_cloud.store.object_base import ObjectStore
 
@@ -41,10 +41,14 @@ class ImportStore(ReceiptStore, Protocol):
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of the files so far."""
+    """What became of the files so far.
+
+    ``unissued``: new ones whose patient id comes without an issuer.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     octets: int = 0
+    unissued: int = 0
     rejects: list[tuple[Path, str]] = field(default_factory=list)
     conflicts: list[Path] = field(default_factory=list)
 
@@ -141,10 +145,17 @@ class Importer:
             files = self._dry.setdefault(header.sop_uid, {other.sha256} if other else set())
             outcome = KNOWN if sha256 in files else CONFLICT if files else NEW
             files.add(sha256)
+            self._note_issuer(header, outcome)
             return outcome
         await self._put(file, sha256)
         taken = await self._intake.take(sha256, file.size, source)
-        return {"stored": NEW, "known": KNOWN, "conflict": CONFLICT}[taken.outcome.value]
+        outcome = {"stored": NEW, "known": KNOWN, "conflict": CONFLICT}[taken.outcome.value]
+        self._note_issuer(taken.header, outcome)
+        return outcome
+
+    def _note_issuer(self, header: InstanceHeader, outcome: str) -> None:
+        if outcome != KNOWN and header.patient_id and not header.issuer.strip():
+            self.report.unissued += 1
 
     async def _is_here(self, file: FoundFile, sha256: bytes, source: Source) -> bool:
         held = await self._intake.custody.held(sha256, file.size)

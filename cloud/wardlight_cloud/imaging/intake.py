@@ -258,7 +258,7 @@ class ImageIntake:
         orders: Mapping[str, Order | None],
     ) -> NewInstance:
         header, gateway = instance.header, instance.source.gateway
-        issuer = self._issuers.issuer(header.issuer, gateway)
+        issuer = self._issuers.issuer(header.issuer, gateway, instance.source.assumed_issuer)
         if instance.patient is not None:
             return replace(instance, issuer=issuer)
         order = orders.get(header.columns.get("AccessionNumber", ""))

@@ -1,8 +1,9 @@
 """Whose image it is: (issuer, patient id) of the header against the identifiers of the register.
 
 A patient id alone is no identity, since sites use numbers again. Its issuer is that of the header,
-else the one of the gateway's site, else the one that the settings give to all; without any nobody
-is found. It has to be the system of the identifier, as the register has it, as the settings
+else the one of the gateway's site, else the one that the settings give to all; of an import neither
+counts, only what it was told. Without any nobody is found. It has to be the system of the
+identifier, as the register has it, as the settings
 translate it, or as an OID (``urn:oid:``). A birth date that both sides know has to be the same.
 Where a side does not know it, a name that is another than the register's makes the number
 nobody's, since every hospital gives out numbers; so do another name and another sex together. A
@@ -45,9 +46,14 @@ class Issuers:
         """As the settings say."""
         return cls(settings.issuer, settings.issuers, settings.gateway_issuers)
 
-    def issuer(self, said: str, gateway: str | None = None) -> str:
-        """Who gave out a patient id, as the register writes it; "" = nobody knows."""
-        found = said.strip() or self.gateways.get(gateway or "") or self.default or ""
+    def issuer(self, said: str, gateway: str | None = None, assumed: str | None = None) -> str:
+        """Who gave out a patient id, as the register writes it; "" = nobody knows.
+
+        ``assumed``: of one that comes without one, as Source has it.
+        """
+        if assumed is None:
+            assumed = self.gateways.get(gateway or "") or self.default or ""
+        found = said.strip() or assumed.strip()
         return self.systems.get(found, found)
 
 

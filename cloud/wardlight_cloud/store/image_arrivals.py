@@ -13,7 +13,11 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an instance came from; all of it may be empty but ``way``."""
+    """Where an instance came from; all of it may be empty but ``way``.
+
+    ``assumed_issuer``: who gave out its patient id where it does not say, in the words of who
+    brought it; "" = nobody knows, None = as the settings say.
+    """
 
     way: Literal["gateway", "stow", "import", "dimse"]
     gateway: str | None = None
@@ -23,6 +27,7 @@ class Source:
     called_ae: str = ""
     peer: str = ""
     received_at: datetime | None = None
+    assumed_issuer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,34 @@ async def test_everything_comes_to_the_next_archive(
     }
 
 
+async def test_files_without_an_issuer_are_told(box: Box, tmp_path: Path) -> None:
+    with box.config.open("a") as config:
+        config.write('issuer = "http://ours"\n')
+    given = tmp_path / "given"
+    given.mkdir()
+    for name in ("CT_small.dcm", "MR_small.dcm"):
+        (given / name).write_bytes(bundled(name))
+    told = "2 files do not say who gave out their patient number"
+    for more, is_told in ((("--dry-run",), True), (("--dry-run", "--issuer", "http://ours"), False),
+                          ((), True), ((), False)):  # fmt: skip
+        said = await box.run("import", "dicom", str(given), *more)
+        assert (told in said.text) == is_told, said.text
+    store = await open_store(load(box.config))
+    assert {each.why for each in await store.unmatched()} == {"no-issuer"}
+    await store.close()
+
+
+async def test_an_import_says_whose_numbers_they_are(box: Box, tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_bytes(bundled("CT_small.dcm"))
+    await box.run("import", "dicom", str(path), "--issuer", "http://theirs")
+    store = await open_store(load(box.config))
+    assert [(each.why, each.given_by) for each in await store.unmatched()] == [
+        ("unknown", "http://theirs")
+    ]
+    await store.close()
+
+
 async def test_what_is_set_aside_is_told(box: Box, tmp_path: Path) -> None:
     store = await open_store(load(box.config))
     await store.put_blob_aside(AsideBlob(bytes(32), 7, "preamble", Source("gateway", "gw-1", 1, 2)))

@@ -296,6 +296,43 @@ async def test_a_waiting_study_that_one_of_its_images_contradicts_is_nobodys(
     assert not await archive.store.matchable_studies(after=0, count=9), "it is not asked again"
 
 
+async def test_numbers_of_an_import_are_of_whom_it_says(archive: Archive) -> None:
+    """The site's own issuer is not assumed; what was said holds for an index made again."""
+    store = archive.store
+    one = await store.put_patient(patient(identifiers=(("http://x", "M1"),)))
+    foreign, own = (Source("import", assumed_issuer=each) for each in ("", "http://x"))
+    assert await _matched(archive, Source("stow"), PatientID="M1") == one.patient_id
+    assert await _matched(archive, foreign, PatientID="M1", StudyID="2") == "unknown"
+    assert await _matched(archive, own, PatientID="M1", StudyID="3") == one.patient_id
+    other = Source("import", assumed_issuer="http://y")
+    assert await _matched(archive, other, PatientID="M1", StudyID="4") == "unknown"
+    said = {each.given_by: each.why for each in await store.unmatched()}
+    assert said == {"": "no-issuer", "http://y": "unknown"}
+    await Rematch(store, SITE).turn()
+    assert len(await store.unmatched()) == 2
+    before = await archive.answers()
+    await rebuild(store, archive.objects, archive.headers, issuers=SITE, everything=True)
+    assert await archive.answers() == before
+    assert len(await store.unmatched()) == 2
+
+
+async def test_what_an_import_says_of_numbers_holds_when_another_file_is_shown(
+    archive: Archive,
+) -> None:
+    store = archive.store
+    await store.put_patient(patient(identifiers=(("http://x", "M1"),)))
+    source = Source("import", assumed_issuer="")
+    first, second = (ct_file(PatientID="M1", StudyID=each) for each in "12")
+    beside = ct_file("1.2.3.1.2", InstanceNumber=2, PatientID="M1")
+    for octets in (first, second, beside):
+        await archive.take(octets, source)
+    for octets in (second, first):
+        await show_version(store, archive.intake, "1.2.3.1.1", sha256(octets), by="op")
+        assert await store.patient_of_study("1.2.3") is None
+    versions = await store.versions()
+    assert {each.source.assumed_issuer for each in versions} == {""}
+
+
 async def test_another_name_under_a_number_waits_for_an_operator(archive: Archive) -> None:
     """As of a number that another hospital gave out too; in whatever order both come."""
     store = archive.store

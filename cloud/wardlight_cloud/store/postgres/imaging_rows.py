@@ -102,11 +102,11 @@ def files(new: Iterable[tuple[str, bytes, Source]]) -> Columns:
     rows = [
         (
             sop_uid, sha256, each.way, each.gateway, each.spool, each.item, each.calling_ae,
-            each.called_ae, each.peer, each.received_at,
+            each.called_ae, each.peer, each.received_at, each.assumed_issuer,
         )
         for sop_uid, sha256, each in new
     ]  # fmt: skip
-    return _columns(rows, 10)
+    return _columns(rows, 11)
 
 
 def grams(header: InstanceHeader) -> list[str]:
@@ -148,7 +148,7 @@ def source_of(row: Any) -> Source:
     """A source, from a row that has the columns of one."""
     return Source(
         row["way"], row["gateway"], row["spool"], row["item"], row["calling_ae"], row["called_ae"],
-        row["peer"], row["received_at"],
+        row["peer"], row["received_at"], row["assumed_issuer"],
     )  # fmt: skip
 
 

@@ -758,6 +758,7 @@ CREATE TABLE image_version (
     called_ae text NOT NULL,
     peer text NOT NULL,
     study_uid text COLLATE "C",
+    assumed_issuer text COLLATE "C",
     UNIQUE (sop_uid, sha256)
 );
 CREATE INDEX image_version_blob ON image_version (sha256);
@@ -774,7 +775,8 @@ CREATE TABLE image_choice (
 );
 CREATE INDEX image_choice_uid ON image_choice (sop_uid, choice_id);
 
--- Who brought what, once for each item of a gateway.
+-- Who brought what, once for each item of a gateway. assumed_issuer: of patient ids without one, as
+-- who brought it said; '' = nobody, NULL = as the settings say.
 CREATE TABLE image_upload (
     upload_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     stored_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -788,7 +790,8 @@ CREATE TABLE image_upload (
     gateway text,
     calling_ae text NOT NULL,
     called_ae text NOT NULL,
-    peer text NOT NULL
+    peer text NOT NULL,
+    assumed_issuer text COLLATE "C"
 );
 CREATE UNIQUE INDEX image_upload_item ON image_upload (gateway, spool, item)
 WHERE gateway IS NOT NULL;

@@ -161,23 +161,26 @@ SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bytea[])
 
 -- name: add_versions
 INSERT INTO image_version (
-    sop_uid, sha256, way, gateway, spool, item, calling_ae, called_ae, peer, received_at, study_uid
+    sop_uid, sha256, way, gateway, spool, item, calling_ae, called_ae, peer, received_at,
+    assumed_issuer, study_uid
 )
 SELECT * FROM unnest(
     $1::text[], $2::bytea[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
-    $8::text[], $9::text[], $10::timestamptz[], $11::text[]
+    $8::text[], $9::text[], $10::timestamptz[], $11::text[], $12::text[]
 )
 
 -- name: add_uploads
 INSERT INTO image_upload (
-    sop_uid, sha256, way, gateway, spool, item, calling_ae, called_ae, peer, received_at, outcome
+    sop_uid, sha256, way, gateway, spool, item, calling_ae, called_ae, peer, received_at,
+    assumed_issuer, outcome
 )
 SELECT n.*
 FROM unnest(
     $1::text[], $2::bytea[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[],
-    $8::text[], $9::text[], $10::timestamptz[], $11::text[]
+    $8::text[], $9::text[], $10::timestamptz[], $11::text[], $12::text[]
 ) AS n (
-    sop_uid, sha256, way, gateway, spool, item, calling_ae, called_ae, peer, received_at, outcome
+    sop_uid, sha256, way, gateway, spool, item, calling_ae, called_ae, peer, received_at,
+    assumed_issuer, outcome
 )
 ORDER BY n.gateway, n.spool, n.item
 ON CONFLICT (gateway, spool, item) WHERE gateway IS NOT NULL DO NOTHING
@@ -366,7 +369,8 @@ WITH disputed AS (
 )
 SELECT
     v.sop_uid, v.sha256, b.size, v.stored_at, v.way, v.gateway, v.spool, v.item, v.calling_ae,
-    v.called_ae, v.peer, v.received_at, false AS is_shown, coalesce(v.study_uid, '') AS study_uid,
+    v.called_ae, v.peer, v.received_at, v.assumed_issuer, false AS is_shown,
+    coalesce(v.study_uid, '') AS study_uid,
     coalesce(v.study_uid <> s.study_uid, false) AS is_elsewhere
 FROM disputed
 INNER JOIN image_version AS v USING (sop_uid)
@@ -377,7 +381,8 @@ LEFT JOIN image_study AS s USING (study_pk)
 UNION ALL
 SELECT
     i.sop_uid, i.sha256, b.size, i.stored_at, u.way, u.gateway, u.spool, u.item, u.calling_ae,
-    u.called_ae, u.peer, u.received_at, true AS is_shown, s.study_uid, false AS is_elsewhere
+    u.called_ae, u.peer, u.received_at, u.assumed_issuer, true AS is_shown, s.study_uid,
+    false AS is_elsewhere
 FROM disputed
 INNER JOIN image_instance AS i USING (sop_uid)
 INNER JOIN image_series AS e USING (series_pk)

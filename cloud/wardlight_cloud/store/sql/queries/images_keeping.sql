@@ -323,7 +323,7 @@ SELECT sop_uid, sha256 FROM best WHERE NOT is_shown
 SELECT
     s.study_uid, e.series_uid, i.sop_uid, i.sop_class, i.transfer_syntax, i.sha256, b.size,
     i.frame_count, i.rows_px, i.columns_px, h.header, h.frames, h.bulk, u.way, u.gateway, u.spool,
-    u.item, u.calling_ae, u.called_ae, u.peer, u.received_at
+    u.item, u.calling_ae, u.called_ae, u.peer, u.received_at, u.assumed_issuer
 FROM image_study AS s
 INNER JOIN image_series AS e USING (study_pk)
 INNER JOIN image_instance AS i USING (series_pk)
@@ -338,7 +338,7 @@ ORDER BY i.sop_uid
 -- name: first_uploads
 -- Who brought these files first, where that is on record.
 SELECT DISTINCT ON (sha256)
-    sha256, way, gateway, spool, item, calling_ae, called_ae, peer, received_at
+    sha256, way, gateway, spool, item, calling_ae, called_ae, peer, received_at, assumed_issuer
 FROM image_upload
 WHERE sha256 = ANY($1::bytea[])
 ORDER BY sha256, upload_id
@@ -362,12 +362,12 @@ DELETE FROM image_version WHERE sop_uid = $1 AND sha256 = $2 RETURNING version_i
 -- name: keep_as_version
 INSERT INTO image_version (
     sop_uid, sha256, stored_at, way, gateway, spool, item, calling_ae, called_ae, peer, received_at,
-    study_uid
+    assumed_issuer, study_uid
 )
 SELECT
     i.sop_uid, i.sha256, i.stored_at, coalesce(u.way, 'import'), u.gateway, u.spool, u.item,
     coalesce(u.calling_ae, ''), coalesce(u.called_ae, ''), coalesce(u.peer, ''), u.received_at,
-    s.study_uid
+    u.assumed_issuer, s.study_uid
 FROM image_instance AS i
 INNER JOIN image_series AS e USING (series_pk)
 INNER JOIN image_study AS s USING (study_pk)
