@@ -48,8 +48,8 @@ def trouble(status: ImagingStatus, now_ms: int) -> list[str]:
         "Restore the uplink."
         if status.worklist_stale and status.worklist_entries
         else None,
-        f"{status.commitments_given_up} reports of storage commitment could not be delivered for "
-        "days: look at report_host of the modalities; they may ask again."
+        f"{status.commitments_given_up} reports of storage commitment could not be delivered: look "
+        "at report_host of the modalities; they may ask again."
         if status.commitments_given_up
         else None,
         f"{status.services_damaged} events of procedure steps or requests for commitment cannot be "

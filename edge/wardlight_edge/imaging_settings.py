@@ -28,7 +28,8 @@ class PeerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     certificate  common name of its TLS certificate; such a peer is admitted over TLS only
     sop_classes  SOP classes it may use, of storage and of services, () = all; verification always
     quota_bytes  of the spool that it may fill, None = all
-    report_host  where it takes reports of storage commitment; None = it cannot ask for it
+    report_host  where it takes reports of storage commitment; None = on the association of its
+                 request only, where it selects its role
     report_port  its port; ``report_tls``: over TLS, with the certificate of ``dicom.tls``
     """
 

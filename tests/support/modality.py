@@ -30,6 +30,7 @@ class Modality:
 
     connect_tls  associations are opened over TLS
     refusing     reports are answered with a failure
+    selects_role  it says on its associations that it is the SCU of storage commitment
     tls          reports come over TLS only
     """
 
@@ -38,6 +39,7 @@ class Modality:
         self.gateway_port = 0
         self.connect_tls: ssl.SSLContext | None = None
         self.refusing = False
+        self.selects_role = True
         self._kept: Association | None = None
         self.reports: list[tuple[int, Dataset]] = []
         self.reports_here: list[tuple[int, Dataset]] = []
@@ -73,7 +75,7 @@ class Modality:
             "127.0.0.1",
             self.gateway_port,
             ae_title="WARDLIGHT",
-            ext_neg=[build_role(COMMITMENT, scu_role=True)],
+            ext_neg=[build_role(COMMITMENT, scu_role=True)] if self.selects_role else None,
             evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._heard_here)],
             tls_args=None if self.connect_tls is None else (self.connect_tls, "localhost"),
         )

@@ -86,7 +86,7 @@ class Association:
             proposal = negotiation.decode_request(body)
         peer = Peer(
             proposal.calling_ae, proposal.called_ae, self._address, self._certificate,
-            next(_numbers),
+            next(_numbers), _is_scu_of_commitment(proposal),
         )  # fmt: skip
         grant = self._admitted(proposal, peer)
         if isinstance(grant, Refusal):
@@ -162,6 +162,12 @@ class Association:
             self._channel.send([message])
         except ChannelError as error:
             _log.debug("the abort was not taken", extra={"reason": str(error)})
+
+
+def _is_scu_of_commitment(proposal: Proposal) -> bool:
+    """Said, not only left at the default, as every modality has it that listens for reports."""
+    is_scu, _ = proposal.roles.get(COMMITMENT_CLASS, (None, None))
+    return bool(is_scu)
 
 
 def name_hash(peer: Peer) -> str:

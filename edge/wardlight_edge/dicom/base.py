@@ -15,7 +15,9 @@ from pydicom.dataset import Dataset
 class Peer(msgspec.Struct, frozen=True):
     """Who is at the other end. ``certificate`` is the common name of its TLS certificate.
 
-    association  its number in this process; 0 = none
+    association    its number in this process; 0 = none
+    takes_reports  it has said by role selection that it is the SCU of storage commitment on this
+                   association, so that reports can come on it (PS3.7, D.3.3.4)
     """
 
     calling_ae: str
@@ -23,6 +25,7 @@ class Peer(msgspec.Struct, frozen=True):
     address: str
     certificate: str | None = None
     association: int = 0
+    takes_reports: bool = False
 
 
 class Request(msgspec.Struct, frozen=True):

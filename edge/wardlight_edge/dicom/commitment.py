@@ -83,8 +83,9 @@ class CommitmentService:
             return NO_SUCH_INSTANCE, ""
         if command.get("ActionTypeID") != _REQUEST:
             return NO_SUCH_ACTION, ""
-        if not self._knows(peer.calling_ae):
-            return NOT_AUTHORIZED, "No address to send the report to is configured"
+        is_known = self._knows(peer.calling_ae)
+        if not is_known and not (peer.takes_reports and peer.association):
+            return NOT_AUTHORIZED, "No report_host, and no SCU role is selected for a report here"
         try:
             octets, syntax = request.data_set or b"", request.transfer_syntax
             read = data_sets.read(octets, syntax, most_values=_MOST_VALUES)
@@ -94,7 +95,7 @@ class CommitmentService:
         except DecodeError as error:
             return INVALID_ARGUMENT, str(error)[:64]
         try:
-            outcome = self._desk.take(asker, references, peer.association)
+            outcome = self._desk.take(asker, references, peer.association, is_only_way=not is_known)
         except SpoolFull as error:
             self._refused(str(error))
             return RESOURCE_LIMITATION, "No room on the gateway"

@@ -37,6 +37,7 @@ _FIRST_LOOK_MS: Final = 1000
 _LOOK_EVERY_MS: Final = 10_000
 _REST_MS: Final = 10_000
 _WAY_MS: Final = 300_000
+_FOR_EVER: Final = 1 << 62
 _MOST_HERE: Final = 128
 
 
@@ -82,18 +83,26 @@ class CommitmentDesk:
         self._lock = threading.Lock()
         self.asked = threading.Event()  # set when there is something new to look at
 
-    def take(self, asked: Asker, references: list[Reference], association: int = 0) -> PutOutcome:
+    def take(
+        self,
+        asked: Asker,
+        references: list[Reference],
+        association: int = 0,
+        *,
+        is_only_way: bool = False,
+    ) -> PutOutcome:
         """Keep a request that came on this association; durable on return.
 
+        is_only_way  its requester has no address for a report on an association of ours
         What was delivered before is asked about first: a receipt of then is no word on now.
         """
+        if association:  # first: who has no other way is given up where there is none
+            self._open_way(association, asked, is_only=is_only_way)
         self._spool.ask_again([each.sop_instance for each in references])
         with self._age.held() as now_ms:
             outcome = self._table.put(
                 asked, references, received_ms=self._clock.wall_ms(), now_ms=now_ms
             )
-        if association:
-            self._open_way(association, asked)
         self.asked.set()
         return outcome
 
@@ -114,7 +123,9 @@ class CommitmentDesk:
         """The same as ``due``, of what was asked for on this association."""
         with self._lock:
             way = self._ways.get(association)
-        return [] if way is None else self._due(lambda asked: _key(asked) in way.keys, _MOST_HERE)
+        if way is None:
+            return []
+        return self._due(lambda asked: _key(asked) in way.keys, max(_MOST_HERE, len(way.keys)))
 
     def due(self, limit: int = 32) -> list[Commitment]:
         """Decided requests whose report is due, for the caller alone.
@@ -132,6 +143,20 @@ class CommitmentDesk:
         """It was not reported, and nobody was asked to take it."""
         self._release(commitment.number)
         self.asked.set()
+
+    def give_up(self, commitment: Commitment) -> None:
+        """The association on which it was to be told is gone, and there is no other way.
+
+        A person can see that; the same request again begins anew.
+        """
+        try:
+            self._table.settle(commitment.number, CommitmentState.GIVEN_UP)
+            extra = {"commitment": commitment.number}
+            _log.error("commitment report given up: there is no way to its requester", extra=extra)
+        except StorageError as error:
+            self._rest(commitment.number, error)
+        finally:
+            self._release(commitment.number)
 
     def unreadable(self, commitment: Commitment, error: StorageError) -> None:
         """What is to be reported cannot be read now."""
@@ -182,6 +207,7 @@ class CommitmentDesk:
         about = {"commitment": commitment.number, "attempts": commitment.attempts + 1}
         if status == _SUCCESS:
             self._table.settle(commitment.number, CommitmentState.REPORTED)
+            self._forget_way(commitment.asked)
             _log.info("commitment reported", extra=about)
         elif now_ms - held.asked_at > self._give_up_ms():
             self._table.settle(commitment.number, CommitmentState.GIVEN_UP)
@@ -260,13 +286,20 @@ class CommitmentDesk:
         with self._lock:
             self._taken.discard(number)
 
-    def _open_way(self, association: int, asked: Asker) -> None:
+    def _open_way(self, association: int, asked: Asker, *, is_only: bool) -> None:
         with self._lock:
             open_ms = self._age.now_ms() + _WAY_MS
-            way = self._ways.get(association, _Way(open_ms, open_ms, set()))
+            way = self._ways.get(
+                association, _Way(_FOR_EVER if is_only else open_ms, open_ms, set())
+            )
             self._ways[association] = way._replace(open_ms=open_ms)
-            if len(way.keys) < _MOST_HERE:
+            if is_only or len(way.keys) < _MOST_HERE:
                 way.keys.add(_key(asked))
+
+    def _forget_way(self, asked: Asker) -> None:
+        with self._lock:
+            for way in self._ways.values():
+                way.keys.discard(_key(asked))
 
     def _give_up_ms(self) -> float:
         return (self._settings.deadline_s + self._settings.give_up_s) * 1000

@@ -77,8 +77,15 @@ class Reporter:
                 left.callback(self._give_back, due)
             return sum(self._send(*key, due) for key, due in by_requester.items())
 
+    def _give_up(self, due: list[Commitment]) -> None:
+        while due:
+            self._desk.give_up(due.pop(0))
+
     def _send(self, requester: str, own_title: str, due: list[Commitment]) -> int:
         """Reports to one requester; what was told is taken out of ``due``."""
+        if not self.knows(requester):
+            self._give_up(due)
+            return 0
         association = self._associate(requester, own_title)
         if association is None:
             self._give_back(due)

@@ -12,6 +12,7 @@ from support.modality import Modality, Told
 from support.waiting import wait_until_sync
 from wardlight_cloud.security.ca import CertificateAuthority
 from wardlight_edge.spool.base import ItemState
+from wardlight_edge.spool.commitments import CommitmentTable
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -199,6 +200,7 @@ def test_a_report_comes_on_the_association_that_is_kept_open(
 def test_who_has_no_address_is_told_at_once(imaging: ImagingProcess) -> None:
     stranger = Modality("US1")
     stranger.gateway_port = imaging.port
+    stranger.selects_role = False
     try:
         assert stranger.ask_commitment(generate_uid())[1] == 0x0124
         action = Dataset()
@@ -207,6 +209,41 @@ def test_who_has_no_address_is_told_at_once(imaging: ImagingProcess) -> None:
         assert stranger.act(action, 1, "1.2.3") == 0x0112
     finally:
         stranger.close()
+
+
+def test_who_selects_its_role_is_told_on_its_own_association_and_nowhere_else(
+    imaging: ImagingProcess,
+) -> None:
+    """It has no address; what it does not wait for is given up, seen by people, and asked anew."""
+    here, late = generate_uid(), generate_uid()
+    asking = Modality("US1")
+    asking.gateway_port = imaging.port
+    try:
+        with asking.one_association():
+            assert asking.store(here) == asking.store(late) == 0
+            transaction, status = asking.ask_commitment(here)
+            assert status == 0
+            _deliver(imaging, here)
+            wait_until_sync(lambda: asking.report_of(transaction, asking.reports_here), 60)
+            unheard, status = asking.ask_commitment(late)
+            assert status == 0
+        _deliver(imaging, late)
+        wait_until_sync(lambda: _commitments(imaging).get("given-up") == 1, 60, "it is given up")
+        with asking.one_association():
+            assert asking.ask_commitment(late, transaction=unheard) == (unheard, 0)
+            _confirm(imaging, late)
+            wait_until_sync(lambda: asking.report_of(unheard, asking.reports_here), 60)
+        assert asking.report_of(unheard, asking.reports_here) == (1, [late], {})
+        assert "given-up" not in _commitments(imaging)
+        assert asking.reports == []
+    finally:
+        asking.close()
+
+
+def _commitments(imaging: ImagingProcess) -> dict[str, int]:
+    """How many requests are in which state."""
+    with imaging.uplink() as spool:
+        return CommitmentTable(spool.database, spool.sealer).counts()
 
 
 def test_the_gateway_vouches_over_tls_where_the_site_says_so(

@@ -51,9 +51,9 @@ class World:
         self.desk = CommitmentDesk(self.table, Spool(), CommitmentSettings(), self.clock, age)
         self.here = ReportsHere(self.desk, 7, 3, EXPLICIT, lambda: self.clock.mono_ms() / 1000)
 
-    def ask(self, transaction: str, association: int = 7) -> None:
+    def ask(self, transaction: str, association: int = 7, *, is_only_way: bool = False) -> None:
         asker = Asker(transaction, "CT1", "WARDLIGHT", "192.0.2.1")
-        self.desk.take(asker, [Reference("1.9", "1.2.3")], association)
+        self.desk.take(asker, [Reference("1.9", "1.2.3")], association, is_only_way=is_only_way)
 
     def take(self) -> tuple[bytes, bytes]:
         found = self.here.take()
@@ -120,6 +120,34 @@ def test_only_what_was_asked_here_is_reported_here_and_first_here(world: World) 
     world.here.end()
     world.pass_s(60)
     assert world.elsewhere() == ["1.1", "1.2", "1.3"]
+
+
+def test_who_has_no_other_way_is_left_to_its_association(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the moment that the request is held, for as long as the association is there."""
+    put, seen = world.table.put, []
+
+    def watched(*values: object, **named: object) -> object:
+        outcome = put(*values, **named)  # type: ignore[arg-type]
+        seen.append(world.elsewhere())
+        return outcome
+
+    monkeypatch.setattr(world.table, "put", watched)
+    for number in range(200):
+        world.ask(f"1.{number}", is_only_way=True)
+    assert not any(seen)
+    world.pass_s(400)
+    assert world.elsewhere() == []
+    for _ in range(200):
+        assert world.here.is_due()
+        octets, _ = world.take()
+        assert world.here.answered(world.answer(0, dimse.decode(octets).message_id))
+        world.pass_s(1.1)
+    assert world.table.counts() == {"reported": 200}
+    world.ask("2.1", is_only_way=True)
+    world.here.end()
+    assert world.elsewhere() == ["2.1"], "whoever sends reports gives it up"
 
 
 def test_an_association_is_held_five_minutes_from_its_last_request(world: World) -> None:
