@@ -112,11 +112,12 @@ def version_headers(version: str, updated: datetime) -> dict[str, str]:
 def conditional(request: Request, body: bytes, version: str, updated: datetime) -> Response:
     """A resource with its version; 304 when the client has it.
 
-    If-Modified-Since counts only without If-None-Match (RFC 9110 13.1.3).
+    If-Modified-Since counts only without If-None-Match (RFC 9110 13.1.3), and says whole seconds:
+    of one in which the resource changed it does not tell which of its versions the client has.
     """
     headers = version_headers(version, updated)
-    shown = request.headers.get("if-none-match")
-    if shown is None:
+    shown = ",".join(request.headers.getlist("if-none-match"))
+    if not shown:
         has_it = _is_not_modified_since(request, updated)
     else:
         etag = headers["ETag"]
@@ -132,7 +133,7 @@ def _is_not_modified_since(request: Request, updated: datetime) -> bool:
     if text is None:
         return False
     try:
-        return updated.replace(microsecond=0) <= parsedate_to_datetime(text)
+        return updated.replace(microsecond=0) < parsedate_to_datetime(text)
     except (TypeError, ValueError):  # R4 and HTTP: a date that cannot be read is left out
         return False
 

@@ -7,23 +7,28 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from starlette.requests import Request
 
 from wardlight_cloud.fhir.addresses import with_local_references
 from wardlight_cloud.fhir.dates import bounds
+from wardlight_cloud.fhir.escapes import pairs_of, query_pairs
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.parameters import honoured_parameters, split_values, token, uuid
+from wardlight_cloud.fhir.preferences import preferences
 from wardlight_cloud.fhir.remembered import remembered
 from wardlight_cloud.fhir.resources import BLUETOOTH_SYSTEM, IDENTITY_SYSTEM
 from wardlight_cloud.security.who import note_patients
 
 _JSON: Final = frozenset(
-    {"application/fhir+json", "application/json", "text/json", "json", "*/*", "application/*", ""}
-)
+    {
+        "application/fhir+json", "application/json", "text/json", "json", "*/*", "application/*",
+        "application/json+fhir",  # DSTU2's name, which old clients still ask for
+        "",
+    }
+)  # fmt: skip
 _VERSIONS: Final = frozenset({"4.0", "4.0.0", "4.0.1"})
 _LINES: Final = frozenset({"application/fhir+ndjson", "application/ndjson"})
 _SPOKEN: Final = (
@@ -41,11 +46,11 @@ _FORM_MAX: Final = 64 * 1024  # what servers and proxies take of a URL, for the 
 
 async def parameters(request: Request) -> Parameters:
     """Of the URL, and of the form of a POST; references at our own address are relative."""
-    found = _query(request)
+    found = query_pairs(request)
     if request.method == "POST":
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
             raise FhirError(415, "not-supported", f"_search takes a body of type {_FORM}")
-        found += parse_qsl(await _form(request), keep_blank_values=True)
+        found += pairs_of(await _form(request), "http.body")
     for name, value in found:
         if "\0" in value:  # PostgreSQL refuses it even as something to look for
             raise invalid(name, "holds the character NUL, which no text of FHIR has")
@@ -63,17 +68,13 @@ def _patients(given: Parameters) -> Iterable[str]:
                 yield found.lower()
 
 
-def _query(request: Request) -> list[tuple[str, str]]:
-    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-
-
-async def _form(request: Request) -> str:
+async def _form(request: Request) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > _FORM_MAX:
             raise FhirError(413, "too-long", f"_search takes a body of up to {_FORM_MAX} bytes")
-    return body.decode("utf-8", "replace")
+    return body
 
 
 def single(given: Parameters, known: Sequence[str], *, strict: bool) -> dict[str, str]:
@@ -110,15 +111,15 @@ def plain(text: str) -> str:
 
 def is_strict(request: Request) -> bool:
     """Whether unknown parameters are to be refused."""
-    return "handling=strict" in request.headers.get("prefer", "").replace(" ", "")
+    return preferences(request).get("handling") == "strict"
 
 
 def check_accept(request: Request) -> None:
     """Refuse who wants something else than JSON."""
     # A "+" that a client did not escape arrives as a space.
     has_format = b"_format" in request.scope["query_string"]
-    form = dict(_query(request)).get("_format", "").replace(" ", "+") if has_format else ""
-    wanted = form or request.headers.get("accept", "*/*")
+    form = dict(query_pairs(request)).get("_format", "").replace(" ", "+") if has_format else ""
+    wanted = form or ",".join(request.headers.getlist("accept")) or "*/*"
     if _takes_json(wanted):
         return
     is_of_lines = request.scope["path"].endswith(".ndjson")

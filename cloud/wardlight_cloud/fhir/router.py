@@ -244,7 +244,9 @@ class FhirFace:
         """What a GET of the same asker is answered with; ``headers``: of this GET alone."""
         kind, _, rest = path.partition("/")
         if kind == STATUS or path.endswith(EXPORT):  # a file is sent, not put into an answer
-            text = "Exports and their files are asked for by requests of their own, not in a Bundle."
+            text = (
+                "Exports and their files are asked for by requests of their own, not in a Bundle."
+            )
             refusal = FhirError(400, "not-supported", text)
             return refusal.status, orjson.dumps(refusal.outcome())
         note_resource(request.scope, kind, rest.partition("/")[0], b"")

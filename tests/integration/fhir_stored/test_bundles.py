@@ -1,5 +1,6 @@
 """What entries of a batch or transaction are called, and what they may read."""
 
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ import httpx
 import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
-from support.stored_resources import found, organization, task
+from support.stored_resources import created, found, organization, task
 
 BOTH = pytest.mark.parametrize("kind", ["batch", "transaction"])
 
@@ -64,3 +65,57 @@ async def test_two_entries_of_one_name_are_refused(client: httpx.AsyncClient, ki
     answer = await client.post("/fhir", json=sent)
     assert answer.json()["issue"][0]["expression"] == ["Bundle.entry[2].fullUrl"]
     assert await found(client, "Organization") == await found(client, "Task") == []
+
+
+@BOTH
+async def test_reads_know_the_versions_that_the_client_has(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    made = await created(client, organization("Two words"))
+    url, tag = f"Organization/{made['id']}", f'W/"{made["meta"]["versionId"]}"'
+    later = datetime.fromisoformat(made["meta"]["lastUpdated"]) + timedelta(seconds=1)
+    sent = bundle(
+        entry("GET", url, ifNoneMatch=tag),
+        entry("GET", url, ifNoneMatch='W/"0"'),
+        entry("GET", url, ifModifiedSince=later.isoformat()),
+        entry("GET", url, ifModifiedSince="2001-01-01T00:00:00Z"),
+        entry("GET", f"Organization/%{ord(made['id'][0]):02x}{made['id'][1:]}"),
+        kind=kind,
+    )
+    entries = (await client.post("/fhir", json=sent)).json()["entry"]
+    statuses = [each["response"]["status"] for each in entries]
+    assert statuses == ["304 Not Modified", "200 OK", "304 Not Modified", "200 OK", "200 OK"]
+    assert ["resource" in each for each in entries] == [False, True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("element", "value"),
+    [
+        ("ifNoneMatch", 5), ("ifNoneMatch", "x"), ("ifModifiedSince", "2026"),
+        ("ifModifiedSince", 5), ("ifModifiedSince", "2026-03-10T12:00:00"),
+        ("url", "Organization/%ff"), ("url", "Organization?name:not=%ff"),
+    ],
+)  # fmt: skip
+async def test_reads_that_cannot_be_understood(
+    client: httpx.AsyncClient, element: str, value: Any
+) -> None:
+    wrong = {"request": {"method": "GET", "url": "Organization", element: value}}
+    answer = await client.post("/fhir", json=bundle(wrong, kind="batch"))
+    (told,) = answer.json()["entry"]
+    assert told["response"]["status"].startswith("400")
+    change = entry("POST", "Organization", organization())
+    assert (await client.post("/fhir", json=bundle(change, wrong))).status_code == 400
+    assert await found(client, "Organization") == []
+
+
+@BOTH
+async def test_a_first_version_is_not_written_over(client: httpx.AsyncClient, kind: str) -> None:
+    put = entry("PUT", "Organization/one", organization(id="one"), ifNoneMatch="*")
+    answer = await client.post("/fhir", json=bundle(put, kind=kind))
+    assert answer.json()["entry"][0]["response"]["status"] == "201 Created"
+    answer = await client.post("/fhir", json=bundle(put, kind=kind))
+    if kind == "transaction":
+        assert answer.status_code == 412
+    else:
+        told = answer.json()["entry"][0]["response"]
+        assert told["status"] == "412 Precondition Failed"

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import os
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,14 +14,15 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
 
 from support.readings import cuff, pulse
 from support.served_ward import ANNA, BASE, BERT, CLIP, CUFF, MINUTE, START, Ward
-from support.stored_resources import created, observation, organization, task
+from support.stored_resources import JSON, created, observation, organization, task
 from support.waiting import wait_until
 from wardlight_cloud import exporting
 from wardlight_cloud.fhir.bulk import work, worker
+from wardlight_cloud.fhir.bulk.delivering import FileAnswer
 from wardlight_cloud.fhir.bulk.worker import ExportWorker
 from wardlight_cloud.security.access import Access, permissions
 from wardlight_cloud.security.tokens import TokenAuthenticator, new_token, token_hash
@@ -466,3 +468,49 @@ async def test_a_process_that_ends_leaves_the_rest_to_the_next(
     again = await made(client, await asked(client, _type="Task,Observation,Patient"))
     assert seen and again.ids("Observation") == export.ids("Observation")
     assert again.ids("Task") == export.ids("Task")
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+async def test_no_bundle_holds_an_export(
+    ward: Ward, client: httpx.AsyncClient, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it open a file that nobody then closes."""
+    export = await made(client, await asked(client, _type="Patient"))
+    (file,) = (urlsplit(each["url"]).path for each in export.manifest["output"])
+    opened: list[Any] = []
+    really = os.open
+
+    def noted(path: Any, *more: Any, **named: Any) -> int:
+        opened.append(path)
+        return really(path, *more, **named)
+
+    monkeypatch.setattr(os, "open", noted)
+    urls = [file.removeprefix("/fhir/"), export.status.removeprefix("/fhir/"), "$export",
+            "Patient/$export", f"/{file.removeprefix('/fhir/')}".replace("_", "%5F")]  # fmt: skip
+    entries = [{"request": {"method": "GET", "url": url}} for url in urls]
+    bundle = {"resourceType": "Bundle", "type": kind, "entry": entries}
+    answer = await client.post("/fhir", json=bundle, headers={"Content-Type": JSON})
+    for each in answer.json()["entry"]:
+        assert each["response"]["status"] == "400 Bad Request"
+        assert "requests of their own" in each["response"]["outcome"]["issue"][0]["diagnostics"]
+    assert not [path for path in opened if str(path).endswith(".ndjson")]
+    assert (await client.get(file)).status_code == 200
+    assert len([path for path in opened if str(path).endswith(".ndjson")]) == 1
+
+
+async def test_a_file_that_goes_before_it_is_sent(tmp_path: Path) -> None:
+    path = tmp_path / "Patient.ndjson"
+    path.write_bytes(b"{}\n")
+    scope = {"type": "http", "method": "GET", "headers": [], "path": "/", "query_string": b""}
+    answer = FileAnswer(Request(scope), path, 3, "tag")
+    path.unlink()
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    await answer(scope, receive, send)
+    assert sent[0]["status"] == 404

@@ -60,8 +60,6 @@ async def test_a_read_can_be_conditional(client: httpx.AsyncClient) -> None:
     etag = f'W/"{made["meta"]["versionId"]}"'
     assert (await client.get(url, headers={"If-None-Match": etag})).status_code == 304
     assert (await client.get(url, headers={"If-None-Match": 'W/"0"'})).status_code == 200
-    modified = (await client.get(url)).headers["Last-Modified"]
-    assert (await client.get(url, headers={"If-Modified-Since": modified})).status_code == 304
     old = {"If-Modified-Since": "Mon, 01 Jan 2001 00:00:00 GMT"}
     assert (await client.get(url, headers=old)).status_code == 200
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
-from urllib.parse import parse_qsl
 from uuid import UUID
 
 from starlette.requests import Request
@@ -21,8 +20,10 @@ from starlette.requests import Request
 from wardlight_cloud.fhir import asking
 from wardlight_cloud.fhir.addresses import with_local_references
 from wardlight_cloud.fhir.dates import bounds
+from wardlight_cloud.fhir.escapes import pairs_of, query_pairs
 from wardlight_cloud.fhir.outcome import FhirError, invalid
 from wardlight_cloud.fhir.parameters import reference_id
+from wardlight_cloud.fhir.preferences import preferences
 from wardlight_cloud.fhir.stored.incoming import RESOURCE_BYTES, json_body
 
 PATIENT: Final = "patient"
@@ -67,31 +68,28 @@ class Asked:
     notes: tuple[str, ...]
 
 
-def preferences(request: Request) -> frozenset[str]:
-    """What ``Prefer`` says, in however many headers and in either notation."""
-    said = ",".join(request.headers.getlist("prefer")).replace(";", ",")
-    return frozenset(each.strip() for each in said.split(","))
-
-
 async def asked_for(request: Request, level: Level, known: Sequence[str]) -> Asked:
     """Read a kick-off request; ``known``: the kinds that there are."""
     wishes = preferences(request)
     if "respond-async" not in wishes:
         text = "An export is made in the background; ask for it with Prefer: respond-async."
         raise FhirError(400, "required", text, expression="http.Prefer")
-    query = request.scope["query_string"].decode("latin-1")
-    pairs = parse_qsl(query, keep_blank_values=True)
+    pairs = query_pairs(request)
     if request.method == "POST":
         pairs += _of_parameters(await json_body(request, limit=RESOURCE_BYTES))
     pairs = with_local_references(pairs, request.scope.get(asking.BASE, ""))
-    return _Reader("handling=lenient" in wishes, level, known, request.method).read(pairs)
+    return _Reader(wishes.get("handling") == "lenient", level, known, request.method).read(pairs)
 
 
 def _of_parameters(body: Any) -> list[tuple[str, str]]:
     if not isinstance(body, dict) or body.get("resourceType") != "Parameters":
         raise FhirError(400, "structure", "The body is not Parameters.", expression="Parameters")
+    given = body.get("parameter", [])
+    if not isinstance(given, list):
+        where = "Parameters.parameter"
+        raise FhirError(400, "structure", f"{where} is not a list.", expression=where)
     pairs = []
-    for place, each in enumerate(body.get("parameter", ())):
+    for place, each in enumerate(given):
         where = f"Parameters.parameter[{place}]"
         if not isinstance(each, dict) or not isinstance(each.get("name"), str):
             raise FhirError(400, "structure", f"{where} has no name.", expression=where)
@@ -192,7 +190,7 @@ class _Reader:
             if kind not in self._known or (kinds is not None and kind not in kinds):
                 self._leave_out(name, f"{kind} is not among the types that are exported")
                 continue
-            about = {each.partition(":")[0] for each, _ in parse_qsl(query, True)}
+            about = {each.partition(":")[0] for each, _ in pairs_of(query, f"http.{name}")}
             if wrong := about & _OF_THE_ANSWER:
                 raise invalid(name, f"{min(wrong)} is of no use in an export")
             if self._level is not Level.SYSTEM and about & {PATIENT, "subject"}:

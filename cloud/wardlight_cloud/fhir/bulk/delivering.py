@@ -29,7 +29,10 @@ _RANGE: Final = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})")
 
 
 class FileAnswer(Response):
-    """The first ``size`` octets of a file, or the range that was asked for."""
+    """The first ``size`` octets of a file, or the range that was asked for.
+
+    The file is open while it is sent only: an answer that is never sent holds none.
+    """
 
     def __init__(self, request: Request, path: Path, size: int, tag: str) -> None:
         """FhirError 416 for a range that lies behind the end, 404 when the file is gone."""
@@ -47,10 +50,9 @@ class FileAnswer(Response):
             headers["Content-Length"] = str(last - first + 1)
         if status == 206:
             headers["Content-Range"] = f"bytes {first}-{last}/{size}"
-        try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise FhirError(404, "not-found", "The file is not there any more.") from error
+        if not path.is_file():
+            raise _gone()
+        self._path = path
         self.status_code = status
         self.media_type = NDJSON
         self.body = b""
@@ -64,6 +66,11 @@ class FileAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it; the file is closed at the end, however that comes."""
         try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # removed since
+            await _gone().response()(scope, receive, send)
+            return
+        try:
             await send(
                 {
                     "type": "http.response.start",
@@ -72,29 +79,34 @@ class FileAnswer(Response):
                 }
             )
             if scope["method"] != "HEAD":
-                async for chunk in self._packed() if self._is_packed else self._plain():
+                make = self._packed if self._is_packed else self._plain
+                async for chunk in make(descriptor):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            os.close(self._descriptor)
+            os.close(descriptor)
 
-    async def _plain(self) -> AsyncIterator[bytes]:
+    async def _plain(self, descriptor: int) -> AsyncIterator[bytes]:
         at = self._first
         while at <= self._last:
             length = min(_CHUNK, self._last - at + 1)
-            chunk = await asyncio.to_thread(os.pread, self._descriptor, length, at)
+            chunk = await asyncio.to_thread(os.pread, descriptor, length, at)
             if not chunk:
                 raise OSError("an export's file is shorter than it was")
             at += len(chunk)
             yield chunk
 
-    async def _packed(self) -> AsyncIterator[bytes]:
+    async def _packed(self, descriptor: int) -> AsyncIterator[bytes]:
         packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-        async for chunk in self._plain():
+        async for chunk in self._plain(descriptor):
             packed = await asyncio.to_thread(packer.compress, chunk)
             if packed:
                 yield packed
         yield packer.flush()
+
+
+def _gone() -> FhirError:
+    return FhirError(404, "not-found", "The file is not there any more.")
 
 
 def _range(request: Request, size: int, etag: str) -> tuple[int, int] | None:

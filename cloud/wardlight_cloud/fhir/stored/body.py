@@ -10,7 +10,7 @@ Source  R4 4.0.1 2.6.2 (JSON), 2.24.0.1 (decimals)
 
 import json
 from collections import Counter
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -87,10 +87,17 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _decimal(text: str) -> Decimal:
     if len(text) > _LONGEST_NUMBER:
         raise _refused(f"A number has more than {_LONGEST_NUMBER} characters.")
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent that no Decimal holds
+        raise _beyond() from None
     if not -_LARGEST_EXPONENT <= number.adjusted() <= _LARGEST_EXPONENT:
-        raise _refused(f"A number is beyond 1e{_LARGEST_EXPONENT}, or as small.")
+        raise _beyond()
     return number
+
+
+def _beyond() -> FhirError:
+    return _refused(f"A number is beyond 1e{_LARGEST_EXPONENT}, or as small.")
 
 
 def _integer(text: str) -> int:

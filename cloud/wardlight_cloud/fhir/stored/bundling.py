@@ -28,6 +28,7 @@ from wardlight_cloud.fhir.outcome import FhirError, IssueType
 from wardlight_cloud.fhir.stored import incoming
 from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.body import parsed
+from wardlight_cloud.fhir.stored.bundle_reads import Headers, read_of
 from wardlight_cloud.fhir.stored.bundles import bundle, response_entry
 from wardlight_cloud.fhir.stored.wishes import Done, Wish
 from wardlight_cloud.fhir.stored.writing import Writer
@@ -41,8 +42,8 @@ _METHODS: Final = ("POST", "PUT", "PATCH", "DELETE", "GET", "HEAD")
 _URL: Final = re.compile(r"/?(?P<kind>[A-Z][A-Za-z]{1,63})(/(?P<id>[A-Za-z0-9.-]{1,64}))?(\?.*)?")
 _ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 3}
 
-Get = Callable[[str, str], Awaitable[tuple[int, bytes]]]
-"""Does a GET of a Bundle: path and query to status and JSON."""
+Get = Callable[[str, str, Headers], Awaitable[tuple[int, bytes]]]
+"""Does a GET of a Bundle: path, query and conditions to status and JSON."""
 
 
 class Bundling:
@@ -97,8 +98,7 @@ class Bundling:
 
 async def _read(get: Get, entry: Any) -> bytes:
     """What was read, or why not: an error of a transaction would deny what it has committed."""
-    path, _, query = str(entry["request"]["url"]).lstrip("/").partition("?")
-    status, body = await get(path, query)
+    status, body = await get(*read_of(entry["request"]))
     if status >= 400:
         return response_entry({"status": _status(status), "outcome": orjson.loads(body)}, None)
     return response_entry({"status": _status(status)}, body or None)
@@ -147,6 +147,10 @@ def _wish(entry: Any, at: int) -> Wish | None:
     if not isinstance(url, str):
         raise _refused("required", "The request has no url.", at, "request.url")
     if method in ("GET", "HEAD"):
+        try:
+            read_of(request)
+        except FhirError as error:
+            raise _refused(error.code, str(error), at, "request") from None
         return None
     match = _URL.fullmatch(url)
     if match is None or (method == "POST" and (match["id"] or "?" in url)):
@@ -168,6 +172,9 @@ def _wish(entry: Any, at: int) -> Wish | None:
         incoming.versions_of(_text(request.get("ifMatch"), at, "request.ifMatch"), "ifMatch"),
         None if condition is None else incoming.query_of(_text(condition, at, "ifNoneExist") or ""),
         f"Bundle.entry[{at}].resource.", entry.get("fullUrl"),
+        incoming.versions_of(
+            _text(request.get("ifNoneMatch"), at, "request.ifNoneMatch"), "ifNoneMatch"
+        ),
     )  # fmt: skip
 
 

@@ -235,10 +235,11 @@ class StoredFace:
     ) -> Wish:
         query = None
         if resource_id is None:
-            query = incoming.query_of("?" + asker.request.scope["query_string"].decode("latin-1"))
+            query = incoming.query_of(asker.request.scope["query_string"])
         return Wish(
             method, kind, resource_id, query, resource, patch,  # type: ignore[arg-type]
             if_match=incoming.if_match(asker.request),
+            if_none_match=incoming.if_none_match(asker.request),
         )  # fmt: skip
 
     async def _made(self, asker: Asker, wish: Wish) -> Response:

@@ -5,11 +5,12 @@ Errors  FhirError 400, 413, 415
 
 import re
 from typing import Any, Final, Literal
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
+from wardlight_cloud.fhir.escapes import header_text, pairs_of
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, IssueType
+from wardlight_cloud.fhir.preferences import preferences
 from wardlight_cloud.fhir.stored.body import parsed
 from wardlight_cloud.fhir.stored.wishes import ANY_VERSION, Query
 
@@ -74,7 +75,18 @@ def _wrong(code: IssueType, diagnostics: str, expression: str) -> FhirError:
 
 def if_match(request: Request) -> IfMatch:
     """The versions of which the client wants to change one; "*": whichever there is."""
-    return versions_of(request.headers.get("if-match"), "If-Match")
+    return versions_of(_list_header(request, "if-match"), "If-Match")
+
+
+def if_none_match(request: Request) -> IfMatch:
+    """The versions that the client does not want to change; "*": it wants to make the first."""
+    return versions_of(_list_header(request, "if-none-match"), "If-None-Match")
+
+
+def _list_header(request: Request, name: str) -> str | None:
+    """A list on as many lines as a client likes (RFC 9110 5.3)."""
+    lines = request.headers.getlist(name)
+    return ",".join(lines) if lines else None
 
 
 def versions_of(text: str | None, name: str) -> IfMatch:
@@ -95,14 +107,16 @@ def versions_of(text: str | None, name: str) -> IfMatch:
 
 def if_none_exist(request: Request) -> Query | None:
     """The condition of a create."""
-    text = request.headers.get("if-none-exist")
-    return None if text is None else query_of(text)
+    text = header_text(request, "If-None-Exist")
+    return None if text is None else query_of(text, "http.If-None-Exist")
 
 
-def query_of(text: str) -> Query:
-    """Parameters of a condition; those about the answer are left out."""
-    _, mark, query = text.partition("?")
-    pairs = parse_qsl(query if mark else text, keep_blank_values=True)
+def query_of(text: str | bytes, where: str = "http.query") -> Query:
+    """Parameters of a condition, without those about the answer; octets are a query of a URL."""
+    if isinstance(text, str):
+        _, mark, query = text.partition("?")
+        text = query if mark else text
+    pairs = pairs_of(text, where)
     if any("\0" in name + value for name, value in pairs):
         raise FhirError(400, "invalid", "The condition holds the character NUL.")
     return tuple((name, value) for name, value in pairs if name not in ("_format", "_pretty"))
@@ -110,7 +124,7 @@ def query_of(text: str) -> Query:
 
 def wanted_return(request: Request) -> Return:
     """What the answer to a change should hold."""
-    asked = request.headers.get("prefer", "").replace(" ", "")
-    if "return=minimal" in asked:
+    asked = preferences(request).get("return")
+    if asked == "minimal":
         return "minimal"
-    return "OperationOutcome" if "return=OperationOutcome" in asked else "representation"
+    return "OperationOutcome" if asked == "operationoutcome" else "representation"

@@ -31,6 +31,12 @@ def stale(wish: Wish) -> FhirError:
     )
 
 
+def there_already(wish: Wish) -> FhirError:
+    """412 for what If-None-Match does not want to be there."""
+    text = f"If-None-Match: this {wish.kind} is there already, in such a version; read it first."
+    return refused(wish, 412, "conflict", text)
+
+
 def made_here(wish: Wish) -> FhirError:
     """405 for a change of what this server makes itself."""
     return refused(

@@ -16,6 +16,7 @@ class Wish:
 
     ``id`` None: POST, or by ``query`` (conditional). ``if_none_exist``: of a POST. ``place`` stands
     before the expressions of what is wrong. ``full_url``: what others of a Bundle call it.
+    ``if_match``, ``if_none_match``: versions of which one must be the current one, or none may be.
     """
 
     method: Literal["POST", "PUT", "PATCH", "DELETE"]
@@ -28,6 +29,7 @@ class Wish:
     if_none_exist: Query | None = None
     place: str = ""
     full_url: str | None = None
+    if_none_match: frozenset[int] | Literal["*"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,7 +238,7 @@ def _change(
 
 
 def _check_version(wish: Wish, held: ResourceRow | None) -> None:
-    """If-Match and If-None-Match, looked at again whenever the store met another version than this one."""
+    """If-Match and If-None-Match, looked at again whenever the store met another version."""
     version = _version(held)
     unwanted = wish.if_none_match
     if version and unwanted is not None and (unwanted == ANY_VERSION or version in unwanted):
