@@ -21,7 +21,7 @@ import orjson
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from wardlight_cloud.imaging.columns import count_of, instance_header, text_of
 from wardlight_cloud.imaging.elements import PIXEL_DATA, TEXT_INLINE, Json, Walk, json_of
@@ -30,6 +30,7 @@ from wardlight_cloud.imaging.file_meta import read_meta
 from wardlight_cloud.imaging.pixels import Pixels, Shape, pixels
 from wardlight_cloud.imaging.wholeness import check_whole
 from wardlight_cloud.store.image_arrivals import InstanceHeader
+from wardlight_shared.transfer_syntaxes import DEFLATED
 from wardlight_shared.uids import is_uid
 
 LARGEST_JSON: Final = 64 * 1024 * 1024
@@ -59,7 +60,7 @@ def read_header(file: BinaryIO, *, inflated_bytes: int = INFLATED_BYTES) -> Inst
     meta = read_meta(file)
     syntax = meta.transfer_syntax
     file.seek(meta.place)
-    is_deflated = syntax == DeflatedExplicitVRLittleEndian
+    is_deflated = syntax in DEFLATED
     source = _inflated(file, inflated_bytes) if is_deflated else file
     begins = source.tell()
     check_whole(source, syntax)

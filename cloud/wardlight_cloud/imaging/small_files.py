@@ -18,10 +18,10 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pydicom.filewriter import write_dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.file_meta import read_meta
+from wardlight_shared.transfer_syntaxes import DEFLATED
 
 MAX_BYTES: Final = 4 << 20
 _MALFORMED: Final = (
@@ -34,7 +34,7 @@ def read_file(octets: bytes) -> FileDataset:
     """Read a file with its meta information."""
     with _reading(octets):
         syntax = read_meta(BytesIO(octets)).transfer_syntax
-        if syntax == DeflatedExplicitVRLittleEndian:  # a few octets may become gigabytes
+        if syntax in DEFLATED:  # a few octets may become gigabytes
             raise HeaderError("syntax", "deflated data sets are not taken here")
         found = dcmread(BytesIO(octets), stop_before_pixels=True)
         _decode(found)

@@ -15,9 +15,9 @@ here: a modality that asks for no commitment deletes its copy with "success".
 import zlib
 from typing import Final
 
-from wardlight_edge.dicom.identity import DEFLATED
 from wardlight_shared.data_set_end import DataSetEnd, NotWhole
 from wardlight_shared.errors import DecodeError
+from wardlight_shared.transfer_syntaxes import DEFLATED
 from wardlight_shared.uids import SERIES_UID, STUDY_UID, lacking
 
 _HEADS_MOST: Final = 1 << 20

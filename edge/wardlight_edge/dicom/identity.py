@@ -19,16 +19,10 @@ from typing import Final, NamedTuple
 
 from wardlight_edge.dicom.negotiation import IMPLICIT
 from wardlight_shared.errors import DecodeError
+from wardlight_shared.transfer_syntaxes import DEFLATED
 
 LOOKED_AT: Final = 64 * 1024
 _BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
-DEFLATED: Final = frozenset(
-    {
-        "1.2.840.10008.1.2.1.99",
-        "1.2.840.10008.1.2.4.95",  # JPIP Referenced Deflate
-        "1.2.840.10008.1.2.4.205",  # JPIP HTJ2K Referenced Deflate
-    }
-)
 _SOP_CLASS: Final = 0x0008_0016
 _SOP_INSTANCE: Final = 0x0008_0018
 _ITEM: Final = 0xFFFE_E000

@@ -23,6 +23,7 @@ CLASS: Final = "1.2.840.10008.5.1.4.1.1.7"
 IMPLICIT: Final = "1.2.840.10008.1.2"
 EXPLICIT: Final = "1.2.840.10008.1.2.1"
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+JPIP_DEFLATED: Final = "1.2.840.10008.1.2.4.95"
 BIG: Final = "1.2.840.10008.1.2.2"
 _STUDY: Final = (0x0020, 0x000D)
 _SERIES: Final = (0x0020, 0x000E)
@@ -69,7 +70,7 @@ def encoded(elements: list[Element], syntax: str) -> bytes:
         else:
             octets += vr + struct.pack(f"{order}H", len(value))
         octets += value
-    if syntax != DEFLATED:
+    if syntax not in (DEFLATED, JPIP_DEFLATED):
         return octets
     squeeze = zlib.compressobj(wbits=-15)
     return squeeze.compress(octets) + squeeze.flush()
@@ -125,7 +126,7 @@ def test_what_the_cloud_takes_is_never_refused(
         assert not refused_by_gateway(octets, syntax, step)
 
 
-@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, DEFLATED, BIG])
+@pytest.mark.parametrize("syntax", [IMPLICIT, EXPLICIT, DEFLATED, JPIP_DEFLATED, BIG])
 @pytest.mark.parametrize("tag", [_STUDY, _SERIES])
 @pytest.mark.parametrize("value", [None, b"", b"\0\0", b"..", b"1.2.", b"1" * 70, b"abc"])
 def test_what_has_no_uid_is_refused_as_the_cloud_would(

@@ -19,12 +19,16 @@ import pytest
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import UID, JPEGBaseline8Bit
+from pynetdicom import ALL_TRANSFER_SYNTAXES
 
 from wardlight_cloud.imaging.elements import OCTETS_INLINE, TEXT_INLINE
 from wardlight_cloud.imaging.errors import HeaderError
+from wardlight_cloud.imaging.file_meta import read_meta
 from wardlight_cloud.imaging.header import read_header
 from wardlight_cloud.store.image_arrivals import InstanceHeader
+from wardlight_shared.part10 import file_head
+from wardlight_shared.transfer_syntaxes import DEFLATED
 
 PIXELS = "7FE00010"
 
@@ -321,6 +325,22 @@ def test_a_deflated_file_has_no_places() -> None:
     assert header.frame_count == 1
     assert header.frames == ()
     assert header.bulk == {}
+
+
+@pytest.mark.parametrize("syntax", sorted(DEFLATED))
+def test_all_that_is_deflated_is_read(syntax: str) -> None:
+    """As gateways take it: 95 and 205 have a reference in the place of their pixels."""
+    octets = Path(str(get_testdata_file("image_dfl.dcm"))).read_bytes()
+    meta = read_meta(io.BytesIO(octets))
+    made = file_head(meta.sop_class, meta.sop_instance, syntax) + octets[meta.place :]
+    header = read_header(io.BytesIO(made))
+    assert header.transfer_syntax == syntax
+    assert (header.sop_uid, header.frames) == (meta.sop_instance, ())
+
+
+def test_transfer_syntaxes_are_of_the_kind_that_pydicom_says() -> None:
+    named = {str(uid) for uid in ALL_TRANSFER_SYNTAXES if "Deflate" in UID(uid).name}
+    assert {uid for uid in named if "Frame" not in UID(uid).name} == set(DEFLATED)
 
 
 @pytest.mark.parametrize(
