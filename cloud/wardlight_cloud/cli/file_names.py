@@ -11,10 +11,14 @@ def named(path: Path, encoding: str | None = None) -> str:
     A name is octets, of which some are no UTF-8, end the line or steer the terminal. ``encoding``:
     of where it is written, default: standard output's.
     """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    plain = "".join(each if each.isprintable() else _escaped(each) for each in text)
+    return plain(os.fsencode(path).decode("utf-8", "backslashreplace"), encoding)
+
+
+def plain(text: str, encoding: str | None = None) -> str:
+    """A text of somebody else's on one line, as ``named`` has it."""
+    shown = "".join(each if each.isprintable() else _escaped(each) for each in text)
     into = encoding or sys.stdout.encoding or "ascii"
-    return plain.encode(into, "backslashreplace").decode(into)
+    return shown.encode(into, "backslashreplace").decode(into)
 
 
 def _escaped(character: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from wardlight_cloud.cli.file_names import named
+from wardlight_cloud.cli.import_lists import conflicting, listed, rejected
 from wardlight_cloud.cli.on_store import command
 from wardlight_cloud.cli.progress import telling
 from wardlight_cloud.config import Settings
@@ -36,6 +36,11 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
         help="a folder, a file, a DICOMDIR, ae://CALLED@host:port, or ae://AE_TITLE of a node",
     )
     dicom.add_argument("--dry-run", action="store_true", help="only say what would be taken")
+    dicom.add_argument(
+        "--rejects", type=Path, metavar="FILE",
+        help="write there all files that are rejected, or have the UID of another one, with their "
+        f"reasons (default: the first {_SHOWN} of each are shown)",
+    )  # fmt: skip
     dicom.add_argument(
         "--issuer", metavar="ISSUER", default="",
         help="who gave out the patient ids of files that do not say it, as the register writes it; "
@@ -77,16 +82,17 @@ async def _import(store: Store, options: argparse.Namespace) -> int:
         _importer(store, options.settings, is_dry=options.dry_run) as importer,
         telling(lambda: _counts(importer.report)),
     ):
-        if options.source.startswith("ae://"):
-            missing = await importing_pacs.take(store, options, importer)
-        else:
-            missing = await _take_folder(Path(options.source), importer, options.issuer)
+        with listed(importer.report, options.rejects):
+            if options.source.startswith("ae://"):
+                missing = await importing_pacs.take(store, options, importer)
+            else:
+                missing = await _take_folder(Path(options.source), importer, options.issuer)
     _show(importer.report, is_dry=options.dry_run)
     if importer.report.unissued and not options.issuer.strip():
         print(_NO_ISSUER.format(importer.report.unissued))
     if missing:
         print(f"{missing} instances were not sent by the PACS; start the import again")
-    return 1 if missing else 0
+    return 1 if missing or importer.report.rejects else 0
 
 
 async def _take_folder(source: Path, importer: "Importer", issuer: str) -> int:
@@ -130,10 +136,8 @@ def _counts(report: "ImportReport") -> str:
 
 
 def _show(report: "ImportReport", *, is_dry: bool) -> None:
-    for path, reason in report.rejects[:_SHOWN]:
-        print(f"rejected  {named(path)}  {reason}")
-    for path in report.conflicts[:_SHOWN]:
-        print(f"conflict  {named(path)}  another file has its SOP Instance UID; both are kept")
+    for line in (*rejected(report, _SHOWN), *conflicting(report, _SHOWN)):
+        print(line)
     if max(len(report.rejects), len(report.conflicts)) > _SHOWN:
-        print(f"... and more: the first {_SHOWN} of each are shown")
+        print(f"... and more: the first {_SHOWN} of each are shown; --rejects FILE lists all")
     print(f"{'would be: ' if is_dry else ''}{_counts(report)}, {report.octets} bytes")

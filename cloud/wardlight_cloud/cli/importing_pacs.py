@@ -6,18 +6,21 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from wardlight_cloud.cli.file_names import plain
 from wardlight_cloud.dimse.pacs import Pacs, PacsInstance, PacsStudy, Way, pacs_node
 from wardlight_cloud.dimse.pacs_fetching import ByGet, ByMove, Fetching
-from wardlight_cloud.dimse.pacs_receiving import Receiver
+from wardlight_cloud.dimse.pacs_receiving import Receiver, uid_of
 from wardlight_cloud.dimse.peer_library import quieten
-from wardlight_cloud.imaging.folder import files_of
+from wardlight_cloud.imaging.folder import FoundFile, files_of
 from wardlight_cloud.imaging.importing import Importer
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.forwarding import DicomNode
 from wardlight_cloud.store.image_arrivals import Source
 from wardlight_shared.errors import ConfigError
+from wardlight_shared.uids import is_uid
 
 
 async def take(store: Store, options: argparse.Namespace, importer: Importer) -> int:
@@ -85,11 +88,23 @@ async def _list(pacs: Pacs, studies: Sequence[PacsStudy], importer: Importer) ->
     for study in studies:
         wanted, here = await _wanted(importer, pacs, study)
         importer.report.counts["known"] += here
-        importer.report.counts["new"] += len(wanted)
+        unusable = [each for each in wanted.values() if not _has_uids(each)]
+        coming = len(wanted) - len(unusable)
+        for each in unusable:
+            importer.reject(
+                FoundFile(Path(), sop_uid=each.sop_uid),
+                "uid: the PACS names it, its series or its study by what is no UID",
+            )
+        importer.report.counts["new"] += coming
         print(
-            f"study  {study.study_uid}  {study.date or '-'}  {study.modalities or '-'}  "
-            f"{len(wanted)} instances would come, {here} here"
+            f"study  {plain(study.study_uid)}  {plain(study.date) or '-'}  "
+            f"{plain(study.modalities) or '-'}  {coming} instances would come, {here} here"
         )
+    print("What the objects themselves hold is seen when they come: some of them may be rejected.")
+
+
+def _has_uids(instance: PacsInstance) -> bool:
+    return all(map(is_uid, (instance.study_uid, instance.series_uid, instance.sop_uid)))
 
 
 async def _take_study(
@@ -99,16 +114,26 @@ async def _take_study(
     importer: Importer,
     issuer: str,
 ) -> int:
-    """Fetch what is missing of a study; how many instances are missing then."""
+    """Fetch what is missing of a study; how many instances the PACS has not sent then."""
+    report = importer.report
     source = Source("import", calling_ae=pacs.node.ae_title, assumed_issuer=issuer)
     for uncompressed in (False, True):
         with tempfile.TemporaryDirectory(prefix="wardlight-import-") as folder:
             await asyncio.to_thread(
                 fetching.fetch, wanted.values(), Path(folder), uncompressed=uncompressed
             )
-            await importer.take_all(files_of(Path(folder)), source)
-        here = await importer.here(list(wanted))
-        wanted = {uid: each for uid, each in wanted.items() if uid not in here}
+            rejects, conflicts = len(report.rejects), len(report.conflicts)
+            await importer.take_all(_sent(Path(folder)), source)
+        came = {file.sop_uid for file, _ in report.rejects[rejects:]}
+        came.update(file.sop_uid for file in report.conflicts[conflicts:])
+        came.update(await importer.here(list(wanted)))
+        wanted = {uid: each for uid, each in wanted.items() if uid not in came}
         if not wanted:
             break
     return len(wanted)
+
+
+def _sent(folder: Path) -> Iterator[FoundFile]:
+    """What the PACS sent, by the UID that it said with each."""
+    for file in files_of(folder):
+        yield replace(file, sop_uid=uid_of(file.path))

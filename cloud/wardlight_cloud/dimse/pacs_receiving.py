@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, build_context, evt
 from pynetdicom.presentation import PresentationContext
@@ -57,13 +58,20 @@ class Keeper:
         with self._lock:
             place = self._count
             self._count += 1
+        path = self._folder / f"{place:08d}"
         try:
-            with (self._folder / f"{place:08d}").open("wb") as file:
+            with path.open("wb") as file:
                 file.write(head)
                 file.write(request.DataSet.getbuffer())
         except OSError:
+            path.unlink(missing_ok=True)  # a part would be judged as if the PACS had sent no more
             return _OUT_OF_RESOURCES
         return _SUCCESS
+
+
+def uid_of(path: Path) -> str:
+    """The SOP Instance UID that a file of a Keeper came under."""
+    return str(read_file_meta_info(path).MediaStorageSOPInstanceUID)
 
 
 def syntaxes(*, uncompressed: bool) -> list[str]:

@@ -20,13 +20,15 @@ _DEEPEST: Final = 64
 class FoundFile:
     """A file to look at; ``skipped``: why it is not.
 
-    ``is_beside``: an export of ours has it as one that another one is shown for.
+    ``is_beside``: an export of ours has it as one that another one is shown for. ``sop_uid``: of
+    what came from a PACS, where no path tells anything; as the PACS says it, which is no UID maybe.
     """
 
     path: Path
     size: int = 0
     skipped: str | None = None
     is_beside: bool = False
+    sop_uid: str = ""
 
 
 def files_of(source: Path) -> Iterator[FoundFile]:

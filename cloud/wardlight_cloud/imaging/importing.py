@@ -49,8 +49,8 @@ class ImportReport:
     counts: Counter[str] = field(default_factory=Counter)
     octets: int = 0
     unissued: int = 0
-    rejects: list[tuple[Path, str]] = field(default_factory=list)
-    conflicts: list[Path] = field(default_factory=list)
+    rejects: list[tuple[FoundFile, str]] = field(default_factory=list)
+    conflicts: list[FoundFile] = field(default_factory=list)
 
     @property
     def files(self) -> int:
@@ -109,19 +109,19 @@ class Importer:
         """Take one file and count what became of it."""
         reason = file.skipped or self._unfit(file)
         if reason is not None:
-            self._reject(file.path, reason)
+            self.reject(file, reason)
             return
         try:
             outcome = await self._outcome(file, source)
         except HeaderError as error:
-            self._reject(file.path, f"{error.reason}: {error}")
+            self.reject(file, f"{error.reason}: {error}")
         except OSError as error:
-            self._reject(file.path, f"cannot be read ({error.strerror})")
+            self.reject(file, f"cannot be read ({error.strerror})")
         else:
             self.report.counts[outcome] += 1
             self.report.octets += file.size if outcome != KNOWN else 0
             if outcome == CONFLICT:
-                self.report.conflicts.append(file.path)
+                self.report.conflicts.append(file)
 
     def _unfit(self, file: FoundFile) -> str | None:
         if file.size == 0:
@@ -130,9 +130,10 @@ class Importer:
             return f"larger than objects.largest_bytes ({self._largest_bytes})"
         return None
 
-    def _reject(self, path: Path, reason: str) -> None:
+    def reject(self, file: FoundFile, reason: str) -> None:
+        """Count a file that is not taken."""
         self.report.counts[REJECTED] += 1
-        self.report.rejects.append((path, reason))
+        self.report.rejects.append((file, reason))
 
     async def _outcome(self, file: FoundFile, source: Source) -> str:
         sha256 = await asyncio.to_thread(_hash_of, file.path)

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from support.dicom_files import bundled, image, octets_of
 from support.dicom_process import LOOPBACK, DicomServer, dicom_server, store_scp
 from support.image_stock import ImageStock, image_stock
+from support.import_box import Box, empty_box
 from support.postgres import FreshDatabase, TestServer
 from support.store import SCHEMA
 from wardlight_cloud.config import Settings
@@ -75,3 +76,11 @@ async def site(
     await store.close()
     for name in fresh.names:
         await postgres_server.drop(name)
+
+
+@pytest.fixture
+async def box(
+    fresh_database: FreshDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Box:
+    """An empty cloud, used by its commands."""
+    return await empty_box(fresh_database, tmp_path, capsys)

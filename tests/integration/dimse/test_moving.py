@@ -7,7 +7,6 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom.data
@@ -15,13 +14,12 @@ import pytest
 from pydicom.fileset import FileSet
 
 from support.dicom_files import bundled, dataset_of, octets_of
-from support.dicom_process import LOOPBACK, Ended, ran
+from support.dicom_process import LOOPBACK, ran
+from support.import_box import Box, counts, empty_box
 from support.peers import require_peer
 from support.ports import free_port, is_listening
 from support.postgres import FreshDatabase
-from support.store import SCHEMA
 from support.waiting import wait_until
-from wardlight_cloud.cli import main
 from wardlight_cloud.config import load
 from wardlight_cloud.store.blobs_aside import AsideBlob
 from wardlight_cloud.store.forwarding import DicomNode
@@ -34,50 +32,6 @@ FILES = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "test-SR.dcm", "wavefor
 
 
 TREE = 31  # instances that pydicom's DICOMDIR names
-
-
-@dataclass(frozen=True)
-class Box:
-    """An empty cloud, used by its commands."""
-
-    config: Path
-    capsys: pytest.CaptureFixture[str]
-
-    async def run(self, *arguments: str) -> Ended:
-        """In a thread of this process, as starting another one costs more than what it does."""
-        code = await asyncio.to_thread(main, [*arguments, "--config", str(self.config)])
-        out, complaint = self.capsys.readouterr()
-        return Ended(code, complaint + out)
-
-
-@pytest.fixture
-async def box(
-    fresh_database: FreshDatabase, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Box:
-    return await empty_box(fresh_database, tmp_path, capsys)
-
-
-async def empty_box(
-    fresh_database: FreshDatabase, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> Box:
-    """A cloud whose data are below ``folder``."""
-    config = folder / "cloud.toml"
-    dsn = await fresh_database(SCHEMA)
-    config.write_text(
-        f'data_dir = "{folder}/data"\n[database]\ndsn = "{dsn}"\npool_size = 2\n'
-        "[images]\nprocesses = 1\n",
-        encoding="utf-8",
-    )
-    return Box(config, capsys)
-
-
-def counts(said: str) -> tuple[int, int, int, int]:
-    """(new, known, conflicting, rejected) of the last line."""
-    found = re.findall(
-        r"(\d+) new, (\d+) known, (\d+) with the UID of another file, (\d+) rejected", said
-    )
-    new, known, conflicting, rejected = found[-1]
-    return int(new), int(known), int(conflicting), int(rejected)
 
 
 def below(folder: Path) -> Iterator[Path]:
@@ -97,10 +51,10 @@ async def test_a_folder_is_taken_once(box: Box, tmp_path: Path) -> None:
     (folder / "secrets").symlink_to("/etc/passwd")
     before = {path: hashlib.sha256(path.read_bytes()).digest() for path in below(folder)}
     dry = await box.run("import", "dicom", str(folder), "--dry-run")
-    assert dry.code == 0, dry.text
+    assert dry.code == 1, dry.text
     assert "would be:" in dry.text
     first = await box.run("import", "dicom", str(folder))
-    assert first.code == 0, first.text
+    assert first.code == 1, first.text
     new, _, _, rejected = counts(first.text)
     assert new >= len(FILES) + TREE
     for name, reason in (
@@ -112,6 +66,30 @@ async def test_a_folder_is_taken_once(box: Box, tmp_path: Path) -> None:
     assert counts(again.text)[0] == 0
     assert counts(again.text)[3] == rejected
     assert {path: hashlib.sha256(path.read_bytes()).digest() for path in below(folder)} == before
+
+
+async def test_all_that_is_rejected_is_listed(box: Box, tmp_path: Path) -> None:
+    """Those that are not shown, too; the status says that there are some."""
+    folder, listed = tmp_path / "given", tmp_path / "list"
+    folder.mkdir()
+    for number in range(130):
+        (folder / f"junk{number:03d}").write_bytes(b"These are no images.")
+    (folder / "M\tller").write_bytes(bundled("CT_small.dcm"))
+    told = await box.run("import", "dicom", str(folder), "--rejects", str(listed))
+    assert (told.code, counts(told.text)) == (1, (1, 0, 0, 130))
+    assert told.text.count("rejected  ") == 100
+    assert "--rejects FILE lists all" in told.text
+    lines = listed.read_text().splitlines()
+    assert [re.findall(r"junk\d+", line) for line in sorted(lines)] == [
+        [f"junk{number:03d}"] for number in range(130)
+    ]
+    assert all(re.search(r"^rejected  \S+  preamble: ", line) for line in lines)
+    assert listed.stat().st_mode & 0o777 == 0o600
+    clean = await box.run("import", "dicom", str(folder / "M\tller"), "--rejects", str(listed))
+    assert (clean.code, listed.read_text()) == (0, "")
+    refused = await box.run("import", "dicom", str(folder), "--rejects", str(folder / "no" / "x"))
+    assert refused.code == 2
+    assert "cannot be written" in refused.text
 
 
 async def test_names_that_are_no_text_are_names(box: Box, tmp_path: Path) -> None:

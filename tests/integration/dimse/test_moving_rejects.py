@@ -1,0 +1,96 @@
+"""An import from a PACS that has an object which is not taken here."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+
+from support.dicom_files import image
+from support.dicom_process import LOOPBACK
+from support.import_box import Box, counts
+from wardlight_cloud.dimse.entity import STUDY_ROOT_FIND, STUDY_ROOT_GET
+
+PENDING = 0xFF00
+
+
+class Archive:
+    """A PACS of one series; what it was asked to send is in ``asked``."""
+
+    def __init__(self, *images: Dataset, series_uid: str) -> None:
+        self.images = images
+        self.series_uid = series_uid
+        self.asked: list[str] = []
+
+    def find(self, event: Any) -> Iterator[tuple[int, Dataset]]:
+        level = event.identifier.QueryRetrieveLevel
+        for each in self.images if level == "IMAGE" else self.images[:1]:
+            answer = Dataset()
+            answer.QueryRetrieveLevel = level
+            answer.StudyInstanceUID = each.StudyInstanceUID
+            if level != "STUDY":
+                answer.SeriesInstanceUID = self.series_uid
+            if level == "IMAGE":
+                answer.SOPInstanceUID, answer.SOPClassUID = each.SOPInstanceUID, each.SOPClassUID
+            yield PENDING, answer
+
+    def get(self, event: Any) -> Iterator[Any]:
+        wanted = event.identifier.SOPInstanceUID
+        wanted = [wanted] if isinstance(wanted, str) else list(wanted)
+        self.asked += wanted
+        found = [each for each in self.images if each.SOPInstanceUID in wanted]
+        yield len(found)
+        for each in found:
+            yield PENDING, each
+
+
+@contextmanager
+def serving(archive: Archive) -> Iterator[str]:
+    """The address of the archive."""
+    entity = AE("ARCHIVE")
+    entity.add_supported_context(STUDY_ROOT_FIND)
+    entity.add_supported_context(STUDY_ROOT_GET)
+    for context in AllStoragePresentationContexts[:120]:
+        assert context.abstract_syntax is not None
+        entity.add_supported_context(context.abstract_syntax, scu_role=True, scp_role=True)
+    handlers: list[Any] = [(evt.EVT_C_FIND, archive.find), (evt.EVT_C_GET, archive.get)]
+    server = entity.start_server((LOOPBACK, 0), block=False, evt_handlers=handlers)
+    assert server is not None
+    try:
+        yield f"ae://ARCHIVE@{LOOPBACK}:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+async def test_what_is_rejected_is_named_once_by_its_uid(box: Box) -> None:
+    good = image()
+    bad = image(StudyInstanceUID=good.StudyInstanceUID)
+    series_uid = good.SeriesInstanceUID
+    bad.SeriesInstanceUID = "1.2.x"
+    archive = Archive(good, bad, series_uid=series_uid)
+    with serving(archive) as source:
+        asked = ("import", "dicom", source, "--calling", "IMPORTER", "--by", "get")
+        dry = await box.run(*asked, "--dry-run")
+        assert (dry.code, counts(dry.text)) == (0, (2, 0, 0, 0))
+        assert "What the objects themselves hold is seen when they come" in dry.text
+        told = await box.run(*asked)
+    assert (told.code, counts(told.text)) == (1, (1, 0, 0, 1)), told.text
+    assert archive.asked == [good.SOPInstanceUID, bad.SOPInstanceUID]
+    assert re.findall(r"^rejected.*", told.text, re.MULTILINE) == [
+        f"rejected  {bad.SOPInstanceUID}  uid: the file's Series Instance UID is no UID"
+    ]
+    assert "not sent" not in told.text
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+async def test_a_dry_run_names_what_the_pacs_calls_by_no_uid(box: Box) -> None:
+    good = image()
+    with serving(Archive(good, series_uid="1.2.x")) as source:
+        dry = await box.run("import", "dicom", source, "--calling", "IMPORTER", "--dry-run")
+    assert (dry.code, counts(dry.text)) == (1, (0, 0, 0, 1)), dry.text
+    assert f"rejected  {good.SOPInstanceUID}  uid: the PACS names" in dry.text
+    assert "0 instances would come, 0 here" in dry.text
