@@ -6,6 +6,7 @@ from support.readings import NOW, SECOND, BatchMaker, Rec, cuff, pulse
 from support.store import admit, patient
 from support.waiting import wait_until
 from wardlight_cloud.store.postgres import PostgresStore
+from wardlight_shared.model import CODE_BY_ABSENT, Absent, Flag
 
 make = BatchMaker()
 OTHER = "ble:00000000000B"
@@ -36,6 +37,21 @@ async def test_since_a_commit_is_what_is_newer(store: PostgresStore) -> None:
     await store.assign(ward.device, heir.patient_id, user=None, valid_from=NOW)
     assert {row.patient_id for row in await store.latest([heir.patient_id])} == {heir.patient_id}
     await _check_all(store)
+
+
+async def test_a_number_that_the_device_calls_invalid_is_none(store: PostgresStore) -> None:
+    """Tiles, lists and the live feed show no number: what FHIR tells as entered in error."""
+    await admit(store)
+    await store.ingest([make(Rec(1, [pulse(NOW, 60)]))])
+    wrong = pulse(NOW + SECOND, 300, flags=int(Flag.INVALID | Flag.SIGNAL_POOR))
+    await store.ingest([make(Rec(2, [wrong]))])
+    (row,) = await store.latest()
+    assert (row.absent, row.flags) == (CODE_BY_ABSENT[Absent.INVALID], wrong.flags)
+    assert await store.latest(since=1) == (row,)
+    again = pulse(NOW + 2 * SECOND, 61, flags=int(Flag.QUESTIONABLE))
+    await store.ingest([make(Rec(3, [again]))])
+    (row,) = await store.latest()
+    assert (row.absent, row.mantissa) == (0, 61)
 
 
 async def test_an_assignment_that_has_begun_since_is_news(store: PostgresStore) -> None:

@@ -141,7 +141,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class LatestRow:
-    """The newest reading of one series that belongs to a patient now."""
+    """The newest reading of one series that belongs to a patient now.
+
+    A number that the device calls invalid is none: ``absent`` says so.
+    """
 
     patient_id: UUID
     series_id: int

@@ -23,12 +23,15 @@ from wardlight_cloud.store.postgres.part import Database, Part
 from wardlight_cloud.store.postgres.sealed import Cursors
 from wardlight_cloud.store.postgres.statements import statements
 from wardlight_shared.errors import StorageError
+from wardlight_shared.model import CODE_BY_ABSENT, NO_NUMBER, Absent
 
 _REGISTER: Final = statements("register")
 _LATEST: Final = statements("latest")
 _GATEWAYS: Final = statements("gateways")
 _INGEST: Final = statements("ingest")
 _UNAVAILABLE: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+_NO_NUMBER: Final = int(NO_NUMBER)
+_INVALID: Final = CODE_BY_ABSENT[Absent.INVALID]
 
 Identifier = tuple[str | None, str]
 
@@ -184,10 +187,11 @@ def _patient(row: Any) -> Patient:
 
 
 def _latest(row: Any) -> LatestRow:
+    absent = row["absent"] or (_INVALID if row["flags"] & _NO_NUMBER else 0)
     return LatestRow(
         row["patient_id"], row["series_id"], row["device_id"], row["metric"], row["unit"],
         row["user_index"], row["time"], row["stored_at"], row["mantissa"], row["scale"],
-        row["absent"], row["flags"], row["error_ms"], row["commit_seq"],
+        absent, row["flags"], row["error_ms"], row["commit_seq"],
     )  # fmt: skip
 
 

@@ -40,6 +40,19 @@ def test_absent_shows_its_reason_and_no_number(absent: Absent) -> None:
     assert views.tile(row("spo2", 0, absent=200)).value == "no value"
 
 
+def test_a_number_that_the_device_calls_invalid_is_not_shown() -> None:
+    """On the page and in what it is told live; the store gives such a one as absent."""
+    invalid = CODE_BY_ABSENT[Absent.INVALID]
+    wrong = row("spo2", 12, absent=invalid, flags=int(Flag.INVALID | Flag.SIGNAL_POOR))
+    tile = views.tile(wrong)
+    assert (tile.is_absent, tile.value, tile.marks) == (True, "invalid", ("poor signal",))
+    told = latest_json(wrong)
+    assert (told["value"], told["absent"]) == (None, "invalid")
+    pressure = row("systolic_bp", 120), row("diastolic_bp", 10, absent=invalid)
+    cells = [cell for cell in views.patient_line(ANNA, pressure).cells if cell is not None]
+    assert [cell.value for cell in cells] == ["120/invalid"]
+
+
 def test_a_metric_that_a_later_version_stored_has_its_number_for_a_name() -> None:
     later = replace(row("spo2", 97), metric=1 << 30)
     assert views.tile(later).label == "Metric-1073741824"
