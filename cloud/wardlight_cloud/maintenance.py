@@ -78,6 +78,10 @@ class Maintenance:
             except (StorageError, TimeoutError) as error:
                 _log.warning("not done", extra={"job": job.name, "error": str(error)})
                 pause_s = backoff.failed()
+            except Exception as error:  # noqa: BLE001 - supervisor: ingest runs beside, and goes on
+                # What is raised beside StorageError may quote values, so its name must do.
+                _log.error("not done", extra={"job": job.name, "error": type(error).__name__})
+                pause_s = backoff.failed()
             await asyncio.sleep(pause_s)
 
     async def _lead(self, job: Job) -> bool:

@@ -49,6 +49,16 @@ def with_patient(body: bytes, parties: Parties, patient: Patient) -> bytes:
     return "\r".join((header, patient_segment(parties, patient), results)).encode()
 
 
+def without_results(header: bytes, observation_id: str) -> bytes:
+    """In the place of a message that cannot be written: what it is about, for a later attempt."""
+    return header + f"OBR|1||{observation_id}\r".encode()
+
+
+def has_results(body: bytes) -> bool:
+    """Whether a message tells of anything."""
+    return b"\rOBX|" in body
+
+
 async def last_words(store: ReadStore, patient_id: UUID, body: bytes) -> bytes | None:
     """The message with what holds of its Observations now; None: with nothing."""
     lines = body.decode().split("\r")

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 from uuid import UUID
 
-from wardlight_cloud.hl7.kept import last_words, with_patient
+from wardlight_cloud.hl7.kept import has_results, last_words, with_patient, without_results
 from wardlight_cloud.hl7.messages import Parties, message, withdrawn
 from wardlight_cloud.hl7.metrics import MESSAGES, OBSERVATIONS
 from wardlight_cloud.hl7.mllp import Acknowledgement, Address, MllpClient, MllpError
@@ -47,6 +47,7 @@ _LONGEST_PAUSE_S: Final = 300.0
 _TRIES: Final = 8
 _TRY_S: Final = 30.0  # after the first AE; doubled each time
 _KEPT_DAYS: Final = 7
+_UNWRITTEN: Final = "this server fails to write it; the log says why"
 
 
 class SendingStore(ReadStore, Hl7Store, MaintenanceStore, Protocol):
@@ -174,13 +175,31 @@ class Hl7Sender:
         for patient_id, group in self._grouped(rows):
             if patient_id not in patients:
                 continue  # whoever is not in the register has no name to be sent by
-            control_id = secrets.token_hex(10)
-            body = message(
-                self._to.parties, patients[patient_id], group, control_id=control_id,
-                now=self._now(),
-            )  # fmt: skip
-            made.append(NewMessage(patient_id, len(group), control_id, body))
+            made += self._written(patients[patient_id], group)
         return made
+
+    def _written(self, patient: Patient, group: Sequence[ObservationRow]) -> list[NewMessage]:
+        """What cannot be written for a defect is kept alone, to be dead: an operator sees it."""
+        control_id = secrets.token_hex(10)
+
+        def written(rows: Sequence[ObservationRow]) -> bytes:
+            return message(
+                self._to.parties, patient, rows, control_id=control_id, now=self._now()
+            )  # fmt: skip
+
+        try:
+            body = written(group)
+        except Exception as error:  # noqa: BLE001 - supervisor of one: the others are sent
+            if len(group) > 1:
+                return [made for row in group for made in self._written(patient, [row])]
+            self._note_defect(error)
+            body = without_results(written(()), group[0].observation_id)
+        return [NewMessage(patient.patient_id, len(group), control_id, body)]
+
+    def _note_defect(self, error: Exception) -> None:
+        MESSAGES.labels("defect").inc()
+        about = {"destination": self._to.name, "error": type(error).__name__}
+        _log.error("HL7 message cannot be written", extra=about)
 
     def _grouped(
         self, rows: Sequence[ObservationRow]
@@ -230,21 +249,21 @@ class Hl7Sender:
         """Send one message; whether the patient's next one may follow."""
         if self._client is None:
             self._client = await MllpClient(self._to.address).__aenter__()
-        body = waiting.body
-        if waiting.was_dead:
-            found = await last_words(self._store, waiting.patient_id, body)
-            if found is None:
-                await self._store.drop_hl7_overtaken(waiting.message_id)
-                about = {"destination": self._to.name, "message_id": waiting.message_id}
-                _log.info("HL7 message is overtaken, and dropped", extra=about)
-                return True
-            body = found
-        patients = await self._patients({waiting.patient_id})
-        if waiting.patient_id not in patients:
-            reason = "its patient is not in the register"
-            await self._store.settle_hl7_failed(waiting.message_id, reason, again_in_s=None)
+        try:
+            body = await self._body_now(waiting)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - supervisor of one: the others are sent
+            self._note_defect(error)
+            body = _UNWRITTEN
+        if isinstance(body, str):
+            await self._store.settle_hl7_failed(waiting.message_id, body, again_in_s=None)
             return True
-        body = with_patient(body, self._to.parties, patients[waiting.patient_id])
+        if body is None:
+            await self._store.drop_hl7_overtaken(waiting.message_id)
+            about = {"destination": self._to.name, "message_id": waiting.message_id}
+            _log.info("HL7 message is overtaken, and dropped", extra=about)
+            return True
         try:
             answer = await self._client.send(body, waiting.control_id)
         except MllpError:
@@ -262,6 +281,20 @@ class Hl7Sender:
         about = {"destination": self._to.name, "message_id": waiting.message_id, "reason": reason}
         _log.warning("HL7 message is dead" if is_over else "HL7 message is refused", extra=about)
         return is_over
+
+    async def _body_now(self, waiting: WaitingMessage) -> bytes | str | None:
+        """The text to send; None: nothing of it holds any more; a str: why it is dead."""
+        body: bytes | None = waiting.body
+        if waiting.was_dead:
+            body = await last_words(self._store, waiting.patient_id, waiting.body)
+        if body is None:
+            return None
+        if not has_results(body):
+            return _UNWRITTEN
+        patients = await self._patients({waiting.patient_id})
+        if waiting.patient_id not in patients:
+            return "its patient is not in the register"
+        return with_patient(body, self._to.parties, patients[waiting.patient_id])
 
     def _pause_s(self, attempts: int) -> float:
         return min(_LONGEST_PAUSE_S, self._first_pause_s * 2.0 ** min(attempts, 16))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from support.served_ward import ANNA, BERT, CLIP, CUFF, MINUTE, SCALE, START, Wa
 from support.waiting import wait_until
 from wardlight_cloud.cli import main
 from wardlight_cloud.config import load
+from wardlight_cloud.hl7 import kept, messages
 from wardlight_cloud.hl7.destinations import destinations
 from wardlight_cloud.hl7.retrying import Retried, retry
 from wardlight_cloud.hl7.sender import Hl7Sender
 from wardlight_cloud.security.ca import CertificateAuthority
 from wardlight_cloud.security.roles import Role
 from wardlight_cloud.store.audit import AuditQuery
+from wardlight_cloud.store.observation_rows import ObservationRow
 from wardlight_shared.codes import METRICS
 from wardlight_shared.model import Flag
 
@@ -278,3 +281,41 @@ async def test_over_tls_and_by_commands(
             "1 messages are dropped: what they told is their patient's no longer\n"
         )
     assert (await said("test", "ehr"))[0] == 1
+
+
+@pytest.mark.parametrize("interval_s", [0, 1])
+async def test_what_cannot_be_written_is_dead_alone(
+    ward: Ward, receiver: MllpReceiver, monkeypatch: pytest.MonkeyPatch, interval_s: int
+) -> None:
+    """The others arrive, of its patient, too; it does when it can be written again."""
+    written = messages.observation_segments
+    failing = True
+
+    def fails(number: int, row: ObservationRow) -> Iterable[str]:
+        if failing and row.mantissas == (71,):
+            raise KeyError
+        return written(number, row)
+
+    for module in (messages, kept):
+        monkeypatch.setattr(module, "observation_segments", fails)
+    async with sending(ward, receiver, interval_s=interval_s):
+        await ward.store_each(
+            [One("heart_rate", START + n * MINUTE, 70 + n, device=CUFF) for n in range(3)]
+        )
+        await wait_until(lambda: _told(receiver) == ["70", "72"], what="the others")
+        (dead,) = await wait_until(ward.store.dead_hl7, what="it is dead")
+        assert (dead.patient_id, dead.observations) == (ANNA, 1) and dead.reason
+        await ward.store.retry_hl7(dead.message_id)
+        await wait_until(lambda: has_settled(ward), what="it is dead again")
+        assert await ward.store.dead_hl7()
+        failing = False
+        await ward.store.retry_hl7(dead.message_id)
+        await wait_until(lambda: _told(receiver) == ["70", "72", "71"], what="it, too")
+
+
+def _told(receiver: MllpReceiver) -> list[str]:
+    return [
+        each.message.part(segment, 5, 1)
+        for each in receiver.taken()
+        for segment in each.segments("OBX")
+    ]

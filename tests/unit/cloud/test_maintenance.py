@@ -21,6 +21,7 @@ class Upkeep:
     def __init__(self) -> None:
         self.leads = True
         self.is_away = False
+        self.has_defect = False
         self.led: list[str] = []
         self.dirty = 0
         self.refreshed: list[int] = []
@@ -35,6 +36,8 @@ class Upkeep:
         yield self.leads
 
     async def refresh_rollups(self, *, limit: int) -> int:
+        if self.has_defect:
+            raise KeyError("Almeida")
         done = min(limit, self.dirty)
         self.dirty -= done
         self.refreshed.append(done)
@@ -90,3 +93,15 @@ async def test_a_database_that_is_away_is_waited_for(
         await wait_until(lambda: "not done" in caplog.text)
         store.is_away = False
         await wait_until(lambda: store.refreshed and store.days_ahead and store.forgotten)
+
+
+async def test_a_defect_of_one_job_ends_no_other(
+    store: Upkeep, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.has_defect = True
+    async with running(store):
+        await wait_until(lambda: "not done" in caplog.text)
+        assert store.days_ahead and store.forgotten
+        store.has_defect = False
+        await wait_until(lambda: store.refreshed, what="it is tried again")
+    assert "Almeida" not in caplog.text
