@@ -35,8 +35,9 @@ def search(parameter: str) -> Callable[[str], object]:
 
 
 def accept(text: str) -> None:
+    headers = SimpleNamespace(getlist=lambda _: [text])
     request: Any = SimpleNamespace(
-        scope={"query_string": b"", "path": "/fhir/Patient"}, headers={"accept": text}
+        scope={"query_string": b"", "path": "/fhir/Patient"}, headers=headers
     )
     asking.check_accept(request)
 

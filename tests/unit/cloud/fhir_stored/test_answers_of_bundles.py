@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from wardlight_cloud.fhir.stored import bundling
 from wardlight_cloud.fhir.stored.asker import Asker
+from wardlight_cloud.fhir.stored.bundle_reads import Headers
 from wardlight_cloud.fhir.stored.bundling import Bundling
 from wardlight_cloud.fhir.stored.wishes import Done, Wish
 
@@ -27,7 +28,7 @@ class Ward:
         self.read = 0
         self.written = 0
 
-    async def get(self, _: str, __: str) -> tuple[int, bytes]:
+    async def get(self, _: str, __: str, ___: Headers) -> tuple[int, bytes]:
         self.read += 1
         return 200, PAGE
 
