@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from wardlight_cloud.imaging.archives import archive_of
 from wardlight_cloud.imaging.custody import Held, ReceiptStore, committed
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.folder import FoundFile
@@ -21,11 +22,13 @@ from wardlight_cloud.imaging.intake import Headers, ImageIntake
 from wardlight_cloud.store.image_arrivals import InstanceHeader, Source
 from wardlight_cloud.store.imaging import InstanceRef
 from wardlight_cloud.store.object_base import ObjectStore
+from wardlight_shared.errors import StorageError
 
 _AT_A_TIME: Final = 6
 _IN_MEMORY_BYTES: Final = 4 * 1024 * 1024
 _PIECE: Final = 1024 * 1024
 _COPY_FOLDER: Final = "importing"
+_CHANGED: Final = "the file changed while it was read; import it again"
 NEW: Final = "new"
 KNOWN: Final = "known"
 CONFLICT: Final = "conflict"
@@ -109,12 +112,15 @@ class Importer:
         """Take one file and count what became of it."""
         reason = file.skipped or self._unfit(file)
         if reason is not None:
-            self.reject(file, reason)
+            is_large = file.skipped is None and file.size > 0
+            self.reject(file, (await _archive_of(file) if is_large else None) or reason)
             return
         try:
             outcome = await self._outcome(file, source)
         except HeaderError as error:
-            self.reject(file, f"{error.reason}: {error}")
+            # A preamble may begin as an archive does: what is DICOM was judged as that.
+            archive = await _archive_of(file) if error.reason == "preamble" else None
+            self.reject(file, archive or f"{error.reason}: {error}")
         except OSError as error:
             self.reject(file, f"cannot be read ({error.strerror})")
         else:
@@ -136,10 +142,12 @@ class Importer:
         self.report.rejects.append((file, reason))
 
     async def _outcome(self, file: FoundFile, source: Source) -> str:
-        sha256 = await asyncio.to_thread(_hash_of, file.path)
+        sha256, size = await asyncio.to_thread(_hash_of, file.path)
+        if size != file.size:  # what was judged by its size, and is indexed with it, is another one
+            raise HeaderError("changed", _CHANGED)
         if not self._is_dry and await self._is_here(file, sha256, source):
             return KNOWN
-        header = await self._headers.read(file.path)  # before anything of it is stored
+        header = await self._header(file.path)  # before anything of it is stored
         if self._is_dry:
             other = await self._store.instance(header.sop_uid)
             # What would be taken before it counts as if it were there.
@@ -154,6 +162,14 @@ class Importer:
         self._note_issuer(taken.header, outcome)
         return outcome
 
+    async def _header(self, path: Path) -> InstanceHeader:
+        try:
+            return await self._headers.read(path)
+        except StorageError:
+            # It was hashed a moment ago; if it is gone or unreadable by now, the others are not.
+            await asyncio.to_thread(_check_readable, path)
+            raise
+
     def _note_issuer(self, header: InstanceHeader, outcome: str) -> None:
         if outcome != KNOWN and header.patient_id and not header.issuer.strip():
             self.report.unissued += 1
@@ -167,21 +183,35 @@ class Importer:
         if file.size <= _IN_MEMORY_BYTES:
             octets = await asyncio.to_thread(file.path.read_bytes)
             if hashlib.sha256(octets).digest() != sha256:
-                raise HeaderError("changed", "the file changed while it was read")
+                raise HeaderError("changed", _CHANGED)
             await self._objects.put(sha256, octets)
             return
         self._copies.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._copies) as folder:
             copy = Path(folder, "copy")
             await asyncio.to_thread(shutil.copyfile, file.path, copy)
-            if await asyncio.to_thread(_hash_of, copy) != sha256:
-                raise HeaderError("changed", "the file changed while it was read")
+            if await asyncio.to_thread(_hash_of, copy) != (sha256, file.size):
+                raise HeaderError("changed", _CHANGED)
             await self._objects.put_file(sha256, copy)
 
 
-def _hash_of(path: Path) -> bytes:
-    digest = hashlib.sha256()
+def _hash_of(path: Path) -> tuple[bytes, int]:
+    """Hash and octets."""
+    digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while piece := file.read(_PIECE):
             digest.update(piece)
-    return digest.digest()
+            size += len(piece)
+    return digest.digest(), size
+
+
+def _check_readable(path: Path) -> None:
+    """OSError where it cannot be opened."""
+    with path.open("rb"):
+        pass
+
+
+async def _archive_of(file: FoundFile) -> str | None:
+    """What to do with a file that holds files; None: it holds none."""
+    kind = await asyncio.to_thread(archive_of, file.path)
+    return kind and f"an archive ({kind}) is not opened: unpack it, and import the folder"
