@@ -1,9 +1,6 @@
 """Composition root of the collector process: store, collector, maintenance, signals."""
 
 import asyncio
-import logging
-import signal
-from typing import Final
 
 from prometheus_client import start_http_server
 
@@ -13,18 +10,13 @@ from wardlight_cloud.hl7.destinations import destinations
 from wardlight_cloud.hl7.sender import Hl7Sender
 from wardlight_cloud.image_upkeep import image_jobs
 from wardlight_cloud.imaging.receiving import receiving
-from wardlight_cloud.ingest.backoff import Backoff
 from wardlight_cloud.ingest.collector import Collector
 from wardlight_cloud.ingest.image_desk import Imaging
 from wardlight_cloud.ingest.mqtt import tls_context
 from wardlight_cloud.maintenance import Maintenance
+from wardlight_cloud.process import opened_store, stop_event
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.objects import open_objects
-from wardlight_cloud.store.open import open_store
-from wardlight_shared.errors import StorageError
-
-_log = logging.getLogger(__name__)
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 async def run(settings: Settings, *, metrics_port: int | None = None) -> None:
@@ -71,27 +63,3 @@ async def _collect(
             task.cancel()
     finally:
         await objects.close()
-
-
-def stop_event() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop.set)
-    return stop
-
-
-async def opened_store(settings: Settings, stop: asyncio.Event) -> Store | None:
-    """The store, once the database answers; None when told to stop before."""
-    backoff = Backoff(0.2, 5.0)
-    while not stop.is_set():
-        try:
-            return await open_store(settings)
-        except StorageError as error:
-            _log.warning("waiting for the database", extra={"error": str(error)})
-        try:
-            await asyncio.wait_for(stop.wait(), backoff.failed())
-        except TimeoutError:
-            continue
-    return None

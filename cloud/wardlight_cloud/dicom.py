@@ -7,7 +7,6 @@ from typing import Final
 
 from prometheus_client import start_http_server
 
-from wardlight_cloud.collect import opened_store, stop_event
 from wardlight_cloud.config import Settings
 from wardlight_cloud.dimse.entity import Entity, server_tls
 from wardlight_cloud.dimse.find import Finder
@@ -21,6 +20,7 @@ from wardlight_cloud.dimse.server import RetrievalServer
 from wardlight_cloud.dimse.transcoding import Transcoder
 from wardlight_cloud.imaging.reads import ReadLog
 from wardlight_cloud.private_file import write_private
+from wardlight_cloud.process import opened_store, stop_event
 from wardlight_cloud.store.base import Store
 from wardlight_cloud.store.object_base import ObjectStore
 from wardlight_cloud.store.objects import open_objects

@@ -14,10 +14,10 @@ import sys
 import threading
 from typing import Final
 
-from wardlight_cloud.collect import stop_event
 from wardlight_cloud.config import Settings
 from wardlight_cloud.exporting import worker_of
 from wardlight_cloud.logs import configure
+from wardlight_cloud.process import stop_event
 from wardlight_cloud.store.open import open_store
 from wardlight_shared.errors import StorageError
 

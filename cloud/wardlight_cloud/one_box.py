@@ -15,10 +15,10 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
-from wardlight_cloud.collect import stop_event
 from wardlight_cloud.config import Settings
 from wardlight_cloud.ingest.backoff import Backoff
 from wardlight_cloud.ingest.mqtt import tls_context
+from wardlight_cloud.process import stop_event
 from wardlight_cloud.store.embedded import EmbeddedPostgres, PostgresError
 from wardlight_cloud.store.embedded.processes import exited
 from wardlight_cloud.store.embedded.tether import tethered
