@@ -170,3 +170,45 @@ async def test_a_removed_rule_takes_its_items_along(store: PostgresStore) -> Non
     assert await store.remove_rule("r")
     assert not await store.remove_rule("r")
     assert await store.dead_items() == ()
+
+
+async def test_targets_that_are_busy_are_passed_over(store: PostgresStore) -> None:
+    """Whatever waits longest is theirs; items of the others are given out."""
+    url = ForwardTarget(url="http://pacs.example/dicom-web", token_file="/a")
+    await store.put_node(DicomNode("OTHER", "192.0.2.2", 104))
+    for name, target in (("a", PACS), ("b", PACS), ("c", url), ("d", ForwardTarget("OTHER"))):
+        await store.put_rule(ForwardRule(name, "all", "", target))
+    await add(store, "1")
+    await store.forward_new(studies=2)
+
+    async def taken(*busy: ForwardTarget) -> list[str]:
+        items = await store.take_items(count=100, lease_s=60, but_for=busy)
+        return [item.rule for item in items]
+
+    assert await taken(PACS, ForwardTarget(url=url.url)) == ["d"]
+    assert await taken(PACS, ForwardTarget("OTHER")) == ["c"]
+    assert await taken(url) == ["a"]
+    assert await taken(PACS) == []
+    assert await taken() == ["b"]
+
+
+async def test_a_lease_goes_on_while_it_is_renewed(store: PostgresStore) -> None:
+    await store.put_rule(ForwardRule("r", "all", "", PACS))
+    await add(store, "1", "2")
+    first, second = await due(store, lease_s=0)
+    await store.renew_items([first.item_id], lease_s=60)
+    assert [item.item_id for item in await due(store)] == [second.item_id]
+    await store.settle_sent([second.item_id])
+    await store.renew_items([second.item_id], lease_s=0)
+    assert await due(store) == [], "what has arrived stays so"
+
+
+async def test_what_was_not_tried_is_no_attempt(store: PostgresStore) -> None:
+    await store.put_rule(ForwardRule("r", "all", "", PACS))
+    await add(store, "1")
+    (item,) = await due(store)
+    await store.settle_failed([item.item_id], "away", again_in_s=0, was_tried=False)
+    (again,) = await due(store)
+    assert (item.attempts, again.attempts) == (1, 1)
+    (status,) = await store.forward_status()
+    assert (status.waiting, status.reason) == (1, "away")

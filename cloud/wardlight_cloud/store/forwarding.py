@@ -6,7 +6,7 @@ leased: what a process took and did not settle is due again when its lease is ov
 raises StorageError; one call is one transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -134,21 +134,32 @@ class ForwardingStore(Protocol):
         item of a rule once, and once more when another file has taken its place.
         """
 
-    async def take_items(self, *, count: int, lease_s: float) -> tuple[ForwardItem, ...]:
-        """Lease items that are due, oldest first, of one rule.
+    async def take_items(
+        self, *, count: int, lease_s: float, but_for: Collection[ForwardTarget] = ()
+    ) -> tuple[ForwardItem, ...]:
+        """Lease items that are due, oldest first, of one rule that sends to none of ``but_for``.
 
         Those of a patient's rule whose study is not the patient's any more are dropped; they come
         again when it is.
         """
 
+    async def renew_items(self, item_ids: Sequence[int], *, lease_s: float) -> None:
+        """Lease items that were taken, and are not settled, from now on."""
+
     async def settle_sent(self, item_ids: Sequence[int]) -> None:
         """These have arrived: the target said so."""
 
     async def settle_failed(
-        self, item_ids: Sequence[int], reason: str, *, again_in_s: float | None
+        self,
+        item_ids: Sequence[int],
+        reason: str,
+        *,
+        again_in_s: float | None,
+        was_tried: bool = True,
     ) -> None:
         """These have not; after ``give_up_days`` of their rule, or at once with None, dead.
 
+        ``was_tried`` False: their turn did not come; it counts as no attempt.
         ``reason`` is for operators and holds no patient data.
         """
 

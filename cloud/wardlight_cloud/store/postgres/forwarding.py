@@ -1,6 +1,6 @@
 """ForwardingStore: nodes, rules, and items with their results."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -103,11 +103,15 @@ class ForwardingPart(Part):
         return is_more
 
     @storage_call
-    async def take_items(self, *, count: int, lease_s: float) -> tuple[ForwardItem, ...]:
+    async def take_items(
+        self, *, count: int, lease_s: float, but_for: Collection[ForwardTarget] = ()
+    ) -> tuple[ForwardItem, ...]:
         """See ForwardingStore."""
+        ae_titles = [each.ae_title for each in but_for if each.ae_title is not None]
+        urls = [each.url for each in but_for if each.url is not None]
         async with self._connections.transaction() as connection:
             await connection.execute(_SQL["withdraw_items"])
-            rows = await connection.fetch(_SQL["take_items"], count, lease_s)
+            rows = await connection.fetch(_SQL["take_items"], count, lease_s, ae_titles, urls)
         return tuple(
             ForwardItem(
                 row["item_id"], row["name"], _target(row), row["study_uid"], row["sop_uid"],
@@ -117,6 +121,12 @@ class ForwardingPart(Part):
         )  # fmt: skip
 
     @storage_call
+    async def renew_items(self, item_ids: Sequence[int], *, lease_s: float) -> None:
+        """See ForwardingStore."""
+        async with self._connections.acquire() as connection:
+            await connection.execute(_SQL["renew_items"], list(item_ids), lease_s)
+
+    @storage_call
     async def settle_sent(self, item_ids: Sequence[int]) -> None:
         """See ForwardingStore."""
         async with self._connections.acquire() as connection:
@@ -124,11 +134,18 @@ class ForwardingPart(Part):
 
     @storage_call
     async def settle_failed(
-        self, item_ids: Sequence[int], reason: str, *, again_in_s: float | None
+        self,
+        item_ids: Sequence[int],
+        reason: str,
+        *,
+        again_in_s: float | None,
+        was_tried: bool = True,
     ) -> None:
         """See ForwardingStore."""
         async with self._connections.acquire() as connection:
-            await connection.execute(_SQL["settle_failed"], list(item_ids), reason, again_in_s)
+            await connection.execute(
+                _SQL["settle_failed"], list(item_ids), reason, again_in_s, was_tried
+            )
 
     @storage_call
     async def forward_status(self) -> tuple[ForwardStatus, ...]:

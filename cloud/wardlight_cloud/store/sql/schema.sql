@@ -997,7 +997,7 @@ CREATE TABLE forward_item (
     reason text NOT NULL DEFAULT '',
     UNIQUE (rule_id, sop_uid, sha256)
 );
-CREATE INDEX forward_item_due ON forward_item (next_at, item_id) WHERE state = 'waiting';
+CREATE INDEX forward_item_due ON forward_item (rule_id, next_at, item_id) WHERE state = 'waiting';
 CREATE INDEX forward_item_dead ON forward_item (item_id) WHERE state = 'dead';
 
 -- Objects that gateways brought and that are on no index, for an operator to look at.

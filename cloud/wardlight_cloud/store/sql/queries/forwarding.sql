@@ -108,15 +108,27 @@ WHERE
     AND s.study_uid = f.study_uid AND s.patient_id::text IS DISTINCT FROM r.value
 
 -- name: take_items
--- Those of the rule whose turn it is, leased for $2 seconds; at most $1.
+-- Those of the rule whose turn it is, leased for $2 seconds; at most $1. Not of rules that send to
+-- the nodes $3 or services $4. Each rule is asked for its first: one with a million that wait
+-- costs the others nothing.
 WITH due AS (
     SELECT f.item_id FROM forward_item AS f
     WHERE
         f.state = 'waiting' AND f.next_at <= clock_timestamp()
         AND f.rule_id = (
-            SELECT o.rule_id FROM forward_item AS o
-            WHERE o.state = 'waiting' AND o.next_at <= clock_timestamp()
-            ORDER BY o.next_at, o.item_id LIMIT 1
+            SELECT r.rule_id
+            FROM forward_rule AS r
+            CROSS JOIN LATERAL (
+                SELECT o.next_at, o.item_id FROM forward_item AS o
+                WHERE
+                    o.rule_id = r.rule_id
+                    AND o.state = 'waiting' AND o.next_at <= clock_timestamp()
+                ORDER BY o.next_at, o.item_id LIMIT 1
+            ) AS turn
+            WHERE
+                coalesce(r.ae_title <> ALL($3::text[]), true)
+                AND coalesce(r.url <> ALL($4::text[]), true)
+            ORDER BY turn.next_at, turn.item_id LIMIT 1
         )
     ORDER BY f.next_at, f.item_id
     LIMIT $1
@@ -136,15 +148,20 @@ FROM taken AS t
 INNER JOIN forward_rule AS r ON r.rule_id = t.rule_id
 ORDER BY t.item_id
 
+-- name: renew_items
+UPDATE forward_item SET next_at = clock_timestamp() + make_interval(secs => $2)
+WHERE item_id = ANY($1::bigint[]) AND state = 'waiting'
+
 -- name: settle_sent
 UPDATE forward_item SET state = 'sent', settled_at = clock_timestamp(), reason = ''
 WHERE item_id = ANY($1::bigint[]) AND state = 'waiting'
 
 -- name: settle_failed
--- $3 NULL: there is no sense in another attempt.
+-- $3 NULL: there is no sense in another attempt. $4 false: it was no attempt.
 UPDATE forward_item AS f
 SET
     reason = $2,
+    attempts = CASE WHEN $4 THEN f.attempts ELSE greatest(f.attempts - 1, 0) END,
     next_at = clock_timestamp() + make_interval(secs => coalesce($3::float8, 0)),
     state = CASE WHEN g.is_over THEN 'dead' ELSE 'waiting' END,
     settled_at = CASE WHEN g.is_over THEN clock_timestamp() END
