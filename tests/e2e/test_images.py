@@ -1,7 +1,8 @@
 """Images through the whole demo: from a modality's C-STORE to DICOMweb and FHIR.
 
 The objects are real ones that pydicom carries; each gets UIDs of its own and one of the demo's
-patients. What is compared are octets, not what a library makes of them.
+patients, whole: one object with another name and sex makes its study nobody's. What is compared
+are octets, not what a library makes of them.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from support.plain_http import PLAIN
 from support.waiting import wait_until_sync
 from wardlight_lab.modality.association import associate
 
-PATIENT, BORN = "WARD-5", "19940908"
+PATIENT, NAME, BORN, SEX = "WARD-5", "Eriksen^Nora", "19940908", "F"
 FILES = (
     "CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm",
     "MR_small_jpeg_ls_lossless.dcm", "MR_small_bigendian.dcm", "MR_small_implicit.dcm",
@@ -65,7 +66,8 @@ class Sent:
         study = generate_uid()
         for name in names:
             read = dcmread(str(get_testdata_file(name, download=False)))
-            read.PatientID, read.PatientBirthDate = PATIENT, BORN
+            read.PatientID, read.PatientName = PATIENT, NAME
+            read.PatientBirthDate, read.PatientSex = BORN, SEX
             read.StudyInstanceUID = study
             read.SeriesInstanceUID, read.SOPInstanceUID = generate_uid(), generate_uid()
             read.file_meta.MediaStorageSOPInstanceUID = read.SOPInstanceUID
