@@ -11,7 +11,9 @@ from fhir.resources.R4B.operationoutcome import OperationOutcome
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.served_ward import ANNA
 from support.stored_resources import created, found, observation, organization
+from wardlight_cloud.fhir.operations.statistics import STATISTICS
 
 STRICT = "handling=strict"
 MINIMAL = "return=minimal"
@@ -28,6 +30,29 @@ JSON = st.recursive(
     ),
     max_leaves=8,
 )  # fmt: skip
+NAMES_OF_PARAMETERS = [
+    "_type", "_typeFilter", "_since", "_until", "_outputFormat", "patient", "subject", "code",
+    "system", "coding", "statistic", "period", "duration", "max", "category", "start", "end", "x",
+]  # fmt: skip
+TEXTS_OF_PARAMETERS = [
+    "Patient", "Observation?code=%ff", "Observation?_lastUpdated=x", "Patient/1", "average", "|",
+    "urn:x|y", "2026", "0000-00-00", "2026-01-01/", "9999-12-31T23:59:59.999-14:00", "-1", "1e999",
+    "\0", "NaN", "",
+]  # fmt: skip
+VALUES = JSON | st.sampled_from(TEXTS_OF_PARAMETERS) | st.dictionaries(
+    st.sampled_from(["reference", "code", "system", "start", "end"]),
+    JSON | st.sampled_from(TEXTS_OF_PARAMETERS), max_size=3,
+)  # fmt: skip
+PARAMETERS = st.lists(
+    st.builds(
+        lambda name, kind, value: {"name": name, kind: value},
+        st.sampled_from(NAMES_OF_PARAMETERS),
+        st.sampled_from(["valueString", "valueReference", "valueCoding", "valuePeriod", "value"]),
+        VALUES,
+    ),
+    min_size=1,
+    max_size=4,
+)
 
 
 def refused(answer: httpx.Response, status: int = 400) -> dict[str, Any]:
@@ -171,12 +196,34 @@ async def test_parameters_that_are_no_list(client: httpx.AsyncClient, given: Any
 
 
 @ANY
-@given(given=JSON.filter(lambda given: given != []))
+@given(given=PARAMETERS | JSON.filter(lambda given: given != []))
 async def test_any_parameters(client: httpx.AsyncClient, given: Any) -> None:
     body = {"resourceType": "Parameters", "parameter": given}
-    for path in ("$export", "Patient/$export", "Observation/$lastn", "Observation/$stats"):
+    paths = (
+        "$export", "Patient/$export", "Observation/$lastn", "Observation/$stats",
+        "Patient/1/$everything",
+    )  # fmt: skip
+    for path in paths:
         answer = await client.post(f"/fhir/{path}", json=body, headers={"Prefer": "respond-async"})
-        assert answer.status_code in (200, 400), (path, answer.text)
+        assert answer.status_code in (200, 202, 400, 404, 429), (path, answer.text)
+        if answer.status_code == 202:
+            await client.delete(answer.headers["Content-Location"])
+
+
+async def test_statistics_of_any_numbers(client: httpx.AsyncClient) -> None:
+    about = {
+        "code": {"coding": [{"system": "urn:x", "code": "big"}]},
+        "subject": {"reference": f"Patient/{ANNA}"},
+    }
+    for number in ("1e100", "1e-100", "3", "7.12", "-1e100"):
+        made = observation(**about, valueQuantity={"value": 5})
+        text = json.dumps(made).replace('"value": 5', f'"value": {number}')
+        answer = await client.post("/fhir/Observation", content=text)
+        assert answer.status_code == 201, answer.text
+    for each in STATISTICS:
+        asked = {"patient": str(ANNA), "code": "urn:x|big", "statistic": each}
+        answer = await client.get("/fhir/Observation/$stats", params=asked)
+        assert answer.status_code == 200, (each, answer.text)
 
 
 async def test_a_second_that_is_told_may_have_had_another_version(

@@ -17,6 +17,8 @@ from typing import Final
 SYSTEM: Final = "http://terminology.hl7.org/CodeSystem/observation-statistics"
 _EXACT_DIGITS: Final = 12
 _MORE_DIGITS: Final = 2
+_MOST_DIGITS: Final = 60
+_WRITTEN: Final = Context(prec=_MOST_DIGITS, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +143,13 @@ def statistic(code: str, of: Counted) -> Decimal | None:
 
 
 def written(number: Fraction, finest: int) -> Decimal:
-    """Exact where few digits say it, else rounded."""
+    """Exact where few digits say it, else rounded; to 60 digits, whatever the numbers are."""
     for digits in range(_EXACT_DIGITS + 1):
         scaled = number * 10**digits
         if scaled.denominator == 1:
-            return Decimal(scaled.numerator).scaleb(-digits)
-    context = Context(prec=60, rounding=ROUND_HALF_EVEN)
-    quotient = context.divide(Decimal(number.numerator), Decimal(number.denominator))
-    return quotient.quantize(Decimal(1).scaleb(-(finest + _MORE_DIGITS)), context=context)
+            return _WRITTEN.scaleb(Decimal(scaled.numerator), -digits)
+    quotient = _WRITTEN.divide(Decimal(number.numerator), Decimal(number.denominator))
+    behind = finest + _MORE_DIGITS
+    if quotient.adjusted() + behind >= _MOST_DIGITS - 1:  # all of its digits stand before that
+        return quotient
+    return quotient.quantize(Decimal(1).scaleb(-behind), context=_WRITTEN)
