@@ -20,8 +20,16 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
-from pynetdicom import AE
+from pynetdicom import AE, evt
+from pynetdicom.events import Event
+from pynetdicom.presentation import build_role
+from pynetdicom.sop_class import (
+    StorageCommitmentPushModel,
+    StorageCommitmentPushModelInstance,
+)
 
 from support.demo import RunningDemo
 from support.peers import require_peer
@@ -189,6 +197,50 @@ def test_dcmtk_sends_and_the_demo_s_own_studies_are_there(
     wait_until_sync(lambda: _stored(web, study) == wanted, 60, "what storescu sent is there")
     own = web.get("/studies", params={"PatientID": "WARD-3", "ModalitiesInStudy": "CT"}).json()
     assert [each["00201208"]["Value"] for each in own] == [[24]]
+
+
+def test_storage_is_committed_on_the_association_that_asked(
+    demo: RunningDemo, tmp_path: Path
+) -> None:
+    """As docs/worklist.md shows it: nothing is set up in the demo, no port is listened on."""
+    files = Sent(tmp_path, DCMTK_FILES)
+    told: list[tuple[int | None, Dataset]] = []
+
+    def heard(event: Event) -> tuple[int, None]:
+        told.append((event.event_type, event.event_information))
+        return 0x0000, None
+
+    request = Dataset()
+    request.TransactionUID = generate_uid()
+    request.ReferencedSOPSequence = Sequence()
+    entity = AE(ae_title="US1")
+    entity.add_requested_context(StorageCommitmentPushModel)
+    for path in files.paths.values():
+        read = dcmread(path, specific_tags=["SOPClassUID", "SOPInstanceUID"])
+        entity.add_requested_context(read.SOPClassUID, read.file_meta.TransferSyntaxUID)
+        item = Dataset()
+        item.ReferencedSOPClassUID = read.SOPClassUID
+        item.ReferencedSOPInstanceUID = read.SOPInstanceUID
+        request.ReferencedSOPSequence.append(item)
+    association = associate(
+        entity, "127.0.0.1", demo.facts["dicom_port"], ae_title="WARDLIGHT",
+        ext_neg=[build_role(StorageCommitmentPushModel, scu_role=True)],
+        evt_handlers=[(evt.EVT_N_EVENT_REPORT, heard)],
+    )  # fmt: skip
+    assert association.is_established
+    for path in files.paths.values():
+        assert association.send_c_store(path).Status == 0x0000
+    status, _ = association.send_n_action(
+        request, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
+    )
+    assert status.Status == 0x0000
+    wait_until_sync(lambda: bool(told), 60, "the report comes on the same association")
+    association.release()
+    ((event_type, report),) = told
+    assert event_type == 1
+    assert report.TransactionUID == request.TransactionUID
+    committed = {str(item.ReferencedSOPInstanceUID) for item in report.ReferencedSOPSequence}
+    assert committed == {uids[2] for uids in files.uids.values()}
 
 
 def _renamed(folder: Path, name: str) -> tuple[Path, str]:
