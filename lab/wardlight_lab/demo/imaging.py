@@ -15,9 +15,10 @@ from wardlight_lab.demo.ward import PEOPLE, Person
 
 MOVE_PORT: Final = 11113
 CALLERS: Final = (
-    "ECHOSCU", "FINDSCU", "GETSCU", "MOVESCU", "PYNETDICOM", "GDCMSCU", "OSIRIX", "WORKSTATION",
+    "ECHOSCU", "FINDSCU", "GETSCU", "MOVESCU", "PYNETDICOM", "GDCMSCU", "ORTHANC", "OSIRIX",
+    "WORKSTATION",
 )  # fmt: skip
-"""AE titles that may query: what DCMTK, pynetdicom and others call themselves."""
+"""AE titles that may query: what DCMTK, pynetdicom, Orthanc and others call themselves."""
 
 _MOVING: Final = "MOVESCU"
 _ACCESSION: Final = "A-DEMO-1"
