@@ -49,7 +49,7 @@ def boundary_of(content_type: str) -> bytes:
     boundary = parameters_of(content_type).get("boundary", "")
     if _BOUNDARY.fullmatch(boundary) is None:
         raise MultipartError(
-            "Content-Type: the boundary is missing, too long, or has characters that RFC 2046 forbids"
+            "Content-Type: the boundary is missing, too long, or has characters RFC 2046 forbids"
         )
     return boundary.encode("ascii")
 

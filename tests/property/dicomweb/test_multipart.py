@@ -106,7 +106,7 @@ _UUIDS = "-".join(["c1b99483-d7e8-4963-9a36-2175057af90e"] * 2)
         ('multipart/related; type="application/dicom"; boundary=abc', b"abc"),
         ('multipart/related; boundary="a b:c?d"; type=x/y', b"a b:c?d"),
         ("multipart/related; BOUNDARY=--x", b"--x"),
-        # As Orthanc 1.10.1 sends them, its DICOMweb plugin 1.7: two UUIDs, three characters too long.
+        # Of Orthanc 1.10.1, its DICOMweb plugin 1.7: two UUIDs, three characters too long.
         (f'multipart/related; type="application/dicom"; boundary={_UUIDS}', _UUIDS.encode()),
     ],
 )
