@@ -20,6 +20,7 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 
 from wardlight_edge.dicom import data_sets
+from wardlight_edge.dicom.same_value import says_the_same
 
 STATUS: Final = "PerformedProcedureStepStatus"
 IN_PROGRESS: Final = "IN PROGRESS"
@@ -75,7 +76,8 @@ def changed(held: Dataset, changes: Dataset) -> Dataset:
     if data_sets.text(held, STATUS) in ENDS:
         comment = "Performed Procedure Step Object may no longer be updated"
         raise StepRefused(PROCESSING_FAILURE, comment, error_id=NO_LONGER_UPDATED)
-    other = [name for name in _FIXED if name in changes and _differs(held, changes, name)]
+    # Many modalities send again what they sent, or empty: neither changes the step.
+    other = [name for name in _FIXED if name in changes and not says_the_same(held, changes[name])]
     if other:
         raise _invalid("what was set at the beginning stays", other)
     step = deepcopy(held)
@@ -90,11 +92,6 @@ def changed(held: Dataset, changes: Dataset) -> Dataset:
         for series in data_sets.items(step, "PerformedSeriesSequence"):
             _require(series, _OF_SERIES)
     return step
-
-
-def _differs(held: Dataset, changes: Dataset, name: str) -> bool:
-    """Many modalities send again what they sent, or empty: neither changes the step."""
-    return not changes[name].is_empty and (name not in held or held[name] != changes[name])
 
 
 def _require(attributes: Dataset, names: Sequence[str]) -> None:
