@@ -26,12 +26,9 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_role
-from pynetdicom.sop_class import (
-    StorageCommitmentPushModel,
-    StorageCommitmentPushModelInstance,
-)
 
 from support.demo import RunningDemo
+from support.modality import COMMITMENT, COMMITMENT_INSTANCE
 from support.peers import require_peer
 from support.plain_http import PLAIN
 from support.waiting import wait_until_sync
@@ -214,7 +211,7 @@ def test_storage_is_committed_on_the_association_that_asked(
     request.TransactionUID = generate_uid()
     request.ReferencedSOPSequence = Sequence()
     entity = AE(ae_title="US1")
-    entity.add_requested_context(StorageCommitmentPushModel)
+    entity.add_requested_context(COMMITMENT)
     for path in files.paths.values():
         read = dcmread(path, specific_tags=["SOPClassUID", "SOPInstanceUID"])
         entity.add_requested_context(read.SOPClassUID, read.file_meta.TransferSyntaxUID)
@@ -224,15 +221,13 @@ def test_storage_is_committed_on_the_association_that_asked(
         request.ReferencedSOPSequence.append(item)
     association = associate(
         entity, "127.0.0.1", demo.facts["dicom_port"], ae_title="WARDLIGHT",
-        ext_neg=[build_role(StorageCommitmentPushModel, scu_role=True)],
+        ext_neg=[build_role(COMMITMENT, scu_role=True)],
         evt_handlers=[(evt.EVT_N_EVENT_REPORT, heard)],
     )  # fmt: skip
     assert association.is_established
     for path in files.paths.values():
         assert association.send_c_store(path).Status == 0x0000
-    status, _ = association.send_n_action(
-        request, 1, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
-    )
+    status, _ = association.send_n_action(request, 1, COMMITMENT, COMMITMENT_INSTANCE)
     assert status.Status == 0x0000
     wait_until_sync(lambda: bool(told), 60, "the report comes on the same association")
     association.release()
