@@ -2,7 +2,7 @@
 
 Who binds gets a handshake for each subscription, and from then on its events as they come. What
 came while nobody was bound is found with $events: the numbers tell that there is a gap. Permission
-is looked at for each frame, as with other channels.
+is looked at for each frame, as with other channels: who takes them slowly is no exception.
 
 Source  Subscriptions R5 Backport 1.1.0, channels, websockets
 """
@@ -29,6 +29,7 @@ from wardlight_cloud.fhir.subscriptions.resource import definition_of
 from wardlight_cloud.fhir.subscriptions.seeing import told
 from wardlight_cloud.fhir.subscriptions.signals import News
 from wardlight_cloud.fhir.subscriptions.subscribing import SOCKETS
+from wardlight_cloud.security.access import Access
 from wardlight_cloud.security.tokens import token_hash
 from wardlight_cloud.store.subscriptions import SubscriptionRow, SubscriptionState
 from wardlight_shared.errors import StorageError
@@ -120,6 +121,8 @@ class _Connection:
             async with self._turn:
                 for row in await self._store.subscriptions(ids):
                     await self._begin(row)
+            if not self._bound:
+                raise self._over()
 
     async def _said(self) -> str:
         message = await self._socket.receive()
@@ -136,7 +139,7 @@ class _Connection:
 
     async def _begin(self, row: SubscriptionRow) -> None:
         about = definition_of(row)
-        if about is None:
+        if about is None or row.state is SubscriptionState.OFF or _access(row, about) is None:
             return
         now = time.monotonic()
         self._bound[row.subscription_id] = _Bound(row.generation, row.last_number, now)
@@ -145,11 +148,11 @@ class _Connection:
     async def send(self) -> None:
         """Send what comes."""
         while True:
-            seen = self._news.count
+            seen, is_owed = self._news.count, False
             async with self._turn:
                 if self._bound:
-                    await self._look()
-            if self._news.count == seen:
+                    is_owed = await self._look()
+            if self._news.count == seen and not is_owed:
                 await self._news.wait(self._pause_s())
 
     def _pause_s(self) -> float:
@@ -157,36 +160,38 @@ class _Connection:
         due = min((b.beat_at for b in self._bound.values() if b.beat_at is not None), default=None)
         return _LOOK_S if due is None else min(_LOOK_S, max(_LEAST_S, due - time.monotonic()))
 
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
+        """Send the next notice of each; whether one of them has more."""
+        is_owed = False
         rows = {row.subscription_id: row for row in await self._store.subscriptions([*self._bound])}
         for name, bound in list(self._bound.items()):
             row = rows.get(name)
             if row is None or row.state is SubscriptionState.OFF:
                 del self._bound[name]
             else:
-                await self._serve(row, bound)
+                is_owed |= await self._serve(row, bound)
         if not self._bound:
             raise _Over
+        return is_owed
 
-    async def _serve(self, row: SubscriptionRow, bound: _Bound) -> None:
-        about, access = definition_of(row), access_of(row)
+    async def _serve(self, row: SubscriptionRow, bound: _Bound) -> bool:
+        about = definition_of(row)
         bound.beat_at = None
         if row.generation != bound.generation:
             bound.generation, bound.number = row.generation, row.last_number
+        access = None if about is None else _access(row, about)
         if about is None or access is None or row.state is not SubscriptionState.ACTIVE:
-            return
-        if any(access.to(about.kind, each) is None for each in needed(about)):
-            return
+            return False
         asker = Asker(isolation.on_behalf_of(access), row.subscriber.base)
-        while bound.number < row.last_number:
+        if bound.number < row.last_number:
             await self._events(row, about, asker, bound)
         beat_s = about.heartbeat_s
-        if beat_s is None:
-            return
-        if time.monotonic() - bound.sent_at >= beat_s:
-            bound.sent_at = time.monotonic()
-            await self._say(notice(row, about, "heartbeat", total=row.last_number))
-        bound.beat_at = bound.sent_at + beat_s
+        if beat_s is not None:
+            if time.monotonic() - bound.sent_at >= beat_s:
+                bound.sent_at = time.monotonic()
+                await self._say(notice(row, about, "heartbeat", total=row.last_number))
+            bound.beat_at = bound.sent_at + beat_s
+        return bound.number < row.last_number
 
     async def _events(
         self, row: SubscriptionRow, about: Definition, asker: Asker, bound: _Bound
@@ -212,3 +217,11 @@ class _Connection:
     async def _say(self, body: bytes) -> None:
         async with asyncio.timeout(_SEND_S):  # who takes nothing is disconnected
             await self._socket.send_text(body.decode())
+
+
+def _access(row: SubscriptionRow, about: Definition) -> Access | None:
+    """What its subscriber may do at this moment; None: nothing that it needs."""
+    access = access_of(row)
+    if access is None or any(access.to(about.kind, each) is None for each in needed(about)):
+        return None
+    return access

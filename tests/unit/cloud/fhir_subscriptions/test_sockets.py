@@ -1,6 +1,9 @@
 """How a connection ends: without an error, whatever is said, and not counted any more."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -15,7 +18,12 @@ from support.subscribed_ward import extension, subscription
 from wardlight_cloud.fhir.subscriptions import sockets as sockets_module
 from wardlight_cloud.fhir.subscriptions.signals import News
 from wardlight_cloud.fhir.subscriptions.sockets import Sockets
-from wardlight_cloud.store.subscriptions import Subscriber, SubscriptionRow, SubscriptionState
+from wardlight_cloud.store.subscriptions import (
+    Subscriber,
+    SubscriptionEvent,
+    SubscriptionRow,
+    SubscriptionState,
+)
 
 
 async def test_a_client_that_is_gone_cannot_be_told_goodbye() -> None:
@@ -147,3 +155,89 @@ async def test_heartbeats_come_when_they_are_due(
     sockets = Sockets(_Bound(row), Waited())  # type: ignore[arg-type]
     await sockets.serve(WebSocket({"type": "websocket"}, receive, send))
     assert beats == at
+
+
+class _Busy(_Bound):
+    """One whose events come faster than they are taken: 50 before its first notice.
+
+    ``may``: what the client may do after so many notices.
+    """
+
+    def __init__(self, row: SubscriptionRow, may: Sequence[tuple[str, ...] | None]) -> None:
+        self.row = row
+        self.may = may
+        self.notices = 0
+
+    async def subscriptions(self, _: Any) -> tuple[SubscriptionRow, ...]:
+        allowed = self.may[min(self.notices, len(self.may) - 1)]
+        return (replace(self.row, allowed=allowed),)
+
+    async def subscription_events(
+        self, _: str, *, first: int, last: int, count: int
+    ) -> tuple[SubscriptionEvent, ...]:
+        moment = datetime(2026, 3, 2, tzinfo=UTC)
+        return tuple(
+            SubscriptionEvent(number, number, moment, "Task", "t", (), is_left=False)
+            for number in range(first, min(last, first + count - 1) + 1)
+        )
+
+
+@pytest.mark.parametrize(
+    ("may", "types"),
+    [
+        ([("system/*.rs",)], ["handshake", *["event-notification"] * 5]),
+        ([("system/*.rs",)] * 3 + [None], ["handshake", *["event-notification"] * 3]),
+        (
+            [("system/*.rs",)] * 2 + [("system/Flag.rs",)],
+            ["handshake", *["event-notification"] * 2],
+        ),
+        ([None], []),
+        ([("system/Flag.rs",)], []),
+    ],
+)
+async def test_permission_is_looked_at_for_each_frame(
+    may: Sequence[tuple[str, ...] | None], types: list[str]
+) -> None:
+    """Of what is owed already, too; who has lost it before binding is not even greeted."""
+    body = orjson.dumps(
+        subscription(
+            "Task", None, "empty", extensions=[extension("max-count", valuePositiveInt=10)]
+        )
+    )
+    who = Subscriber("ehr", None, None, ("system/*.rs",), "https://x/fhir")
+    row = SubscriptionRow(
+        "s1", who, who.scopes, 1, 1, 1, SubscriptionState.ACTIVE, SubscriptionState.ACTIVE, "",
+        body, True, 0, 0, 0, None, None,
+    )  # fmt: skip
+    store = _Busy(row, may)
+    told, quiet = list[str](), asyncio.Event()
+
+    class Quiet(News):
+        async def wait(self, timeout_s: float) -> None:
+            if told:
+                quiet.set()
+            await asyncio.sleep(0)
+
+    said: list[Message] = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": "bind-with-token x"},
+    ]
+
+    async def receive() -> Message:
+        if said:
+            return said.pop(0)
+        await quiet.wait()
+        return {"type": "websocket.disconnect", "code": 1000}
+
+    async def send(message: Message) -> None:
+        if "text" in message:
+            (status, *_) = orjson.loads(message["text"])["entry"]
+            values = {each["name"]: each for each in status["resource"]["parameter"]}
+            told.append(values["type"]["valueCode"])
+            store.notices += told[-1] == "event-notification"
+            store.row = replace(row, last_number=50)
+
+    await Sockets(store, Quiet()).serve(  # type: ignore[arg-type]
+        WebSocket({"type": "websocket"}, receive, send)
+    )
+    assert told == types
