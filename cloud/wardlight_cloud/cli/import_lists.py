@@ -1,5 +1,11 @@
-"""Files that an import left out, and those that have the UID of another one, as lines of text."""
+"""What an import left out, or has twice, or was not sent, as lines of text.
 
+Files are taken a few at a time, so they are told in the order of their names: lists of two imports
+can be compared.
+"""
+
+import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -19,7 +25,7 @@ def rejected(
     report: "ImportReport", count: int | None = None, encoding: str | None = None
 ) -> Iterator[str]:
     """What was left out, and why; ``count``: the first of them."""
-    for file, reason in islice(report.rejects, count):
+    for file, reason in islice(sorted(report.rejects, key=lambda each: _place(each[0])), count):
         yield f"rejected  {_file(file, encoding)}  {reason}"
 
 
@@ -27,9 +33,23 @@ def conflicting(
     report: "ImportReport", count: int | None = None, encoding: str | None = None
 ) -> Iterator[str]:
     """What has the SOP Instance UID of another file; ``count``: the first of them."""
-    for file in islice(report.conflicts, count):
+    for file in islice(sorted(report.conflicts, key=_place), count):
         name = _file(file, encoding)
         yield f"conflict  {name}  another file has its SOP Instance UID; both are kept"
+
+
+def unsent(
+    report: "ImportReport", count: int | None = None, encoding: str | None = None
+) -> Iterator[str]:
+    """What the PACS has not given, and why; ``count``: the first of it."""
+    for uid, why in islice(report.unsent, count):
+        yield f"not sent  {plain(uid, encoding) or '-'}  {plain(why, encoding)}"
+
+
+def reasons(report: "ImportReport") -> Iterator[str]:
+    """How many files were rejected for which reason."""
+    for reason, count in Counter(reason for _, reason in report.rejects).most_common():
+        yield f"{count} rejected: {reason}"
 
 
 @contextmanager
@@ -46,7 +66,8 @@ def listed(report: "ImportReport", path: Path | None) -> Iterator[None]:
     try:
         yield
     finally:
-        lines = (*rejected(report, encoding="utf-8"), *conflicting(report, encoding="utf-8"))
+        kinds = (rejected, conflicting, unsent)
+        lines = (line for kind in kinds for line in kind(report, encoding="utf-8"))
         _write(path, "".join(f"{line}\n" for line in lines))
 
 
@@ -55,6 +76,10 @@ def _write(path: Path, text: str) -> None:
         write_private(path, text)
     except OSError as error:
         raise ConfigError(f"--rejects {path}: cannot be written ({error.strerror})") from error
+
+
+def _place(file: "FoundFile") -> tuple[bytes, str]:
+    return os.fsencode(file.path) if not file.sop_uid else b"", file.sop_uid
 
 
 def _file(file: "FoundFile", encoding: str | None) -> str:

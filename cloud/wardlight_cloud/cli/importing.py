@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from wardlight_cloud.cli.import_lists import conflicting, listed, rejected
+from wardlight_cloud.cli.import_lists import conflicting, listed, reasons, rejected, unsent
 from wardlight_cloud.cli.on_store import command
 from wardlight_cloud.cli.progress import telling
 from wardlight_cloud.config import Settings
@@ -38,8 +38,8 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
     dicom.add_argument("--dry-run", action="store_true", help="only say what would be taken")
     dicom.add_argument(
         "--rejects", type=Path, metavar="FILE",
-        help="write there all files that are rejected, or have the UID of another one, with their "
-        f"reasons (default: the first {_SHOWN} of each are shown)",
+        help="write there all files that are rejected, or have the UID of another one, and what a "
+        f"PACS has not sent, with the reasons (default: the first {_SHOWN} of each are shown)",
     )  # fmt: skip
     dicom.add_argument(
         "--issuer", metavar="ISSUER", default="",
@@ -78,24 +78,46 @@ def _dates(text: str) -> str:
 async def _import(store: Store, options: argparse.Namespace) -> int:
     from wardlight_cloud.cli import importing_pacs
 
+    is_pacs = options.source.lower().startswith(importing_pacs.PACS)
+    if not is_pacs:
+        _check_folder(options)
     async with (
         _importer(store, options.settings, is_dry=options.dry_run) as importer,
         telling(lambda: _counts(importer.report)),
     ):
-        with listed(importer.report, options.rejects):
-            if options.source.startswith("ae://"):
-                missing = await importing_pacs.take(store, options, importer)
-            else:
-                missing = await _take_folder(Path(options.source), importer, options.issuer)
-    _show(importer.report, is_dry=options.dry_run)
-    if importer.report.unissued and not options.issuer.strip():
-        print(_NO_ISSUER.format(importer.report.unissued))
-    if missing:
-        print(f"{missing} instances were not sent by the PACS; start the import again")
-    return 1 if missing or importer.report.rejects else 0
+        report = importer.report
+        try:
+            with listed(report, options.rejects):
+                if is_pacs:
+                    await importing_pacs.take(store, options, importer)
+                else:
+                    await _take_folder(Path(options.source), importer, options.issuer)
+        except BaseException:  # what was done until then is done
+            if report.files or report.unsent:
+                _show(report, is_dry=options.dry_run)
+            raise
+    _show(report, is_dry=options.dry_run)
+    if report.unissued and not options.issuer.strip():
+        print(_NO_ISSUER.format(report.unissued))
+    if report.unsent:
+        print(f"{len(report.unsent)} were not sent by the PACS; start the import again")
+    return 1 if report.unsent or report.rejects else 0
 
 
-async def _take_folder(source: Path, importer: "Importer", issuer: str) -> int:
+def _check_folder(options: argparse.Namespace) -> None:
+    """What was meant for a PACS must not take a whole folder."""
+    if not options.source:
+        raise ConfigError("import dicom: SOURCE is empty; name a folder, a file or ae://...")
+    given = (("--calling", options.calling), ("--by", options.by), ("--port", options.port),
+             ("--date", options.date))  # fmt: skip
+    named = [name for name, value in given if value is not None]
+    if named:
+        raise ConfigError(
+            f"{', '.join(named)}: only of a PACS (ae://...), a folder is taken as a whole"
+        )
+
+
+async def _take_folder(source: Path, importer: "Importer", issuer: str) -> None:
     from wardlight_cloud.imaging.folder import files_of
     from wardlight_cloud.store.image_arrivals import Source
 
@@ -103,7 +125,6 @@ async def _take_folder(source: Path, importer: "Importer", issuer: str) -> int:
         await importer.take_all(files_of(source), Source("import", assumed_issuer=issuer))
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read ({error.strerror})") from error
-    return 0
 
 
 @asynccontextmanager
@@ -136,8 +157,11 @@ def _counts(report: "ImportReport") -> str:
 
 
 def _show(report: "ImportReport", *, is_dry: bool) -> None:
-    for line in (*rejected(report, _SHOWN), *conflicting(report, _SHOWN)):
-        print(line)
-    if max(len(report.rejects), len(report.conflicts)) > _SHOWN:
+    for kind in (rejected, conflicting, unsent):
+        for line in kind(report, _SHOWN):
+            print(line)
+    if max(len(report.rejects), len(report.conflicts), len(report.unsent)) > _SHOWN:
         print(f"... and more: the first {_SHOWN} of each are shown; --rejects FILE lists all")
+        for line in reasons(report):
+            print(line)
     print(f"{'would be: ' if is_dry else ''}{_counts(report)}, {report.octets} bytes")

@@ -4,13 +4,15 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from wardlight_cloud.cli.file_names import plain
-from wardlight_cloud.dimse.pacs import Pacs, PacsInstance, PacsStudy, Way, pacs_node
+from wardlight_cloud.dimse.pacs import Pacs, PacsError, PacsInstance, PacsStudy, Way, pacs_node
 from wardlight_cloud.dimse.pacs_fetching import ByGet, ByMove, Fetching
 from wardlight_cloud.dimse.pacs_receiving import Receiver, uid_of
 from wardlight_cloud.dimse.peer_library import quieten
@@ -22,33 +24,83 @@ from wardlight_cloud.store.image_arrivals import Source
 from wardlight_shared.errors import ConfigError
 from wardlight_shared.uids import is_uid
 
+PACS: Final = "ae://"
+"""How the address of one begins."""
+_AT_A_TIME: Final = 200
+"""Instances that are fetched before they are stored: what is lost where a PACS goes away."""
+_AWAY_AFTER: Final = 3
+# What the libraries raise where an association ended between two requests, or an answer lacks what
+# it must hold; they have no common class.
+_UNANSWERED: Final = (PacsError, RuntimeError, AttributeError)
+_Step = Callable[[int, PacsStudy], Awaitable[None]]
 
-async def take(store: Store, options: argparse.Namespace, importer: Importer) -> int:
-    """Take what is missing here; how many instances the PACS has not sent."""
+
+async def take(store: Store, options: argparse.Namespace, importer: Importer) -> None:
+    """Take what is missing here; what the PACS has not sent is in the report.
+
+    PacsError where it does not answer at all, or not any more.
+    """
     quieten()
     settings = options.settings.dicom
     calling = options.calling or settings.ae_title
     pacs = Pacs(await _node(store, options.source), settings, calling=calling)
-    studies = await asyncio.to_thread(pacs.studies, options.date or "")
+    try:
+        studies = await asyncio.to_thread(pacs.studies, options.date or "")
+    except _UNANSWERED as error:
+        raise PacsError(_why(error)) from error
     if options.dry_run:
-        await _list(pacs, studies, importer)
-        return 0
+        await _each(studies, importer, partial(_list, pacs, importer))
+        print(
+            "What the objects themselves hold is seen when they come: some of them may be rejected."
+        )
+        return
     way = options.by or _way(await asyncio.to_thread(pacs.ways), pacs.node)
     with _fetching(way, pacs, options) as fetching:
-        missing = 0
-        for number, study in enumerate(studies, 1):
+
+        async def step(number: int, study: PacsStudy) -> None:
             wanted, here = await _wanted(importer, pacs, study)
             importer.report.counts["known"] += here
             sys.stderr.write(
                 f"study {number} of {len(studies)}: {len(wanted)} instances to take, {here} here\n"
             )
-            if wanted:
-                missing += await _take_study(pacs, fetching, wanted, importer, options.issuer)
-    return missing
+            every = list(wanted.values())
+            for start in range(0, len(every), _AT_A_TIME):
+                part = {each.sop_uid: each for each in every[start : start + _AT_A_TIME]}
+                await _take_part(pacs, fetching, part, importer, options.issuer)
+
+        await _each(studies, importer, step)
+
+
+async def _each(studies: Sequence[PacsStudy], importer: Importer, step: _Step) -> None:
+    """All studies: one that the PACS cannot give is no reason to leave the others there."""
+    failed = 0
+    for number, study in enumerate(studies, 1):
+        if not study.study_uid:  # asked for nothing, the PACS would answer with everything
+            importer.report.unsent.append(("", "a study of which the PACS does not say the UID"))
+            continue
+        try:
+            await step(number, study)
+        except _UNANSWERED as error:
+            importer.report.unsent.append((study.study_uid, f"the study, or a part: {_why(error)}"))
+            failed += 1
+            if failed == _AWAY_AFTER:
+                raise PacsError(
+                    f"{failed} studies failed one after the other, the last one: {_why(error)}; "
+                    "what was taken is stored: start the import again"
+                ) from error
+        else:
+            failed = 0
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, PacsError):
+        return str(error)
+    # No text of the error: it may hold what was answered.
+    return f"the PACS ended the association, or answers wrongly ({type(error).__name__})"
 
 
 async def _node(store: Store, source: str) -> DicomNode:
-    found = pacs_node(source)
+    found = pacs_node(source[: len(PACS)].lower() + source[len(PACS) :])
     if isinstance(found, DicomNode):
         return found
     for node in await store.nodes():
@@ -84,37 +136,35 @@ async def _wanted(
     return {uid: images[uid] for uid in images if uid not in here}, len(here)
 
 
-async def _list(pacs: Pacs, studies: Sequence[PacsStudy], importer: Importer) -> None:
-    for study in studies:
-        wanted, here = await _wanted(importer, pacs, study)
-        importer.report.counts["known"] += here
-        unusable = [each for each in wanted.values() if not _has_uids(each)]
-        coming = len(wanted) - len(unusable)
-        for each in unusable:
-            importer.reject(
-                FoundFile(Path(), sop_uid=each.sop_uid),
-                "uid: the PACS names it, its series or its study by what is no UID",
-            )
-        importer.report.counts["new"] += coming
-        print(
-            f"study  {plain(study.study_uid)}  {plain(study.date) or '-'}  "
-            f"{plain(study.modalities) or '-'}  {coming} instances would come, {here} here"
+async def _list(pacs: Pacs, importer: Importer, _: int, study: PacsStudy) -> None:
+    wanted, here = await _wanted(importer, pacs, study)
+    importer.report.counts["known"] += here
+    unusable = [each for each in wanted.values() if not _has_uids(each)]
+    coming = len(wanted) - len(unusable)
+    for each in unusable:
+        importer.reject(
+            FoundFile(Path(), sop_uid=each.sop_uid),
+            "uid: the PACS names it, its series or its study by what is no UID",
         )
-    print("What the objects themselves hold is seen when they come: some of them may be rejected.")
+    importer.report.counts["new"] += coming
+    print(
+        f"study  {plain(study.study_uid)}  {plain(study.date) or '-'}  "
+        f"{plain(study.modalities) or '-'}  {coming} instances would come, {here} here"
+    )
 
 
 def _has_uids(instance: PacsInstance) -> bool:
     return all(map(is_uid, (instance.study_uid, instance.series_uid, instance.sop_uid)))
 
 
-async def _take_study(
+async def _take_part(
     pacs: Pacs,
     fetching: Fetching,
     wanted: Mapping[str, PacsInstance],
     importer: Importer,
     issuer: str,
-) -> int:
-    """Fetch what is missing of a study; how many instances the PACS has not sent then."""
+) -> None:
+    """Fetch instances of a study; the report says which the PACS has not sent then."""
     report = importer.report
     source = Source("import", calling_ae=pacs.node.ae_title, assumed_issuer=issuer)
     for uncompressed in (False, True):
@@ -129,8 +179,8 @@ async def _take_study(
         came.update(await importer.here(list(wanted)))
         wanted = {uid: each for uid, each in wanted.items() if uid not in came}
         if not wanted:
-            break
-    return len(wanted)
+            return
+    report.unsent += [(uid, "the PACS has not sent it") for uid in wanted]
 
 
 def _sent(folder: Path) -> Iterator[FoundFile]:

@@ -5,6 +5,7 @@ Source  PS3.10 8 (file sets), F (DICOMDIR)
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ DIRECTORY_NAME: Final = "DICOMDIR"
 VERSIONS_NAME: Final = "VERSIONS"
 """Folder of an export with the files that share their SOP Instance UID with one that is shown."""
 _DEEPEST: Final = 64
+_NO_FILE: Final = "neither a file nor a folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,14 @@ def files_of(source: Path) -> Iterator[FoundFile]:
 
     A DICOMDIR stands for its folder. OSError where the source itself cannot be read.
     """
-    if source.is_dir():
+    status = source.stat()
+    if stat.S_ISDIR(status.st_mode):
         yield from _below(source, 0)
     elif source.name.upper() == DIRECTORY_NAME:
         yield from _below(source.parent, 0)
     else:
-        yield FoundFile(source, source.stat().st_size)
+        is_file = stat.S_ISREG(status.st_mode)
+        yield FoundFile(source, status.st_size, None if is_file else _NO_FILE)
 
 
 def _below(folder: Path, depth: int) -> Iterator[FoundFile]:
@@ -69,7 +73,7 @@ def _file(path: Path, entry: os.DirEntry[str]) -> FoundFile:
     if entry.is_symlink():
         return FoundFile(path, skipped="a symbolic link is not followed")
     if not entry.is_file(follow_symlinks=False):
-        return FoundFile(path, skipped="neither a file nor a folder")
+        return FoundFile(path, skipped=_NO_FILE)
     return FoundFile(path, entry.stat(follow_symlinks=False).st_size)
 
 

@@ -19,7 +19,7 @@ from wardlight_cloud.imaging.custody import Held, ReceiptStore, committed
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.folder import FoundFile
 from wardlight_cloud.imaging.intake import Headers, ImageIntake
-from wardlight_cloud.store.image_arrivals import InstanceHeader, Source
+from wardlight_cloud.store.image_arrivals import InstanceHeader, KnownFile, Source
 from wardlight_cloud.store.imaging import InstanceRef
 from wardlight_cloud.store.object_base import ObjectStore
 from wardlight_shared.errors import StorageError
@@ -41,12 +41,16 @@ class ImportStore(ReceiptStore, Protocol):
     async def instance(self, sop_uid: str) -> InstanceRef | None:
         """See ImageStore."""
 
+    async def file_known(self, sha256: bytes) -> KnownFile | None:
+        """See ImageStore."""
+
 
 @dataclass(slots=True)
 class ImportReport:
     """What became of the files so far.
 
-    ``unissued``: new ones whose patient id comes without an issuer.
+    ``unissued``: new ones whose patient id comes without an issuer. ``unsent``: (UID, why) of what
+    a PACS was asked for and has not given, an instance or a study as a whole.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -54,6 +58,7 @@ class ImportReport:
     unissued: int = 0
     rejects: list[tuple[FoundFile, str]] = field(default_factory=list)
     conflicts: list[FoundFile] = field(default_factory=list)
+    unsent: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def files(self) -> int:
@@ -145,21 +150,27 @@ class Importer:
         sha256, size = await asyncio.to_thread(_hash_of, file.path)
         if size != file.size:  # what was judged by its size, and is indexed with it, is another one
             raise HeaderError("changed", _CHANGED)
-        if not self._is_dry and await self._is_here(file, sha256, source):
-            return KNOWN
-        header = await self._header(file.path)  # before anything of it is stored
         if self._is_dry:
-            other = await self._store.instance(header.sop_uid)
-            # What would be taken before it counts as if it were there.
-            files = self._dry.setdefault(header.sop_uid, {other.sha256} if other else set())
-            outcome = KNOWN if sha256 in files else CONFLICT if files else NEW
-            files.add(sha256)
-            self._note_issuer(header, outcome)
-            return outcome
+            return await self._foreseen(file, sha256)
+        if await self._is_here(file, sha256, source):
+            return KNOWN
+        await self._header(file.path)  # before anything of it is stored
         await self._put(file, sha256)
         taken = await self._intake.take(sha256, file.size, source)
         outcome = {"stored": NEW, "known": KNOWN, "conflict": CONFLICT}[taken.outcome.value]
         self._note_issuer(taken.header, outcome)
+        return outcome
+
+    async def _foreseen(self, file: FoundFile, sha256: bytes) -> str:
+        if await self._store.file_known(sha256) is not None:
+            return KNOWN
+        header = await self._header(file.path)
+        other = await self._store.instance(header.sop_uid)
+        # What would be taken before it counts as if it were there.
+        files = self._dry.setdefault(header.sop_uid, {other.sha256} if other else set())
+        outcome = KNOWN if sha256 in files else CONFLICT if files else NEW
+        files.add(sha256)
+        self._note_issuer(header, outcome)
         return outcome
 
     async def _header(self, path: Path) -> InstanceHeader:

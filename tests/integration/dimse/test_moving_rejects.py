@@ -1,8 +1,9 @@
-"""An import from a PACS that has an object which is not taken here."""
+"""An import from a PACS that has an object which is not taken here, or that it cannot give."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ class Archive:
         self.series_uid = series_uid
         self.asked: list[str] = []
 
-    def find(self, event: Any) -> Iterator[tuple[int, Dataset]]:
+    def find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
         level = event.identifier.QueryRetrieveLevel
         for each in self.images if level == "IMAGE" else self.images[:1]:
             answer = Dataset()
@@ -94,3 +95,76 @@ async def test_a_dry_run_names_what_the_pacs_calls_by_no_uid(box: Box) -> None:
     assert (dry.code, counts(dry.text)) == (1, (0, 0, 0, 1)), dry.text
     assert f"rejected  {good.SOPInstanceUID}  uid: the PACS names" in dry.text
     assert "0 instances would come, 0 here" in dry.text
+
+
+class Several(Archive):
+    """A PACS of several studies, that cannot give those of ``broken``."""
+
+    def __init__(self, *images: Dataset, broken: Collection[str]) -> None:
+        super().__init__(*images, series_uid="1.2.3")
+        self.broken = broken
+        self.levels: list[str] = []
+
+    def find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
+        asked = event.identifier
+        self.levels.append(asked.QueryRetrieveLevel)
+        if asked.QueryRetrieveLevel == "STUDY":
+            for each in self.images:
+                answer = Dataset()
+                answer.QueryRetrieveLevel, answer.StudyInstanceUID = "STUDY", each.StudyInstanceUID
+                yield PENDING, answer
+            return
+        if asked.StudyInstanceUID in self.broken:
+            yield 0xC001, None
+            return
+        (image,) = (each for each in self.images if each.StudyInstanceUID == asked.StudyInstanceUID)
+        yield from Archive(image, series_uid=image.SeriesInstanceUID).find(event)
+
+
+async def test_a_study_that_the_pacs_cannot_give_does_not_hold_up_the_others(
+    box: Box, tmp_path: Path
+) -> None:
+    """It would, in every import that is started again."""
+    images = [image() for _ in range(3)]
+    broken, unnamed = images[0].StudyInstanceUID, image(StudyInstanceUID="")
+    archive = Several(unnamed, *images, broken={broken})
+    listed = tmp_path / "list"
+    with serving(archive) as source:
+        asked = ("import", "dicom", source.replace("ae:", "AE:"), "--calling", "IMPORTER")
+        dry = await box.run(*asked, "--dry-run")
+        assert (dry.code, counts(dry.text)) == (1, (2, 0, 0, 0)), dry.text
+        told = await box.run(*asked, "--rejects", str(listed))
+    assert (told.code, counts(told.text)) == (1, (2, 0, 0, 0)), told.text
+    lines = [
+        "not sent  -  a study of which the PACS does not say the UID",
+        f"not sent  {broken}  the study, or a part: C-FIND ended with 0xc001",
+    ]
+    assert re.findall(r"^not sent.*", told.text, re.MULTILINE) == lines
+    assert listed.read_text().splitlines() == lines
+    assert "2 were not sent by the PACS; start the import again" in told.text
+
+
+async def test_a_pacs_that_gives_nothing_any_more_is_not_asked_on(box: Box) -> None:
+    """What was taken until then is told."""
+    images = [image() for _ in range(6)]
+    archive = Several(*images, broken={each.StudyInstanceUID for each in images[1:]})
+    with serving(archive) as source:
+        told = await box.run("import", "dicom", source, "--calling", "IMPORTER")
+    assert (told.code, counts(told.text)) == (1, (1, 0, 0, 0)), told.text
+    assert told.text.count("not sent  ") == 3
+    assert "3 studies failed one after the other, the last one: C-FIND ended with 0xc001" in (
+        told.text
+    )
+    assert archive.levels.count("SERIES") == 4
+
+
+async def test_what_does_not_come_is_named(box: Box) -> None:
+    class Stingy(Archive):
+        def get(self, event: Any) -> Iterator[Any]:
+            yield 0
+
+    sent = image()
+    with serving(Stingy(sent, series_uid=sent.SeriesInstanceUID)) as source:
+        told = await box.run("import", "dicom", source, "--calling", "IMPORTER", "--by", "get")
+    assert (told.code, counts(told.text)) == (1, (0, 0, 0, 0)), told.text
+    assert f"not sent  {sent.SOPInstanceUID}  the PACS has not sent it" in told.text

@@ -14,7 +14,7 @@ from support.memory_objects import MemoryObjects
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.folder import FoundFile, files_of
 from wardlight_cloud.imaging.importing import Importer
-from wardlight_cloud.store.image_arrivals import InstanceHeader, Source
+from wardlight_cloud.store.image_arrivals import InstanceHeader, KnownFile, Source
 from wardlight_cloud.store.imaging import InstanceRef
 from wardlight_shared.errors import StorageError
 
@@ -23,6 +23,9 @@ class Nothing:
     """An index without images, and headers that say the UID of the file's first word."""
 
     async def instance(self, sop_uid: str) -> InstanceRef | None:
+        return None
+
+    async def file_known(self, sha256: bytes) -> KnownFile | None:
         return None
 
     async def read(self, path: Path) -> InstanceHeader:

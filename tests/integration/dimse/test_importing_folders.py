@@ -1,0 +1,56 @@
+"""What `wardlight-cloud import dicom` makes of a folder, as a user tells it and is told."""
+
+import os
+from pathlib import Path
+
+from support.dicom_files import bundled, dataset_of, octets_of
+from support.import_box import Box, counts
+
+
+async def test_what_is_of_a_pacs_takes_no_folder(box: Box, tmp_path: Path) -> None:
+    """Who names a year does not want all of it, and an empty name is not the current folder."""
+    (tmp_path / "one").write_bytes(bundled("CT_small.dcm"))
+    for more in (("--date", "20240101-"), ("--by", "get"), ("--calling", "A"), ("--port", "104")):
+        told = await box.run("import", "dicom", str(tmp_path / "one"), *more)
+        assert (told.code, f"{more[0]}: only of a PACS" in told.text) == (2, True), told.text
+    told = await box.run("import", "dicom", "", "--dry-run")
+    assert (told.code, "SOURCE is empty" in told.text) == (2, True), told.text
+
+
+async def test_sources_that_are_nothing_to_read(box: Box, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    told = await box.run("import", "dicom", str(tmp_path / "pipe"))
+    assert (told.code, counts(told.text)) == (1, (0, 0, 0, 1))
+    assert "pipe  neither a file nor a folder" in told.text
+    told = await box.run("import", "dicom", str(tmp_path / "DICOMDIR"))
+    assert (told.code, "DICOMDIR: cannot be read" in told.text) == (2, True), told.text
+
+
+async def test_a_dry_run_knows_what_is_stored(box: Box, tmp_path: Path) -> None:
+    """What is shown, and what is kept beside it."""
+    given = tmp_path / "given"
+    given.mkdir()
+    other = dataset_of(bundled("CT_small.dcm"))
+    other.InstanceNumber = 99
+    (given / "a").write_bytes(bundled("CT_small.dcm"))
+    (given / "b").write_bytes(octets_of(other))
+    assert counts((await box.run("import", "dicom", str(given))).text) == (1, 0, 1, 0)
+    for more in (("--dry-run",), ()):
+        told = await box.run("import", "dicom", str(given), *more)
+        assert (told.code, counts(told.text)) == (0, (0, 2, 0, 0)), told.text
+        assert " 0 bytes" in told.text
+
+
+async def test_lists_can_be_compared(box: Box, tmp_path: Path) -> None:
+    """In the order of the names, whichever was done first; of many, how many for which reason."""
+    given, listed = tmp_path / "given", tmp_path / "list"
+    given.mkdir()
+    for number in range(60):
+        (given / f"a{number:02d}").write_bytes(b"These are no images." * (1 + 9999 * (number % 2)))
+        (given / f"b{number:02d}").touch()
+    told = await box.run("import", "dicom", str(given), "--rejects", str(listed))
+    names = [Path(line.split("  ")[1]).name for line in listed.read_text().splitlines()]
+    assert names == sorted(names)
+    assert len(names) == 120
+    assert "\n60 rejected: an empty file\n" in told.text
+    assert "\n60 rejected: preamble: " in told.text
