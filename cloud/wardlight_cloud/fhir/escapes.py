@@ -37,8 +37,11 @@ def query_pairs(request: Request) -> list[tuple[str, str]]:
 
 
 def header_text(request: Request, name: str) -> str | None:
-    """A header that holds letters of any script (HTTP itself says nothing of them)."""
-    text = request.headers.get(name)
+    """A header that holds letters of any script (HTTP itself says nothing of them), once."""
+    lines = request.headers.getlist(name)
+    if len(lines) > 1:  # one of them would count, and the other one, too, to who wrote it
+        raise FhirError(400, "invalid", f"{name}: can be given once", expression=f"http.{name}")
+    text = lines[0] if lines else None
     if text is None or text.isascii():
         return text
     try:

@@ -119,3 +119,23 @@ async def test_a_first_version_is_not_written_over(client: httpx.AsyncClient, ki
     else:
         told = answer.json()["entry"][0]["response"]
         assert told["status"] == "412 Precondition Failed"
+
+
+async def test_what_is_beside_it_is_of_the_bundle(client: httpx.AsyncClient) -> None:
+    """Though this server has another one under the same id."""
+    ehr, own = "http://ehr.example/fhir", await created(client, organization("Ours"))
+    theirs = organization("Theirs", id=own["id"])
+    sent = bundle(
+        named(f"{ehr}/Task/1", entry("POST", "Task", task(owner={
+            "reference": f"Organization/{own['id']}"}))),
+        named(f"{ehr}/Organization/{own['id']}", entry("POST", "Organization", theirs)),
+        named(f"urn:uuid:{uuid4()}", entry("POST", "Task", task(owner={
+            "reference": f"Organization/{own['id']}"}))),
+    )  # fmt: skip
+    answer = await client.post("/fhir", json=sent)
+    assert answer.status_code == 200, answer.text
+    beside, made, apart = (each["resource"] for each in answer.json()["entry"])
+    assert made["name"] == "Theirs"
+    assert made["id"] != own["id"]
+    assert beside["owner"]["reference"] == f"Organization/{made['id']}"
+    assert apart["owner"]["reference"] == f"Organization/{own['id']}"

@@ -83,6 +83,45 @@ async def test_any_resource(client: httpx.AsyncClient, kind: str, fields: dict[s
     checked(await client.post(f"/fhir/{kind}", content=text))
 
 
+PATHS = st.sampled_from(
+    ["", "/name", "/name/0", "/name/-", "/meta", "/meta/versionId", "/meta/tag", "/identifier",
+     "/identifier/0", "/identifier/0/value", "/id", "/resourceType", "/contained", "/x", "name"]
+) | JSON  # fmt: skip
+OPS = st.sampled_from(["add", "remove", "replace", "move", "copy", "test"])
+
+
+@ANY
+@given(patch=st.lists(st.fixed_dictionaries({"op": OPS | JSON, "path": PATHS}, optional={
+    "value": JSON, "from": PATHS}) | JSON, min_size=1, max_size=3))  # fmt: skip
+async def test_any_patch(client: httpx.AsyncClient, patch: list[Any]) -> None:
+    made = organization(id="patched", identifier=[{"value": "1"}], meta={"tag": [{"code": "x"}]})
+    assert (await client.put("/fhir/Organization/patched", json=made)).status_code in (200, 201)
+    kind = {"Content-Type": "application/json-patch+json"}
+    text = json.dumps(patch)
+    checked(await client.patch("/fhir/Organization/patched", content=text, headers=kind))
+
+
+@pytest.mark.parametrize(
+    ("operation", "status"),
+    [
+        ({"op": [], "path": "/name"}, 400), ({"op": {}, "path": "/name"}, 400),
+        ({"op": "add", "path": "/meta", "value": 5}, 422),
+        ({"op": "replace", "path": "/meta", "value": None}, 422),
+        ({"op": "add", "path": "/name", "value": None}, 422),
+    ],
+)  # fmt: skip
+async def test_patches_to_what_is_no_resource(
+    client: httpx.AsyncClient, operation: Any, status: int
+) -> None:
+    made = await created(client, organization(meta={"tag": [{"code": "x"}]}))
+    kind = {"Content-Type": "application/json-patch+json"}
+    url, text = f"/fhir/Organization/{made['id']}", json.dumps([operation])
+    answer = await client.patch(url, content=text, headers=kind)
+    checked(answer)
+    assert answer.status_code == status
+    assert (await client.get(url)).json() == made
+
+
 @ANY
 @given(entries=st.lists(st.fixed_dictionaries({}, optional={
     "fullUrl": TEXTS, "resource": JSON,

@@ -154,6 +154,13 @@ async def test_raw_octets_of_utf_8_are_letters(client: httpx.AsyncClient) -> Non
     assert refused(answer)["expression"] == ["http.If-None-Exist"]
 
 
+async def test_a_create_has_one_condition(client: httpx.AsyncClient) -> None:
+    asked = [("If-None-Exist", "name=Ward"), ("If-None-Exist", "identifier=urn:t|1")]
+    issue = refused(await client.post("/fhir/Organization", json=organization(), headers=asked))
+    assert issue["expression"] == ["http.If-None-Exist"]
+    assert await found(client, "Organization") == []
+
+
 @pytest.mark.parametrize("path", ["Organization/%ff", "%ff", "Organization/%ff/_history/%ff"])
 async def test_a_path_that_is_no_utf_8_names_nothing(client: httpx.AsyncClient, path: str) -> None:
     refused(await client.get(f"/fhir/{path}"), 404)
@@ -211,7 +218,7 @@ async def test_any_parameters(client: httpx.AsyncClient, given: Any) -> None:
 
 
 async def test_statistics_of_any_numbers(client: httpx.AsyncClient) -> None:
-    about = {
+    about: dict[str, Any] = {
         "code": {"coding": [{"system": "urn:x", "code": "big"}]},
         "subject": {"reference": f"Patient/{ANNA}"},
     }

@@ -82,9 +82,9 @@ def _weight(value: Any) -> tuple[int, int]:
 
 
 def _applied(document: Any, operation: Any, place: str, copies: _Copies) -> Any:
-    if not isinstance(operation, dict) or operation.get("op") not in _OPERATIONS:
+    name = operation.get("op") if isinstance(operation, dict) else None
+    if not isinstance(name, str) or name not in _OPERATIONS:
         raise _malformed(f"op is one of {', '.join(sorted(_OPERATIONS))}.", f"{place}.op")
-    name = operation["op"]
     path = _pointer(operation.get("path"), f"{place}.path")
     if name in _NEED_VALUE and "value" not in operation:
         raise _malformed(f"{name} needs a value.", f"{place}.value")

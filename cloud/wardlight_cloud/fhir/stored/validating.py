@@ -48,6 +48,8 @@ def issues(text: bytes) -> list[Issue]:
     kind = resource.get("resourceType")
     if kind not in STORED:
         return [Issue("not-supported", "This server does not store the type.", "resourceType")]
+    if nulls := [*_of_nulls(resource, kind)]:
+        return nulls[:MOST_ISSUES]
     try:
         model = _model(kind).model_validate(_exact(text))
     except ValidationError as error:
@@ -142,6 +144,32 @@ def _of_empty(node: Any, place: str) -> Iterator[Issue]:
     elif isinstance(node, list):
         for at, each in enumerate(node):
             yield from _of_empty(each, f"{place}[{at}]")
+
+
+def _of_nulls(node: Any, place: str) -> Iterator[Issue]:
+    """Nulls, which stand in lists only, for what the extension at the same place is about.
+
+    The models take any other for an element that is not there, even for one that must be.
+    """
+    if isinstance(node, dict):
+        for key, value in node.items():
+            where = f"{place}.{key}"
+            beside = node.get(key[1:] if key.startswith("_") else f"_{key}")
+            if value is None:
+                yield Issue("structure", "R4 has no null; leave the element out.", where)
+            elif isinstance(value, list):
+                yield from _of_nulls_in_list(value, beside, where)
+            else:
+                yield from _of_nulls(value, where)
+
+
+def _of_nulls_in_list(values: list[Any], beside: Any, place: str) -> Iterator[Issue]:
+    others = beside if isinstance(beside, list) else []
+    for at, each in enumerate(values):
+        if each is None and (at >= len(others) or others[at] is None):
+            text = "A null in a list has an extension of its place beside the list."
+            yield Issue("structure", text, f"{place}[{at}]")
+        yield from _of_nulls(each, f"{place}[{at}]")
 
 
 def _of_references(resource: dict[str, Any]) -> Iterator[Issue]:

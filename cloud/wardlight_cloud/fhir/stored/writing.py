@@ -22,7 +22,7 @@ from wardlight_cloud.fhir.stored.index_values import index_values, patients_of
 from wardlight_cloud.fhir.stored.json_patch import patched, tests_values
 from wardlight_cloud.fhir.stored.kinds import NOT_DELETED, STORED
 from wardlight_cloud.fhir.stored.measurements import marked
-from wardlight_cloud.fhir.stored.names import with_names
+from wardlight_cloud.fhir.stored.names import Names, with_names
 from wardlight_cloud.fhir.stored.overlaps import refuse_overlaps, refuse_repeats
 from wardlight_cloud.fhir.stored.patient_columns import patient_columns
 from wardlight_cloud.fhir.stored.references import check_references
@@ -118,11 +118,13 @@ class Writer:
 
     async def _steps(self, asker: Asker, wishes: Sequence[Wish]) -> list[_Step]:
         targets = [await self._targets.of(asker, wish) for wish in wishes]
-        names: dict[str, str] = {
-            wish.full_url: f"{wish.kind}/{target.id}"
-            for wish, target in zip(wishes, targets, strict=True)
-            if wish.full_url is not None
-        }
+        names = Names(
+            {
+                wish.full_url: f"{wish.kind}/{target.id}"
+                for wish, target in zip(wishes, targets, strict=True)
+                if wish.full_url is not None
+            }
+        )
         refuse_repeats(wishes, targets)
         wanted = [
             await self._resource(asker, wish, target, names)
@@ -144,7 +146,7 @@ class Writer:
         ]
 
     async def _resource(
-        self, asker: Asker, wish: Wish, target: Target, names: dict[str, str]
+        self, asker: Asker, wish: Wish, target: Target, names: Names
     ) -> dict[str, Any] | None:
         """What is to be written; None for nothing."""
         if target.is_done:
@@ -161,7 +163,7 @@ class Writer:
                 raise refused(wish, 400, "invalid", text, "id")
         resource["id"] = target.id
         resolve = partial(self._targets.referred_to, asker, wish)
-        return await with_names(resource, names, resolve)
+        return await with_names(resource, names.seen_from(wish.full_url), resolve)
 
     async def _prepared(
         self, asker: Asker, wish: Wish, resource: dict[str, Any] | None
@@ -267,6 +269,8 @@ def _after_patch(asker: Asker, wish: Wish, target: Target) -> dict[str, Any]:
     ) != (wish.kind, target.id):  # fmt: skip
         text = "A patch cannot change the type or the id of a resource."
         raise refused(wish, 422, "processing", text)
+    if not isinstance(resource.get("meta", {}), dict):
+        raise refused(wish, 422, "structure", "meta would not be an object.", "meta")
     return resource
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from wardlight_cloud.fhir.stored.kinds import STORED
-from wardlight_cloud.fhir.stored.names import LINKS, with_names
+from wardlight_cloud.fhir.stored.names import LINKS, Names, with_names
 from wardlight_cloud.fhir.stored.wishes import Query
 
 NAME: Final = "urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"
@@ -66,6 +66,18 @@ async def test_only_references_are_looked_for() -> None:
     resource = {"reference": "Patient?identifier=a", "valueUri": "Patient?identifier=a"}
     made = await with_names(resource, {}, _nothing)
     assert made == {"reference": "a", "valueUri": "Patient?identifier=a"}
+
+
+def test_what_entries_of_one_server_call_one_another() -> None:
+    ehr, other = "http://ehr.example/fhir/", "https://other.example/"
+    names = Names({f"{ehr}Patient/1": "Patient/a", f"{other}Patient/1": "Patient/b", NAME: MEANT})
+    seen = names.seen_from(f"{ehr}Observation/1")
+    assert (seen["Patient/1"], seen[f"{other}Patient/1"], seen[NAME]) == (
+        "Patient/a", "Patient/b", MEANT,
+    )  # fmt: skip
+    assert names.seen_from(f"{other}Task/1")["Patient/1"] == "Patient/b"
+    for full_url in (None, NAME, "http://third.example/Task/1", f"{ehr}Observation"):
+        assert "Patient/1" not in names.seen_from(full_url)
 
 
 def _classes() -> Iterator[type[BaseModel]]:

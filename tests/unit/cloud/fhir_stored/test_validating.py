@@ -50,6 +50,8 @@ def _without(resource: dict[str, Any], *names: str) -> dict[str, Any]:
         task(executionPeriod={"start": "2026-03-10", "end": "2026"}),
         task(contained=[{"resourceType": "Patient", "id": "p"}], owner={"reference": "#p"}),
         {"resourceType": "Patient", "birthDate": "1950", "_gender": {"id": "x"}},
+        {"resourceType": "Patient",
+         "name": [{"given": ["A", None, "C"], "_given": [None, {"id": "b"}, None]}]},
     ],
 )  # fmt: skip
 def test_what_is_valid(resource: dict[str, Any]) -> None:
@@ -104,6 +106,28 @@ def test_what_is_refused(resource: dict[str, Any], code: str, place: str) -> Non
     found = issues(json.dumps(resource).encode())
     assert code in {each.code for each in found}
     assert any(each.expression.startswith(place) for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("resource", "place"),
+    [
+        ({"gender": None}, "Patient.gender"),
+        ({"name": None}, "Patient.name"),
+        ({"name": [None]}, "Patient.name[0]"),
+        ({"name": [{"family": None}]}, "Patient.name[0].family"),
+        ({"name": [{"given": ["A", None]}]}, "Patient.name[0].given[1]"),
+        ({"name": [{"given": [None], "_given": [None]}]}, "Patient.name[0].given[0]"),
+        ({"identifier": [{"system": None, "value": "1"}]}, "Patient.identifier[0].system"),
+        ({"link": [{"other": None, "type": "refer"}]}, "Patient.link[0].other"),
+        ({"_birthDate": None}, "Patient._birthDate"),
+        ({"extension": [{"url": "u:x", "valueCode": None}]}, "Patient.extension[0].valueCode"),
+        ({"contained": None}, "Patient.contained"),
+    ],
+)  # fmt: skip
+def test_a_null_is_no_value(resource: dict[str, Any], place: str) -> None:
+    """The models take it for what is left out, where something must be, too."""
+    found = issues(json.dumps({"resourceType": "Patient", **resource}).encode())
+    assert {(each.code, each.expression) for each in found} >= {("structure", place)}
 
 
 def test_nobody_is_born_tomorrow() -> None:
