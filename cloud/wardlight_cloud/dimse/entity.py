@@ -107,6 +107,8 @@ class Entity(ApplicationEntity):
             pace(assoc, self._pace_s)
             if prepare is not None:
                 prepare(assoc)
+        elif (held := assoc.dul.socket) is not None and held.socket is not None:
+            held.socket.close()  # pynetdicom leaves it open where the peer hung up
         return assoc
 
 
