@@ -62,12 +62,15 @@ async def _export(store: Store, options: argparse.Namespace) -> int:
         print(f"failed  {file}  {reason}")
     for study_uid in report.absent[:_SHOWN]:
         print(f"absent  {study_uid}  there is no such study")
+    is_nobodys = options.patient is not None and not report.asked
+    if is_nobodys:
+        print(f"absent  {options.patient}  no study is on record as this patient's")
     for line in _besides(report):
         print(line)
     if options.all:
         await _tell_aside(store)
     print(_counts(report))
-    return 1 if report.failed or report.absent else 0
+    return 1 if report.failed or report.absent or is_nobodys else 0
 
 
 def _counts(report: "ExportReport") -> str:

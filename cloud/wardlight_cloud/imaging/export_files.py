@@ -21,12 +21,15 @@ from wardlight_shared.errors import StorageError
 class ExportReport:
     """What was written so far.
 
-    ``failed``: (file, why) of instances that are not there or are damaged. ``absent``: UIDs of
-    studies that neither store nor folder has. ``versions``: files that share their UID with the one
-    that is shown; ``versions_left``: those of these studies that were not asked for. ``kept``:
-    studies of which the folder has files that the store does not have any more.
+    ``asked``: studies that were asked for; ``studies`` counts those that are written, of an update
+    also those that the folder has. ``failed``: (file, why) of instances that are not there or are
+    damaged. ``absent``: UIDs of studies that neither store nor folder has. ``versions``: files that
+    share their UID with the one that is shown; ``versions_left``: those of these studies that were
+    not asked for. ``kept``: studies of which the folder has files that the store does not have any
+    more.
     """
 
+    asked: int = 0
     studies: int = 0
     written: int = 0
     present: int = 0

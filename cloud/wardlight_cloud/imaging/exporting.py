@@ -101,7 +101,10 @@ class Exporter:
         done: set[str] = set()
         gone: list[str] = []
         async for study_uid in studies:
+            if study_uid in done:  # named twice, or more came to it while others were written
+                continue
             done.add(study_uid)
+            self.report.asked += 1
             if not await self._study(study_uid):
                 gone.append(study_uid)
         for study_uid in studies_in(earlier):

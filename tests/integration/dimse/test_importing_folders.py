@@ -1,7 +1,8 @@
-"""What `wardlight-cloud import dicom` makes of a folder, as a user tells it and is told."""
+"""What `wardlight-cloud import dicom` makes of a folder, and `export`, as a user is told it."""
 
 import os
 from pathlib import Path
+from uuid import UUID
 
 from support.dicom_files import bundled, dataset_of, octets_of
 from support.import_box import Box, counts
@@ -54,3 +55,10 @@ async def test_lists_can_be_compared(box: Box, tmp_path: Path) -> None:
     assert len(names) == 120
     assert "\n60 rejected: an empty file\n" in told.text
     assert "\n60 rejected: preamble: " in told.text
+
+
+async def test_an_export_of_a_patient_who_has_nothing_says_so(box: Box, tmp_path: Path) -> None:
+    """A wrong id would else be a disc without images, that looks as if it were right."""
+    nobody = str(UUID(int=7))
+    told = await box.run("export", "--patient", nobody, "--to", str(tmp_path / "out"))
+    assert (told.code, f"absent  {nobody}  no study is on record" in told.text) == (1, True)

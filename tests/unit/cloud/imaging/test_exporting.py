@@ -336,3 +336,12 @@ def named_of(records: list[Dataset]) -> dict[str, str]:
         str(each.ReferencedSOPInstanceUIDInFile): "/".join(each.ReferencedFileID)
         for each in of(records, "IMAGE")
     }
+
+
+async def test_a_study_that_comes_again_is_in_the_directory_once(tmp_path: Path) -> None:
+    """It was named twice, or got more while the others were written."""
+    shelf = Shelf()
+    uid = shelf.add(image())
+    report, records = await shelf.export(tmp_path, uid, uid)
+    assert (report.asked, report.studies, report.written, report.present) == (1, 1, 1, 0)
+    assert (len(of(records, "STUDY")), len(of(records, "IMAGE"))) == (1, 1)
