@@ -22,6 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 
 from wardlight_cloud.dimse.loop_thread import LoopCalls
+from wardlight_cloud.dimse.naming import named
 from wardlight_cloud.dimse.transcoding import Transcoder
 from wardlight_cloud.imaging.held_path import held_path
 from wardlight_cloud.store.imaging import InstanceRef
@@ -104,12 +105,14 @@ class Sender:
         syntax = _syntax_for(assoc, ref)
         with self.stored(ref) as file:
             if syntax == ref.transfer_syntax:
-                yield file
+                with named(file, ref) as sent:
+                    yield sent
                 return
             with tempfile.TemporaryDirectory(prefix="wardlight-dimse-") as folder:
                 made = Path(folder, "transcoded")
                 self._transcoder.transcode(file, made, syntax, ref)
-                yield made
+                with named(made, ref) as sent:
+                    yield sent
 
     @contextmanager
     def stored(self, ref: InstanceRef) -> Iterator[Path]:
