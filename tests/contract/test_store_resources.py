@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
@@ -331,6 +331,12 @@ async def test_searches_by_when_it_was_stored(store: PostgresStore) -> None:
     later = replace(ALL, stored=(TimeBound("gt", middle + timedelta(days=1)),))
     assert (await store.resources(later)).rows == ()
     assert await store.resource_count(later) == 0
+    first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    for op, moment, count in (
+        ("lt", first, 0), ("le", first, 0), ("ge", first, 3), ("gt", last, 0), ("lt", last, 3),
+    ):  # fmt: skip
+        query = replace(ALL, stored=(TimeBound(op, moment),))  # type: ignore[arg-type]
+        assert await store.resource_count(query) == count, (op, moment)
 
 
 async def test_history_of_kinds_has_pages(store: PostgresStore) -> None:

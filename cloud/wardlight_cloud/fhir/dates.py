@@ -1,7 +1,8 @@
 """FHIR search dates: prefix and partial date to comparisons with instants.
 
 A value without offset is taken as UTC (R4 3.1.1.4.5 leaves it to the server; docs/fhir.md says
-so). A partial date covers its whole day, month or year.
+so). A partial date covers its whole day, month or year; a leap second is the one before it, as
+where resources are written (stored/moments.py).
 """
 
 import re
@@ -20,6 +21,7 @@ _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 _MINUTES_MAX: Final = 59
+_LEAP_SECOND: Final = 60
 
 
 def bounds(text: str) -> tuple[TimeBound, ...]:
@@ -51,7 +53,7 @@ def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:
         zone = _zone(offset)
         start = datetime(
             int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0),
-            int(second or 0), micros, tzinfo=zone,
+            _second(second), micros, tzinfo=zone,
         )  # fmt: skip
     except ValueError as error:
         raise ValueError(f"{match.group()[:40]!r} is not a date of the calendar") from error
@@ -60,6 +62,11 @@ def _interval(match: re.Match[str]) -> tuple[datetime, datetime]:
     except (ValueError, OverflowError):  # nothing is later
         return _utc(start), _LAST
     return _utc(start), _utc(end)
+
+
+def _second(text: str | None) -> int:
+    second = int(text or 0)
+    return second - 1 if second == _LEAP_SECOND else second
 
 
 def _utc(moment: datetime) -> datetime:

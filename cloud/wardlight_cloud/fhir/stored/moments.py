@@ -7,6 +7,7 @@ Source  R4 4.0.1 date, dateTime, instant; 3.1.1.4.5
 """
 
 import re
+from calendar import monthrange
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Final
@@ -80,8 +81,7 @@ def _length(first: datetime, month: str | None, day: str | None) -> int:
     if day is not None:
         return _DAY_US
     if month is not None:
-        following = (first.replace(day=28) + timedelta(days=4)).replace(day=1)
-        return (following - first) // _US
+        return monthrange(first.year, first.month)[1] * _DAY_US
     leap = first.year % 4 == 0 and (first.year % 100 != 0 or first.year % 400 == 0)
     return (365 + leap) * _DAY_US
 

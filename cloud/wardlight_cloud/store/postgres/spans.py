@@ -62,7 +62,7 @@ def interval(bounds: Iterable[TimeBound]) -> tuple[datetime, datetime]:
                 hi = min(hi, bound.instant)
             case "le":
                 hi = min(hi, _after(bound.instant))
-    return lo, hi
+    return lo, max(hi, BEGINNING)  # a tick before the year 1 would be no moment
 
 
 def _after(instant: datetime) -> datetime:

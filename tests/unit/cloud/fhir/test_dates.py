@@ -36,6 +36,8 @@ LAST = datetime.max.replace(tzinfo=UTC)
         ("le9999-12-31T23:59:59.9Z", [("lt", LAST)]),
         ("lt9999-12-31T23:59:59-14:00", [("lt", LAST)]),
         ("ge0001-01-01T00:00:00+14:00", [("ge", at(1, 1, 1))]),
+        ("2016-12-31T23:59:60Z", [("ge", at(2016, 12, 31, 23, 59, 59)), ("lt", at(2017, 1, 1))]),
+        ("lt9999-12-31T23:59:60Z", [("lt", at(9999, 12, 31, 23, 59, 59))]),
     ],
 )
 def test_prefix_and_precision(text: str, expected: list[tuple[str, datetime]]) -> None:
@@ -62,6 +64,7 @@ def test_fraction_covers_its_own_precision() -> None:
         ("2026-02-30", "calendar"),
         ("0000", "calendar"),
         ("9999-12-32", "calendar"),
+        ("2026-01-31T08:00:61Z", "calendar"),
         ("ge\u0662\u0660\u0662\u0666-01-01", "is not a date"),  # 2026 in Arabic-Indic digits
         ("ne2026", "ne is not supported"),
         ("ap2026", "ap is not supported"),

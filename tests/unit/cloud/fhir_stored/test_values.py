@@ -42,6 +42,8 @@ def _us(*moment: int) -> Decimal:
         ("2024-02-29T10:00:00-02:30", (2024, 2, 29, 12, 30), (2024, 2, 29, 12, 30, 1)),
         ("2024-02-29T10:00:00.5Z", (2024, 2, 29, 10, 0, 0, 500000),
          (2024, 2, 29, 10, 0, 0, 600000)),
+        ("2016-12-31T23:59:60Z", (2016, 12, 31, 23, 59, 59), (2017, 1, 1)),
+        ("2023-02", (2023, 2, 1), (2023, 3, 1)),
     ],
 )  # fmt: skip
 def test_intervals(text: str, low: tuple[int, ...], high: tuple[int, ...]) -> None:
@@ -54,6 +56,29 @@ def test_intervals(text: str, low: tuple[int, ...], high: tuple[int, ...]) -> No
 def test_what_is_no_date(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a date|60 minutes"):
         interval(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "length_us"),
+    [
+        ("9999", 365 * 86_400_000_000), ("9999-12", 31 * 86_400_000_000),
+        ("9999-12-31", 86_400_000_000), ("9999-12-31T23:59:60-14:00", 1_000_000),
+        ("0001-01-01T00:00:00+14:00", 1_000_000),
+    ],
+)  # fmt: skip
+def test_the_ends_of_the_calendar(text: str, length_us: int) -> None:
+    low, high = interval(text)
+    assert high - low == length_us
+
+
+@given(
+    st.from_regex(
+        r"(0001|9999|[12][0-9]{3})(-(0[1-9]|1[0-2])(-(0[1-9]|1[0-9]|2[0-8]))?)?", fullmatch=True
+    )
+)
+def test_every_day_and_month_is_a_date(text: str) -> None:
+    low, high = interval(text)
+    assert low < high
 
 
 @given(st.text(max_size=30))
