@@ -18,7 +18,7 @@ from pynetdicom.association import Association
 from wardlight_cloud.dimse.callers import receiver_at
 from wardlight_cloud.dimse.entity import Entity, contexts_for
 from wardlight_cloud.dimse.nodes import Nodes
-from wardlight_cloud.dimse.sending import Carried, Sender, reason_of
+from wardlight_cloud.dimse.sending import Carried, Sender, is_stored, reason_of
 from wardlight_cloud.dimse.stow import StowClient, StowRefusedError
 from wardlight_cloud.dimse.transcoding import TranscodingError
 from wardlight_cloud.imaging.reads import ReadLog
@@ -27,8 +27,6 @@ from wardlight_cloud.store.image_reads import Reader
 from wardlight_cloud.store.imaging import InstanceRef
 from wardlight_shared.errors import ConfigError, WardlightError
 
-_SUCCESS: Final = 0x0000
-_WARNINGS: Final = frozenset({0xB000, 0xB006, 0xB007})  # PS3.4 B.2.3: stored, something changed
 _ENDED: Final = "the association ended"
 Group = Sequence[tuple[ForwardItem, InstanceRef]]
 
@@ -117,7 +115,7 @@ class Delivery:
             return Outcome(item, reason_of(error))
         if status is None:
             return Outcome(item, _ENDED)
-        if status == _SUCCESS or status in _WARNINGS:
+        if is_stored(status):
             return Outcome(item)
         return Outcome(item, f"status {status:#06x}")
 

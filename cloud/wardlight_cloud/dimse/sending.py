@@ -30,6 +30,8 @@ from wardlight_cloud.store.object_base import ObjectStore
 from wardlight_shared.errors import StorageError, WardlightError
 
 _log = logging.getLogger(__name__)
+_SUCCESS: Final = 0x0000
+_WARNINGS: Final = frozenset({0xB000, 0xB006, 0xB007})
 _PDUS_WAITING: Final = 64  # of 128 KiB at most: 8 MiB an association
 UNCOMPRESSED: Final = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 
@@ -92,10 +94,13 @@ class Sender:
                 named["originator_aet"] = originator
             try:
                 with self.prepared(assoc, dataset.ref) as file:
-                    return plain(file, *arguments, **named)
+                    answer: Dataset = plain(file, *arguments, **named)
             except (WardlightError, OSError, queue.Full) as error:
                 _log.warning("an object was not sent", extra={"reason": reason_of(error)})
                 raise
+            if (status := answer.get("Status")) is not None and not is_stored(status):
+                _log.warning("the peer refused an object", extra={"status": f"{status:#06x}"})
+            return answer
 
         vars(assoc)["send_c_store"] = send
 
@@ -135,6 +140,11 @@ class Sender:
         except StorageError as error:
             raise SendingError(f"the object store: {error}") from error
         return copy
+
+
+def is_stored(status: int) -> bool:
+    """Whether the peer has the object (PS3.4 B.2.3); with a warning, something of it changed."""
+    return status == _SUCCESS or status in _WARNINGS
 
 
 def reason_of(error: Exception) -> str:

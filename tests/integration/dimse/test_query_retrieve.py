@@ -263,6 +263,20 @@ async def test_get_counts_what_the_peer_does_not_take(site: Any) -> None:
     assert failed.FailedSOPInstanceUIDList == MR.SOPInstanceUID
 
 
+async def test_what_a_peer_refuses_is_in_the_log(site: Any) -> None:
+    wanted = Dataset()
+    wanted.QueryRetrieveLevel, wanted.StudyInstanceUID = "STUDY", CT.StudyInstanceUID
+    with association(
+        site.server.port, STUDY_ROOT_GET, CT.SOPClassUID,
+        keep=lambda _: 0xA711, role=CT.SOPClassUID,
+    ) as peer:  # fmt: skip
+        *_, (status, _) = list(peer.send_c_get(wanted, STUDY_ROOT_GET))
+    assert status.NumberOfFailedSuboperations == 1
+    log = site.server.log.read_text("utf-8", "replace")
+    assert "the peer refused an object" in log
+    assert "0xa711" in log
+
+
 async def test_retrieval_is_cancelled(site: Any) -> None:
     wanted = Dataset()
     wanted.QueryRetrieveLevel = "STUDY"
