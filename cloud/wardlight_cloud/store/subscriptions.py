@@ -161,7 +161,7 @@ class ChangeStore(Protocol):
     async def left_resources(
         self, versions: Sequence[ResourceRow]
     ) -> Mapping[tuple[int, int], ResourceRow]:
-        """The version before each of these, where it is of a patient whom the later one is not of.
+        """The version before each of these that is a deletion, or is not of all of its patients.
 
         By key and commit of the later one; none where it had been deleted.
         """

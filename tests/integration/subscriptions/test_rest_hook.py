@@ -227,6 +227,47 @@ async def test_a_written_resource_that_left_its_patient(
         assert entry["resource"]["subject"]["reference"] == f"Patient/{BERT}"
 
 
+async def test_a_written_resource_that_was_deleted(
+    ward: Ward, client: httpx.AsyncClient, receiver: Receiver
+) -> None:
+    """Told to those that its last version was one of; also where it is told after all is over."""
+    async with _for_anna(ward) as hers, receiving() as of_all:
+        told = [
+            (hers, subscription("Task", receiver.url, "full-resource")),
+            (client, subscription("Task?status=requested", of_all.url)),
+        ]
+        for by, wanted in told:
+            name, _ = await subscribed(by, wanted)
+            await wait_until(partial(is_in, by, name, "active"), what="it is active")
+        first, other = await created(client, task(ANNA)), await created(client, task(BERT))
+        done = await created(client, task(ANNA, status="completed"))
+        await wait_until(lambda: receiver.numbers() == [1, 2], what="Anna's two")
+        await wait_until(lambda: of_all.numbers() == [1, 2], what="the two that are requested")
+        receiver.stop()
+        for each in (other, done, first):
+            assert (await client.delete(f"/fhir/Task/{each['id']}")).status_code == 204
+        await wait_until(lambda: of_all.numbers() == [1, 2, 3, 4], what="two are deleted")
+        await receiver.listen()
+        await wait_until(lambda: set(receiver.numbers()) == {1, 2, 3, 4}, what="Anna's, too")
+        url = f"{BASE}/fhir/Task/"
+        assert [of_all.focuses()[n] for n in (3, 4)] == [url + other["id"], url + first["id"]]
+        assert [receiver.focuses()[n] for n in (3, 4)] == [url + done["id"], url + first["id"]]
+        gone = [
+            entry
+            for each in receiver.taken()
+            for entry in json.loads(each.body)["entry"][1:]
+            if entry["request"]["method"] == "DELETE"
+        ]
+        assert [entry["fullUrl"] for entry in gone] == [url + done["id"], url + first["id"]]
+        assert all("resource" not in entry for entry in gone)
+        # What is made anew under the id is told as it is.
+        again = await client.put(f"/fhir/Task/{first['id']}", json={**first, "id": first["id"]})
+        assert again.status_code == 201, again.text
+        await wait_until(lambda: 5 in receiver.numbers(), what="it is there again")
+        (entry,) = json.loads(receiver.taken()[-1].body)["entry"][1:]
+        assert entry["resource"]["id"] == first["id"]
+
+
 @asynccontextmanager
 async def _for_anna(ward: Ward) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an app that a user has let see Anna's."""

@@ -213,11 +213,11 @@ class Watcher:
         return found
 
     async def _of_resources(self, rows: Sequence[ResourceRow]) -> list[Match]:
-        versions = [row for row in rows if row.body is not None and row.kind in self._wanted]
+        versions = [row for row in rows if row.kind in self._wanted]
         before = await self._store.left_resources([row for row in versions if not row.is_new])
         found: list[Match] = []
         for row in versions:
-            takers = self._wanted[row.kind].of_version(row)
+            takers = self._wanted[row.kind].of_version(row) if row.body is not None else []
             former = before.get((row.key, row.commit_seq))
             if former is not None:
                 told = {about.subscription_id for about in takers}

@@ -9,7 +9,8 @@ ORDER BY commit_seq
 FETCH FIRST ($4::bigint) ROWS WITH TIES
 
 -- name: left_resources
--- Of versions that have not all patients of the one before: that one, and the commit it ended with.
+-- Of deletions, and of versions that have not all patients of the one before: that one, and the
+-- commit it ended with.
 SELECT
     b.resource_key, b.commit_seq, b.stored_at, b.is_new, b.kind, b.id, b.patients, b.body,
     v.commit_seq AS ended
@@ -20,7 +21,7 @@ CROSS JOIN LATERAL (
     WHERE w.resource_key = v.resource_key AND w.commit_seq < v.commit_seq
     ORDER BY w.commit_seq DESC LIMIT 1
 ) AS b
-WHERE b.body IS NOT NULL AND NOT b.patients <@ v.patients
+WHERE b.body IS NOT NULL AND (v.body IS NULL OR NOT b.patients <@ v.patients)
 
 -- name: changed_anchors
 -- Of series that these commits brought rows to, or gave to a patient.
