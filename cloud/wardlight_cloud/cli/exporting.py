@@ -55,7 +55,8 @@ async def _export(store: Store, options: argparse.Namespace) -> int:
         async with telling(lambda: _counts(exporter.report)):
             report = await exporter.export(studies, is_everything=options.all)
     except OSError as error:
-        raise ConfigError(f"{options.to}: cannot be written ({error.strerror})") from error
+        whole = "; what is there is whole, --update goes on with it" if options.to.is_dir() else ""
+        raise ConfigError(f"{options.to}: cannot be written ({error.strerror}){whole}") from error
     finally:
         await objects.close()
     for file, reason in report.failed[:_SHOWN]:

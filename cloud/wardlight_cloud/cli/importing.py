@@ -1,6 +1,7 @@
 """`wardlight-cloud import dicom`: what a folder holds, or a PACS."""
 
 import argparse
+import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -81,6 +82,8 @@ async def _import(store: Store, options: argparse.Namespace) -> int:
     is_pacs = options.source.lower().startswith(importing_pacs.PACS)
     if not is_pacs:
         _check_folder(options)
+    if not options.dry_run:
+        _check_owner(options.settings)
     async with (
         _importer(store, options.settings, is_dry=options.dry_run) as importer,
         telling(lambda: _counts(importer.report)),
@@ -125,6 +128,21 @@ async def _take_folder(source: Path, importer: "Importer", issuer: str) -> None:
         await importer.take_all(files_of(source), Source("import", assumed_issuer=issuer))
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read ({error.strerror})") from error
+
+
+def _check_owner(settings: Settings) -> None:
+    """What root stores could not be read by services of another user, nor stored beside."""
+    from wardlight_cloud.store.object_names import OBJECTS
+    from wardlight_cloud.store.objects import OBJECTS_FOLDER
+
+    if settings.objects.url is not None or os.geteuid() != 0:
+        return
+    folder = (settings.objects.folder or settings.data_dir / OBJECTS_FOLDER) / OBJECTS
+    if folder.exists() and (owner := folder.stat().st_uid) != 0:
+        raise ConfigError(
+            f"{folder}: the services store there as user {owner}, who could not read what root "
+            f"stores; run this as that user (sudo -u '#{owner}' ...)"
+        )
 
 
 @asynccontextmanager

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from wardlight_cloud.imaging.archives import archive_of
 from wardlight_cloud.imaging.custody import Held, ReceiptStore, committed
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.folder import FoundFile
+from wardlight_cloud.imaging.foreign_files import advice
 from wardlight_cloud.imaging.intake import Headers, ImageIntake
 from wardlight_cloud.store.image_arrivals import InstanceHeader, KnownFile, Source
 from wardlight_cloud.store.imaging import InstanceRef
@@ -118,14 +118,14 @@ class Importer:
         reason = file.skipped or self._unfit(file)
         if reason is not None:
             is_large = file.skipped is None and file.size > 0
-            self.reject(file, (await _archive_of(file) if is_large else None) or reason)
+            self.reject(file, (await _advice(file) if is_large else None) or reason)
             return
         try:
             outcome = await self._outcome(file, source)
         except HeaderError as error:
             # A preamble may begin as an archive does: what is DICOM was judged as that.
-            archive = await _archive_of(file) if error.reason == "preamble" else None
-            self.reject(file, archive or f"{error.reason}: {error}")
+            known = await _advice(file) if error.reason == "preamble" else None
+            self.reject(file, known or f"{error.reason}: {error}")
         except OSError as error:
             self.reject(file, f"cannot be read ({error.strerror})")
         else:
@@ -222,7 +222,5 @@ def _check_readable(path: Path) -> None:
         pass
 
 
-async def _archive_of(file: FoundFile) -> str | None:
-    """What to do with a file that holds files; None: it holds none."""
-    kind = await asyncio.to_thread(archive_of, file.path)
-    return kind and f"an archive ({kind}) is not opened: unpack it, and import the folder"
+async def _advice(file: FoundFile) -> str | None:
+    return await asyncio.to_thread(advice, file.path)

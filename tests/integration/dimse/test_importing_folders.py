@@ -1,8 +1,11 @@
 """What `wardlight-cloud import dicom` makes of a folder, and `export`, as a user is told it."""
 
 import os
+import shutil
 from pathlib import Path
 from uuid import UUID
+
+import pytest
 
 from support.dicom_files import bundled, dataset_of, octets_of
 from support.import_box import Box, counts
@@ -62,3 +65,37 @@ async def test_an_export_of_a_patient_who_has_nothing_says_so(box: Box, tmp_path
     nobody = str(UUID(int=7))
     told = await box.run("export", "--patient", nobody, "--to", str(tmp_path / "out"))
     assert (told.code, f"absent  {nobody}  no study is on record" in told.text) == (1, True)
+
+
+async def test_root_stores_nothing_among_the_objects_of_another_user(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The services could not read it, nor store beside it."""
+    (tmp_path / "one").write_bytes(bundled("CT_small.dcm"))
+    objects = tmp_path / "data" / "objects" / "sha256"
+    objects.mkdir(parents=True)
+    if os.geteuid() == 0:
+        os.chown(objects, 4242, -1)
+    owner = objects.stat().st_uid
+    monkeypatch.setattr("wardlight_cloud.cli.importing.os.geteuid", lambda: 0)
+    told = await box.run("import", "dicom", str(tmp_path / "one"))
+    assert (told.code, f"as user {owner}, who could not read" in told.text) == (2, True), told.text
+    assert not list(objects.iterdir())
+    told = await box.run("import", "dicom", str(tmp_path / "one"), "--dry-run")
+    assert told.code == 0
+    monkeypatch.setattr("wardlight_cloud.cli.importing.os.geteuid", lambda: owner)
+    told = await box.run("import", "dicom", str(tmp_path / "one"))
+    assert (told.code, counts(told.text)) == (0, (1, 0, 0, 0)), told.text
+
+
+async def test_an_export_that_cannot_go_on_says_how(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(bundled("CT_small.dcm"))
+    await box.run("import", "dicom", str(tmp_path / "one"))
+    target = tmp_path / "out"
+    assert (await box.run("export", "--all", "--to", str(target))).code == 0
+    (patient,) = target.glob("P*")
+    shutil.rmtree(patient)
+    patient.touch()
+    told = await box.run("export", "--all", "--to", str(target), "--update")
+    assert told.code == 2
+    assert "what is there is whole, --update goes on with it" in told.text

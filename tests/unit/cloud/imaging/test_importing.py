@@ -110,6 +110,33 @@ async def test_archives_are_not_opened_and_said(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("octets", "is_data_set"),
+    [
+        (b"\x08\0\x05\0\x0a\0\0\0ISO_IR 100", True),  # implicit
+        (b"\x08\0\x00\0UL\x04\0\x10\0\0\0", True),
+        (b"\0\x08\0\x05CS\0\x0aISO_IR 100", True),  # big endian
+        (b"\x02\0\0\0UL\x04\0\x10\0\0\0", True),  # a head without its preamble
+        (b"\x08\0\x05", False),
+        (b"\x08\0\x05\0\xff\xff\xff\xff", False),
+        (b"\0\x05\x16\x07\0\x02\0\0", False),  # what macOS leaves beside files
+        (b"\0" * 200, False),
+        (b"MZ\x90\0\x03\0\0\0", False),
+    ],
+)
+async def test_data_sets_without_a_head_are_told_apart(
+    tmp_path: Path, octets: bytes, is_data_set: bool
+) -> None:
+    class NoPreamble(Nothing):
+        async def read(self, path: Path) -> InstanceHeader:
+            raise HeaderError("preamble", "no DICOM file")
+
+    (tmp_path / "a").write_bytes(octets)
+    importer = dry(tmp_path, NoPreamble())
+    await importer.take_all(files_of(tmp_path), Source("import"))
+    assert ("`dcmconv`" in rejects(importer)["a"]) == is_data_set
+
+
 def test_what_cannot_be_read_of_a_folder_does_not_hide_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
