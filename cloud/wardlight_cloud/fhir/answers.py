@@ -113,7 +113,8 @@ def conditional(request: Request, body: bytes, version: str, updated: datetime) 
     """A resource with its version; 304 when the client has it.
 
     If-Modified-Since counts only without If-None-Match (RFC 9110 13.1.3), and says whole seconds:
-    of one in which the resource changed it does not tell which of its versions the client has.
+    of one in which the resource changed it does not tell which of its versions the client has. Nor
+    does a second that is still to come, of a client whose clock is fast.
     """
     headers = version_headers(version, updated)
     shown = ",".join(request.headers.getlist("if-none-match"))
@@ -133,7 +134,7 @@ def _is_not_modified_since(request: Request, updated: datetime) -> bool:
     if text is None:
         return False
     try:
-        return updated.replace(microsecond=0) < parsedate_to_datetime(text)
+        return updated.replace(microsecond=0) < parsedate_to_datetime(text) <= datetime.now(UTC)
     except (TypeError, ValueError):  # R4 and HTTP: a date that cannot be read is left out
         return False
 

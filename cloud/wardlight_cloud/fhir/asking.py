@@ -135,13 +135,13 @@ def _takes_json(wanted: str) -> bool:
 def _kinds(wanted: str) -> set[str]:
     """Media types that are asked for in this version of FHIR, or in any."""
     parts = [part.lower().split(";") for part in wanted.split(",")]
-    return {kind.strip() for kind, *more in parts if all(map(_is_of_r4, more))}
+    return {kind.strip() for kind, *more in parts if all(map(is_of_r4, more))}
 
 
-def _is_of_r4(parameter: str) -> bool:
+def is_of_r4(parameter: str) -> bool:
     """Whether a parameter of a media type names no other version of FHIR (R4 3.1.0.1.11.1)."""
     name, _, value = parameter.partition("=")
-    return name.strip() != "fhirversion" or value.strip().strip('"') in _VERSIONS
+    return name.strip().lower() != "fhirversion" or value.strip().strip('"') in _VERSIONS
 
 
 def host(request: Request) -> str:

@@ -1,6 +1,6 @@
 """What entries of a batch or transaction are called, and what they may read."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,6 +9,7 @@ import pytest
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from support.stored_resources import created, found, organization, task
+from support.waiting import wait_until
 
 BOTH = pytest.mark.parametrize("kind", ["batch", "transaction"])
 
@@ -74,6 +75,7 @@ async def test_reads_know_the_versions_that_the_client_has(
     made = await created(client, organization("Two words"))
     url, tag = f"Organization/{made['id']}", f'W/"{made["meta"]["versionId"]}"'
     later = datetime.fromisoformat(made["meta"]["lastUpdated"]) + timedelta(seconds=1)
+    await wait_until(lambda: datetime.now(UTC) >= later)
     sent = bundle(
         entry("GET", url, ifNoneMatch=tag),
         entry("GET", url, ifNoneMatch='W/"0"'),

@@ -1,7 +1,7 @@
 """What requests say in headers, URLs and numbers: read as it is meant, or refused."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from support.served_ward import ANNA
 from support.stored_resources import created, found, observation, organization
+from support.waiting import wait_until
 from wardlight_cloud.fhir.operations.statistics import STATISTICS
 
 STRICT = "handling=strict"
@@ -244,9 +245,23 @@ async def test_a_second_that_is_told_may_have_had_another_version(
     assert (await client.get(url, headers=since)).status_code == 200
     moment = datetime.fromisoformat(made["meta"]["lastUpdated"]) + timedelta(seconds=1)
     later = {"If-Modified-Since": format_datetime(moment, usegmt=True)}
+    await wait_until(lambda: datetime.now(UTC) >= moment)
     assert (await client.get(url, headers=later)).status_code == 304
     both = {**later, "If-None-Match": 'W/"0"'}
     assert (await client.get(url, headers=both)).status_code == 200
+    ahead = {"If-Modified-Since": "Fri, 31 Dec 9999 23:59:59 GMT"}
+    assert (await client.get(url, headers=ahead)).status_code == 200, "of a clock that is fast"
+
+
+@pytest.mark.parametrize("version", ["3.0", '"5.0"', "1.0.2"])
+async def test_bodies_of_other_versions_are_refused(
+    client: httpx.AsyncClient, version: str
+) -> None:
+    kind = {"Content-Type": f"application/fhir+json; fhirVersion={version}"}
+    refused(await client.post("/fhir/Organization", json=organization(), headers=kind), 415)
+    kind = {"Content-Type": 'application/fhir+json; charset=utf-8; fhirVersion="4.0"'}
+    answer = await client.post("/fhir/Organization", json=organization(), headers=kind)
+    assert answer.status_code == 201
 
 
 async def test_a_first_version_is_not_written_over(client: httpx.AsyncClient) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 from starlette.requests import Request
 
+from wardlight_cloud.fhir.asking import is_of_r4
 from wardlight_cloud.fhir.escapes import header_text, pairs_of
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, IssueType
 from wardlight_cloud.fhir.preferences import preferences
@@ -28,9 +29,12 @@ async def json_body(
     request: Request, *, limit: int = RESOURCE_BYTES, kinds: frozenset[str] = JSON
 ) -> Any:
     """JSON values of the body."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in kinds:
+    media_type, *more = request.headers.get("content-type", "").split(";")
+    if media_type.strip().lower() not in kinds:
         text = f"Send a body of type {' or '.join(sorted(kinds))}; this server reads no XML."
+        raise FhirError(415, "not-supported", text, expression="http.Content-Type")
+    if not all(map(is_of_r4, more)):
+        text = "The body is said to be of another version of FHIR; this server reads R4 (4.0)."
         raise FhirError(415, "not-supported", text, expression="http.Content-Type")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise FhirError(415, "not-supported", "Send the body without Content-Encoding.")
