@@ -71,6 +71,19 @@ def test_one_patient_s_vital_signs_of_every_kind_arrive(demo: RunningDemo) -> No
         assert resource["effectiveDateTime"][-6] in "+-"
 
 
+def test_the_token_reaches_every_kind_that_is_declared(demo: RunningDemo) -> None:
+    with demo.client() as client:
+        (rest,) = client.get("/metadata").json()["rest"]
+        kinds = {
+            each["type"]
+            for each in rest["resource"]
+            if {"code": "search-type"} in each["interaction"]
+        }
+        assert {"Patient", "Observation", "AuditEvent", "Subscription"} <= kinds
+        answers = {kind: client.get(f"/{kind}", params={"_count": "1"}) for kind in sorted(kinds)}
+    assert {kind: each.status_code for kind, each in answers.items()} == dict.fromkeys(kinds, 200)
+
+
 def test_heart_rate_of_the_recorded_ecg_arrives_unchanged(demo: RunningDemo) -> None:
     """The strap sends beats found in a recorded ECG; FHIR has the same values, in order."""
     require_peer("dbus-daemon")

@@ -13,14 +13,15 @@ from wardlight_cloud.store.base import Patient, Store
 from wardlight_lab.demo.folder import CLIENT, GATEWAY, USER, Kept
 from wardlight_lab.demo.ward import MRN_SYSTEM, PEOPLE, DemoDevice, Person
 
-_EVERYTHING: Final = "system/*.cruds"  # for trying things out; no other token is made with it
+# For trying things out; no other token is made with it. `*` leaves out the audit trail.
+_EVERYTHING: Final = ("system/*.cruds", "system/AuditEvent.rs")
 _BEGINNING: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 async def fill(store: Store, kept: Kept, devices: Sequence[DemoDevice]) -> None:
     """Write what is missing."""
     await store.put_user(USER, hash_password(kept.password))
-    await store.put_client(CLIENT, token_hash(kept.token), (_EVERYTHING,))
+    await store.put_client(CLIENT, token_hash(kept.token), _EVERYTHING)
     await store.put_gateway(GATEWAY)
     owners = {device.label for device in devices}
     people = {person.label: person for person in PEOPLE if person.label in owners}
