@@ -90,6 +90,26 @@ async def test_reads_know_the_versions_that_the_client_has(
     assert ["resource" in each for each in entries] == [False, True, False, True, True]
 
 
+@BOTH
+async def test_urls_of_entries_are_escaped_as_urls_are(
+    client: httpx.AsyncClient, kind: str
+) -> None:
+    sent = bundle(
+        entry("PUT", "Organization/%6Fne%2D1", organization("Nord & Süd", id="one-1")), kind=kind
+    )
+    (told,) = (await client.post("/fhir", json=sent)).json()["entry"]
+    assert told["response"]["status"] == "201 Created"
+    url = "Organization?name=Nord%20%26%20S%C3%BCd"
+    sent = bundle(entry("PUT", url, organization("Nord & Süd", alias=["N"])), kind=kind)
+    (told,) = (await client.post("/fhir", json=sent)).json()["entry"]
+    assert told["response"]["status"] == "200 OK"
+    wrong = entry("PUT", "Organization/%ff", organization(id="one-1"))
+    answer = (await client.post("/fhir", json=bundle(wrong, kind=kind))).json()
+    outcome = answer["entry"][0]["response"]["outcome"] if kind == "batch" else answer
+    assert outcome["issue"][0]["expression"] == ["Bundle.entry[0].request.url"]
+    assert await found(client, "Organization") == ["one-1"]
+
+
 @pytest.mark.parametrize(
     ("element", "value"),
     [

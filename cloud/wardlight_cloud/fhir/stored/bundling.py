@@ -3,7 +3,8 @@
 A transaction is one transaction of the store: entries are deleted, created and updated together or
 not at all, and a Bundle that is sent again makes nothing twice where its creates are conditional
 (ifNoneExist). What it reads is read after that; where this fails, the entry says so, since all else
-is done. A batch does its entries one after the other, each with a result of its own.
+is done. A batch does its entries one after the other, each with a result of its own,
+also where the server fails at one: who is not told what is done sends it again.
 
 An answer has a bound, since entries that read may each show a page. What a Bundle asks for beyond
 it is not read, and in a batch not done: such an entry says so (503) and can be sent again. A
@@ -23,6 +24,8 @@ from typing import Any, Final
 
 import orjson
 
+from wardlight_cloud.fhir.answers import unanswered, unforeseen
+from wardlight_cloud.fhir.escapes import unescaped
 from wardlight_cloud.fhir.observation_texts import instant
 from wardlight_cloud.fhir.outcome import FhirError, IssueType
 from wardlight_cloud.fhir.stored import incoming
@@ -33,13 +36,14 @@ from wardlight_cloud.fhir.stored.bundles import bundle, response_entry
 from wardlight_cloud.fhir.stored.wishes import Done, Wish
 from wardlight_cloud.fhir.stored.writing import Writer
 from wardlight_cloud.security.who import note_resource
+from wardlight_shared.errors import StorageError
 
 MOST_ENTRIES: Final = 1000
 ANSWER_BYTES: Final = 16 << 20
 """Octets of entries of an answer after which no other one is read."""
 
 _METHODS: Final = ("POST", "PUT", "PATCH", "DELETE", "GET", "HEAD")
-_URL: Final = re.compile(r"/?(?P<kind>[A-Z][A-Za-z]{1,63})(/(?P<id>[A-Za-z0-9.-]{1,64}))?(\?.*)?")
+_URL: Final = re.compile(r"/?(?P<kind>[A-Z][A-Za-z]{1,63})(/(?P<id>[A-Za-z0-9.-]{1,64}))?")
 _ORDER: Final = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 3}
 
 Get = Callable[[str, str, Headers], Awaitable[tuple[int, bytes]]]
@@ -58,12 +62,7 @@ class Bundling:
         if kind == "transaction":
             answers = await self._transaction(asker, entries, get)
         else:
-            answers, room = [], _Room()
-            for at, each in enumerate(entries):
-                is_late = room.is_full
-                answer = _LATE if is_late else await self._alone(asker, each, at, get)
-                answers.append(room.take(answer))
-                await asyncio.sleep(0)  # others' requests come between
+            answers = await self._batch(asker, entries, get)
         return bundle(f"{kind}-response", answers)  # type: ignore[arg-type]
 
     async def _transaction(self, asker: Asker, entries: list[Any], get: Get) -> list[bytes]:
@@ -83,6 +82,24 @@ class Bundling:
                 await asyncio.sleep(0)
         return [answers[at] for at in range(len(entries))]
 
+    async def _batch(self, asker: Asker, entries: list[Any], get: Get) -> list[bytes]:
+        answers, room = list[bytes](), _Room()
+        away: bytes | None = None
+        for at, each in enumerate(entries):
+            try:
+                known = _LATE if room.is_full else away
+                answer = known or await self._alone(asker, each, at, get)
+            except StorageError as error:
+                if at == 0:  # nothing is done: all of it is sent again
+                    raise
+                failure = unanswered(error)
+                answer = _failed(failure)
+                if failure.code == "transient":  # the others would wait for it, one by one
+                    away = answer
+            answers.append(room.take(answer))
+            await asyncio.sleep(0)  # others' requests come between
+        return answers
+
     async def _alone(self, asker: Asker, entry: Any, at: int, get: Get) -> bytes:
         try:
             wish = _wish(entry, at)
@@ -90,10 +107,16 @@ class Bundling:
                 return await _read(get, entry)
             (done,) = await self._writer.write(asker, [wish])
         except FhirError as error:
-            return response_entry(
-                {"status": _status(error.status), "outcome": error.outcome()}, None
-            )
+            return _failed(error)
+        except StorageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what is done before it is to be told
+            return _failed(unforeseen(error))
         return _answer(asker, done)
+
+
+def _failed(error: FhirError) -> bytes:
+    return response_entry({"status": _status(error.status), "outcome": error.outcome()}, None)
 
 
 async def _read(get: Get, entry: Any) -> bytes:
@@ -152,8 +175,8 @@ def _wish(entry: Any, at: int) -> Wish | None:
         except FhirError as error:
             raise _refused(error.code, str(error), at, "request") from None
         return None
-    match = _URL.fullmatch(url)
-    if match is None or (method == "POST" and (match["id"] or "?" in url)):
+    match, mark = _match(url, at), "?" in url
+    if match is None or (method == "POST" and (match["id"] or mark)):
         text = "Write the url as Type, Type/id or Type?condition, relative to this server."
         raise _refused("value", text, at, "request.url")
     kind, query = match["kind"], None
@@ -176,6 +199,13 @@ def _wish(entry: Any, at: int) -> Wish | None:
             _text(request.get("ifNoneMatch"), at, "request.ifNoneMatch"), "ifNoneMatch"
         ),
     )  # fmt: skip
+
+
+def _match(url: str, at: int) -> re.Match[str] | None:
+    try:
+        return _URL.fullmatch(unescaped(url.partition("?")[0], "request.url"))
+    except FhirError as error:
+        raise _refused(error.code, str(error), at, "request.url") from None
 
 
 def _text(value: Any, at: int, element: str) -> str | None:

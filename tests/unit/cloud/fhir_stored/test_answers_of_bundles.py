@@ -13,6 +13,7 @@ from wardlight_cloud.fhir.stored.asker import Asker
 from wardlight_cloud.fhir.stored.bundle_reads import Headers
 from wardlight_cloud.fhir.stored.bundling import Bundling
 from wardlight_cloud.fhir.stored.wishes import Done, Wish
+from wardlight_shared.errors import StorageError
 
 PAGE = b'{"resourceType":"Bundle","note":"' + b"x" * 1000 + b'"}'
 GET = {"request": {"method": "GET", "url": "Observation?_count=500"}}
@@ -82,6 +83,47 @@ async def test_a_transaction_is_done_and_tells_less() -> None:
     assert {each["response"]["status"] for each in found} == {"200 OK"}
     assert {each["response"]["etag"] for each in found} == {'W/"7"'}
     assert 0 < len([each for each in found if "resource" in each]) <= FITS
+
+
+class Failing(Ward):
+    """Does the first two changes, and fails at the others."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self._error = error
+        self.asked = 0
+
+    async def write(self, asker: Asker, wishes: list[Wish]) -> list[Done]:
+        self.asked += 1
+        if self.written == 2:
+            raise self._error
+        return await super().write(asker, wishes)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "asked"),
+    [
+        (RuntimeError("a defect"), "500 Internal Server Error", 5),
+        (StorageError("away"), "503 Service Unavailable", 3),
+    ],
+)
+async def test_a_batch_tells_what_was_done_before_it_failed(
+    error: Exception, status: str, asked: int
+) -> None:
+    """Who does not know sends it again, and makes it twice."""
+    ward = Failing(error)
+    found = await answered(ward, "batch", [PUT] * 5)
+    statuses = [each["response"]["status"] for each in found]
+    assert statuses == ["200 OK"] * 2 + [status] * 3
+    assert ward.asked == asked
+    assert "outcome" in found[2]["response"]
+
+
+async def test_a_batch_of_which_nothing_is_done_fails() -> None:
+    ward = Failing(StorageError("away"))
+    ward.written = 2
+    with pytest.raises(StorageError):
+        await answered(ward, "batch", [PUT] * 5)
 
 
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
