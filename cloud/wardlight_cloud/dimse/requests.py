@@ -6,7 +6,7 @@ Errors  IdentifierError: the identifier does not fit the SOP class (status 0xA90
 Source  PS3.4 C.2.2 (matching), C.3.4 and C.6 (information models), C.4.1 to C.4.3
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
@@ -15,7 +15,8 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from wardlight_cloud.dimse.matching import IdentifierError, match_of, text_of, uids
-from wardlight_cloud.store.imaging import MATCHABLE, ImageQuery, Level
+from wardlight_cloud.imaging.columns import kept
+from wardlight_cloud.store.imaging import MATCHABLE, ImageQuery, Level, Match
 
 _MAX_KEYS: Final = 256
 
@@ -58,6 +59,27 @@ def matching_keys(level: QueryLevel) -> frozenset[str]:
     return found
 
 
+_REQUEST: Final = "RequestAttributesSequence"
+_IN_REQUEST: Final = frozenset({"ScheduledProcedureStepID", "RequestedProcedureID"})
+_NOT_KEPT: Final = frozenset(
+    {
+        "RetrieveAETitle", "InstanceAvailability", "ModalitiesInStudy", "SOPClassesInStudy",
+        "NumberOfPatientRelatedStudies", "NumberOfPatientRelatedSeries",
+        "NumberOfPatientRelatedInstances", "NumberOfStudyRelatedSeries",
+        "NumberOfStudyRelatedInstances",
+    }
+)  # fmt: skip
+"""What answers say at each level, although no object does."""
+_OF_SERIES: Final = "NumberOfSeriesRelatedInstances"
+
+
+def is_known(key: DataElement, level: QueryLevel) -> bool:
+    """Whether answers at a level have this attribute, where an object has it."""
+    if key.keyword == _OF_SERIES:
+        return level in (QueryLevel.SERIES, QueryLevel.IMAGE)
+    return key.keyword in _NOT_KEPT or f"{key.tag:08X}" in kept(INDEX_LEVELS[level])
+
+
 # Not keys of a search, but words about the request itself.
 _OF_THE_REQUEST: Final = frozenset({"QueryRetrieveLevel", "SpecificCharacterSet"})
 
@@ -66,9 +88,10 @@ _OF_THE_REQUEST: Final = frozenset({"QueryRetrieveLevel", "SpecificCharacterSet"
 class FindRequest:
     """What a C-FIND asks for.
 
-    ``keys``: elements to return, as asked for. ``ignored``: whether a key with a value is not
-    matched on, which each response then says (0xFF01). ``is_of_one_patient``: studies are looked
-    for by a Patient ID that is to be one person's (Patient Root).
+    ``keys``: elements to return, as asked for. ``ignored``: whether one of them is not known at
+    this level, or has a value and is not matched on, which each response then says (0xFF01).
+    ``is_of_one_patient``: studies are looked for by a Patient ID that is to be one person's
+    (Patient Root).
     """
 
     level: QueryLevel
@@ -100,14 +123,13 @@ def find_request(identifier: Dataset, root: Root, *, relational: bool, limit: in
     if not relational:
         _check_keys_above(identifier, root, level)
     keys = tuple(_keys(identifier))
-    matches, ignored, matchable = [], False, matching_keys(level)
-    for element in keys:
-        if _is_universal(element):
-            continue
-        if element.keyword in matchable:
-            matches.append(match_of(element))
-        else:
+    matches: list[Match] = []
+    ignored, matchable = not all(is_known(key, level) for key in keys), matching_keys(level)
+    for element in _with_values(keys):
+        if element.keyword not in matchable:
             ignored = True
+        elif (match := match_of(element)) is not None:
+            matches.append(match)
     query = ImageQuery(INDEX_LEVELS[level], tuple(matches), limit=limit)
     character_set = _first(identifier, "SpecificCharacterSet")
     is_of_one = (
@@ -124,6 +146,8 @@ def retrieve_request(identifier: Dataset, root: Root) -> RetrieveRequest:
     level = _level(identifier, root)
     if not _first(identifier, UNIQUE_KEYS[level]):
         raise IdentifierError(f"{UNIQUE_KEYS[level]} is missing")
+    if root == "patient" and _is_several_patients(identifier, QueryLevel.PATIENT):
+        raise IdentifierError("PatientID: expected one value, not a list")
     return RetrieveRequest(
         level,
         _first(identifier, "PatientID") if root == "patient" else "",
@@ -146,8 +170,13 @@ def _check_keys_above(identifier: Dataset, root: Root, level: QueryLevel) -> Non
     """C.4.1.2.1: a value of each unique key above the level."""
     for above in LEVELS[root][: LEVELS[root].index(level)]:
         value = _first(identifier, UNIQUE_KEYS[above])
-        if not value or "*" in value or "?" in value:
+        if not value or "*" in value or "?" in value or _is_several_patients(identifier, above):
             raise IdentifierError(f"one {UNIQUE_KEYS[above]} is needed at level {level}")
+
+
+def _is_several_patients(identifier: Dataset, level: QueryLevel) -> bool:
+    key = UNIQUE_KEYS[QueryLevel.PATIENT]
+    return level is QueryLevel.PATIENT and key in identifier and "\\" in text_of(identifier[key])
 
 
 def _keys(identifier: Dataset) -> Iterator[DataElement]:
@@ -157,6 +186,22 @@ def _keys(identifier: Dataset) -> Iterator[DataElement]:
         # Group lengths are no keys.
         if element.keyword not in _OF_THE_REQUEST and element.tag.element != 0:
             yield element
+
+
+def _with_values(keys: Iterable[DataElement]) -> Iterator[DataElement]:
+    """Those that ask for a value; of a request that a series was made for, its keys."""
+    for element in keys:
+        if _is_universal(element):
+            continue
+        if element.keyword != _REQUEST or element.VR != "SQ":
+            yield element
+            continue
+        if len(element.value) > 1:
+            raise IdentifierError(f"{_REQUEST}: expected one item")
+        for inner in element.value[0]:
+            if not _is_universal(inner):
+                # What is not matched on has the name of the whole, which is none to be matched.
+                yield inner if inner.keyword in _IN_REQUEST else element
 
 
 def _is_universal(element: DataElement) -> bool:

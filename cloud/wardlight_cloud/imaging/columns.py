@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 
 from wardlight_cloud.store.image_arrivals import InstanceHeader
+from wardlight_cloud.store.imaging import Level
 
 Json = Mapping[str, Any]
 
@@ -84,6 +85,16 @@ _INSTANCE: Final = frozenset(
     00420010 00420012 0040A504 00700080 00700081 00700082 00700083 00700084
     """.split()  # noqa: SIM905 - a table of tags
 ) - {"0020000E"}
+
+
+def kept(level: Level) -> frozenset[str]:
+    """Tags of the attributes that a search at a level has, with those of the levels above."""
+    match level:
+        case Level.STUDY:
+            return _STUDY
+        case Level.SERIES:
+            return _STUDY | _SERIES
+    return _STUDY | _SERIES | _INSTANCE
 
 
 def instance_header(

@@ -77,6 +77,7 @@ async def test_without_a_study_in_the_path_results_tell_of_theirs(filled: Archiv
         ("00100020=X-9", ["1.2.3"]),
         ("PatientName=testperson%5Eone", ["1.2.1", "1.2.2"]),
         ("PatientName=Testp*", ["1.2.1", "1.2.2"]),
+        ("AccessionNumber=B-7%5CB-8", ["1.2.2"]),
         ("PatientName=MULLER*", ["1.2.3"]),
         ("PatientName=anne&fuzzymatching=true", ["1.2.3"]),
         ("PatientName=anne", []),

@@ -73,10 +73,16 @@ async def test_without_the_right_nothing_is_told(site: Any) -> None:
         ("-S", {"QueryRetrieveLevel": "STUDY", "ModalitiesInStudy": "CT"}, 1),
         ("-S", {"QueryRetrieveLevel": "STUDY", "StudyInstanceUID": f"{CT.StudyInstanceUID}\\"
                 f"{MR.StudyInstanceUID}"}, 2),
+        ("-S", {"QueryRetrieveLevel": "STUDY", "ModalitiesInStudy": "CT\\MR\\PT"}, 2),
         ("-S", {"QueryRetrieveLevel": "STUDY", "PatientName": "?ompressed*"}, 3),
         ("-S", {"QueryRetrieveLevel": "SERIES", "StudyInstanceUID": CT.StudyInstanceUID}, 1),
         ("-S", {"QueryRetrieveLevel": "SERIES", "StudyInstanceUID": CT.StudyInstanceUID,
                 "Modality": "MR"}, 0),
+        ("-S", {"QueryRetrieveLevel": "SERIES", "StudyInstanceUID": CT.StudyInstanceUID,
+                "Modality": "MR\\CT"}, 1),
+        ("-S", {"QueryRetrieveLevel": "IMAGE", "StudyInstanceUID": CT.StudyInstanceUID,
+                "SeriesInstanceUID": CT.SeriesInstanceUID,
+                "InstanceNumber": f"{CT.InstanceNumber}\\999"}, 1),
         ("-S", {"QueryRetrieveLevel": "IMAGE", "StudyInstanceUID": MR.StudyInstanceUID,
                 "SeriesInstanceUID": MR.SeriesInstanceUID, "SOPInstanceUID": ""}, 1),
         ("-P", {"QueryRetrieveLevel": "SERIES", "PatientID": US.PatientID,
@@ -112,6 +118,7 @@ async def test_find_returns_what_is_asked_for_and_counts(site: Any) -> None:
         ("-P", {"QueryRetrieveLevel": "STUDY"}),
         ("-S", {"QueryRetrieveLevel": "FRAME"}),
         ("-S", {"QueryRetrieveLevel": "STUDY", "StudyDate": "yesterday"}),
+        ("-S", {"QueryRetrieveLevel": "STUDY", "ModalitiesInStudy": "C*\\MR"}),
     ],
 )
 async def test_identifiers_that_do_not_fit_are_refused(

@@ -79,6 +79,7 @@ def test_a_key_that_is_not_matched_on_is_told() -> None:
         ("SERIES", "study", {}),
         ("SERIES", "study", {"StudyInstanceUID": ""}),
         ("STUDY", "patient", {"PatientID": "A*"}),
+        ("STUDY", "patient", {"PatientID": ["A", "B"]}),
         ("IMAGE", "patient", {"PatientID": "A", "StudyInstanceUID": "1.2"}),
         ("", "study", {}),
         ("STUDY", "study", {"StudyDate": "31.01.2026"}),
@@ -102,6 +103,8 @@ def test_relational_queries_need_no_keys_above() -> None:
 def test_retrieval_needs_its_unique_key() -> None:
     with pytest.raises(IdentifierError, match="SeriesInstanceUID"):
         retrieve_request(identifier("SERIES", StudyInstanceUID="1.2"), "study")
+    with pytest.raises(IdentifierError, match="PatientID"):
+        retrieve_request(identifier("PATIENT", PatientID=["A", "B"]), "patient")
     request = retrieve_request(
         identifier("IMAGE", StudyInstanceUID="1.2", SOPInstanceUID=["1.3", "1.4"]), "study"
     )
