@@ -30,19 +30,20 @@ async def test_it_is_moved_and_forwarded_by_its_own_name(
     site: Any, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     assert PLAN.file_meta.MediaStorageSOPInstanceUID != PLAN.SOPInstanceUID
+    node = f"PLANS{len(options)}"  # where a node listens is remembered for some seconds
     stock = site.stock
     await stock.add(bundled("rtplan.dcm"))
-    async with store_scp(tmp_path, *options, ae_title="PLANS") as port:
-        await stock.store.put_node(DicomNode("PLANS", LOOPBACK, port, rights=()))
+    async with store_scp(tmp_path, *options, ae_title=node) as port:
+        await stock.store.put_node(DicomNode(node, LOOPBACK, port, rights=()))
         moved = await site.server.asked(
-            "movescu", "-v", "-S", "-aem", "PLANS",
+            "movescu", "-v", "-S", "-aem", node,
             "-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={PLAN.StudyInstanceUID}",
         )  # fmt: skip
         assert "Received Final Move Response (Success)" in moved.text, moved.text
         came = only_one_in(tmp_path)
         assert came.SOPInstanceUID == PLAN.SOPInstanceUID
         assert came.BeamSequence == PLAN.BeamSequence
-        rule = ForwardRule("plans", "modality", "RTPLAN", ForwardTarget("PLANS"))
+        rule = ForwardRule("plans", "modality", "RTPLAN", ForwardTarget(node))
         await stock.store.put_rule(rule, from_beginning=True)
 
         async def has_come() -> bool:
