@@ -4,6 +4,7 @@ Exit codes  0 done; 1 something failed, try again; 2 wrong usage or settings
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,12 +38,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load(options.config)
         configure(settings.log)
         code: int = options.command(settings, options)
+        sys.stdout.flush()
     except WardlightError as error:
         sys.stderr.write(f"wardlight-cloud: {error}\n")
         return 2 if isinstance(error, ConfigError) else 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        return _unread()
     return code
+
+
+def _unread() -> int:
+    """Whoever read our output has seen enough (`| head`); nothing is written after that."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,8 +22,14 @@ _SHOWN: Final = 100
 _NO_ISSUER: Final = (
     "{} files do not say who gave out their patient number: it may be another hospital's, so their "
     "studies are no patient's of ours until an operator says whose (`images reconcile list`: "
-    "no-issuer). Where the files are of one hospital, import them with --issuer from the beginning"
+    "no-issuer, `images reconcile assign`). Where the files are of one hospital, import them with "
+    "--issuer from the beginning: what is stored stays as it is"
 )
+_ISSUER_LATE: Final = (
+    "{} files were stored already, and --issuer says nothing of those; studies wait for want of an "
+    "issuer (`images reconcile list`: no-issuer): `images reconcile assign` says whose each is"
+)
+_MOST: Final = 1000
 _DATES: Final = re.compile(r"\d{8}|\d{8}-(\d{8})?|-\d{8}", re.ASCII)
 
 
@@ -100,11 +106,18 @@ async def _import(store: Store, options: argparse.Namespace) -> int:
                 _show(report, is_dry=options.dry_run)
             raise
     _show(report, is_dry=options.dry_run)
-    if report.unissued and not options.issuer.strip():
-        print(_NO_ISSUER.format(report.unissued))
+    await _tell_of_issuers(store, report, options.issuer.strip())
     if report.unsent:
         print(f"{len(report.unsent)} were not sent by the PACS; start the import again")
     return 1 if report.unsent or report.rejects else 0
+
+
+async def _tell_of_issuers(store: Store, report: "ImportReport", issuer: str) -> None:
+    if not issuer and report.unissued:
+        print(_NO_ISSUER.format(report.unissued))
+    known = report.counts["known"] if issuer else 0
+    if known and any(each.why == "no-issuer" for each in await store.unmatched(count=_MOST)):
+        print(_ISSUER_LATE.format(known))
 
 
 def _check_folder(options: argparse.Namespace) -> None:

@@ -1,7 +1,9 @@
 """What `wardlight-cloud import dicom` makes of a folder, and `export`, as a user is told it."""
 
+import asyncio
 import os
 import shutil
+import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -99,3 +101,18 @@ async def test_an_export_that_cannot_go_on_says_how(box: Box, tmp_path: Path) ->
     told = await box.run("export", "--all", "--to", str(target), "--update")
     assert told.code == 2
     assert "what is there is whole, --update goes on with it" in told.text
+
+
+async def test_whoever_has_seen_enough_ends_no_command_with_a_traceback(
+    box: Box, tmp_path: Path
+) -> None:
+    (tmp_path / "given").mkdir()
+    for number in range(99):  # more than is written at one time
+        (tmp_path / "given" / f"{number:0200d}").touch()
+    command = "wardlight_cloud import dicom given --dry-run --config"
+    process = await asyncio.create_subprocess_exec(
+        "sh", "-c", f'"$0" -m {command} "$1" | true', sys.executable, str(box.config),
+        stderr=asyncio.subprocess.PIPE, cwd=tmp_path,
+    )  # fmt: skip
+    _, complaint = await process.communicate()
+    assert b"Traceback" not in complaint, complaint.decode()

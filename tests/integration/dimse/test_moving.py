@@ -208,6 +208,9 @@ async def test_files_without_an_issuer_are_told(box: Box, tmp_path: Path) -> Non
                           ((), True), ((), False)):  # fmt: skip
         said = await box.run("import", "dicom", str(given), *more)
         assert (told in said.text) == is_told, said.text
+    late = "2 files were stored already, and --issuer says nothing of those"
+    said = await box.run("import", "dicom", str(given), "--issuer", "http://ours")
+    assert late in said.text, said.text
     store = await open_store(load(box.config))
     assert {each.why for each in await store.unmatched()} == {"no-issuer"}
     await store.close()
