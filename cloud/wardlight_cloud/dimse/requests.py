@@ -15,7 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from wardlight_cloud.dimse.matching import IdentifierError, match_of, text_of, uids
-from wardlight_cloud.imaging.columns import kept
+from wardlight_cloud.imaging.columns import OF_PATIENT, kept
 from wardlight_cloud.store.imaging import MATCHABLE, ImageQuery, Level, Match
 
 _MAX_KEYS: Final = 256
@@ -61,23 +61,35 @@ def matching_keys(level: QueryLevel) -> frozenset[str]:
 
 _REQUEST: Final = "RequestAttributesSequence"
 _IN_REQUEST: Final = frozenset({"ScheduledProcedureStepID", "RequestedProcedureID"})
-_NOT_KEPT: Final = frozenset(
-    {
-        "RetrieveAETitle", "InstanceAvailability", "ModalitiesInStudy", "SOPClassesInStudy",
-        "NumberOfPatientRelatedStudies", "NumberOfPatientRelatedSeries",
-        "NumberOfPatientRelatedInstances", "NumberOfStudyRelatedSeries",
-        "NumberOfStudyRelatedInstances",
-    }
-)  # fmt: skip
-"""What answers say at each level, although no object does."""
-_OF_SERIES: Final = "NumberOfSeriesRelatedInstances"
+_NOT_KEPT: Final = {
+    QueryLevel.PATIENT: frozenset(
+        {
+            "RetrieveAETitle", "NumberOfPatientRelatedStudies", "NumberOfPatientRelatedSeries",
+            "NumberOfPatientRelatedInstances",
+        }
+    ),
+    QueryLevel.STUDY: frozenset(
+        {
+            "InstanceAvailability", "ModalitiesInStudy", "SOPClassesInStudy",
+            "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances",
+        }
+    ),
+    QueryLevel.SERIES: frozenset({"NumberOfSeriesRelatedInstances"}),
+    QueryLevel.IMAGE: frozenset[str](),
+}  # fmt: skip
+"""What answers say from this level on, although no object does."""
 
 
 def is_known(key: DataElement, level: QueryLevel) -> bool:
-    """Whether answers at a level have this attribute, where an object has it."""
-    if key.keyword == _OF_SERIES:
-        return level in (QueryLevel.SERIES, QueryLevel.IMAGE)
-    return key.keyword in _NOT_KEPT or f"{key.tag:08X}" in kept(INDEX_LEVELS[level])
+    """Whether answers at a level have this attribute, where an object has it.
+
+    An answer of a patient tells nothing that is one study's among several.
+    """
+    levels = tuple(QueryLevel)[: tuple(QueryLevel).index(level) + 1]
+    if any(key.keyword in _NOT_KEPT[each] for each in levels):
+        return True
+    tags = OF_PATIENT if level is QueryLevel.PATIENT else kept(INDEX_LEVELS[level])
+    return f"{key.tag:08X}" in tags
 
 
 # Not keys of a search, but words about the request itself.

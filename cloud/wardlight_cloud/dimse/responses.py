@@ -16,7 +16,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from wardlight_cloud.dimse.patients import number_and_issuer
-from wardlight_cloud.dimse.requests import FindRequest, QueryLevel
+from wardlight_cloud.dimse.requests import FindRequest, QueryLevel, is_known
 from wardlight_cloud.imaging.availability import Availability, Available, of_instance
 from wardlight_cloud.imaging.json_elements import element_of
 from wardlight_cloud.store.imaging import ImageRow
@@ -47,9 +47,10 @@ def find_response(
     if how_soon is not None:
         found.InstanceAvailability = str(how_soon)
     for key in request.keys:
-        if key.keyword in counted:
+        is_told = is_known(key, request.level)
+        if is_told and key.keyword in counted:
             setattr(found, key.keyword, counted[key.keyword])
-        elif (element := _known(key, known)) is not None:
+        elif is_told and (element := _known(key, known)) is not None:
             found.add(element)
         elif key.tag not in found:
             found.add(DataElement(key.tag, key.VR, [] if key.VR == "SQ" else None))

@@ -58,6 +58,13 @@ _REQUEST_KEYS: Final[Mapping[str, str]] = {
     "RequestedProcedureID": "00401001",
 }
 
+OF_PATIENT: Final = frozenset(
+    """
+    00100010 00100020 00100021 00100022 00100024 00100026 00100028 00100030 00100032 00100040
+    00101000 00101001 00101002 00102160
+    """.split()  # noqa: SIM905 - a table of tags
+)
+"""Tags of attributes that say who the patient is; others may differ from study to study."""
 _STUDY: Final = frozenset(
     """
     00080005 00080020 00080030 00080050 00080051 00080090 00080096 00080201 00081030 00081032

@@ -153,6 +153,20 @@ async def test_one_number_of_two_people_is_not_one_patient(site: Any, tmp_path: 
     assert pydicom.dcmread(file).IssuerOfPatientID == "NORTH"
 
 
+async def test_a_patient_s_answer_tells_nothing_of_one_study(site: Any) -> None:
+    """Neither its date nor its modalities: there may be others. The warning says so."""
+    found = await site.server.asked(
+        "findscu", "-v", "-P",
+        *keys(QueryRetrieveLevel="PATIENT", PatientID=CT.PatientID, PatientName="", StudyDate="",
+              ModalitiesInStudy=""),
+    )  # fmt: skip
+    answer = found.text.partition("Find Response")[2]
+    assert "WarningUnsupportedOptionalKeys" in answer, found.text
+    assert PATIENT_NAME in answer
+    assert CT.StudyDate not in answer
+    assert "CS [CT]" not in answer
+
+
 async def test_a_study_of_another_patient_is_not_given(site: Any, tmp_path: Path) -> None:
     got = await site.server.asked(
         "getscu", "-v", "-P", "-od", str(tmp_path),

@@ -162,6 +162,9 @@ def test_both_tell_what_is_not_matched_on(level: Level, keyword: str, value: str
         ("IMAGE", "PatientName", True),
         ("IMAGE", "RetrieveAETitle", True),
         ("PATIENT", "NumberOfPatientRelatedStudies", True),
+        ("PATIENT", "PatientBirthDate", True),
+        ("PATIENT", "StudyDate", False),
+        ("PATIENT", "ModalitiesInStudy", False),
     ],
 )
 def test_a_return_key_that_no_answer_has_is_told(level: str, keyword: str, is_known: bool) -> None:
