@@ -5,9 +5,11 @@ import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from wardlight_cloud.cli.dicom_arguments import ae_title
 from wardlight_cloud.cli.import_lists import conflicting, listed, reasons, rejected, unsent
 from wardlight_cloud.cli.on_store import command
 from wardlight_cloud.cli.progress import telling
@@ -54,7 +56,9 @@ def add_commands(commands: Any, config: argparse.ArgumentParser) -> None:
         "default: nobody knows, and their studies wait for an operator",
     )  # fmt: skip
     pacs = dicom.add_argument_group("of a PACS")
-    pacs.add_argument("--calling", metavar="AE", help="our AE title; default: dicom.ae_title")
+    pacs.add_argument(
+        "--calling", type=ae_title, metavar="AE", help="our AE title; default: dicom.ae_title"
+    )
     pacs.add_argument(
         "--by", choices=("get", "move"),
         help="C-GET, or C-MOVE to ourselves; default: what it accepts, C-GET first",
@@ -79,6 +83,12 @@ def _port(text: str) -> int:
 def _dates(text: str) -> str:
     if _DATES.fullmatch(text) is None:
         raise argparse.ArgumentTypeError("a range of days as YYYYMMDD-YYYYMMDD, or a day")
+    try:
+        days = [datetime.strptime(day, "%Y%m%d") for day in text.split("-") if day]  # noqa: DTZ007
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("there is no such day") from error
+    if days != sorted(days):
+        raise argparse.ArgumentTypeError("the first day is after the last one")
     return text
 
 

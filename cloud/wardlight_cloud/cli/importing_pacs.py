@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -46,8 +47,12 @@ async def take(store: Store, options: argparse.Namespace, importer: Importer) ->
     pacs = Pacs(await _node(store, options.source), settings, calling=calling)
     try:
         studies = await asyncio.to_thread(pacs.studies, options.date or "")
+    except socket.gaierror as error:
+        raise ConfigError(f"{pacs.node.host}: no such host ({error.strerror})") from error
     except _UNANSWERED as error:
         raise PacsError(_why(error)) from error
+    if not studies:
+        print(f"{pacs.node.ae_title} names no study{' of these days' if options.date else ''}")
     if options.dry_run:
         await _each(studies, importer, partial(_list, pacs, importer))
         print(

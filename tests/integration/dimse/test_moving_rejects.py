@@ -168,3 +168,33 @@ async def test_what_does_not_come_is_named(box: Box) -> None:
         told = await box.run("import", "dicom", source, "--calling", "IMPORTER", "--by", "get")
     assert (told.code, counts(told.text)) == (1, (0, 0, 0, 0)), told.text
     assert f"not sent  {sent.SOPInstanceUID}  the PACS has not sent it" in told.text
+
+
+async def test_a_pacs_that_names_nothing(box: Box) -> None:
+    """Silence would look as if all of it were here."""
+    with serving(Archive(series_uid="1.2.3")) as source:
+        asked = ("import", "dicom", source, "--calling", "IMPORTER", "--date", "20240229-")
+        told = await box.run(*asked)
+    assert (told.code, counts(told.text)) == (0, (0, 0, 0, 0))
+    assert "ARCHIVE names no study of these days" in told.text
+
+
+async def test_addresses_that_are_none(box: Box) -> None:
+    told = await box.run("import", "dicom", "ae://A@nowhere.invalid:104")
+    assert (told.code, "nowhere.invalid: no such host" in told.text) == (2, True), told.text
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--date", "20230229"),
+        ("--date", "20241301-"),
+        ("--date", "20250101-20240101"),
+        ("--calling", "SEVENTEEN-LETTERS"),
+        ("--calling", ""),
+    ],
+)
+async def test_what_no_pacs_would_answer_is_refused(box: Box, option: str, value: str) -> None:
+    with pytest.raises(SystemExit):
+        await box.run("import", "dicom", f"ae://A@{LOOPBACK}:104", option, value)
+    assert f"argument {option}: " in box.capsys.readouterr().err
