@@ -85,6 +85,17 @@ async def test_a_refresh_gives_tokens_once_for_many_at_a_time(store: PostgresSto
     assert await store.token(digest(2)) is None
 
 
+async def test_a_refresh_token_says_whose_it_is(store: PostgresStore) -> None:
+    await coded(store)
+    await redeem(store, 2)
+    assert await store.client_of_refresh(digest(1002)) == "app"
+    assert await store.client_of_refresh(digest(2)) is None, "an access token"
+    await store.refresh("app", digest(1002), tokens(3))
+    assert await store.client_of_refresh(digest(1002)) == "app", "it was, and its use is a theft"
+    await store.refresh("app", digest(1002), tokens(4))
+    assert await store.client_of_refresh(digest(1003)) is None, "the grant has ended"
+
+
 async def test_no_refresh_token_without_its_scope(store: PostgresStore) -> None:
     await coded(store, scopes=("patient/*.rs",))
     assert await redeem(store, 2) is not None

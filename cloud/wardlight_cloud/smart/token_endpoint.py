@@ -35,6 +35,7 @@ REFRESH_S: Final = 30 * 24 * 3600
 
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _SCOPES_MAX: Final = 200
+_OF_CLIENTS: Final = frozenset({"client_id", "client_assertion", "client_assertion_type"})
 
 
 class TokenEndpoint:
@@ -63,13 +64,27 @@ class TokenEndpoint:
             raise OAuthError("unsupported_grant_type", f"grant_type: use {', '.join(self._grants)}")
         self._brake.check(request, form)
         try:
-            client = await self._proof.client(form, self._addresses.token(request))
+            named = await self._named(form)
+            client = await self._proof.client(named, self._addresses.token(request))
             note_client(request, client.name)
             return json_answer(await grant(request, client, form))
         except OAuthError as error:
             if error.status < 500:
                 self._brake.failed(request, form)
             raise
+
+    async def _named(self, form: Mapping[str, str]) -> Mapping[str, str]:
+        """The form; with the client's name where a refresh leaves it to the token to say it.
+
+        RFC 6749, 6, asks a public client for no client_id, and SMART's JavaScript client sends
+        none. A client that has keys has to prove itself all the same.
+        """
+        if form["grant_type"] != "refresh_token" or not _OF_CLIENTS.isdisjoint(form):
+            return form
+        client = await self._store.client_of_refresh(token_hash(form.get("refresh_token", "")))
+        if client is None:
+            raise _no_refresh()
+        return {**form, "client_id": client}
 
     async def _service(
         self, request: Request, client: ClientRow, form: Mapping[str, str]
@@ -122,7 +137,7 @@ class TokenEndpoint:
         shown = token_hash(form.get("refresh_token", ""))
         grant = await self._store.refresh(client.name, shown, _tokens(access, refresh))
         if grant is None:
-            raise OAuthError("invalid_grant", "the refresh token is not valid (any more)")
+            raise _no_refresh()
         note_login(request, grant.login or "")
         scopes = grant.scopes
         asked = scopes_of(form.get("scope", ""))
@@ -154,6 +169,10 @@ def challenge_of(verifier: str) -> str:
     """The S256 challenge of a verifier (RFC 7636, 4.2)."""
     digest = hashlib.sha256(verifier.encode()).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _no_refresh() -> OAuthError:
+    return OAuthError("invalid_grant", "the refresh token is not valid (any more)")
 
 
 def _tokens(access: str, refresh: str) -> NewTokens:

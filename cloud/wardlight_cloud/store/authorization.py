@@ -136,6 +136,9 @@ class AuthorizationStore(TokenStore, Protocol):
         One that was used before ends its grant: one of two who have it has stolen it.
         """
 
+    async def client_of_refresh(self, refresh_sha256: bytes) -> str | None:
+        """Whose refresh token it is or was; None = of nobody, or of a grant that has ended."""
+
     async def narrow_token(self, token_sha256: bytes, scopes: Sequence[str]) -> None:
         """Hold one access token to less than its grant."""
 

@@ -299,6 +299,38 @@ async def test_refresh_tokens_are_rotated_and_a_stolen_one_ends_the_family(
     assert fourth.status_code == 400, "nobody knows who of the two is the thief"
 
 
+async def test_a_refresh_token_alone_says_which_public_app_it_is(
+    browser: httpx.AsyncClient,
+) -> None:
+    """The form of SMART's JavaScript client 2.6.3: RFC 6749, 6, wants no more of a public app."""
+    told = await tokens_of(browser, f"{PLAIN} offline_access")
+
+    async def alone(token: str, **more: str) -> httpx.Response:
+        form = {"grant_type": "refresh_token", "refresh_token": token, **more}
+        return await browser.post(TOKEN_PATH, data=form)
+
+    second = await alone(told["refresh_token"])
+    assert second.status_code == 200, second.text
+    headers = bearing(second.json())
+    assert (await browser.get("/fhir/Patient", headers=headers)).status_code == 200
+    access = await alone(second.json()["access_token"])
+    assert (access.status_code, access.json()["error"]) == (400, "invalid_grant")
+    stolen = await alone(told["refresh_token"])
+    assert (stolen.status_code, stolen.json()["error"]) == (400, "invalid_grant")
+    assert (await alone(second.json()["refresh_token"])).status_code == 400, "the family has ended"
+
+
+async def test_a_refresh_token_of_a_client_with_keys_needs_its_proof(
+    browser: httpx.AsyncClient, ward: Ward
+) -> None:
+    told = await tokens_of(browser, f"{PLAIN} offline_access")
+    async with ward.store._connections.acquire() as connection:  # type: ignore[attr-defined]
+        await connection.execute("UPDATE api_client SET is_public = false")
+    form = {"grant_type": "refresh_token", "refresh_token": told["refresh_token"]}
+    answer = await browser.post(TOKEN_PATH, data=form)
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+
+
 async def test_a_refresh_may_ask_for_less_and_not_for_more(browser: httpx.AsyncClient) -> None:
     told = await tokens_of(browser, "launch/patient patient/Patient.rs offline_access")
     less = await refreshed(

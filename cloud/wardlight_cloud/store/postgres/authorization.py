@@ -139,6 +139,13 @@ class AuthorizationPart(Part):
         return _grant(row)
 
     @storage_call
+    async def client_of_refresh(self, refresh_sha256: bytes) -> str | None:
+        """See AuthorizationStore."""
+        async with self._connections.acquire() as connection:
+            name: str | None = await connection.fetchval(_SQL["client_of_refresh"], refresh_sha256)
+        return name
+
+    @storage_call
     async def narrow_token(self, token_sha256: bytes, scopes: Sequence[str]) -> None:
         """See AuthorizationStore."""
         async with self._connections.acquire() as connection:

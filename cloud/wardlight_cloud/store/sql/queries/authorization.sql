@@ -114,6 +114,12 @@ INNER JOIN live_grant AS g USING (grant_id)
 WHERE t.token_sha256 = $1 AND t.is_refresh AND g.client = $2
 FOR UPDATE OF t
 
+-- name: client_of_refresh
+SELECT g.client
+FROM grant_token AS t
+INNER JOIN live_grant AS g USING (grant_id)
+WHERE t.token_sha256 = $1 AND t.is_refresh
+
 -- name: use_token
 UPDATE grant_token SET used_at = now() WHERE token_sha256 = $1
 
