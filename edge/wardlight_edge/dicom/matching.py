@@ -1,5 +1,9 @@
 """Attribute matching of C-FIND: does an entry match an identifier, and what of it goes back.
 
+An empty list makes people type names by hand. So what no list can know is no reason for one: keys
+of a manufacturer's own, circumstances of which an entry says nothing, a ``*`` where the standard
+has no wild card. Whose the entry is, which order, where and when is never left open.
+
 In      identifier (the keys of a request) and entry, decoded
 Out     whether it matches; a data set with the keys that were asked for
 Source  DICOM PS3.4, C.2.2.2 (single value, list of UID, universal, wild card, range, sequence);
@@ -13,6 +17,7 @@ from copy import deepcopy
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
@@ -20,16 +25,30 @@ from pydicom.sequence import Sequence
 
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _TIMEZONE_OFFSET: Final = 0x00080201
-_NO_KEYS: Final = frozenset({_SPECIFIC_CHARACTER_SET, _TIMEZONE_OFFSET})
+_QUERY_LEVEL: Final = 0x00080052  # of queries for studies; some modalities send it here, too
+_NO_KEYS: Final = frozenset({_SPECIFIC_CHARACTER_SET, _TIMEZONE_OFFSET, _QUERY_LEVEL})
+_CIRCUMSTANCES: Final = frozenset(
+    map(
+        tag_for_keyword,
+        (
+            "ScheduledProcedureStepStatus", "ScheduledProcedureStepLocation",
+            "ScheduledStationName", "InstitutionName", "InstitutionalDepartmentName",
+            "RequestingService", "RequestedProcedurePriority", "CurrentPatientLocation",
+        ),
+    )
+)  # fmt: skip
 _TEXT: Final = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT", "AS"})
 _NUMBERS: Final = frozenset({"IS", "DS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"})
 _ANY_REST: Final = re.compile(r"(\^\**)+\Z")
 _HIGHEST_TIME: Final = "235959.999999"
 
 
-def is_supported(identifier: Dataset) -> bool:
-    """Whether every key with a value can be matched; the others count as universal."""
-    return all(_can_match(element) for element in _keys(identifier))
+def is_supported(identifier: Dataset, entry: Dataset) -> bool:
+    """Whether every key with a value was compared with this entry, which matches.
+
+    The others counted as universal.
+    """
+    return all(_is_compared(element, entry) for element in _keys(identifier))
 
 
 def matches(identifier: Dataset, entry: Dataset) -> bool:
@@ -49,16 +68,33 @@ def _keys(identifier: Dataset) -> Iterable[DataElement]:
     return [each for each in identifier if each.tag not in _NO_KEYS and each.tag.element]
 
 
-def _can_match(key: DataElement) -> bool:
-    if key.is_empty:
+def _is_compared(key: DataElement, entry: Dataset) -> bool:
+    if key.is_empty or key.tag.is_private_creator:
         return True
     if key.VR == "SQ":
-        return len(key.value) <= 1 and all(map(is_supported, key.value))
+        return len(key.value) <= 1 and all(
+            is_supported(wanted, item)
+            for wanted in key.value
+            for item in _items(entry, key.tag) or [Dataset()]
+            if matches(wanted, item)
+        )
+    return _can_match(key) and not _is_left_open(key, entry)
+
+
+def _can_match(key: DataElement) -> bool:
+    if key.tag.is_private:
+        return False
+    if key.VR == "SQ":
+        return len(key.value) <= 1
     return key.VR in _TEXT | _NUMBERS | {"DA", "TM", "DT", "UI"}
 
 
+def _is_left_open(key: DataElement, entry: Dataset) -> bool:
+    return key.tag in _CIRCUMSTANCES and (key.tag not in entry or entry[key.tag].is_empty)
+
+
 def _matches(key: DataElement, entry: Dataset) -> bool:
-    if key.is_empty or not _can_match(key):
+    if key.is_empty or not _can_match(key) or _is_left_open(key, entry):
         return True
     if key.VR == "SQ":
         wanted = key.value[0] if key.value else Dataset()
@@ -66,7 +102,7 @@ def _matches(key: DataElement, entry: Dataset) -> bool:
             return True
         return any(matches(wanted, item) for item in _items(entry, key.tag))
     queries = _texts(key)
-    if key.VR in _TEXT and all(map(_is_universal, queries)):
+    if all(map(_is_universal, queries)):
         return True
     if key.VR == "PN" and not any(map(_bare, queries)):
         return True  # delimiters and wild cards alone ask for anybody
@@ -85,7 +121,7 @@ def _returned(identifier: Dataset, entry: Dataset) -> Dataset:
             found[key.tag] = DataElement(key.tag, "SQ", value)
         elif key.tag in entry:
             found[key.tag] = deepcopy(entry[key.tag])  # the answer is changed, what is held is not
-        else:
+        elif not key.tag.is_private:
             found[key.tag] = DataElement(key.tag, key.VR, Sequence() if key.VR == "SQ" else None)
     return found
 
@@ -160,13 +196,12 @@ def _plain(name: str) -> str:
 
 
 def _date(query: str, value: str) -> bool:
-    return _in_range(
-        query.replace(".", ""), value.replace(".", ""), "", "99999999", lambda end: end
-    )
+    query, value = query.replace(".", "").replace(" ", ""), value.replace(".", "")
+    return _in_range(query, value, "", "99999999", lambda end: end)
 
 
 def _time(query: str, value: str) -> bool:
-    query, value = query.replace(":", ""), value.replace(":", "")
+    query, value = query.replace(":", "").replace(" ", ""), value.replace(":", "")
     return _in_range(query, _time_from(value), "", _HIGHEST_TIME, _time_to)
 
 

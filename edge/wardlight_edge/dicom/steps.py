@@ -13,7 +13,6 @@ from typing import Final, Literal
 from uuid import uuid4
 
 from pydicom.dataset import Dataset
-from pydicom.uid import RE_VALID_UID
 
 from wardlight_edge.clock import Clock
 from wardlight_edge.dicom import data_sets
@@ -27,6 +26,7 @@ from wardlight_edge.spool.base import ReceivingSpool, SpoolFull
 from wardlight_edge.spool.steps import StepEvent, StepState, StepTable, files_of
 from wardlight_shared.blobs import BlobKind
 from wardlight_shared.errors import DecodeError, StorageError
+from wardlight_shared.uids import LONGEST_UID, is_uid
 
 _log = logging.getLogger(__name__)
 _N_SET: Final = 0x0120
@@ -39,7 +39,6 @@ INVALID_INSTANCE: Final = 0x0117
 CLASS_INSTANCE_CONFLICT: Final = 0x0119
 NO_OPERATION: Final = 0x0211
 RESOURCE_LIMITATION: Final = 0x0213
-_LONGEST_UID: Final = 64
 _MOST_VALUES: Final = 20_000
 _LARGEST: Final = 900 * 1024  # the collector takes files of 1 MiB
 
@@ -107,7 +106,7 @@ class StepService:
     def _accept(
         self, peer: Peer, request: Request, kind: Literal["create", "set"], instance: str
     ) -> None:
-        if len(instance) > _LONGEST_UID or RE_VALID_UID.fullmatch(instance) is None:
+        if not is_uid(instance):
             raise StepRefused(INVALID_INSTANCE, "SOP Instance UID is no UID")
         try:
             attributes = _read(request.data_set or b"", request.transfer_syntax)
@@ -200,7 +199,7 @@ def _named(instance: str) -> Dataset:
 
 
 def _refusal(instance: str, refused: StepRefused) -> Reply:
-    command = _named(instance[:_LONGEST_UID])
+    command = _named(instance[:LONGEST_UID])
     command.ErrorComment = refused.comment
     if refused.error_id is not None:
         command.ErrorID = refused.error_id

@@ -107,16 +107,16 @@ class WorklistService:
         self, identifier: Dataset, note: str | None, is_cancelled: Callable[[], bool]
     ) -> Iterator[Reply]:
         command = None if note is None else _commented(note)
-        status = PENDING if is_supported(identifier) else PENDING_SOME_KEYS
         for entry in self._current():
             if is_cancelled():
                 yield Reply(CANCELLED)
                 return
             if matches(identifier, entry):
+                is_whole = is_supported(identifier, entry)
                 found = answer(identifier, entry)
                 if note is not None:
                     _comment_steps(found, note)
-                yield Reply(status, found, command)
+                yield Reply(PENDING if is_whole else PENDING_SOME_KEYS, found, command)
         yield Reply(SUCCESS, command=command)
 
     def _current(self) -> list[Dataset]:

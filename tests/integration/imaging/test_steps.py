@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from io import BytesIO
+from uuid import uuid4
 
 import pytest
 from pydicom.dataset import Dataset
@@ -106,6 +107,17 @@ def test_a_step_lives_through_a_kill(imaging: ImagingProcess, modality: Modality
     assert modality.set_step(uid, ended()) == 0
     with imaging.uplink() as spool:
         assert [event for event, _ in _events(spool, uid)] == ["create 1", "set 2"]
+
+
+def test_uids_of_steps_are_those_of_images(imaging: ImagingProcess, modality: Modality) -> None:
+    """A modality that makes leading zeros in all of its UIDs can store: its steps count, too."""
+    uid = f"1.2.03.{uuid4().int % 10**20}"
+    assert modality.create_step(uid, begun()) == 0
+    assert modality.set_step(uid, ended()) == 0
+    with imaging.uplink() as spool:
+        assert _events(spool, uid) == [("create 1", "IN PROGRESS"), ("set 2", "COMPLETED")]
+    assert modality.create_step("1.2.", begun()) == 0x0117
+    assert modality.create_step("1..2", begun()) == 0x0117
 
 
 def test_a_step_without_uid_gets_one(imaging: ImagingProcess, modality: Modality) -> None:

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -112,10 +114,83 @@ def test_keys_of_a_sequence_have_to_match_within_one_item() -> None:
 
 
 def test_what_cannot_be_matched_is_told() -> None:
-    assert is_supported(_one(PatientID="1", PatientComments=""))
-    assert not is_supported(_one(PixelData=b"\0\0"))
+    entry = _one(PatientID="1")
+    assert is_supported(_one(PatientID="1", PatientComments=""), entry)
+    assert not is_supported(_one(PixelData=b"\0\0"), entry)
     two = Sequence([_one(Modality="CT"), _one(Modality="MR")])
-    assert not is_supported(_one(ScheduledProcedureStepSequence=two))
+    assert not is_supported(_one(ScheduledProcedureStepSequence=two), entry)
+
+
+def _step(**values: object) -> Dataset:
+    return _one(ScheduledProcedureStepSequence=Sequence([_one(**values)]))
+
+
+@pytest.mark.parametrize(
+    ("query", "is_whole"),
+    [
+        (_step(ScheduledProcedureStepStatus="SCHEDULED"), False),
+        (_step(ScheduledProcedureStepLocation="ROOM 3", Modality="CT"), False),
+        (_one(InstitutionName="Clinic"), False),
+        (_one(RequestingService=""), True),
+        (_one(QueryRetrieveLevel="STUDY"), True),
+        (_one(StudyInstanceUID="*"), True),
+        (_one(PatientBirthDate="*"), True),
+        (_step(ScheduledProcedureStepStartDate="*", ScheduledProcedureStepStartTime="**"), True),
+        (_step(ScheduledProcedureStepStartDate="20260302 - 20260303 "), True),
+        (_step(ScheduledProcedureStepStartTime="08:00 - 10:00"), True),
+    ],
+)
+def test_what_a_list_cannot_know_empties_none(query: Dataset, is_whole: bool) -> None:
+    entry = _step(
+        Modality="CT",
+        ScheduledProcedureStepStartDate="20260302",
+        ScheduledProcedureStepStartTime="0930",
+        ScheduledStationName="",
+    )
+    entry.PatientID = "1"
+    assert matches(query, entry)
+    assert is_supported(query, entry) == is_whole
+    assert not matches(_one(InstitutionName="Clinic"), _one(InstitutionName="Other"))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        _one(AccessionNumber="A1"), _one(PatientID="2"), _one(PatientBirthDate="19500102"),
+        _one(PatientName="Doe"), _one(IssuerOfPatientID="x"), _one(RequestedProcedureID="1"),
+        _one(StudyInstanceUID="1.2"), _step(Modality="MR"), _step(ScheduledStationAETitle="MR1"),
+        _step(ScheduledProcedureStepStartDate="20260303"),
+        _step(Modality="CT", ScheduledPerformingPhysicianName="Doe"),
+    ],
+)  # fmt: skip
+def test_whose_where_and_when_is_never_left_open(query: Dataset) -> None:
+    entry = _step(Modality="CT")
+    entry.PatientID = "1"
+    assert not matches(query, entry)
+
+
+@given(SYNTAXES)
+def test_keys_of_a_manufacturer_s_own_are_passed_over(syntax: str) -> None:
+    """As they come off the wire; the creator of a group is no key, and no reason for 0xFF01."""
+    asked = _one(PatientID="1", PatientName="")
+    asked.private_block(0x0029, "SIEMENS MED", create=True).add_new(1, "LO", "x")
+    step = _one(Modality="CT")
+    step.private_block(0x0029, "SIEMENS MED", create=True)
+    asked.ScheduledProcedureStepSequence = Sequence([step])
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR = syntax == ImplicitVRLittleEndian
+    buffer.is_little_endian = syntax != ExplicitVRBigEndian
+    write_dataset(buffer, asked)
+    query = data_sets.read(buffer.getvalue(), syntax, most_values=99)
+    entry = _step(Modality="CT")
+    entry.PatientID, entry.PatientName = "1", "Doe"
+    assert matches(query, entry)
+    assert not is_supported(query, entry)
+    del query[0x00291001]
+    assert is_supported(query, entry)
+    found = answer(query, entry)
+    assert found.PatientName == "Doe"
+    assert not [each for each in found.iterall() if each.tag.is_private]
 
 
 def test_an_answer_is_no_way_into_the_list() -> None:
