@@ -100,6 +100,7 @@ async def _import(store: Store, options: argparse.Namespace) -> int:
         _check_folder(options)
     if not options.dry_run:
         _check_owner(options.settings)
+    await _tell_of_rules(store, options.source)
     async with (
         _importer(store, options.settings, is_dry=options.dry_run) as importer,
         telling(lambda: _counts(importer.report)),
@@ -120,6 +121,21 @@ async def _import(store: Store, options: argparse.Namespace) -> int:
     if report.unsent:
         print(f"{len(report.unsent)} were not sent by the PACS; start the import again")
     return 1 if report.unsent or report.rejects else 0
+
+
+async def _tell_of_rules(store: Store, source: str) -> None:
+    """An old archive is much for a PACS that wants what is new, or that it came from."""
+    caller = source.partition("://")[2].partition("@")[0]
+    names = [
+        f"{rule.name} (to {rule.target.ae_title or rule.target.url})"
+        for rule in await store.rules()
+        if rule.kind != "source" or rule.value == caller
+    ]
+    if names:
+        print(
+            f"Forwarding rules send what is imported, too, where it fits: {', '.join(names)}; "
+            "see `dicom rule status`"
+        )
 
 
 async def _tell_of_issuers(store: Store, report: "ImportReport", issuer: str) -> None:

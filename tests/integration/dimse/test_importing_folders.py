@@ -11,6 +11,9 @@ import pytest
 
 from support.dicom_files import bundled, dataset_of, octets_of
 from support.import_box import Box, counts
+from wardlight_cloud.config import load
+from wardlight_cloud.store.forwarding import DicomNode, ForwardRule, ForwardTarget
+from wardlight_cloud.store.open import open_store
 
 
 async def test_what_is_of_a_pacs_takes_no_folder(box: Box, tmp_path: Path) -> None:
@@ -116,3 +119,19 @@ async def test_whoever_has_seen_enough_ends_no_command_with_a_traceback(
     )  # fmt: skip
     _, complaint = await process.communicate()
     assert b"Traceback" not in complaint, complaint.decode()
+
+
+async def test_rules_that_forward_what_is_imported_are_named(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(bundled("CT_small.dcm"))
+    asked = ("import", "dicom", str(tmp_path / "one"), "--dry-run")
+    assert "Forwarding rules" not in (await box.run(*asked)).text
+    store = await open_store(load(box.config))
+    await store.put_node(DicomNode("ARCHIVE", "192.0.2.1", 104))
+    to = ForwardTarget("ARCHIVE")
+    for kind in (("all", ""), ("source", "ARCHIVE")):
+        await store.put_rule(ForwardRule(f"of-{kind[0]}", *kind, to))
+    await store.close()
+    told = await box.run(*asked)
+    assert "where it fits: of-all (to ARCHIVE); see" in told.text, told.text
+    told = await box.run("import", "dicom", "ae://ARCHIVE@nowhere.invalid:104")
+    assert "where it fits: of-all (to ARCHIVE), of-source (to ARCHIVE); see" in told.text
