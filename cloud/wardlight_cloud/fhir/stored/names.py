@@ -47,13 +47,18 @@ class Names:
         self._meant = dict(meant)
         self._at: dict[str, dict[str, str]] = defaultdict(dict)
         for full_url, each in self._meant.items():
-            if match := _ADDRESS.fullmatch(full_url):
+            match = _ADDRESS.fullmatch(full_url)
+            if match is not None and _kind(match[2]) == _kind(each):  # else it is no address of it
                 self._at[match[1]][match[2]] = each
 
     def seen_from(self, full_url: str | None) -> Mapping[str, str]:
         """Those that a resource of this full URL may use: those beside it by type and id, too."""
         match = _ADDRESS.fullmatch(full_url or "")
         return self._meant if match is None else ChainMap(self._meant, self._at[match[1]])
+
+
+def _kind(reference: str) -> str:
+    return reference.partition("/")[0]
 
 
 async def with_names(
