@@ -9,7 +9,7 @@ from uuid import UUID
 from wardlight_cloud.cli.on_store import command
 from wardlight_cloud.cli.progress import telling
 from wardlight_cloud.imaging.folder import VERSIONS_NAME
-from wardlight_cloud.store.base import Store
+from wardlight_cloud.store.base import Patient, Store
 from wardlight_shared.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,11 +45,12 @@ async def _export(store: Store, options: argparse.Namespace) -> int:
     from wardlight_cloud.imaging.exporting import Exporter, studies_of
     from wardlight_cloud.store.objects import open_objects
 
+    owner = await _owner(store, options.patient)
     objects = await open_objects(options.settings)
     try:
         exporter = Exporter(
             store, objects, options.to,
-            is_update=options.update, with_versions=options.versions or options.all,
+            is_update=options.update, with_versions=options.versions or options.all, owner=owner,
         )  # fmt: skip
         studies = _named(options.study) if options.study else studies_of(store, options.patient)
         async with telling(lambda: _counts(exporter.report)):
@@ -66,12 +67,26 @@ async def _export(store: Store, options: argparse.Namespace) -> int:
     is_nobodys = options.patient is not None and not report.asked
     if is_nobodys:
         print(f"absent  {options.patient}  no study is on record as this patient's")
+    for study_uid, words in report.differing.items():
+        print(
+            f"differs  {study_uid}  its files say another {', '.join(words)} than the register has "
+            "of this patient: check whose they are before you hand them out"
+        )
     for line in _besides(report):
         print(line)
     if options.all:
         await _tell_aside(store)
     print(_counts(report))
     return 1 if report.failed or report.absent or is_nobodys else 0
+
+
+async def _owner(store: Store, patient: UUID | None) -> Patient | None:
+    if patient is None:
+        return None
+    found, _ = await store.patients(ids=[patient])
+    if not found:
+        raise ConfigError(f"there is no patient {patient}; see `patient list`")
+    return found[0]
 
 
 def _counts(report: "ExportReport") -> str:

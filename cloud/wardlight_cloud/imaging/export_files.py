@@ -26,7 +26,8 @@ class ExportReport:
     damaged. ``absent``: UIDs of studies that neither store nor folder has. ``versions``: files that
     share their UID with the one that is shown; ``versions_left``: those of these studies that were
     not asked for. ``kept``: studies of which the folder has files that the store does not have any
-    more.
+    more. ``differing``: studies of which files say another number, name, date of birth or sex than
+    the register has of their patient.
     """
 
     asked: int = 0
@@ -39,6 +40,7 @@ class ExportReport:
     kept: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
+    differing: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class ExportFiles:

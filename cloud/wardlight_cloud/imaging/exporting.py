@@ -32,8 +32,9 @@ from wardlight_cloud.imaging.export_files import ExportFiles, ExportReport, sync
 from wardlight_cloud.imaging.file_set import FILE_SET_ID, file_id_of, prepare, version_id_of
 from wardlight_cloud.imaging.folder import DIRECTORY_NAME
 from wardlight_cloud.imaging.json_elements import readable
-from wardlight_cloud.imaging.owner import Said, is_another, said_of
+from wardlight_cloud.imaging.owner import Said, differences, is_another, said_of
 from wardlight_cloud.private_file import sync_folder
+from wardlight_cloud.store.base import Patient
 from wardlight_cloud.store.imaging import ImageQuery, ImageRow, InstanceRef, Level, Version
 from wardlight_cloud.store.object_base import ObjectStore
 
@@ -67,7 +68,10 @@ class ExportStore(Protocol):
 
 
 class Exporter:
-    """Writes studies into a folder; ``with_versions``: with the files that are not shown."""
+    """Writes studies into a folder; ``with_versions``: with the files that are not shown.
+
+    ``owner``: whose the studies are that are asked for; the report says which say otherwise.
+    """
 
     def __init__(
         self,
@@ -77,6 +81,7 @@ class Exporter:
         *,
         is_update: bool = False,
         with_versions: bool = False,
+        owner: Patient | None = None,
     ) -> None:
         self.report = ExportReport()
         self._store = store
@@ -84,6 +89,7 @@ class Exporter:
         self._folder = folder
         self._is_update = is_update
         self._with_versions = with_versions
+        self._owner = owner
         self._versions: dict[str, list[Version]] = {}
         self._patients: dict[tuple[str, str], list[tuple[list[Said], Record]]] = {}
 
@@ -105,7 +111,7 @@ class Exporter:
                 continue
             done.add(study_uid)
             self.report.asked += 1
-            if not await self._study(study_uid):
+            if not await self._study(study_uid, self._owner):
                 gone.append(study_uid)
         for study_uid in studies_in(earlier):
             if study_uid not in done:
@@ -138,7 +144,7 @@ class Exporter:
                 self.report.versions += 1
         return bool(versions)
 
-    async def _study(self, study_uid: str) -> bool:
+    async def _study(self, study_uid: str, owner: Patient | None = None) -> bool:
         """Write a study; whether the store has it, or a version of it."""
         found: dict[str, list[Record]] = {}
         first: dict[str, Dataset] = {}
@@ -162,6 +168,9 @@ class Exporter:
                 found.setdefault(ref.series_uid, []).append(record)
         if not found:
             return True
+        differing = {what for each in said for what in (differences(each, owner) if owner else ())}
+        if differing:
+            self.report.differing[study_uid] = tuple(sorted(differing))
         whole = next(iter(first.values()))
         study = study_record(whole)
         for series_uid, instances in found.items():

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import pytest
 from support.dicom_files import bundled, dataset_of, octets_of
 from support.import_box import Box, counts
 from wardlight_cloud.config import load
+from wardlight_cloud.store.base import Patient
 from wardlight_cloud.store.forwarding import DicomNode, ForwardRule, ForwardTarget
 from wardlight_cloud.store.open import open_store
 
@@ -65,11 +67,29 @@ async def test_lists_can_be_compared(box: Box, tmp_path: Path) -> None:
     assert "\n60 rejected: preamble: " in told.text
 
 
-async def test_an_export_of_a_patient_who_has_nothing_says_so(box: Box, tmp_path: Path) -> None:
-    """A wrong id would else be a disc without images, that looks as if it were right."""
+async def test_an_export_of_a_patient_tells_what_a_disc_would_hide(
+    box: Box, tmp_path: Path
+) -> None:
+    """No images that look as if they were all, and files that name somebody else."""
     nobody = str(UUID(int=7))
     told = await box.run("export", "--patient", nobody, "--to", str(tmp_path / "out"))
-    assert (told.code, f"absent  {nobody}  no study is on record" in told.text) == (1, True)
+    assert (told.code, f"there is no patient {nobody}" in told.text) == (2, True), told.text
+    store = await open_store(load(box.config))
+    patient = UUID(int=8)
+    ids = (("NORTH", "7"),)
+    await store.put_patient(
+        Patient(patient, "Almeida", "Rosa", None, "female", ids, 0, datetime.now(UTC))
+    )
+    told = await box.run("export", "--patient", str(patient), "--to", str(tmp_path / "out"))
+    assert (told.code, f"absent  {patient}  no study is on record" in told.text) == (1, True)
+    (tmp_path / "one").write_bytes(bundled("CT_small.dcm"))
+    await box.run("import", "dicom", str(tmp_path / "one"))
+    study = str(dataset_of(bundled("CT_small.dcm")).StudyInstanceUID)
+    await store.assign_study(study, patient, by="anna")
+    await store.close()
+    told = await box.run("export", "--patient", str(patient), "--to", str(tmp_path / "disc"))
+    assert told.code == 0
+    assert f"differs  {study}  its files say another name, number than the register" in told.text
 
 
 async def test_root_stores_nothing_among_the_objects_of_another_user(

@@ -4,9 +4,10 @@ import copy
 import hashlib
 import re
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -18,6 +19,7 @@ from support.dicom_process import ran
 from support.memory_objects import MemoryObjects
 from wardlight_cloud.imaging.export_files import ExportReport
 from wardlight_cloud.imaging.exporting import Exporter
+from wardlight_cloud.store.base import Patient
 from wardlight_cloud.store.image_arrivals import Source
 from wardlight_cloud.store.imaging import ImageQuery, ImageRow, InstanceRef, Version
 from wardlight_shared.errors import ConfigError
@@ -86,12 +88,14 @@ class Shelf:
         is_update: bool = False,
         with_versions: bool = False,
         is_everything: bool = False,
+        owner: Patient | None = None,
     ) -> tuple[ExportReport, list[Dataset]]:
         """Export studies; the records of the DICOMDIR."""
         shelf: Any = self
         exporter = Exporter(
-            shelf, self.objects, folder, is_update=is_update, with_versions=with_versions
-        )
+            shelf, self.objects, folder,
+            is_update=is_update, with_versions=with_versions, owner=owner,
+        )  # fmt: skip
         report = await exporter.export(each(uids), is_everything=is_everything)
         return report, list(dcmread(folder / "DICOMDIR").DirectoryRecordSequence)
 
@@ -248,7 +252,7 @@ async def test_files_that_are_not_shown_are_exported_beside(tmp_path: Path) -> N
         shelf.add_version(again(made, InstanceNumber=3), study_uid=""),
         shelf.add_version(again(made, StudyInstanceUID="1.2.3")),
     }
-    asked = {"with_versions": True, "is_everything": True}
+    asked: Any = {"with_versions": True, "is_everything": True}
     report, records = await shelf.export(tmp_path, uid, **asked)
     assert (report.studies, report.written, report.versions) == (1, 4, 3)
     assert (report.failed, report.absent, report.versions_left) == ([], [], 0)
@@ -345,3 +349,24 @@ async def test_a_study_that_comes_again_is_in_the_directory_once(tmp_path: Path)
     report, records = await shelf.export(tmp_path, uid, uid)
     assert (report.asked, report.studies, report.written, report.present) == (1, 1, 1, 0)
     assert (len(of(records, "STUDY")), len(of(records, "IMAGE"))) == (1, 1)
+
+
+async def test_files_that_say_another_patient_than_the_register_are_told(tmp_path: Path) -> None:
+    """They were assigned, and their objects stay as they are; only what is asked for is judged."""
+    shelf = Shelf()
+    owner = Patient(
+        UUID(int=1), "Almeida", "Rosa", date(1948, 3, 12), "female", (("NORTH", "7"),), 1,
+        datetime.now(UTC),
+    )  # fmt: skip
+    own: Any = {"PatientID": "7", "PatientName": "ALMEIDA^ROSA", "PatientBirthDate": "19480312",
+                "PatientSex": "F"}  # fmt: skip
+    other = shelf.add(image(**own | {"PatientID": "9", "PatientName": "Smith^John"}))
+    await shelf.export(tmp_path, other)
+    right, wrong = shelf.add(image(**own)), image(**own)
+    shelf.add(wrong)
+    uid = shelf.add(
+        image(**own | {"PatientBirthDate": "19500101"}, StudyInstanceUID=wrong.StudyInstanceUID)
+    )
+    report, _ = await shelf.export(tmp_path, right, uid, is_update=True, owner=owner)
+    assert report.studies == 3
+    assert report.differing == {uid: ("date of birth",)}
