@@ -76,8 +76,8 @@ def test_what_entries_of_one_server_call_one_another() -> None:
         "Patient/a", "Patient/b", MEANT,
     )  # fmt: skip
     assert names.seen_from(f"{other}Task/1")["Patient/1"] == "Patient/b"
-    names = Names({f"{ehr}Patient/1": "Task/a"})
-    assert "Patient/1" not in names.seen_from(f"{ehr}Observation/1"), "it is no Patient"
+    wrong = Names({f"{ehr}Patient/1": "Task/a"})
+    assert "Patient/1" not in wrong.seen_from(f"{ehr}Observation/1"), "it is no Patient"
     for full_url in (None, NAME, "http://third.example/Task/1", f"{ehr}Observation"):
         assert "Patient/1" not in names.seen_from(full_url)
 
