@@ -68,7 +68,12 @@ async def take(store: Store, options: argparse.Namespace, importer: Importer) ->
             sys.stderr.write(
                 f"study {number} of {len(studies)}: {len(wanted)} instances to take, {here} here\n"
             )
-            every = list(wanted.values())
+            every = []
+            for each in wanted.values():
+                if each.series_uid and each.sop_uid:
+                    every.append(each)
+                else:  # asked for nothing, the PACS would send everything
+                    _reject_unnamed(importer, each)
             for start in range(0, len(every), _AT_A_TIME):
                 part = {each.sop_uid: each for each in every[start : start + _AT_A_TIME]}
                 await _take_part(pacs, fetching, part, importer, options.issuer)
@@ -147,14 +152,18 @@ async def _list(pacs: Pacs, importer: Importer, _: int, study: PacsStudy) -> Non
     unusable = [each for each in wanted.values() if not _has_uids(each)]
     coming = len(wanted) - len(unusable)
     for each in unusable:
-        importer.reject(
-            FoundFile(Path(), sop_uid=each.sop_uid),
-            "uid: the PACS names it, its series or its study by what is no UID",
-        )
+        _reject_unnamed(importer, each)
     importer.report.counts["new"] += coming
     print(
         f"study  {plain(study.study_uid)}  {plain(study.date) or '-'}  "
         f"{plain(study.modalities) or '-'}  {coming} instances would come, {here} here"
+    )
+
+
+def _reject_unnamed(importer: Importer, instance: PacsInstance) -> None:
+    importer.reject(
+        FoundFile(Path(), sop_uid=instance.sop_uid or "-"),
+        "uid: the PACS names it, its series or its study by what is no UID",
     )
 
 

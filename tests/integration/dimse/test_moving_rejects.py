@@ -198,3 +198,41 @@ async def test_what_no_pacs_would_answer_is_refused(box: Box, option: str, value
     with pytest.raises(SystemExit):
         await box.run("import", "dicom", f"ae://A@{LOOPBACK}:104", option, value)
     assert f"argument {option}: " in box.capsys.readouterr().err
+
+
+@pytest.mark.parametrize("level", ["SERIES", "IMAGE"])
+async def test_a_pacs_that_leaves_out_a_uid_is_asked_for_nothing_else(box: Box, level: str) -> None:
+    """An empty key is universal matching: the answer would be the whole study, or all there is."""
+
+    class Forgetful(Archive):
+        def find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
+            for status, answer in super().find(event):
+                if answer is not None and answer.QueryRetrieveLevel == level:
+                    keyword = {"SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}[level]
+                    setattr(answer, keyword, "")
+                yield status, answer
+
+    sent = image()
+    archive = Forgetful(sent, series_uid=sent.SeriesInstanceUID)
+    with serving(archive) as source:
+        for more in (("--dry-run",), ("--by", "get")):
+            told = await box.run("import", "dicom", source, "--calling", "IMPORTER", *more)
+            assert (told.code, counts(told.text)) == (1, (0, 0, 0, 1)), told.text
+            assert "by what is no UID" in told.text
+    assert archive.asked == []
+
+
+async def test_an_answer_that_lacks_its_key_is_one_of_the_pacs(box: Box) -> None:
+    class Wrong(Archive):
+        def find(self, event: Any) -> Iterator[tuple[int, Dataset | None]]:
+            for status, answer in super().find(event):
+                if answer is not None and answer.QueryRetrieveLevel == "IMAGE":
+                    del answer.SOPInstanceUID
+                yield status, answer
+
+    sent = image()
+    with serving(Wrong(sent, series_uid=sent.SeriesInstanceUID)) as source:
+        told = await box.run("import", "dicom", source, "--calling", "IMPORTER")
+    assert (told.code, counts(told.text)) == (1, (0, 0, 0, 0)), told.text
+    uid = sent.StudyInstanceUID
+    assert f"not sent  {uid}  the study, or a part: the PACS ended the association, or" in told.text
