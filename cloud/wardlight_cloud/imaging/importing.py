@@ -5,6 +5,7 @@ and stored nowhere; the others go on.
 """
 
 import asyncio
+import errno
 import hashlib
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ _AT_A_TIME: Final = 6
 _IN_MEMORY_BYTES: Final = 4 * 1024 * 1024
 _PIECE: Final = 1024 * 1024
 _COPY_FOLDER: Final = "importing"
+_NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 _CHANGED: Final = "the file changed while it was read; import it again"
 NEW: Final = "new"
 KNOWN: Final = "known"
@@ -197,13 +199,27 @@ class Importer:
                 raise HeaderError("changed", _CHANGED)
             await self._objects.put(sha256, octets)
             return
-        self._copies.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._copies) as folder:
+        with self._own_folder() as folder:
             copy = Path(folder, "copy")
-            await asyncio.to_thread(shutil.copyfile, file.path, copy)
+            try:
+                await asyncio.to_thread(shutil.copyfile, file.path, copy)
+            except OSError as error:
+                if error.errno in _NO_ROOM:  # ours: the next file would have none, either
+                    raise self._unwritable(error) from error
+                raise
             if await asyncio.to_thread(_hash_of, copy) != (sha256, file.size):
                 raise HeaderError("changed", _CHANGED)
             await self._objects.put_file(sha256, copy)
+
+    def _own_folder(self) -> tempfile.TemporaryDirectory[str]:
+        try:
+            self._copies.mkdir(parents=True, exist_ok=True)
+            return tempfile.TemporaryDirectory(dir=self._copies)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StorageError:
+        return StorageError(f"{self._copies}: cannot be written ({error.strerror})")
 
 
 def _hash_of(path: Path) -> tuple[bytes, int]:

@@ -11,6 +11,7 @@ import pytest
 
 from support.image_rows import instance
 from support.memory_objects import MemoryObjects
+from wardlight_cloud.imaging.custody import Held
 from wardlight_cloud.imaging.errors import HeaderError
 from wardlight_cloud.imaging.folder import FoundFile, files_of
 from wardlight_cloud.imaging.importing import Importer
@@ -108,6 +109,32 @@ async def test_archives_are_not_opened_and_said(tmp_path: Path) -> None:
         "large.tar": "an archive (tar) is not opened",
         "a.dcm.gz": "an archive (gzip) is not opened",
     }
+
+
+@pytest.mark.parametrize("broken", ["shutil.copyfile", "tempfile.TemporaryDirectory"])
+async def test_a_full_disk_of_ours_is_no_reject(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """Every large file would be one, and the import would seem to have come to its end."""
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    class Absent(Nothing):
+        async def held(self, sha256: bytes, size: int) -> Held:
+            return Held.ABSENT
+
+    absent: Any = Absent()
+    absent.custody = absent
+    importer = Importer(
+        absent, MemoryObjects(), absent, absent,
+        data_dir=tmp_path / "data", largest_bytes=1 << 30, is_dry=False,
+    )  # fmt: skip
+    (tmp_path / "large").write_text("1.1 " + " " * (4 << 20))
+    monkeypatch.setattr(f"wardlight_cloud.imaging.importing.{broken}", full)
+    with pytest.raises(StorageError, match=r"importing: cannot be written \(No space left"):
+        await importer.take(FoundFile(tmp_path / "large", (4 << 20) + 4), Source("import"))
+    assert importer.report.files == 0
 
 
 @pytest.mark.parametrize(
