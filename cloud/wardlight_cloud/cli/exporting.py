@@ -15,7 +15,6 @@ from wardlight_shared.errors import ConfigError
 if TYPE_CHECKING:
     from wardlight_cloud.imaging.export_files import ExportReport
 
-_SHOWN: Final = 100
 _MOST: Final = 1000
 
 
@@ -60,9 +59,9 @@ async def _export(store: Store, options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.to}: cannot be written ({error.strerror}){whole}") from error
     finally:
         await objects.close()
-    for file, reason in report.failed[:_SHOWN]:
-        print(f"failed  {file}  {reason}")
-    for study_uid in report.absent[:_SHOWN]:
+    for sop_uid, reason in report.failed:
+        print(f"failed  {sop_uid}  {reason}")
+    for study_uid in report.absent:
         print(f"absent  {study_uid}  there is no such study")
     is_nobodys = options.patient is not None and not report.asked
     if is_nobodys:

@@ -22,7 +22,7 @@ class ExportReport:
     """What was written so far.
 
     ``asked``: studies that were asked for; ``studies`` counts those that are written, of an update
-    also those that the folder has. ``failed``: (file, why) of instances that are not there or are
+    also those that the folder has. ``failed``: (UID, why) of instances that are not there or are
     damaged. ``absent``: UIDs of studies that neither store nor folder has. ``versions``: files that
     share their UID with the one that is shown; ``versions_left``: those of these studies that were
     not asked for. ``kept``: studies of which the folder has files that the store does not have any
@@ -62,16 +62,16 @@ class ExportFiles:
             await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True)
             digest = await self._copy(stored, draft)
         except StorageError as error:
-            return await self._failed(file_id, str(error), draft)
+            return await self._failed(stored, str(error), draft)
         if digest != stored.sha256:
-            return await self._failed(file_id, "the stored object is damaged", draft)
+            return await self._failed(stored, "the stored object is damaged", draft)
         await asyncio.to_thread(draft.replace, file)
         self._report.written += 1
         self._report.octets += stored.size
         return True
 
-    async def _failed(self, file_id: Sequence[str], why: str, draft: Path) -> bool:
-        self._report.failed.append(("/".join(file_id), why))
+    async def _failed(self, stored: Stored, why: str, draft: Path) -> bool:
+        self._report.failed.append((stored.sop_uid, why))
         await asyncio.to_thread(draft.unlink, missing_ok=True)
         return False
 

@@ -21,6 +21,10 @@ class Stored(Protocol):
     """An object: InstanceRef, Version."""
 
     @property
+    def sop_uid(self) -> str:
+        """Of which instance it is."""
+
+    @property
     def sha256(self) -> bytes:
         """Its hash."""
 

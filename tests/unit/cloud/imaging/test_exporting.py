@@ -370,3 +370,18 @@ async def test_files_that_say_another_patient_than_the_register_are_told(tmp_pat
     report, _ = await shelf.export(tmp_path, right, uid, is_update=True, owner=owner)
     assert report.studies == 3
     assert report.differing == {uid: ("date of birth",)}
+
+
+async def test_what_is_damaged_or_gone_is_named_by_its_instance(tmp_path: Path) -> None:
+    """The name of a file that was not written says nothing to anybody."""
+    shelf = Shelf()
+    made = [image() for _ in range(3)]
+    uids = [shelf.add(each) for each in made]
+    gone, damaged = (hashlib.sha256(octets_of(each)).digest() for each in made[:2])
+    del shelf.objects.objects[gone]
+    shelf.objects.objects[damaged] = b"damaged"
+    report, records = await shelf.export(tmp_path, *uids)
+    assert [uid for uid, _ in report.failed] == [each.SOPInstanceUID for each in made[:2]]
+    assert report.failed[1][1] == "the stored object is damaged"
+    assert len(of(records, "IMAGE")) == 1
+    assert len(files_below(tmp_path)) == 2  # nothing of the others
