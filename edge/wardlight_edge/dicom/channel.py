@@ -3,6 +3,10 @@
 TCP_NODELAY, and TCP_QUICKACK armed anew before each read: a sender that leaves Nagle's algorithm on
 (the default of DCMTK) otherwise waits up to 40 ms for the delayed acknowledgement of each object.
 
+An association may rest for a quarter of an hour, and keeps its seat meanwhile. A peer that is gone
+without a word (out of reach of the radio, switched off) answers no probe of TCP and is hung up
+within a minute, so that it can come back before its seats are all taken.
+
 Errors  PduError: what the peer sent; ChannelError: it is gone; Silence: silent for too long
 """
 
@@ -17,6 +21,12 @@ from wardlight_edge.dicom.pdu import HEAD_BYTES, PduReader
 from wardlight_shared.errors import TransportError
 
 _TICK_S: Final = 0.5
+_PROBED: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+)
 
 
 class ChannelError(TransportError):
@@ -42,7 +52,8 @@ class Channel:
         self._reader = PduReader(max_pdu)
         self.received_bytes = 0
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for level, option, value in _PROBED:
+            connection.setsockopt(level, option, value)
         connection.settimeout(_TICK_S)
 
     def next_pdu(
