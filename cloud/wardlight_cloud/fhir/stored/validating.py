@@ -27,6 +27,7 @@ from wardlight_cloud.fhir.stored.issue import Issue
 from wardlight_cloud.fhir.stored.kinds import STORED
 from wardlight_cloud.fhir.stored.measurements import is_vital_sign, issues_of_measurement
 from wardlight_cloud.fhir.stored.moments import earliest, is_before
+from wardlight_cloud.fhir.stored.narrative import issues_of_narrative
 from wardlight_cloud.fhir.stored.units import UCUM
 from wardlight_cloud.fhir.vocabulary import LOINC
 
@@ -55,7 +56,7 @@ def issues(text: bytes) -> list[Issue]:
     except ValidationError as error:
         return [_of_model(kind, each) for each in error.errors(include_url=False)[:MOST_ISSUES]]
     found = [*_of_values(model, resource, kind), *_of_references(resource)]
-    found += _of_empty(resource, kind)
+    found += [*_of_empty(resource, kind), *issues_of_narrative(resource, kind)]
     if kind == "Observation":
         found += [*_of_observation(resource), *_of_vital_sign(resource)]
     if kind == "Patient":

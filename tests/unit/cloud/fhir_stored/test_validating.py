@@ -69,6 +69,8 @@ def test_what_is_valid(resource: dict[str, Any]) -> None:
         (task(owner={"reference": 5}), "value", "Task.owner.reference"),
         (task(owner={"reference": "#nobody"}), "not-found", "Task.owner.reference"),
         (organization(active="true"), "value", "Organization.active"),
+        (organization(text={"status": "generated", "div": "<div><script>1</script></div>"}),
+         "invariant", "Organization.text.div"),
         (organization(telecom=[{"system": "pigeon"}]), "code-invalid",
          "Organization.telecom[0].system"),
         (observation(valueQuantity=_quantity("72", "/min")), "value",
