@@ -8,6 +8,7 @@ Source  HL7 v2 Transport Specification: MLLP, release 1; HL7 v2.6, 2.9.2 and 2.1
 
 import asyncio
 import ssl
+from collections import deque
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -18,6 +19,7 @@ _LARGEST: Final = 64 * 1024
 _CONNECT_S: Final = 10.0
 _CODES: Final = {"AA": "AA", "CA": "AA", "AE": "AE", "CE": "AE", "AR": "AR", "CR": "AR"}
 _LONGEST: Final = 120
+_REMEMBERED: Final = 1024  # messages of a connection
 
 
 class MllpError(Exception):
@@ -49,6 +51,7 @@ class MllpClient:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._answered: deque[str] = deque(maxlen=_REMEMBERED)
 
     async def __aenter__(self) -> Self:
         at = self._address
@@ -83,8 +86,7 @@ class MllpClient:
             async with asyncio.timeout(self._address.answer_s):
                 writer.write(_BEGIN + body + _END)
                 await writer.drain()
-                await reader.readuntil(_BEGIN)
-                answer = await reader.readuntil(_END)
+                answer = await self._answer(reader, control_id)
         except TimeoutError:
             raise MllpError("no acknowledgement came in time") from None
         except asyncio.IncompleteReadError:
@@ -93,10 +95,25 @@ class MllpClient:
             raise MllpError("its acknowledgement has no end") from None
         except OSError:
             raise MllpError("the connection broke") from None
-        return _read(answer.removesuffix(_END), control_id)
+        self._answered.append(control_id)
+        return answer
+
+    async def _answer(self, reader: asyncio.StreamReader, control_id: str) -> Acknowledgement:
+        """The acknowledgement of this message.
+
+        One of a message that was answered before on this connection is passed over: there are
+        receivers that answer twice (CA and AA), and some that say all their answers again.
+        """
+        while True:
+            await reader.readuntil(_BEGIN)
+            answer = _read((await reader.readuntil(_END)).removesuffix(_END))
+            if answer.control_id == control_id:
+                return answer
+            if answer.control_id not in self._answered:
+                raise MllpError("its acknowledgement is for another message")
 
 
-def _read(answer: bytes, control_id: str) -> Acknowledgement:
+def _read(answer: bytes) -> Acknowledgement:
     text = answer.decode("utf-8", "replace")
     segments = {line[:3]: line for line in reversed(text.replace("\n", "\r").split("\r"))}
     header = segments.get("MSH", "")
@@ -106,8 +123,6 @@ def _read(answer: bytes, control_id: str) -> Acknowledgement:
     fields = segments.get("MSA", "").split(bar)
     if len(fields) < 3 or fields[1] not in _CODES:
         raise MllpError("its acknowledgement has no MSA that can be read")
-    if fields[2] != control_id:
-        raise MllpError("its acknowledgement is for another message")
     error = segments.get("ERR", "").split(bar)
     found = error[3].partition(caret)[0] if len(error) > 3 else ""
     safe = "".join(each for each in found if each.isalnum())[:_LONGEST]
