@@ -23,12 +23,11 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
-from pynetdicom import AE, evt
-from pynetdicom.events import Event
+from pynetdicom import AE
 from pynetdicom.presentation import build_role
 
 from support.demo import RunningDemo
-from support.modality import COMMITMENT, COMMITMENT_INSTANCE
+from support.modality import COMMITMENT, COMMITMENT_INSTANCE, Heard
 from support.peers import require_peer
 from support.plain_http import PLAIN
 from support.waiting import wait_until_sync
@@ -201,12 +200,7 @@ def test_storage_is_committed_on_the_association_that_asked(
 ) -> None:
     """As docs/worklist.md shows it: nothing is set up in the demo, no port is listened on."""
     files = Sent(tmp_path, DCMTK_FILES)
-    told: list[tuple[int | None, Dataset]] = []
-
-    def heard(event: Event) -> tuple[int, None]:
-        told.append((event.event_type, event.event_information))
-        return 0x0000, None
-
+    heard = Heard()
     request = Dataset()
     request.TransactionUID = generate_uid()
     request.ReferencedSOPSequence = Sequence()
@@ -222,16 +216,16 @@ def test_storage_is_committed_on_the_association_that_asked(
     association = associate(
         entity, "127.0.0.1", demo.facts["dicom_port"], ae_title="WARDLIGHT",
         ext_neg=[build_role(COMMITMENT, scu_role=True)],
-        evt_handlers=[(evt.EVT_N_EVENT_REPORT, heard)],
+        evt_handlers=heard.handlers(),
     )  # fmt: skip
     assert association.is_established
     for path in files.paths.values():
         assert association.send_c_store(path).Status == 0x0000
     status, _ = association.send_n_action(request, 1, COMMITMENT, COMMITMENT_INSTANCE)
     assert status.Status == 0x0000
-    wait_until_sync(lambda: bool(told), 60, "the report comes on the same association")
+    wait_until_sync(lambda: bool(heard.reports), 60, "the report comes on the same association")
     association.release()
-    ((event_type, report),) = told
+    ((event_type, report),) = heard.reports
     assert event_type == 1
     assert report.TransactionUID == request.TransactionUID
     committed = {str(item.ReferencedSOPInstanceUID) for item in report.ReferencedSOPSequence}

@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -10,6 +11,7 @@ from pydicom.uid import UID, ImplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.presentation import build_role
 
 from wardlight_edge.dicom.data_sets import items
@@ -23,6 +25,30 @@ CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 Told = tuple[int, list[str], dict[str, int]]
 """A report: Event Type ID, instances committed, and the others with their Failure Reason."""
+
+
+class Heard:
+    """Reports on an association of their requester; each is there when its answer was sent.
+
+    Whoever releases the association before, or sends more, meets the thread that answers.
+    """
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[int, Dataset]] = []
+        self._unanswered: list[tuple[int, Dataset]] = []
+
+    def handlers(self) -> list[Any]:
+        """For ``evt_handlers``."""
+        return [(evt.EVT_N_EVENT_REPORT, self._hear), (evt.EVT_PDU_SENT, self._send)]
+
+    def _hear(self, event: Event) -> tuple[int, None]:
+        assert event.event_type is not None
+        self._unanswered.append((event.event_type, event.event_information))
+        return 0, None
+
+    def _send(self, event: Event) -> None:
+        while isinstance(event.pdu, P_DATA_TF) and self._unanswered:
+            self.reports.append(self._unanswered.pop(0))
 
 
 class Modality:
@@ -42,7 +68,8 @@ class Modality:
         self.selects_role = True
         self._kept: Association | None = None
         self.reports: list[tuple[int, Dataset]] = []
-        self.reports_here: list[tuple[int, Dataset]] = []
+        self._here = Heard()
+        self.reports_here = self._here.reports
         self._entity = AE(ae_title=title)
         self._entity.add_supported_context(COMMITMENT, scu_role=False, scp_role=True)
         server = self._entity.start_server(
@@ -76,7 +103,7 @@ class Modality:
             self.gateway_port,
             ae_title="WARDLIGHT",
             ext_neg=[build_role(COMMITMENT, scu_role=True)] if self.selects_role else None,
-            evt_handlers=[(evt.EVT_N_EVENT_REPORT, self._heard_here)],
+            evt_handlers=self._here.handlers(),
             tls_args=None if self.connect_tls is None else (self.connect_tls, "localhost"),
         )
         assert association.is_established
@@ -177,11 +204,6 @@ class Modality:
                     },
                 )
         return None
-
-    def _heard_here(self, event: Event) -> tuple[int, None]:
-        assert event.event_type is not None
-        self.reports_here.append((event.event_type, event.event_information))
-        return 0, None
 
     def _heard(self, event: Event) -> tuple[int, None]:
         assert event.event_type is not None
