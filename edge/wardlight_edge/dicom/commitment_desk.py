@@ -147,8 +147,14 @@ class CommitmentDesk:
     def give_up(self, commitment: Commitment) -> None:
         """The association on which it was to be told is gone, and there is no other way.
 
-        A person can see that; the same request again begins anew.
+        A person can see that; the same request again begins anew. Who has asked again since, on an
+        association that is open, is waited for there.
         """
+        with self._lock:
+            is_waited_for = any(_key(commitment.asked) in way.keys for way in self._ways.values())
+        if is_waited_for:
+            self.give_back(commitment)
+            return
         try:
             self._table.settle(commitment.number, CommitmentState.GIVEN_UP)
             extra = {"commitment": commitment.number}

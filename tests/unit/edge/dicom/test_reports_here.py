@@ -189,3 +189,13 @@ def test_who_does_not_answer_gets_its_reports_elsewhere(world: World) -> None:
     world.pass_s(31)
     assert world.elsewhere() == ["1.1", "1.2"]
     assert not world.here.is_due()
+
+
+def test_who_asks_again_while_it_is_given_up_is_told(world: World) -> None:
+    """The thread that gives up looked before the association of the second request was open."""
+    world.ask("1", is_only_way=True)
+    world.desk.leave(7)
+    (taken,) = world.desk.due()
+    world.ask("1", association=8, is_only_way=True)
+    world.desk.give_up(taken)
+    assert [each.asked.transaction for each in world.desk.due_on(8)] == ["1"]
