@@ -46,21 +46,31 @@ class Received:
 
 @dataclass
 class MllpReceiver:
-    """``answers``: to come, one a message, else AA."""
+    """``answers``: to come, one a message, else AA.
+
+    ``replays``: as node-hl7-server 2.5.0 does, all messages of a connection are read, and
+    answered, again with each one that follows.
+    """
 
     port: int = 0
     answers: list[str] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
     server: asyncio.Server | None = None
+    replays: bool = False
 
     def taken(self) -> list[Received]:
         return [each for each in self.received if each.answered == "AA"]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         framer = MllpFramer()
+        earlier: list[bytes] = []
         try:
             while octets := await reader.read(65536):
-                for body in framer.feed(octets):
+                came = framer.feed(octets)
+                if self.replays:
+                    earlier += came
+                    came = tuple(earlier)
+                for body in came:
                     answer = self.answers.pop(0) if self.answers else "AA"
                     self.received.append(Received(body, answer))
                     if answer == CLOSES:

@@ -52,6 +52,8 @@ class MllpClient:
         self._address = address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._answered: deque[str] = deque(maxlen=_REMEMBERED)
+        self.says_all_again = False
+        """The receiver reads the whole connection anew with each message: another one is due."""
 
     async def __aenter__(self) -> Self:
         at = self._address
@@ -111,6 +113,8 @@ class MllpClient:
                 return answer
             if answer.control_id not in self._answered:
                 raise MllpError("its acknowledgement is for another message")
+            if answer.control_id != self._answered[-1]:
+                self.says_all_again = True
 
 
 def _read(answer: bytes) -> Acknowledgement:

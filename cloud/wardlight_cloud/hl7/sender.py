@@ -269,6 +269,8 @@ class Hl7Sender:
         except MllpError:
             await self._store.note_hl7_unknown(waiting.message_id)  # it may have been read
             raise
+        if self._client.says_all_again:
+            await self._hang_up()
         MESSAGES.labels(answer.code).inc()
         if answer.code == "AA":
             await self._store.settle_hl7_sent(waiting.message_id)

@@ -30,6 +30,25 @@ from wardlight_shared.model import Flag
 METRIC = METRICS["heart_rate"].wire
 
 
+def control_ids(receiver: MllpReceiver) -> set[str]:
+    return {each.control_id for each in receiver.received}
+
+
+async def test_a_receiver_that_reads_all_again_is_called_anew(
+    ward: Ward, receiver: MllpReceiver
+) -> None:
+    """Else the thousandth message would be read a thousand times."""
+    receiver.replays = True
+    async with sending(ward, receiver):
+        for number in range(12):
+            await ward.store_event(
+                One("spo2", START + number * MINUTE, 90 + number % 9, device=CLIP)
+            )
+        await wait_until(lambda: len(control_ids(receiver)) == 12, what="twelve messages")
+        await wait_until(lambda: has_settled(ward), what="nothing waits")
+    assert len(receiver.received) == 24, "three messages a connection: 1 + 2 + 3 readings"
+
+
 async def test_values_are_those_of_fhir(ward: Ward, receiver: MllpReceiver) -> None:
     await ward.store_event(One("heart_rate", START - MINUTE, 60, device=CUFF))  # before it began
     async with sending(ward, receiver):

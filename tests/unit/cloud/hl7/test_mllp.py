@@ -50,6 +50,18 @@ async def test_answers_that_were_given_before_are_passed_over() -> None:
         for number in range(1, 6):
             answer = await client.send(b"MSH|", str(number))
             assert (answer.code, answer.control_id) == ("AA", str(number))
+            assert client.says_all_again == (number > 2)
+
+
+async def test_two_answers_to_each_message_are_no_reason_to_hang_up() -> None:
+    def answers(number: int) -> list[bytes]:
+        late = [ack("AA", str(number - 1))] if number > 1 else []
+        return [*late, ack("CA", str(number))]
+
+    async with receiver(answers) as client:
+        for number in range(1, 6):
+            assert (await client.send(b"MSH|", str(number))).control_id == str(number)
+        assert not client.says_all_again
 
 
 @pytest.mark.parametrize("other", ["3", "never sent", ""])
