@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any
 
 import httpx
+import pytest
 from fhir.resources.R4B.bundle import Bundle
+from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from support.notice_receiver import BUSY, MOVED, OK, SILENT, Receiver, receiving
 from support.readings import One
@@ -363,3 +365,23 @@ async def test_resources_of_any_kind(
     assert (await client.delete(f"/fhir/Subscription/{name}")).status_code == 204
     await created(client, task(ANNA))
     assert (await client.get(f"/fhir/Subscription/{name}/$status")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [5, [5], [{"valueCode": "active"}], [{"name": "status"}],
+     [{"name": "status", "valueCode": {"a": "b"}}],
+     [{"name": "status", "valueCode": "active", "valueString": "active"}]],
+)  # fmt: skip
+async def test_operations_refuse_parameters_that_are_none(
+    client: httpx.AsyncClient, parameter: object
+) -> None:
+    """A condition that is not understood must not be left out: all would be told."""
+    body = {"resourceType": "Parameters", "parameter": parameter}
+    answer = await client.post("/fhir/Subscription/$status", json=body)
+    assert answer.status_code == 400, answer.text
+    assert OperationOutcome.model_validate_json(answer.text).issue
+
+
+async def test_octets_that_are_no_text_narrow_nothing_silently(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/fhir/Subscription/$status?status=%FF")).status_code == 400

@@ -25,6 +25,11 @@ async def invoked(request: Request) -> Parameters:
     """Names and texts; a Coding is ``system|code``, a Period ``start/end``."""
     if request.method != "POST":
         return await asking.parameters(request)
+    return await posted(request)
+
+
+async def posted(request: Request) -> Parameters:
+    """Names and texts of the Parameters resource in the body."""
     value = await incoming.json_body(request)
     if not isinstance(value, dict) or value.get("resourceType") != "Parameters":
         raise FhirError(400, "structure", "The body is not a Parameters resource.")

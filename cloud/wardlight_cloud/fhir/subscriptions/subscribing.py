@@ -7,7 +7,6 @@ Source  Subscriptions R5 Backport 1.1.0, operations $status, $events, $get-ws-bi
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 import orjson
 from starlette.requests import Request
@@ -15,7 +14,9 @@ from starlette.responses import Response
 
 from wardlight_cloud.fhir import isolation
 from wardlight_cloud.fhir.answers import resource_answer
+from wardlight_cloud.fhir.escapes import query_pairs
 from wardlight_cloud.fhir.observation_texts import instant
+from wardlight_cloud.fhir.operations.invoked import posted
 from wardlight_cloud.fhir.outcome import FhirError, invalid
 from wardlight_cloud.fhir.paging import Parameters
 from wardlight_cloud.fhir.stored import incoming
@@ -254,23 +255,13 @@ def _number(values: dict[str, str], name: str, default: int) -> int:
     return int(text)
 
 
-def _query(request: Request) -> list[tuple[str, str]]:
-    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-
-
 async def _parameters(request: Request) -> Parameters:
     """Of the URL, and of a Parameters resource that was posted."""
     is_json = request.headers.get("content-type", "").partition(";")[0].strip() in incoming.JSON
     has_body = request.headers.get("content-length", "0") != "0" or (
         "transfer-encoding" in request.headers
     )
-    if request.method != "POST" or not is_json or not has_body:
-        return _query(request)
-    body = await incoming.json_body(request)
-    named = incoming.resource_of(body, "Parameters").get("parameter")
-    found = _query(request)
-    for each in named if isinstance(named, list) else ():
-        if isinstance(each, dict) and isinstance(each.get("name"), str):
-            values = [str(v) for k, v in each.items() if k.startswith("value")]
-            found += [(each["name"], value) for value in values]
+    found = query_pairs(request)
+    if request.method == "POST" and is_json and has_body:
+        found += await posted(request)
     return found
