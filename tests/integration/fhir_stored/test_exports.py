@@ -21,7 +21,7 @@ from support.served_ward import ANNA, BASE, BERT, CLIP, CUFF, MINUTE, START, War
 from support.stored_resources import JSON, created, observation, organization, task
 from support.waiting import wait_until
 from wardlight_cloud import exporting
-from wardlight_cloud.fhir.bulk import work, worker
+from wardlight_cloud.fhir.bulk import saving, worker
 from wardlight_cloud.fhir.bulk.delivering import FileAnswer
 from wardlight_cloud.fhir.bulk.worker import ExportWorker
 from wardlight_cloud.security.access import Access, permissions
@@ -422,7 +422,7 @@ async def test_a_process_that_ends_leaves_the_rest_to_the_next(
     ward: Ward, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module, name, value in (
-        (work, "_SAVE_S", 0), (work, "LEASE_S", 0), (worker, "LEASE_S", 0),
+        (saving, "_SAVE_S", 0), (saving, "LEASE_S", 0), (worker, "LEASE_S", 0),
         (exporting, "_LOOK_S", 0.01), (exports_readings, "_AT_ONCE", 5),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)

@@ -23,7 +23,7 @@ from wardlight_cloud.fhir.bulk.asked import Asked, Filter, Level, asked_for
 from wardlight_cloud.fhir.bulk.delivering import FileAnswer
 from wardlight_cloud.fhir.bulk.folder import DELETED, ERRORS, ExportFile, ExportFolder
 from wardlight_cloud.fhir.bulk.plan import Plan, decoded, encoded, planned
-from wardlight_cloud.fhir.bulk.work import Progress, progress_of
+from wardlight_cloud.fhir.bulk.saving import Progress, progress_of
 from wardlight_cloud.fhir.capability import search_parameters
 from wardlight_cloud.fhir.observation_texts import instant
 from wardlight_cloud.fhir.outcome import MEDIA_TYPE, FhirError, invalid, outcome_issue

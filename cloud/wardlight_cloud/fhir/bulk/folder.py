@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -127,17 +128,33 @@ class Writer:
         before = self._own[name]
         self._own[name] = ExportFile(name, kind, before.count + count, before.size + len(text))
 
-    def flushed(self) -> tuple[ExportFile, ...]:
-        """Everything that was written, once it is on the disk."""
+    def mark(self) -> "Mark":
+        """What is written by now; files that nothing more comes to are its own."""
         current = set(self._current.values())
-        for name in list(self._open):
-            os.fsync(self._open[name].fileno())
-            if name not in current:
-                self._open.pop(name).close()
-        for folder in (self._folder, self._folder.parent):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
+        ended = [self._open.pop(name) for name in list(self._open) if name not in current]
+        return Mark(
+            (*self._before, *self._own.values()),
+            tuple(self._open.values()), tuple(ended), (self._folder, self._folder.parent),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What was written by a moment: ``files`` count once ``flush`` is done."""
+
+    files: tuple[ExportFile, ...]
+    _going_on: tuple[BinaryIO, ...]
+    _ended: tuple[BinaryIO, ...]
+    _folders: tuple[Path, ...]
+
+    def flush(self) -> None:
+        """Bring it to the disk; in any thread, beside further writing, once. OSError."""
+        with contextlib.ExitStack() as stack:
+            for file in self._ended:
+                stack.callback(file.close)
+            for file in (*self._going_on, *self._ended):
+                os.fsync(file.fileno())
+            for folder in self._folders:
+                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                stack.callback(os.close, descriptor)
                 os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        return (*self._before, *self._own.values())

@@ -19,31 +19,20 @@ from starlette.types import ASGIApp
 from wardlight_cloud.fhir.answers import unforeseen
 from wardlight_cloud.fhir.bulk.folder import DELETED, ERRORS, ExportFile, ExportFolder, Writer
 from wardlight_cloud.fhir.bulk.plan import Plan, decoded
+from wardlight_cloud.fhir.bulk.saving import (
+    LostError,
+    Progress,
+    Saving,
+    TooMuchError,
+    progress_of,
+)
 from wardlight_cloud.fhir.bulk.sources import BulkStore, Part, SearchFailed, Sources
 from wardlight_cloud.fhir.outcome import FhirError, outcome_issue
 from wardlight_cloud.store.exports import Commits, Export
 from wardlight_shared.errors import StorageError
 
 _log = logging.getLogger(__name__)
-LEASE_S: Final = 60.0
-_SAVE_S: Final = 3.0
-_SAVE_OCTETS: Final = 256 << 20
 _MOST_ATTEMPTS: Final = 20
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """How far an export is: files as far as they count, the step, the place in it."""
-
-    files: tuple[ExportFile, ...] = ()
-    step: int = 0
-    place: bytes | None = None
-
-
-def progress_of(export: Export) -> Progress:
-    """What was saved of an export."""
-    if export.progress is None:
-        return Progress()
-    return msgspec.msgpack.decode(export.progress, type=Progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +41,6 @@ class Bounds:
 
     file: int
     quota: int
-
-
-class _LostError(Exception):
-    """The export was ended, or somebody else has it."""
-
-
-class _TooMuchError(Exception):
-    """The files of all exports are too large together."""
 
 
 class Work:
@@ -90,7 +71,7 @@ class Work:
         about = {"export": str(export.export_id), "client": export.owner.client}
         try:
             files = await self._made()
-        except _LostError:
+        except LostError:
             _log.info("export ended while it was made", extra=about)
             if await self._store.export(export.export_id) is None:
                 self._folder.remove(export.export_id)
@@ -99,7 +80,7 @@ class Work:
             raise
         except StorageError:
             raise
-        except (SearchFailed, _TooMuchError, FhirError) as error:
+        except (SearchFailed, TooMuchError, FhirError) as error:
             await self._failed(str(error))
         except OSError as error:
             await self._failed(f"The files cannot be written ({error.strerror}).")
@@ -129,51 +110,38 @@ class Work:
         with self._folder.writer(
             export.export_id, export.attempt, progress.files, largest=self._bounds.file
         ) as writer:
-            await self._steps(plan, sources, writer, progress)
-            for note in plan.notes:
-                issue = outcome_issue("warning", "not-supported", note)
-                outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
-                writer.write(ERRORS, orjson.dumps(outcome) + b"\n", 1)
-            files = writer.flushed()
+            async with self._saving(writer, progress) as saving:
+                await self._steps(plan, sources, writer, progress, saving)
+                for note in plan.notes:
+                    issue = outcome_issue("warning", "not-supported", note)
+                    outcome = {"resourceType": "OperationOutcome", "issue": [issue]}
+                    writer.write(ERRORS, orjson.dumps(outcome) + b"\n", 1)
+                files = await saving.flushed()
             done = msgspec.msgpack.encode(Progress(files, len(plan.steps)))
             if not await self._store.finish_export(
                 export.export_id, self._holder, done, writer.octets
             ):
-                raise _LostError
+                raise LostError
         return files
 
+    def _saving(self, writer: Writer, progress: Progress) -> Saving:
+        return Saving(
+            self._store, self._export, self._holder, writer, progress,
+            quota=self._bounds.quota, clock=self._clock,
+        )  # fmt: skip
+
     async def _steps(
-        self, plan: Plan, sources: Sources, writer: Writer, progress: Progress
+        self, plan: Plan, sources: Sources, writer: Writer, progress: Progress, saving: Saving
     ) -> None:
-        saved = progress
-        saved_at, saved_octets = self._clock(), writer.octets
         for number in range(progress.step, len(plan.steps)):
             step = plan.steps[number]
             place = progress.place if number == progress.step else None
             async with contextlib.aclosing(sources.parts(step, place)) as parts:
                 async for part in parts:
                     _write(writer, step.kind, part)
-                    is_large = writer.octets - saved_octets >= _SAVE_OCTETS
-                    if not is_large and self._clock() - saved_at < _SAVE_S:
-                        await asyncio.sleep(0)
-                        continue
-                    if part.place is not None:
-                        saved = Progress(writer.flushed(), number, part.place)
-                    await self._save(saved, writer)
-                    saved_at, saved_octets = self._clock(), writer.octets
+                    await saving.written(number, part.place)
             if number + 1 < len(plan.steps):
-                saved = Progress(writer.flushed(), number + 1)
-
-    async def _save(self, progress: Progress, writer: Writer) -> None:
-        export = self._export
-        kept = await self._store.save_export(
-            export.export_id, self._holder, msgspec.msgpack.encode(progress), writer.octets,
-            lease_s=LEASE_S,
-        )  # fmt: skip
-        if not kept:
-            raise _LostError
-        if await self._store.export_octets() > self._bounds.quota:
-            raise _TooMuchError("The files of all exports together have become too large.")
+                await saving.ended(number + 1)
 
 
 def _write(writer: Writer, kind: str, part: Part) -> None:

@@ -10,8 +10,9 @@ from typing import Final
 from starlette.types import ASGIApp
 
 from wardlight_cloud.fhir.bulk.folder import ExportFolder
+from wardlight_cloud.fhir.bulk.saving import LEASE_S
 from wardlight_cloud.fhir.bulk.sources import BulkStore
-from wardlight_cloud.fhir.bulk.work import LEASE_S, Bounds, Work
+from wardlight_cloud.fhir.bulk.work import Bounds, Work
 from wardlight_cloud.store.exports import ExportStore
 
 _log = logging.getLogger(__name__)
