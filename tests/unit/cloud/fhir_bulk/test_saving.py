@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from support.waiting import wait_until
-from wardlight_cloud.fhir.bulk import folder, saving
+from wardlight_cloud.fhir.bulk import saving
 from wardlight_cloud.fhir.bulk.folder import ExportFolder, Writer
 from wardlight_cloud.fhir.bulk.saving import LostError, Progress, Saving, TooMuchError
 
@@ -57,7 +57,7 @@ class Told:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Slow:
     slow = Slow()
-    monkeypatch.setattr(folder.os, "fsync", slow.fsync)
+    monkeypatch.setattr(os, "fsync", slow.fsync)
     monkeypatch.setattr(saving, "_SAVE_S", 0)
     return slow
 
