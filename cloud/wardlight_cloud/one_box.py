@@ -69,7 +69,8 @@ async def _keep_running(arguments: Sequence[str], stop: asyncio.Event) -> int:
         if not stop.is_set():
             _log.error("process ended", extra={"child": arguments[0], "exit_code": code})
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), backoff.failed())
+                async with asyncio.timeout(backoff.failed()):
+                    await stop.wait()
     return 0
 
 

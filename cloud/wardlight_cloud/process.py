@@ -36,7 +36,8 @@ async def opened_store(settings: Settings, stop: asyncio.Event) -> Store | None:
         except StorageError as error:
             _log.warning("waiting for the database", extra={"error": str(error)})
         try:
-            await asyncio.wait_for(stop.wait(), backoff.failed())
+            async with asyncio.timeout(backoff.failed()):
+                await stop.wait()
         except TimeoutError:
             continue
     return None

@@ -100,5 +100,6 @@ async def _open_later(open_store: Open, use: Use, over: asyncio.Event) -> None:
 
 async def _is_over(over: asyncio.Event, pause_s: float) -> bool:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(over.wait(), pause_s)
+        async with asyncio.timeout(pause_s):
+            await over.wait()
     return over.is_set()

@@ -64,6 +64,16 @@ def test_tests_hold_no_init_file() -> None:
     assert not found
 
 
+def test_no_cancellation_is_lost() -> None:
+    """wait_for of Python 3.11 swallows one that meets the result: the task goes on."""
+    found = [
+        relative(module)
+        for module in product_modules()
+        if "asyncio.wait_for(" in module.read_text(encoding="utf-8")
+    ]
+    assert not found, "use `async with asyncio.timeout(...)`"
+
+
 def test_nothing_is_left_unfinished() -> None:
     # Libraries raise NotImplementedError for what they cannot do: to catch it is not to leave it.
     marks = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X|raise NotImplemented" + r"Error)\b")

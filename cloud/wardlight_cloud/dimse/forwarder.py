@@ -75,7 +75,9 @@ class Forwarder:
                         _log.warning("forwarding waits", extra={"error": str(error)})
                         wait_s = _AFTER_ERROR_S
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._group_ended.wait(), wait_s)
+                        # wait_for of Python 3.11 loses a cancellation that meets the event.
+                        async with asyncio.timeout(wait_s):
+                            await self._group_ended.wait()
         finally:
             self._delivery.end()
             threads.shutdown(wait=False, cancel_futures=True)

@@ -106,7 +106,8 @@ class Grouping:
 
     async def _next_arrival(self, until_s: float) -> Arrival | None:
         try:
-            await asyncio.wait_for(self._intake.wait(), max(0.0, until_s - self._clock()))
+            async with asyncio.timeout(max(0.0, until_s - self._clock())):
+                await self._intake.wait()
         except TimeoutError:
             return None
         return self._intake.take()

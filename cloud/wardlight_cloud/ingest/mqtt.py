@@ -156,7 +156,8 @@ class Connection:
     async def flush(self) -> None:
         """Wait, but not long, until the broker has taken what was published."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._all_sent.wait(), _GOODBYE_TIMEOUT_S)
+            async with asyncio.timeout(_GOODBYE_TIMEOUT_S):
+                await self._all_sent.wait()
 
     def _made_client(self, client_id: str) -> Client:
         client = Client(

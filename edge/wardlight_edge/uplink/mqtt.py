@@ -204,7 +204,8 @@ class MqttLink:
     async def flush(self, timeout_s: float) -> None:
         """Wait, but not longer, for the PUBACKs of what was published."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._all_sent.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._all_sent.wait()
 
     async def _answer(self, answer: "asyncio.Future[Any]", name: str) -> Any:
         await asyncio.wait(

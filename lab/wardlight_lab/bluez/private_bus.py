@@ -110,7 +110,8 @@ class PrivateBus:
         if process.stdout is None:
             raise BusStartError("dbus-daemon has no standard output")
         try:
-            line = await asyncio.wait_for(process.stdout.readline(), START_TIMEOUT_S)
+            async with asyncio.timeout(START_TIMEOUT_S):
+                line = await process.stdout.readline()
         except TimeoutError as error:
             raise BusStartError(f"no address within {START_TIMEOUT_S:g} s") from error
         if not line.startswith(b"unix:path="):
@@ -121,7 +122,8 @@ class PrivateBus:
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             try:
-                await asyncio.wait_for(self._process.wait(), STOP_TIMEOUT_S)
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await self._process.wait()
             except TimeoutError:
                 self._process.kill()
                 await self._process.wait()

@@ -86,7 +86,8 @@ class Load:
             else:
                 await self._append()
             try:
-                await asyncio.wait_for(stop.wait(), 3 / rate)
+                async with asyncio.timeout(3 / rate):
+                    await stop.wait()
             except TimeoutError:
                 continue
 
